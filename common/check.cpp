@@ -1,0 +1,15 @@
+#include "common/check.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace furrow {
+
+void CheckFailed(const char* file, int line, const char* condition, std::string_view words) {
+  std::fprintf(stderr, "%s:%d: broken invariant: %s: %.*s\n", file, line, condition,
+               static_cast<int>(words.size()), words.data());
+  std::fflush(stderr);
+  std::abort();
+}
+
+}  // namespace furrow

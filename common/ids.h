@@ -1,0 +1,78 @@
+// Identities. Each is a type of its own, so that one can never be passed for another.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "common/error.h"
+
+namespace furrow {
+
+enum class RunId : std::uint64_t {};      // one run; counts up over the farm's whole life, from 1
+enum class JobId : std::uint64_t {};      // one shard of one job of one run; counts up, from 1
+enum class Epoch : std::uint64_t {};      // one attempt of a job: 1, 2, 3 …; 0 means never assigned
+enum class SessionId : std::uint64_t {};  // one registration of an agent; never reused; 0 means none
+
+template <class Id>
+constexpr std::uint64_t Raw(Id id) {
+  return static_cast<std::uint64_t>(id);
+}
+
+// 128 random bits: client request ids and agent incarnations.
+struct Uuid {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  friend auto operator<=>(const Uuid&, const Uuid&) = default;
+
+  bool IsZero() const { return high == 0 && low == 0; }
+  std::string ToHex() const;                        // 32 lower-case hex digits
+  static Result<Uuid> FromHex(std::string_view hex);
+  static Uuid Random();                             // from the kernel's generator
+};
+
+// A SHA-256 digest: names a chunk or a tree by its content.
+struct Hash {
+  std::array<std::uint8_t, 32> bytes{};
+  friend auto operator<=>(const Hash&, const Hash&) = default;
+
+  bool IsZero() const { return *this == Hash{}; }
+  std::string ToHex() const;                        // 64 lower-case hex digits
+  static Result<Hash> FromHex(std::string_view hex);
+};
+
+// One attempt: what every message about a running job carries.
+struct AttemptRef {
+  JobId job{};
+  Epoch epoch{};
+  friend auto operator<=>(const AttemptRef&, const AttemptRef&) = default;
+};
+
+}  // namespace furrow
+
+template <>
+struct std::hash<furrow::Hash> {
+  std::size_t operator()(const furrow::Hash& hash) const noexcept {
+    std::size_t value = 0;  // the digest is uniform already: its first bytes will do
+    for (std::size_t i = 0; i < sizeof(value); ++i) value = value << 8 | hash.bytes[i];
+    return value;
+  }
+};
+
+template <>
+struct std::hash<furrow::Uuid> {
+  std::size_t operator()(const furrow::Uuid& uuid) const noexcept {
+    return static_cast<std::size_t>(uuid.high ^ (uuid.low * 0x9E3779B97F4A7C15ULL));
+  }
+};
+
+template <>
+struct std::hash<furrow::AttemptRef> {
+  std::size_t operator()(const furrow::AttemptRef& ref) const noexcept {
+    return static_cast<std::size_t>((furrow::Raw(ref.job) * 0x9E3779B97F4A7C15ULL) ^ furrow::Raw(ref.epoch));
+  }
+};
