@@ -56,9 +56,9 @@ struct AttemptRef {
 
 template <>
 struct std::hash<furrow::Hash> {
-  std::size_t operator()(const furrow::Hash& hash) const noexcept {
+  std::size_t operator()(const furrow::Hash& digest) const noexcept {
     std::size_t value = 0;  // the digest is uniform already: its first bytes will do
-    for (std::size_t i = 0; i < sizeof(value); ++i) value = value << 8 | hash.bytes[i];
+    for (std::size_t i = 0; i < sizeof(value); ++i) value = value << 8 | digest.bytes[i];
     return value;
   }
 };
