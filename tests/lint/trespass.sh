@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Greps for trespassers: a library used outside the one place that wraps it, an arrow between folders
+# that points the wrong way, a clock read where time must come in as `now`.
+#   trespass.sh [ROOT]      ROOT: the project's root, by default the one this script lies in
+# Prints FILE:LINE: what stands there, and the rule it breaks. Exit status 1 if there was any.
+set -euo pipefail
+cd "${1:-$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../..}"
+
+found=0
+mapfile -t sources < <(
+  for folder in schemas common controller agent; do
+    [[ ! -d $folder ]] || find "$folder" -type f \( -name '*.h' -o -name '*.cpp' -o -name '*.c' \)
+  done | sort
+)
+
+# report RULE PATTERN FILE…: every line of the files that matches is a trespass.
+report() {
+  local rule=$1 pattern=$2
+  shift 2
+  (($# > 0)) || return 0
+  local hits
+  hits=$(grep -nHE -e "$pattern" -- "$@" || true)
+  [[ -n $hits ]] || return 0
+  found=1
+  while IFS= read -r hit; do printf '%s\n    trespass: %s\n' "$hit" "$rule"; done <<<"$hits"
+}
+
+# only_in PLACE PATTERN RULE: what matches may stand in files whose path matches PLACE, nowhere else.
+only_in() {
+  local place=$1 pattern=$2 rule=$3 file others=()
+  for file in "${sources[@]}"; do [[ $file =~ $place ]] || others+=("$file"); done
+  report "$rule" "$pattern" "${others[@]}"
+}
+
+# never_in PLACE PATTERN RULE: what matches may not stand in files whose path matches PLACE.
+never_in() {
+  local place=$1 pattern=$2 rule=$3 file inside=()
+  for file in "${sources[@]}"; do if [[ $file =~ $place ]]; then inside+=("$file"); fi; done
+  report "$rule" "$pattern" "${inside[@]}"
+}
+
+# The start of an #include line, up to the path.
+include='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]'
+
+# One library, one place.
+only_in '^common/transport' "${include}zmq" 'ZeroMQ is used in common/transport* alone'
+only_in '(codec|record)[^/]*\.(h|cpp)$' "${include}[^>\"]*\.capnp\.h" 'generated *.capnp.h are included in *codec* and *record* files alone'
+only_in '(codec|record)[^/]*\.(h|cpp)$|^controller/web/' "${include}(capnp|kj)/" "Cap'n Proto and kj are used in codecs, records and controller/web alone"
+only_in '^controller/store' "${include}rocksdb/" 'RocksDB is used in controller/store* alone'
+only_in '^controller/repos' "${include}git2" 'libgit2 is used in controller/repos* alone'
+only_in '^agent/torch/' "${include}(torch|ATen|c10|gloo)/" 'LibTorch is used in agent/torch alone'
+only_in '^agent/devices/' "${include}([^>\"]*/)?nvml" 'NVML is used in agent/devices alone'
+only_in '^common/(yaml_reader|pipeline)' "${include}yaml-cpp/" 'yaml-cpp is used in common/yaml_reader* and common/pipeline* alone'
+only_in '^common/log' "${include}spdlog/" 'spdlog is used in common/log* alone'
+only_in '^controller/cli/|(^|/)main\.cpp$' "${include}CLI/" 'CLI11 is used in controller/cli and in main.cpp files alone'
+
+# Which way the arrows go: schemas <- common <- { controller, agent } <- tests.
+never_in '^controller/' "${include}agent/" 'the controller never includes the agent'
+never_in '^agent/' "${include}controller/" 'the agent never includes the controller'
+never_in '^(common|schemas)/' "${include}(controller|agent)/" 'common includes neither controller nor agent'
+never_in '^(schemas|common|controller|agent)/' "${include}tests/" 'the programs include nothing of the tests'
+
+# Roles: a reactor decides, from what it is given.
+roles='^(controller|agent)/(reactor|state|outbox|scheduler)'
+never_in "$roles" '_clock::now|clock_gettime|gettimeofday|[^a-z_]time\((nullptr|NULL|0)\)' 'time comes in as now; nothing below main reads a clock'
+never_in "$roles" "${include}(fstream|filesystem|fcntl\.h|unistd\.h|sys/socket\.h|poll\.h|common/transport|controller/store\.h)" \
+  'a reactor touches no socket, no file and no store'
+
+exit "$found"

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Proves that trespass.sh finds each kind of trespasser, names file and line, and leaves lawful code alone.
+set -euo pipefail
+trespass=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/trespass.sh
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+failed=0
+
+put() {
+  mkdir -p "$tree/$(dirname "$1")"
+  printf '#pragma once\n%s\n' "$2" >"$tree/$1"
+}
+
+# lawful FILE LINE: nothing may be reported.
+lawful() {
+  put "$1" "$2"
+  if ! output=$("$trespass" "$tree"); then
+    printf 'wrongly reported: %s: %s\n%s\n' "$1" "$2" "$output"
+    failed=1
+  fi
+  rm "$tree/$1"
+}
+
+# trespasser FILE LINE: must be reported, by file and line, and fail the script.
+trespasser() {
+  put "$1" "$2"
+  if output=$("$trespass" "$tree") || [[ $output != *"$1:2:"* ]]; then
+    printf 'not reported: %s: %s\n%s\n' "$1" "$2" "$output"
+    failed=1
+  fi
+  rm "$tree/$1"
+}
+
+mkdir -p "$tree"/{schemas,common,controller/web,controller/repos,controller/scheduler,agent/torch,agent/devices,tests}
+
+lawful common/transport_socket.cpp '#include <zmq.hpp>'
+trespasser controller/dispatcher.cpp '#include <zmq.hpp>'
+trespasser agent/main.cpp '#  include "zmq.h"'
+lawful common/codec_agent.cpp '#include "schemas/agent.capnp.h"'
+lawful controller/store_records.cpp '#include "schemas/record.capnp.h"'
+trespasser controller/reactor.cpp '#include "schemas/agent.capnp.h"'
+lawful controller/web/server.cpp '#include <kj/compat/http.h>'
+trespasser controller/logs.cpp '#include <kj/compat/http.h>'
+lawful controller/store.cpp '#include <rocksdb/db.h>'
+trespasser controller/logs.cpp '#include <rocksdb/db.h>'
+lawful controller/repos/mirror.cpp '#include <git2.h>'
+trespasser agent/workspace.cpp '#include <git2.h>'
+lawful agent/torch/train.cpp '#include <torch/script.h>'
+trespasser agent/uploader.cpp '#include <torch/script.h>'
+lawful agent/devices/nvml.cpp '#include "agent/devices/nvml_api.h"'
+trespasser agent/reactor.cpp '#include "agent/devices/nvml_api.h"'
+lawful common/yaml_reader.cpp '#include <yaml-cpp/yaml.h>'
+trespasser controller/main.cpp '#include <yaml-cpp/yaml.h>'
+trespasser common/codec.cpp '#include <spdlog/spdlog.h>'
+trespasser controller/logs.h '#include <CLI/CLI.hpp>'
+trespasser controller/state.h '#include "agent/state.h"'
+trespasser agent/state.h '#include "controller/state.h"'
+trespasser common/tree.h '#include "controller/state.h"'
+trespasser agent/main.cpp '#include "tests/support/farm.h"'
+lawful controller/main.cpp 'auto t = std::chrono::steady_clock::now();'
+trespasser controller/scheduler/plan.cpp 'auto t = std::chrono::steady_clock::now();'
+trespasser agent/reactor_jobs.cpp '#include <unistd.h>'
+lawful controller/state.h '// rocksdb/db.h is the business of the store'
+
+exit "$failed"
