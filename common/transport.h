@@ -1,0 +1,168 @@
+// Authenticated messages between machines: ZeroMQ with CURVE and an allowlist. The one header of the
+// farm's network; zmq.hpp is included in transport*.cpp alone. A successful Send is not a delivery:
+// what must arrive is repeated by the protocol until it is acknowledged.
+//
+// Threads: a Server or Channel belongs to the thread that made it. Context may be shared.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/error.h"
+
+namespace furrow {
+
+// ---- keys ------------------------------------------------------------------------------------------------
+
+struct KeyPair {
+  std::string public_key;  // Z85, 40 characters
+  std::string secret_key;  // Z85, 40 characters
+};
+KeyPair GenerateKeyPair();
+// Reads or, if there is none, makes the key pair in `path` (secret, mode 0600) and `path`.pub. A secret
+// that others may read is refused (kRejected).
+Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path);
+Result<std::string> ReadPublicKey(const std::filesystem::path& path);
+
+enum class Role : std::uint8_t { kAgent, kClient };
+struct Identity {
+  Role role = Role::kClient;
+  std::string name;        // [A-Za-z0-9_.-]{1,64}
+  friend auto operator<=>(const Identity&, const Identity&) = default;
+};
+
+// Who may connect: lines of "ROLE NAME PUBLIC_KEY" ("agent gpu-7 <40 characters>"), # comments. Every
+// mistake is reported with its line. The file is read again when it has changed, so adding a line is
+// enough to let a machine in and deleting it shuts it out.
+struct AllowedKey {
+  Identity who;
+  std::string public_key;
+};
+Result<std::vector<AllowedKey>> ReadAllowlist(const std::filesystem::path& path);
+Status AddToAllowlist(const std::filesystem::path& path, const AllowedKey& key);  // durable; same line twice is one
+
+// ---- sockets -----------------------------------------------------------------------------------------------
+
+// The ZeroMQ context of a process and, for servers, its ZAP handler thread. Made once, in main.
+class Context {
+ public:
+  Context();
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  // Starts the ZAP handler: from now on servers accept only keys of this allowlist. Before any Server.
+  Status ServeAllowlist(const std::filesystem::path& allowlist);
+
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// One connection of a peer to a Server, until it goes. Never reused by the same server.
+using PeerId = std::uint32_t;
+
+struct Incoming {
+  PeerId peer = 0;
+  Identity who;            // from the key that it proved to have
+  std::string payload;
+};
+
+enum class SendResult : std::uint8_t {
+  kSent,                   // handed to the network
+  kFull,                   // the peer reads too slowly; try later or drop it
+  kGone,                   // no such peer any more
+};
+
+struct ServerOptions {
+  std::string address;     // "127.0.0.1", "0.0.0.0", "[::1]"
+  std::uint16_t port = 0;  // 0: a free one, see Server::port()
+  KeyPair keys;
+  std::size_t max_frame_bytes = 0;
+  int send_queue = 10000;  // messages per peer before kFull
+};
+
+class Server {
+ public:
+  // kUnavailable: the port is in use; the message names it and what to change.
+  static Result<std::unique_ptr<Server>> Bind(Context& context, const ServerOptions& options);
+  ~Server();
+
+  // The next waiting message, without blocking.
+  std::optional<Incoming> Receive();
+  SendResult Send(PeerId peer, std::string_view payload);
+  std::uint16_t port() const;
+
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+struct ChannelOptions {
+  std::string address;     // "127.0.0.1:7071"
+  KeyPair keys;            // our own
+  std::string server_key;  // the controller's public key: proves that it is the one
+  std::size_t max_frame_bytes = 0;
+  std::chrono::milliseconds reconnect_min{100};  // jittered; doubles up to reconnect_max
+  std::chrono::milliseconds reconnect_max{5000};
+};
+
+enum class LinkState : std::uint8_t { kConnecting, kConnected, kRefused };
+
+// A connection to a Server. Reconnects by itself; what was queued while away may be lost.
+class Channel {
+ public:
+  static Result<std::unique_ptr<Channel>> Connect(Context& context, const ChannelOptions& options);
+  ~Channel();
+
+  std::optional<std::string> Receive();
+  SendResult Send(std::string_view payload);  // never kGone
+  // What the socket's monitor last said; kRefused: the server refused our key, or is not the one of server_key.
+  LinkState link();
+
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  explicit Channel(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Waits for any of several sockets and descriptors, without losing ZeroMQ's edge-triggered wake-ups.
+class Poller {
+ public:
+  void Add(Server& server);
+  void Add(Channel& channel);
+  void AddFd(int fd);                     // readable
+  void RemoveFd(int fd);
+  // Returns true if anything may be ready, false at the timeout. Spurious true is allowed: callers
+  // try Receive() on everything they own.
+  bool Wait(std::chrono::milliseconds timeout);
+
+  Poller();
+  ~Poller();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Proves on a real loopback connection to `server`'s endpoint that an unknown key is refused and that a
+// known one is let in. Called at start, before anything is served; a failure must end the program.
+Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, std::uint16_t port,
+                                const std::string& server_key);
+
+}  // namespace furrow

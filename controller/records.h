@@ -1,0 +1,134 @@
+// What the controller remembers on disk, as owned values; schemas/record.capnp is the stored form,
+// controller/STORE.md says under which keys. A record replaces the one with the same key.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/ids.h"
+#include "common/messages_agent.h"
+#include "common/messages_client.h"
+#include "common/pipeline.h"
+
+namespace furrow {
+
+// Where the bytes of a sealed log lie.
+struct LogLocation {
+  enum class Kind : std::uint8_t { kNone, kOwnFile, kPack };
+  Kind kind = Kind::kNone;                 // kOwnFile: the attempt's own file, found by its name
+  std::uint32_t pack = 0;                  // number of the run's pack file
+  std::uint64_t offset = 0;                // of the frame in the pack
+  friend bool operator==(const LogLocation&, const LogLocation&) = default;
+};
+
+struct LogRecord {
+  std::uint64_t length = 0;                // bytes
+  Hash hash;                               // SHA-256 of the whole log
+  LogLocation location;
+  friend bool operator==(const LogRecord&, const LogRecord&) = default;
+};
+
+// One ended attempt.
+struct AttemptRecord {
+  Epoch epoch{};
+  std::string agent;
+  std::vector<std::string> gpu_uuids;
+  WallTime started{};
+  WallTime ended{};
+  Outcome outcome;
+  std::uint64_t cpu_ms = 0;
+  std::uint64_t max_rss_bytes = 0;
+  LogRecord log;
+  Hash artifacts;                          // tree; zero: none
+  friend bool operator==(const AttemptRecord&, const AttemptRecord&) = default;
+};
+
+// A run as it was accepted, and how it ended. Written at both moments.
+struct RunRecord {
+  RunId id{};
+  std::uint64_t number = 0;
+  Uuid request;
+  Pipeline pipeline;
+  Hash source;                             // tree; zero: none
+  SourceInfo info;
+  WallTime submitted{};
+  WallTime ended{};
+  RunState state = RunState::kRunning;
+  std::string note;
+  JobId first_job{};                       // its jobs are [first_job, first_job + shards of all jobs)
+  RunId retry_of{};                        // 0: none
+  bool cancelling = false;
+  friend bool operator==(const RunRecord&, const RunRecord&) = default;
+};
+
+// A job that has left its first state; jobs without a record are blocked or ready with epoch 0.
+struct JobRecord {
+  JobId id{};
+  RunId run{};
+  JobState state = JobState::kBlocked;
+  Epoch epoch{};                           // of the newest assignment; durable before it leaves
+  std::string agent;                       // that it is assigned to; empty: to none
+  Uuid incarnation;                        // of that agent's state folder
+  std::vector<std::string> gpu_uuids;
+  WallTime ready{};
+  WallTime assigned{};
+  WallTime started{};
+  std::uint32_t retries = 0;               // attempts that counted against the retry rule
+  std::vector<AttemptRecord> attempts;     // ended ones, oldest first
+  std::vector<std::pair<std::string, double>> metrics;  // newest value of each name
+  friend bool operator==(const JobRecord&, const JobRecord&) = default;
+};
+
+// Lines [first, first + lines.size()) of an attempt's metrics.
+struct MetricsRecord {
+  AttemptRef attempt;
+  std::uint64_t first = 0;
+  std::vector<MetricLine> lines;
+  friend bool operator==(const MetricsRecord&, const MetricsRecord&) = default;
+};
+
+// The log of a running attempt was sealed by the bulk channel; its Finished has not come yet.
+struct SealRecord {
+  AttemptRef attempt;
+  LogRecord log;
+  bool erased = false;                     // true: delete the record (the JobRecord holds it from now on)
+  friend bool operator==(const SealRecord&, const SealRecord&) = default;
+};
+
+struct AgentRecord {
+  std::string name;
+  std::string host;
+  std::string software;
+  Uuid incarnation;
+  Offer offer;
+  WallTime last_seen{};
+  friend bool operator==(const AgentRecord&, const AgentRecord&) = default;
+};
+
+// A push that was told and has not become a run yet.
+struct TriggerRecord {
+  Uuid request;
+  std::string repository;
+  std::string ref;
+  std::string old_commit;
+  std::string new_commit;
+  bool erased = false;                     // true: delete the record
+  friend bool operator==(const TriggerRecord&, const TriggerRecord&) = default;
+};
+
+// A repository that is looked at for missed pushes, and the commits that were seen.
+struct RepositoryRecord {
+  std::string repository;
+  std::map<std::string, std::string> refs;  // "refs/heads/main" → commit
+  friend bool operator==(const RepositoryRecord&, const RepositoryRecord&) = default;
+};
+
+using Record = std::variant<RunRecord, JobRecord, MetricsRecord, SealRecord, AgentRecord, TriggerRecord, RepositoryRecord>;
+
+}  // namespace furrow
