@@ -1,0 +1,164 @@
+#include "common/log.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+
+namespace furrow::log {
+namespace {
+
+spdlog::level::level_enum ToSpdlog(Level level) {
+  switch (level) {
+    case Level::kDebug: return spdlog::level::debug;
+    case Level::kInfo: return spdlog::level::info;
+    case Level::kWarning: return spdlog::level::warn;
+    case Level::kError: return spdlog::level::err;
+  }
+  return spdlog::level::err;
+}
+
+// "<6>" and so on: how journald learns a line's priority (sd-daemon(3)).
+class PriorityFlag final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+    std::string_view prefix = "<6>";
+    if (message.level <= spdlog::level::debug) prefix = "<7>";
+    if (message.level == spdlog::level::warn) prefix = "<4>";
+    if (message.level >= spdlog::level::err) prefix = "<3>";
+    out.append(prefix.data(), prefix.data() + prefix.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<PriorityFlag>(); }
+};
+
+std::unique_ptr<spdlog::formatter> MakeFormatter(bool journal) {
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  if (journal) {
+    formatter->add_flag<PriorityFlag>('*').set_pattern("%*%v");
+  } else {
+    formatter->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%-7l%$ %n: %v");
+  }
+  return formatter;
+}
+
+// JOURNAL_STREAM is inherited by every child: it counts only if stderr still is that very stream.
+bool StderrIsJournal() {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat status {};
+  if (stream == nullptr || fstat(STDERR_FILENO, &status) != 0) return false;
+  return fmt::format("{}:{}", status.st_dev, status.st_ino) == stream;
+}
+
+std::shared_ptr<spdlog::logger> MakeLogger(std::string program, spdlog::sink_ptr sink, bool journal) {
+  auto logger = std::make_shared<spdlog::logger>(std::move(program), std::move(sink));
+  logger->set_formatter(MakeFormatter(journal));
+  logger->set_level(spdlog::level::trace);  // filtered before the text is made, by Enabled
+  logger->flush_on(spdlog::level::trace);   // a line must not wait in a buffer when the process is killed
+  return logger;
+}
+
+std::shared_ptr<spdlog::logger> MakeStderrLogger(std::string program) {
+  return MakeLogger(std::move(program), std::make_shared<spdlog::sinks::stderr_color_sink_mt>(), StderrIsJournal());
+}
+
+std::shared_ptr<spdlog::logger>& Logger() {
+  // Never destroyed: threads may still log while the process exits.
+  static auto& logger = *new std::shared_ptr<spdlog::logger>(MakeStderrLogger("furrow"));
+  return logger;
+}
+
+std::atomic<Level> current_level{Level::kInfo};
+
+// Makes the file with its folders. spdlog would do so too, but with everybody's right to read it.
+Status TouchFile(const std::string& path) {
+  std::error_code error;
+  const auto folder = std::filesystem::path(path).parent_path();
+  if (!folder.empty()) std::filesystem::create_directories(folder, error);
+  if (error) return tl::unexpected(ErrnoError("cannot make the log's folder " + folder.string(), error.value()));
+  const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  if (fd < 0) return tl::unexpected(ErrnoError("cannot open the log " + path, errno));
+  close(fd);
+  return {};
+}
+
+void AppendEscaped(std::string& out, std::string_view text) {
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '\n') {
+      out += "\n    ";
+    } else if ((byte < 0x20 && c != '\t') || byte == 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+}
+
+}  // namespace
+
+Status SetUp(const Settings& settings) {
+  if (settings.file.empty()) {
+    Logger() = MakeStderrLogger(settings.program);
+    SetLevel(settings.level);
+    return {};
+  }
+  FURROW_TRY(TouchFile(settings.file));
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file);
+    Logger() = MakeLogger(settings.program, std::move(sink), /*journal=*/false);
+  } catch (const std::exception& e) {
+    return Fail(Errc::kUnavailable, "cannot open the log " + settings.file + ": " + e.what());
+  }
+  SetLevel(settings.level);
+  return {};
+}
+
+void SetLevel(Level level) {
+  current_level.store(level, std::memory_order_relaxed);
+}
+
+bool Enabled(Level level) {
+  return level >= current_level.load(std::memory_order_relaxed);
+}
+
+Result<Level> ParseLevel(std::string_view word) {
+  for (const Level level : {Level::kDebug, Level::kInfo, Level::kWarning, Level::kError}) {
+    if (word == LevelName(level)) return level;
+  }
+  return Fail(Errc::kInvalid, fmt::format("no log level '{}': use debug, info, warning or error", word));
+}
+
+const char* LevelName(Level level) {
+  switch (level) {
+    case Level::kDebug: return "debug";
+    case Level::kInfo: return "info";
+    case Level::kWarning: return "warning";
+    case Level::kError: return "error";
+  }
+  return "error";
+}
+
+void Write(Level level, fmt::string_view format, fmt::format_args arguments) {
+  try {
+    std::string text;
+    AppendEscaped(text, fmt::vformat(format, arguments));
+    Logger()->log(ToSpdlog(level), spdlog::string_view_t(text));
+  } catch (const std::exception&) {
+    // Out of memory, or an argument's formatter threw: the line is lost, its caller goes on.
+  }
+}
+
+}  // namespace furrow::log

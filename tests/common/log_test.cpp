@@ -1,0 +1,165 @@
+#include "common/log.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+#include <string>
+
+namespace furrow {
+namespace {
+
+// A folder of its own for a test; afterwards the log goes to stderr again.
+class LogFolder {
+ public:
+  LogFolder() {
+    char path[] = "/tmp/furrow-log-test-XXXXXX";
+    REQUIRE(mkdtemp(path) != nullptr);
+    path_ = path;
+  }
+  ~LogFolder() {
+    CHECK(log::SetUp({"furrow", log::Level::kInfo, ""}));
+    std::filesystem::remove_all(path_);
+  }
+  LogFolder(const LogFolder&) = delete;
+  LogFolder& operator=(const LogFolder&) = delete;
+
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+std::string Read(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+// Points stderr at a file while it lives.
+class StderrTo {
+ public:
+  explicit StderrTo(const std::string& path) : saved_(dup(STDERR_FILENO)) {
+    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    REQUIRE(fd >= 0);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+  }
+  ~StderrTo() {
+    dup2(saved_, STDERR_FILENO);
+    close(saved_);
+    unsetenv("JOURNAL_STREAM");
+  }
+  StderrTo(const StderrTo&) = delete;
+  StderrTo& operator=(const StderrTo&) = delete;
+
+ private:
+  int saved_;
+};
+
+TEST_CASE("log: a line has time, level, program and words") {
+  LogFolder folder;
+  REQUIRE(log::SetUp({"furrow-agent", log::Level::kInfo, folder / "sub/agent.log"}));
+
+  log::Warning("agent {} has {} GPUs", "a1", 2);
+
+  const std::regex line(
+      R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d warning furrow-agent: agent a1 has 2 GPUs\n)");
+  CHECK(std::regex_match(Read(folder / "sub/agent.log"), line));
+}
+
+TEST_CASE("log: lines below the level are dropped, and the level changes while running") {
+  LogFolder folder;
+  REQUIRE(log::SetUp({"p", log::Level::kWarning, folder / "log"}));
+
+  log::Info("one");
+  log::SetLevel(log::Level::kDebug);
+  log::Debug("two");
+  log::SetLevel(log::Level::kError);
+  log::Warning("three");
+  log::Error("four");
+
+  const std::string text = Read(folder / "log");
+  CHECK(text.find("one") == std::string::npos);
+  CHECK(text.find("two") != std::string::npos);
+  CHECK(text.find("three") == std::string::npos);
+  CHECK(text.find("four") != std::string::npos);
+  CHECK_FALSE(log::Enabled(log::Level::kWarning));
+}
+
+TEST_CASE("log: text from outside cannot forge a line") {
+  LogFolder folder;
+  REQUIRE(log::SetUp({"p", log::Level::kInfo, folder / "log"}));
+
+  log::Info("job says {}", "a\n2026-01-01 error p: forged\x1b[31m\r{}");
+
+  const std::string text = Read(folder / "log");
+  CHECK(text.find("job says a\n    2026-01-01 error p: forged\\x1b[31m\\x0d{}\n") != std::string::npos);
+}
+
+TEST_CASE("log: a file is appended to and not readable by everybody") {
+  LogFolder folder;
+  for (const char* word : {"first", "second"}) {
+    REQUIRE(log::SetUp({"p", log::Level::kInfo, folder / "log"}));
+    log::Info("{}", word);
+  }
+
+  const std::string text = Read(folder / "log");
+  CHECK(text.find("first") < text.find("second"));
+  struct stat status {};
+  REQUIRE(stat((folder / "log").c_str(), &status) == 0);
+  CHECK((status.st_mode & 007) == 0);
+}
+
+TEST_CASE("log: a file that cannot be opened is named, and the log stays where it was") {
+  LogFolder folder;
+  REQUIRE(log::SetUp({"p", log::Level::kInfo, folder / "log"}));
+
+  const Status status = log::SetUp({"p", log::Level::kInfo, folder / "log/below-a-file"});
+
+  REQUIRE_FALSE(status);
+  CHECK(status.error().message.find(folder / "log") != std::string::npos);
+  log::Info("still here");
+  CHECK(Read(folder / "log").find("still here") != std::string::npos);
+}
+
+TEST_CASE("log: under journald a line is a priority and words") {
+  LogFolder folder;
+  {
+    StderrTo file(folder / "journal");
+    struct stat status {};
+    REQUIRE(fstat(STDERR_FILENO, &status) == 0);
+    setenv("JOURNAL_STREAM", (std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino)).c_str(), 1);
+    REQUIRE(log::SetUp({"furrow-agent", log::Level::kDebug, ""}));
+    log::Debug("d");
+    log::Info("i");
+    log::Warning("w");
+    log::Error("e");
+  }
+  CHECK(Read(folder / "journal") == "<7>d\n<6>i\n<4>w\n<3>e\n");
+}
+
+TEST_CASE("log: an inherited JOURNAL_STREAM of another stream does not count") {
+  LogFolder folder;
+  {
+    StderrTo file(folder / "stderr");
+    setenv("JOURNAL_STREAM", "1:2", 1);
+    REQUIRE(log::SetUp({"furrow-agent", log::Level::kInfo, ""}));
+    log::Info("i");
+  }
+  CHECK(Read(folder / "stderr").find("info    furrow-agent: i\n") != std::string::npos);
+}
+
+TEST_CASE("log: levels are read by name") {
+  CHECK(*log::ParseLevel("warning") == log::Level::kWarning);
+  CHECK(log::ParseLevel("loud").error().message.find("debug, info, warning or error") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace furrow
