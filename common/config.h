@@ -1,0 +1,89 @@
+// The daemons' configuration files. config/controller.yaml and config/agent.yaml explain every key; the
+// initial values below are the defaults, and a test holds the two together.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/error.h"
+#include "common/log.h"
+
+namespace furrow {
+
+struct LogConfig {
+  log::Level level = log::Level::kInfo;  // log.level
+  std::string file;                      // log.file; empty: stderr
+};
+
+// config/controller.yaml
+struct ControllerConfig {
+  std::string listen = "127.0.0.1";   // an address of this machine, or "0.0.0.0", "[::]"
+  std::uint16_t control_port = 7071;  // ports.control; 0: a free one
+  std::uint16_t bulk_port = 7072;     // ports.bulk; 0: a free one
+  std::string state = "/var/lib/furrow";
+  std::string key;        // secret key's file; empty: "controller.key" in `state`
+  std::string allowlist;  // file of keys that may connect; empty: "allowlist" in `state`
+
+  std::chrono::milliseconds heartbeat{5'000};  // agents.heartbeat
+  std::chrono::milliseconds lease{600'000};    // agents.lease; at least three heartbeats
+  std::uint32_t max_agents = 10'000;           // agents.max
+  std::chrono::milliseconds prefetch{50};      // agents.prefetch; 0: never ahead of need
+
+  std::uint64_t log_quota_bytes = 1ULL << 30;  // jobs.log_quota; 0: none
+  std::uint32_t keep_finished_runs = 1'000;    // runs.keep_in_memory
+  std::uint64_t disk_low_bytes = 1ULL << 30;   // disk.low
+  std::uint64_t ballast_bytes = 64ULL << 20;   // disk.ballast; 0: none
+
+  std::chrono::milliseconds repos_poll{30'000};     // repos.poll; 0: never
+  std::chrono::milliseconds repos_timeout{60'000};  // repos.timeout
+  std::vector<std::string> repos_allow;             // repos.allow; empty: none
+
+  std::uint64_t agent_frame_bytes = 4ULL << 20;    // frames.from_agents
+  std::uint64_t client_frame_bytes = 16ULL << 20;  // frames.from_clients
+
+  LogConfig log;
+};
+
+enum class GpuChoice : std::uint8_t { kAuto, kNone, kListed };
+
+// config/agent.yaml
+struct AgentConfig {
+  std::string name;                                   // empty: the host's name
+  std::string controller_control = "127.0.0.1:7071";  // controller.control, HOST:PORT
+  std::string controller_bulk = "127.0.0.1:7072";     // controller.bulk, HOST:PORT
+  std::string controller_key;                         // controller.key: Z85, 40 characters; or empty and
+  std::string controller_key_file;                    // controller.key_file
+  std::string state = "/var/lib/furrow-agent";
+  std::string key;  // own secret key's file; empty: "agent.key" in `state`
+
+  std::uint32_t cpu_milli = 0;         // offer.cpus; 0: all that this process may use
+  std::uint64_t memory_bytes = 0;      // offer.memory; 0: all
+  GpuChoice gpus = GpuChoice::kAuto;   // offer.gpus
+  std::vector<std::string> gpu_uuids;  // offer.gpus as a list; exactly these must be there
+  std::vector<std::string> labels;     // offer.labels
+
+  std::uint64_t cache_bytes = 20ULL << 30;       // cache
+  std::chrono::milliseconds kill_grace{10'000};  // jobs.kill_grace
+  std::uint64_t log_quota_bytes = 0;             // jobs.log_quota; 0: what the controller says
+  std::vector<std::string> env = {"PATH",           "HOME", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS",
+                                  "LD_LIBRARY_PATH"};  // jobs.env
+  std::string torch;                                   // furrow-torch; empty: the one beside this program
+  std::string nvml;                                    // NVML's library; empty: FURROW_NVML, else libnvidia-ml.so.1
+
+  LogConfig log;
+};
+
+// Reads a configuration file. Every mistake is reported at once, as "FILE:LINE:COLUMN: what and what to
+// do" a line (kInvalid); a key that is not known is a mistake. Relative paths in the file count from the
+// file's folder and come back absolute. kNotFound: there is no such file.
+Result<ControllerConfig> LoadControllerConfig(const std::string& path);
+Result<AgentConfig> LoadAgentConfig(const std::string& path);
+
+// The same for a text; `file` is used in messages and for relative paths only. An empty text gives the defaults.
+Result<ControllerConfig> ParseControllerConfig(std::string_view text, const std::string& file);
+Result<AgentConfig> ParseAgentConfig(std::string_view text, const std::string& file);
+
+}  // namespace furrow
