@@ -1,0 +1,114 @@
+// Chunks and tree encodings on disk, one file each, named by SHA-256: the controller's blobs and the agent's cache.
+// Layout and what a power cut can leave: controller/STORE.md, "Chunks".
+#pragma once
+
+#include <atomic>
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "common/chunk_source.h"
+#include "common/error.h"
+#include "common/ids.h"
+#include "common/tree.h"
+
+namespace furrow {
+
+struct ChunkStoreOptions {
+  // true (controller): what Commit returned for survives a power cut. false (agent): nothing is synced; a chunk that a
+  // power cut tore is found by its hash when read, and fetched again.
+  bool durable = true;
+  // Stamp chunks when read, so that Evict knows which were not used for longest.
+  bool track_use = false;
+};
+
+// Any thread; several processes may share one folder (Evict is safe too: open files stay readable).
+class ChunkStore final : public ChunkSource {
+ public:
+  class Batch;
+
+  // Opens or creates the store in folder `root` and removes what dead processes left in its tmp folder.
+  static Result<std::unique_ptr<ChunkStore>> Open(const std::string& root, ChunkStoreOptions options = {});
+  ~ChunkStore() override;
+
+  bool Has(const Hash& hash) const;
+  // Those that are not here, in the order given, each once.
+  std::vector<Hash> Missing(std::span<const Hash> hashes) const;
+
+  // One blob (up to kMaxBlobBytes), its hash checked unless `verify` is false. kNotFound; kCorrupt: the file did not
+  // match its name and was put aside, so that Has is now false.
+  Result<std::string> Get(const Hash& hash, bool verify = true);
+  Status Read(const ChunkRef& chunk, std::span<std::byte> out) override;
+
+  // Puts one blob and commits it. For many use a Batch.
+  Status Put(const Hash& hash, std::span<const std::byte> bytes);
+  Result<Hash> Put(std::span<const std::byte> bytes);
+
+  // Makes the presence of every chunk that Has answered true for survive a power cut. Cheap if nothing is pending.
+  Status SyncPresence();
+
+  // Removes the chunks unused for longest until the store holds at most `max_bytes`; never one in `keep`. Needs
+  // track_use. Returns the bytes removed. Reads all folders: for a thread of its own, now and then.
+  Result<std::uint64_t> Evict(std::uint64_t max_bytes, const std::unordered_set<Hash>& keep);
+
+  // Where the blob's file lies (for measuring and for tests); it need not exist.
+  std::string PathOf(const Hash& hash) const;
+
+ private:
+  ChunkStore(std::string root, ChunkStoreOptions options) : root_(std::move(root)), options_(options) {}
+  Result<int> OpenChunk(const Hash& hash) const;
+  Error Quarantine(const Hash& hash);
+  Status Publish(const std::string& temp, const Hash& hash);
+
+  const std::string root_;
+  const ChunkStoreOptions options_;
+  int root_fd_ = -1;
+  int temp_fd_ = -1;  // tmp/<pid>-<random>/, ours alone, locked
+  int lock_fd_ = -1;
+  std::string temp_name_;
+  std::atomic<std::uint64_t> next_temp_{1};
+  std::mutex presence_mutex_;  // held while folders are synced, so that a second caller waits for the first
+  std::mutex pending_mutex_;
+  std::bitset<256> pending_;  // folders with a rename that is not yet known durable
+};
+
+// Collects blobs and makes them visible together. Nothing is visible before Commit; a Batch destroyed without it
+// leaves nothing. One thread at a time; several batches may be open. The store must outlive it.
+class ChunkStore::Batch {
+ public:
+  explicit Batch(ChunkStore& store) : store_(store) {}
+  ~Batch();
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+
+  // Verifies and writes one blob; one that is present already is skipped. kCorrupt: bytes and hash differ;
+  // kUnavailable: disk full. After an error the batch holds what it held before.
+  Status Put(const Hash& hash, std::span<const std::byte> bytes);
+
+  // Durable (unless the store is not), then visible; afterwards the batch is empty and may be used again. On an error
+  // nothing, or some of the blobs, became visible, each of them whole; the batch is empty.
+  Status Commit();
+
+  std::size_t Count() const { return temps_.size(); }
+  std::uint64_t Bytes() const { return bytes_; }
+
+ private:
+  struct Temp {
+    Hash hash;
+    std::string name;
+  };
+  void Drop();
+
+  ChunkStore& store_;
+  std::vector<Temp> temps_;
+  std::unordered_set<Hash> present_;  // in this batch
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace furrow
