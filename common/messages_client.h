@@ -90,6 +90,8 @@ struct JobView {
   WallTime started{};
   WallTime ended{};
   std::optional<Outcome> outcome;          // of the newest attempt that ended
+  RunId log_run{};                         // where its log is read: LogRead{log_run, log_attempt}
+  AttemptRef log_attempt;                  // epoch 0: there is none yet
   std::uint64_t log_length = 0;            // 0 until sealed
   Hash artifacts;
   std::vector<std::string> needs;

@@ -63,6 +63,8 @@ struct RunRecord {
   std::string note;
   JobId first_job{};                       // its jobs are [first_job, first_job + shards of all jobs)
   RunId retry_of{};                        // 0: none
+  std::uint32_t jobs_passed = 0;           // shards; counted when the run has ended
+  std::uint32_t jobs_failed = 0;
   bool cancelling = false;
   friend bool operator==(const RunRecord&, const RunRecord&) = default;
 };
@@ -80,6 +82,8 @@ struct JobRecord {
   WallTime assigned{};
   WallTime started{};
   std::uint32_t retries = 0;               // attempts that counted against the retry rule
+  RunId reused_run{};                      // taken over from this run by a retry: its log lies there; 0: its own
+  JobId reused_job{};
   std::vector<AttemptRecord> attempts;     // ended ones, oldest first
   std::vector<std::pair<std::string, double>> metrics;  // newest value of each name
   friend bool operator==(const JobRecord&, const JobRecord&) = default;
