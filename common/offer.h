@@ -9,9 +9,9 @@ namespace furrow {
 
 // One GPU, or one MIG instance where a GPU is partitioned.
 struct Gpu {
-  std::string uuid;   // as NVML prints it, "GPU-…" or "MIG-…": what CUDA_VISIBLE_DEVICES accepts
-  std::string model;  // "NVIDIA H100 80GB HBM3"
-  std::uint64_t memory_bytes = 0;
+  std::string uuid;                // as NVML prints it, "GPU-…" or "MIG-…": what CUDA_VISIBLE_DEVICES accepts
+  std::string model;               // "NVIDIA H100 80GB HBM3"
+  std::uint64_t memory_bytes = 0;  // 0: not known; fits no job that demands GPU memory
 
   friend bool operator==(const Gpu&, const Gpu&) = default;
 };
