@@ -1,0 +1,180 @@
+@0x897a59756f6ce72c;
+# What the controller remembers on disk: controller/records.h as values of the store. controller/STORE.md says
+# under which keys. Times of day and hashes as in agent.capnp.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("furrow::wire");
+
+using import "agent.capnp".Metric;
+using import "agent.capnp".MetricLine;
+using import "agent.capnp".Offer;
+using import "agent.capnp".Outcome;
+using import "client.capnp".JobState;
+using import "client.capnp".RunState;
+using import "pipeline.capnp".PipelineSpec;
+using import "pipeline.capnp".SourceInfo;
+
+enum LogPlace {
+  none @0;
+  # Nothing is stored: the log is empty.
+  ownFile @1;
+  # The attempt's own file, found by its name.
+  pack @2;
+  # A frame in one of the run's pack files.
+}
+
+struct LogRecord {
+  length @0 :UInt64;
+  # Raw bytes.
+  hash @1 :Data;
+  # SHA-256 of the whole log.
+  place @2 :LogPlace;
+  pack @3 :UInt32;
+  # Number of the run's pack file; only with place pack.
+  offset @4 :UInt64;
+  # Of the frame in the pack, bytes; only with place pack.
+}
+
+struct AttemptRecord {
+  epoch @0 :UInt64;
+  agent @1 :Text;
+  gpuUuids @2 :List(Text);
+  startedMs @3 :Int64;
+  # 0: no process ever ran.
+  endedMs @4 :Int64;
+  outcome @5 :Outcome;
+  # Always present.
+  cpuMs @6 :UInt64;
+  # Milliseconds.
+  maxRssBytes @7 :UInt64;
+  log @8 :LogRecord;
+  # Absent: no log.
+  artifacts @9 :Data;
+  # Hash of a tree. Absent: none.
+}
+
+struct RunRecord {
+  id @0 :UInt64;
+  number @1 :UInt64;
+  request :group {
+    high @2 :UInt64;
+    low @3 :UInt64;
+  }
+  # Of the submission that made it.
+  pipeline @4 :PipelineSpec;
+  # Always present.
+  source @5 :Data;
+  # Hash of a tree. Absent: none.
+  info @6 :SourceInfo;
+  # Absent: nothing is known.
+  submittedMs @7 :Int64;
+  endedMs @8 :Int64;
+  # 0: not yet.
+  state @9 :RunState;
+  note @10 :Text;
+  # For a person; at most 4 KiB.
+  firstJob @11 :UInt64;
+  # Its jobs are numbered on from here.
+  retryOf @12 :UInt64;
+  # Run that it repeats. 0: none.
+  cancelling @13 :Bool;
+}
+
+struct JobRecord {
+  id @0 :UInt64;
+  run @1 :UInt64;
+  state @2 :JobState;
+  epoch @3 :UInt64;
+  # Of the newest assignment.
+  agent @4 :Text;
+  # That it is assigned to. Absent: to none.
+  incarnation :group {
+    high @5 :UInt64;
+    low @6 :UInt64;
+  }
+  # Of that agent's state folder.
+  gpuUuids @7 :List(Text);
+  # Its own on that agent.
+  readyMs @8 :Int64;
+  assignedMs @9 :Int64;
+  startedMs @10 :Int64;
+  retries @11 :UInt32;
+  # Attempts that counted against the retry rule.
+  attempts @12 :List(AttemptRecord);
+  # Ended ones, oldest first.
+  metrics @13 :List(Metric);
+  # Newest value of each name.
+}
+
+struct MetricsRecord {
+  attempt :group {
+    job @0 :UInt64;
+    epoch @1 :UInt64;
+  }
+  first @2 :UInt64;
+  # Index of the first line.
+  lines @3 :List(MetricLine);
+}
+
+struct SealRecord {
+  attempt :group {
+    job @0 :UInt64;
+    epoch @1 :UInt64;
+  }
+  log @2 :LogRecord;
+  # Always present.
+}
+
+struct AgentRecord {
+  name @0 :Text;
+  host @1 :Text;
+  software @2 :Text;
+  incarnation :group {
+    high @3 :UInt64;
+    low @4 :UInt64;
+  }
+  # Of its state folder when it last registered.
+  offer @5 :Offer;
+  # Its last one.
+  lastSeenMs @6 :Int64;
+}
+
+struct TriggerRecord {
+  request :group {
+    high @0 :UInt64;
+    low @1 :UInt64;
+  }
+  repository @2 :Text;
+  ref @3 :Text;
+  oldCommit @4 :Text;
+  # Full hex; zeros: the ref is new.
+  newCommit @5 :Text;
+  # Full hex; zeros: the ref was deleted.
+}
+
+struct Ref {
+  name @0 :Text;
+  # "refs/heads/main".
+  commit @1 :Text;
+  # Full hex.
+}
+
+struct RepositoryRecord {
+  repository @0 :Text;
+  refs @1 :List(Ref);
+  # Sorted by name, each once.
+}
+
+struct Record {
+  union {
+    none @0 :Void;
+    # Never written; what a reader sees in an empty value. Refused.
+    run @1 :RunRecord;
+    job @2 :JobRecord;
+    metrics @3 :MetricsRecord;
+    seal @4 :SealRecord;
+    agent @5 :AgentRecord;
+    trigger @6 :TriggerRecord;
+    repository @7 :RepositoryRecord;
+  }
+}
