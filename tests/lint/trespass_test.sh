@@ -60,6 +60,8 @@ trespasser agent/main.cpp '#include "tests/support/farm.h"'
 lawful controller/main.cpp 'auto t = std::chrono::steady_clock::now();'
 trespasser controller/scheduler/plan.cpp 'auto t = std::chrono::steady_clock::now();'
 trespasser agent/reactor_jobs.cpp '#include <unistd.h>'
+trespasser controller/reactor.h 'void OnTimer(State& state, Server& server);'
+lawful controller/reactor.h '#include "common/transport.h"  // for PeerId'
 lawful controller/state.h '// rocksdb/db.h is the business of the store'
 
 exit "$failed"
