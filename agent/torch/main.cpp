@@ -1,0 +1,102 @@
+// furrow-torch: runs one train or evaluate step in the current folder. SPEC.md has its words.
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/torch/data_file.h"
+#include "agent/torch/runtime.h"
+#include "agent/torch/spec.h"
+#include "agent/torch/steps.h"
+
+namespace furrow::steps {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
+
+constexpr const char* kHelp =
+    "furrow-torch train --spec FILE     train a TorchScript module as the JSON object in FILE says\n"
+    "furrow-torch evaluate --spec FILE  measure one\n"
+    "furrow-torch --describe            Torch's version, devices, threads, quantised engines\n"
+    "furrow-torch --version | --help\n"
+    "\n"
+    "FILE holds what stands under train: or evaluate: in furrow.yaml; paths in it are relative to the current\n"
+    "folder. Metrics are appended to the file that FURROW_METRICS names. evaluate takes the part\n"
+    "FURROW_SHARD_INDEX of FURROW_SHARD_COUNT of the data. Exit status: 0 done, 1 failed, 2 usage or spec.\n";
+
+int Complain(const std::string& message, int status) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "furrow-torch: %s\n", message.c_str());
+  return status;
+}
+
+std::string FromEnvironment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+Result<std::int64_t> NumberFromEnvironment(const char* name, std::int64_t otherwise) {
+  const std::string text = FromEnvironment(name);
+  if (text.empty()) return otherwise;
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc{} && end == text.data() + text.size() && number >= 0) return number;
+  return Fail(Errc::kInvalid, std::string(name) + " is '" + text + "', expected a number");
+}
+
+Result<Shard> ShardFromEnvironment() {
+  Shard shard;
+  FURROW_ASSIGN(shard.index, NumberFromEnvironment("FURROW_SHARD_INDEX", 0));
+  FURROW_ASSIGN(shard.count, NumberFromEnvironment("FURROW_SHARD_COUNT", 1));
+  if (shard.index < shard.count) return shard;
+  return Fail(Errc::kInvalid, "FURROW_SHARD_INDEX " + std::to_string(shard.index) +
+                                  " must be less than FURROW_SHARD_COUNT " + std::to_string(shard.count));
+}
+
+// Runs `step` on a parsed spec; the exit status.
+template <class Spec, class Run>
+int RunStep(const Result<Spec>& spec, const Run& step) {
+  if (!spec) return Complain(spec.error().message, kUsage);
+  PrepareProcess(spec->threads);
+  auto metrics = MetricsFile::Open(FromEnvironment("FURROW_METRICS"));
+  if (!metrics) return Complain(metrics.error().message, kFailed);
+  const Status done = step(*spec, *metrics);
+  return done ? 0 : Complain(done.error().message, kFailed);
+}
+
+int Main(const std::vector<std::string>& words) {
+  const std::string verb = words.empty() ? "" : words[0];
+  if (words.size() == 1 && (verb == "--help" || verb == "-h")) return std::fputs(kHelp, stdout) < 0;
+  if (words.size() == 1 && verb == "--version") return std::puts("furrow-torch " FURROW_VERSION) < 0;
+  if (words.size() == 1 && verb == "--describe") {
+    PrepareProcess(0);
+    return std::fputs(DescribeTorch().c_str(), stdout) < 0;
+  }
+  if (words.size() != 3 || (verb != "train" && verb != "evaluate") || words[1] != "--spec") {
+    return Complain("usage: furrow-torch train|evaluate --spec FILE (--help says more)", kUsage);
+  }
+  const auto text = ReadDataFile(words[2]);
+  if (!text) return Complain(text.error().message, kUsage);
+  if (verb == "train") return RunStep(ParseTrainSpec(*text), Train);
+  const auto shard = ShardFromEnvironment();
+  if (!shard) return Complain(shard.error().message, kUsage);
+  return RunStep(ParseEvaluateSpec(*text),
+                 [&](const EvaluateSpec& spec, MetricsFile& metrics) { return Evaluate(spec, *shard, metrics); });
+}
+
+}  // namespace
+}  // namespace furrow::steps
+
+int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
+  try {
+    return furrow::steps::Main({argv + 1, argv + argc});
+  } catch (const std::exception& error) {
+    return furrow::steps::Complain(furrow::steps::ReasonOf(error), furrow::steps::kFailed);
+  }
+}

@@ -1,0 +1,82 @@
+// A train or an evaluate step, as SPEC.md words it: values only, checked, defaults filled in.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "agent/torch/array.h"
+#include "agent/torch/csv.h"
+#include "common/error.h"
+
+namespace furrow::steps {
+
+enum class Format : std::uint8_t { kIdx, kNpy, kCsv };
+enum class Loss : std::uint8_t { kNll, kCrossEntropy, kMse };
+enum class Metric : std::uint8_t { kAccuracy, kLoss, kMse, kMae };
+enum class DeviceChoice : std::uint8_t { kAuto, kCpu, kCuda };
+
+struct DataSpec {
+  Format format = Format::kIdx;
+  std::string inputs;  // images, inputs or file, with `dir` in front
+  std::string labels;  // with `dir` in front; empty for CSV
+  CsvOptions csv;
+  Shape shape;                    // of one example; empty: as in the file
+  std::int64_t limit = 0;         // 0: all
+  double scale = 0;               // 0: by the inputs' type
+  std::vector<double> mean;       // empty: 0; one: every channel; else one a channel
+  std::vector<double> deviation;  // `std`; likewise, empty: 1
+};
+
+struct Sgd {
+  double lr = 0;
+  double momentum = 0;
+  double dampening = 0;
+  double weight_decay = 0;
+  bool nesterov = false;
+};
+struct Adam {
+  double lr = 0.001;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0;
+  bool amsgrad = false;
+  bool decoupled = false;  // AdamW
+};
+
+struct TrainSpec {
+  std::string model;
+  DataSpec data;
+  std::string out;
+  std::variant<Sgd, Adam> optimizer;
+  Loss loss = Loss::kCrossEntropy;
+  std::int64_t epochs = 1;
+  std::int64_t batch = 64;
+  std::int64_t seed = 0;
+  bool shuffle = true;
+  std::int64_t log_every = 50;  // steps; 0: at the end of each epoch only
+  DeviceChoice device = DeviceChoice::kAuto;
+  int threads = 0;  // 0: OMP_NUM_THREADS, else every CPU
+};
+
+struct EvaluateSpec {
+  std::string model;
+  DataSpec data;
+  Loss loss = Loss::kCrossEntropy;
+  std::vector<Metric> metrics;  // at least one
+  std::int64_t batch = 256;
+  DeviceChoice device = DeviceChoice::kAuto;
+  int threads = 0;
+};
+
+// Each reads one JSON object. kInvalid: the first mistake, named by its path ("data.limit"), with
+// what is allowed there and, for an unknown key, the nearest known one.
+Result<TrainSpec> ParseTrainSpec(std::string_view json);
+Result<EvaluateSpec> ParseEvaluateSpec(std::string_view json);
+
+const char* ToString(Metric metric);
+
+}  // namespace furrow::steps

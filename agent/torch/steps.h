@@ -1,0 +1,24 @@
+// The two steps of furrow-torch. Each runs in the job's workspace, prints progress on stdout and
+// appends metrics as SPEC.md says; nothing is returned but whether it worked.
+#pragma once
+
+#include <cstdint>
+
+#include "agent/torch/metrics_file.h"
+#include "agent/torch/spec.h"
+#include "common/error.h"
+
+namespace furrow::steps {
+
+// Trains spec.model on spec.data and writes spec.out. On failure spec.out is as before.
+Status Train(const TrainSpec& spec, MetricsFile& metrics);
+
+struct Shard {
+  std::int64_t index = 0;  // < count
+  std::int64_t count = 1;
+};
+
+// Measures spec.model on this shard of spec.data.
+Status Evaluate(const EvaluateSpec& spec, Shard shard, MetricsFile& metrics);
+
+}  // namespace furrow::steps
