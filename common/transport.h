@@ -35,7 +35,7 @@ Result<std::string> ReadPublicKey(const std::filesystem::path& path);
 enum class Role : std::uint8_t { kAgent, kClient };
 struct Identity {
   Role role = Role::kClient;
-  std::string name;        // [A-Za-z0-9_.-]{1,64}
+  std::string name;  // [A-Za-z0-9_.-]{1,64}
   friend auto operator<=>(const Identity&, const Identity&) = default;
 };
 
@@ -51,7 +51,8 @@ Status AddToAllowlist(const std::filesystem::path& path, const AllowedKey& key);
 
 // ---- sockets -----------------------------------------------------------------------------------------------
 
-// The ZeroMQ context of a process and, for servers, its ZAP handler thread. Made once, in main.
+// The ZeroMQ context of a process and, for servers, its ZAP handler thread. Made once, in main, before
+// anything that opens many descriptors: it raises the limit on them as far as the system allows.
 class Context {
  public:
   Context();
@@ -59,7 +60,9 @@ class Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  // Starts the ZAP handler: from now on servers accept only keys of this allowlist. Before any Server.
+  // Starts the ZAP handler: from now on servers accept only keys of this allowlist. Before any Server;
+  // without it a server accepts nobody. A later version of the file that has a mistake in it is
+  // reported in the log and not used. A deleted line is noticed within a second.
   Status ServeAllowlist(const std::filesystem::path& allowlist);
 
   struct Impl;
@@ -74,14 +77,14 @@ using PeerId = std::uint32_t;
 
 struct Incoming {
   PeerId peer = 0;
-  Identity who;            // from the key that it proved to have
+  Identity who;  // from the key that it proved to have
   std::string payload;
 };
 
 enum class SendResult : std::uint8_t {
-  kSent,                   // handed to the network
-  kFull,                   // the peer reads too slowly; try later or drop it
-  kGone,                   // no such peer any more
+  kSent,  // handed to the network
+  kFull,  // the peer reads too slowly; try later or drop it
+  kGone,  // no such peer any more
 };
 
 struct ServerOptions {
@@ -89,7 +92,8 @@ struct ServerOptions {
   std::uint16_t port = 0;  // 0: a free one, see Server::port()
   KeyPair keys;
   std::size_t max_frame_bytes = 0;
-  int send_queue = 10000;  // messages per peer before kFull
+  int send_queue = 10000;    // messages per peer before kFull
+  int receive_queue = 1000;  // messages per peer that wait here; further ones wait at the peer
 };
 
 class Server {
@@ -98,7 +102,8 @@ class Server {
   static Result<std::unique_ptr<Server>> Bind(Context& context, const ServerOptions& options);
   ~Server();
 
-  // The next waiting message, without blocking.
+  // The next waiting message, without blocking. Messages of a peer whose key has left the allowlist
+  // are dropped, and Send to it says kGone.
   std::optional<Incoming> Receive();
   SendResult Send(PeerId peer, std::string_view payload);
   std::uint16_t port() const;
@@ -116,6 +121,8 @@ struct ChannelOptions {
   KeyPair keys;            // our own
   std::string server_key;  // the controller's public key: proves that it is the one
   std::size_t max_frame_bytes = 0;
+  int send_queue = 1000;  // messages before kFull; kept while there is no connection
+  int receive_queue = 1000;
   std::chrono::milliseconds reconnect_min{100};  // jittered; doubles up to reconnect_max
   std::chrono::milliseconds reconnect_max{5000};
 };
@@ -146,10 +153,11 @@ class Poller {
  public:
   void Add(Server& server);
   void Add(Channel& channel);
-  void AddFd(int fd);                     // readable
+  void AddFd(int fd);  // readable
   void RemoveFd(int fd);
-  // Returns true if anything may be ready, false at the timeout. Spurious true is allowed: callers
-  // try Receive() on everything they own.
+  // Returns true if anything may be ready, false at the timeout (negative: none) or, where a channel
+  // wants to try again, before it. Spurious true is allowed: callers try Receive() on everything they own.
+  // What was added must outlive the poller.
   bool Wait(std::chrono::milliseconds timeout);
 
   Poller();

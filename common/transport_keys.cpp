@@ -1,0 +1,245 @@
+// Key files and the allowlist on disk.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <sstream>
+#include <utility>
+
+#include <zmq.h>
+
+#include "common/check.h"
+#include "common/transport.h"
+
+namespace furrow {
+namespace {
+
+constexpr std::size_t kKeyCharacters = 40;
+constexpr std::size_t kMaxKeyFileBytes = 4u << 20;  // an allowlist of 50,000 lines
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  int get() const { return fd_; }
+  bool ok() const { return fd_ >= 0; }
+
+ private:
+  const int fd_;
+};
+
+Result<std::string> ReadAll(const Fd& file, const std::filesystem::path& path) {
+  std::string text;
+  std::array<char, 4096> part;
+  for (;;) {
+    const ssize_t got = ::read(file.get(), part.data(), part.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return tl::unexpected(ErrnoError("cannot read " + path.string(), errno));
+    if (got == 0) return text;
+    text.append(part.data(), static_cast<std::size_t>(got));
+    if (text.size() > kMaxKeyFileBytes) return Fail(Errc::kInvalid, path.string() + " is too large for a file of keys");
+  }
+}
+
+Status SyncFolder(const std::filesystem::path& file) {
+  const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.ok() || ::fsync(fd.get()) != 0) return tl::unexpected(ErrnoError("cannot sync " + folder.string(), errno));
+  return {};
+}
+
+// Writes `text` to a new file beside `path` and syncs it; returns its name.
+Result<std::filesystem::path> WriteBeside(const std::filesystem::path& path, const std::string& text, mode_t mode) {
+  std::string name = path.string() + ".XXXXXX";
+  const Fd fd(::mkostemp(name.data(), O_CLOEXEC));
+  if (!fd.ok()) return tl::unexpected(ErrnoError("cannot make a file beside " + path.string(), errno));
+  const bool written = ::fchmod(fd.get(), mode) == 0 &&
+                       ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       ::fsync(fd.get()) == 0;
+  if (!written) {
+    const int number = errno;
+    ::unlink(name.c_str());
+    return tl::unexpected(ErrnoError("cannot write " + path.string(), number));
+  }
+  return name;
+}
+
+Status Replace(const std::filesystem::path& path, const std::string& text, mode_t mode) {
+  FURROW_ASSIGN(const auto fresh, WriteBeside(path, text, mode));
+  if (::rename(fresh.c_str(), path.c_str()) != 0) {
+    const int number = errno;
+    ::unlink(fresh.c_str());
+    return tl::unexpected(ErrnoError("cannot replace " + path.string(), number));
+  }
+  return SyncFolder(path);
+}
+
+bool IsKey(const std::string& text) {
+  std::array<std::uint8_t, 32> raw;
+  return text.size() == kKeyCharacters && ::zmq_z85_decode(raw.data(), text.c_str()) != nullptr;
+}
+
+bool IsName(const std::string& text) {
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+           c == '-';
+  });
+}
+
+std::string FirstWord(const std::string& text) {
+  std::istringstream words(text);
+  std::string word;
+  words >> word;
+  return word;
+}
+
+Result<KeyPair> ReadSecret(const std::filesystem::path& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) {
+    if (errno == ENOENT) return Fail(Errc::kNotFound, "there is no key file " + path.string());
+    return tl::unexpected(ErrnoError("cannot open the key file " + path.string(), errno));
+  }
+  struct stat status;
+  if (::fstat(fd.get(), &status) != 0) return tl::unexpected(ErrnoError("cannot look at " + path.string(), errno));
+  if ((status.st_mode & 077) != 0)
+    return Fail(Errc::kRejected, "the secret key " + path.string() + " can be read by other users; run: chmod 600 " +
+                                     path.string() + ", or, if they may have read it, delete it and enrol again");
+  FURROW_ASSIGN(const std::string text, ReadAll(fd, path));
+  KeyPair keys;
+  keys.secret_key = FirstWord(text);
+  std::array<char, kKeyCharacters + 1> derived{};
+  if (!IsKey(keys.secret_key) || ::zmq_curve_public(derived.data(), keys.secret_key.c_str()) != 0)
+    return Fail(Errc::kCorrupt, path.string() +
+                                    " holds no key (40 characters of Z85); restore it from a copy, or delete " +
+                                    "it and enrol again");
+  keys.public_key = derived.data();
+  return keys;
+}
+
+std::string LineOf(const AllowedKey& key) {
+  return (key.who.role == Role::kAgent ? "agent " : "client ") + key.who.name + ' ' + key.public_key;
+}
+
+Result<std::vector<AllowedKey>> ParseAllowlist(const std::string& text, const std::filesystem::path& path) {
+  std::vector<AllowedKey> keys;
+  std::string mistakes;
+  std::istringstream lines(text);
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    std::istringstream words(line);
+    std::string role, name, key, rest;
+    words >> role >> name >> key >> rest;
+    if (role.empty() || role.front() == '#') continue;
+    const auto mistake = [&](const std::string& what) {
+      mistakes += (mistakes.empty() ? "" : "\n") + path.string() + ':' + std::to_string(number) + ": " + what;
+    };
+    if (role != "agent" && role != "client") {
+      mistake("a line begins with agent or client, not \"" + role + '"');
+    } else if (!IsName(name)) {
+      mistake("\"" + name + "\" is no name: up to 64 letters, digits, '.', '_' and '-'");
+    } else if (!IsKey(key)) {
+      mistake("after the name comes a public key of 40 characters, as in a .pub file");
+    } else if (!rest.empty() && rest.front() != '#') {  // a key may hold a '#': a comment begins a word
+      mistake("nothing may follow the key, but there is \"" + rest + '"');
+    } else {
+      AllowedKey allowed{{role == "agent" ? Role::kAgent : Role::kClient, name}, key};
+      const auto same = std::find_if(keys.begin(), keys.end(), [&](const auto& k) { return k.public_key == key; });
+      if (same == keys.end()) {
+        keys.push_back(std::move(allowed));
+      } else if (same->who != allowed.who) {
+        mistake("this key belongs to " + same->who.name + " already; a key is one machine's or one person's");
+      }
+    }
+  }
+  if (!mistakes.empty()) return Fail(Errc::kInvalid, mistakes);
+  return keys;
+}
+
+}  // namespace
+
+KeyPair GenerateKeyPair() {
+  std::array<char, kKeyCharacters + 1> public_key{}, secret_key{};
+  FURROW_CHECK(::zmq_curve_keypair(public_key.data(), secret_key.data()) == 0, "libzmq was built without CURVE");
+  return {public_key.data(), secret_key.data()};
+}
+
+Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path) {
+  const std::filesystem::path public_path = path.string() + ".pub";
+  auto keys = ReadSecret(path);
+  if (!keys && keys.error().code == Errc::kNotFound) {
+    std::error_code failed;
+    if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), failed);
+    FURROW_ASSIGN(const auto fresh, WriteBeside(path, GenerateKeyPair().secret_key + '\n', 0600));
+    // link, not rename: of two processes that start at once, the first one's key is kept by both.
+    const int number = ::link(fresh.c_str(), path.c_str()) == 0 ? 0 : errno;
+    ::unlink(fresh.c_str());
+    if (number != 0 && number != EEXIST) return tl::unexpected(ErrnoError("cannot make " + path.string(), number));
+    FURROW_TRY(SyncFolder(path));
+    keys = ReadSecret(path);
+  }
+  if (!keys) return keys;
+  const auto known = ReadPublicKey(public_path);
+  if (!known || *known != keys->public_key) FURROW_TRY(Replace(public_path, keys->public_key + '\n', 0644));
+  return keys;
+}
+
+Result<std::string> ReadPublicKey(const std::filesystem::path& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) {
+    if (errno == ENOENT) return Fail(Errc::kNotFound, "there is no public key " + path.string());
+    return tl::unexpected(ErrnoError("cannot open the public key " + path.string(), errno));
+  }
+  FURROW_ASSIGN(const std::string text, ReadAll(fd, path));
+  std::string key = FirstWord(text);
+  if (!IsKey(key)) return Fail(Errc::kInvalid, path.string() + " holds no public key (40 characters of Z85)");
+  return key;
+}
+
+Result<std::vector<AllowedKey>> ReadAllowlist(const std::filesystem::path& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) {
+    if (errno == ENOENT) return Fail(Errc::kNotFound, "there is no allowlist " + path.string());
+    return tl::unexpected(ErrnoError("cannot open the allowlist " + path.string(), errno));
+  }
+  FURROW_ASSIGN(const std::string text, ReadAll(fd, path));
+  return ParseAllowlist(text, path);
+}
+
+Status AddToAllowlist(const std::filesystem::path& path, const AllowedKey& key) {
+  if (!IsName(key.who.name))
+    return Fail(Errc::kInvalid, "\"" + key.who.name + "\" is no name: up to 64 letters, digits, '.', '_' and '-'");
+  if (!IsKey(key.public_key)) return Fail(Errc::kInvalid, "a public key has 40 characters, as in a .pub file");
+
+  // Two that add at once take turns; readers see the file before or after, never in between.
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  const Fd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock.ok() || ::flock(lock.get(), LOCK_EX) != 0)
+    return tl::unexpected(ErrnoError("cannot lock " + folder.string(), errno));
+
+  std::string text;
+  if (const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); fd.ok()) {
+    FURROW_ASSIGN(text, ReadAll(fd, path));
+  } else if (errno != ENOENT) {
+    return tl::unexpected(ErrnoError("cannot open the allowlist " + path.string(), errno));
+  }
+  FURROW_ASSIGN(const auto keys, ParseAllowlist(text, path));
+  for (const AllowedKey& known : keys) {
+    if (known.public_key != key.public_key) continue;
+    if (known.who == key.who) return {};
+    return Fail(Errc::kRejected, "this key belongs to " + known.who.name + " already; see " + path.string());
+  }
+  if (!text.empty() && text.back() != '\n') text += '\n';
+  return Replace(path, text + LineOf(key) + '\n', 0644);
+}
+
+}  // namespace furrow

@@ -1,0 +1,311 @@
+// Context, Server and Channel: ZeroMQ sockets with the settings that our promises need.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <random>
+#include <utility>
+
+#include "common/check.h"
+#include "common/log.h"
+#include "common/transport_impl.h"
+
+namespace furrow {
+namespace {
+
+constexpr int kMaxSockets = 4096;
+constexpr int kIoThreads = 2;  // encryption happens there: bulk and control do not wait for each other
+constexpr std::size_t kPeersRemembered = 50'000;
+constexpr std::size_t kRoutingIdBytes = 5;  // of a generated one: 0 and 32 bits
+
+// An allowlisted peer could choose a routing id of its own; ours are generated, others are not served.
+std::optional<PeerId> ParseRoutingId(const zmq::message_t& id) {
+  const auto* raw = id.data<std::uint8_t>();
+  if (id.size() != kRoutingIdBytes || raw[0] != 0) return std::nullopt;
+  return PeerId{raw[1]} << 24 | PeerId{raw[2]} << 16 | PeerId{raw[3]} << 8 | PeerId{raw[4]};
+}
+
+zmq::message_t MakeRoutingId(PeerId peer) {
+  const std::uint8_t raw[kRoutingIdBytes] = {0, static_cast<std::uint8_t>(peer >> 24),
+                                             static_cast<std::uint8_t>(peer >> 16),
+                                             static_cast<std::uint8_t>(peer >> 8), static_cast<std::uint8_t>(peer)};
+  return zmq::message_t(raw, sizeof(raw));
+}
+
+// Receives and forgets the rest of a message of several parts.
+void SkipRest(zmq::socket_t& socket, const zmq::message_t& last) {
+  bool more = last.more();
+  while (more) {
+    zmq::message_t part;
+    if (!socket.recv(part, zmq::recv_flags::dontwait)) return;
+    more = part.more();
+  }
+}
+
+SendResult Sent(int number) {
+  if (number == EAGAIN) return SendResult::kFull;
+  FURROW_CHECK(number == EHOSTUNREACH, std::string("zmq_msg_send: ") + zmq_strerror(number));
+  return SendResult::kGone;
+}
+
+}  // namespace
+
+Error FromZmq(const std::string& context, const zmq::error_t& error) {
+  return ErrnoError(context, error.num());
+}
+
+void SetCommonOptions(zmq::socket_t& socket, std::size_t max_frame_bytes) {
+  socket.set(zmq::sockopt::linger, 0);
+  socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(max_frame_bytes + kCurveOverhead));
+  socket.set(zmq::sockopt::handshake_ivl, 5000);
+  // A peer whose machine vanished: the kernel gives the connection up within half a minute.
+  socket.set(zmq::sockopt::tcp_keepalive, 1);
+  socket.set(zmq::sockopt::tcp_keepalive_idle, 15);
+  socket.set(zmq::sockopt::tcp_keepalive_intvl, 5);
+  socket.set(zmq::sockopt::tcp_keepalive_cnt, 3);
+  socket.set(zmq::sockopt::tcp_maxrt, 30'000);
+}
+
+Context::Context() : impl_(std::make_unique<Impl>()) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  impl_->zmq.set(zmq::ctxopt::io_threads, kIoThreads);
+  impl_->zmq.set(zmq::ctxopt::max_sockets, kMaxSockets);
+}
+
+Context::~Context() = default;
+
+Status Context::ServeAllowlist(const std::filesystem::path& allowlist) {
+  FURROW_TRY(impl_->allowlist.Load(allowlist));
+  try {
+    impl_->zap = std::make_unique<ZapHandler>(impl_->zmq, impl_->allowlist);
+  } catch (const zmq::error_t& error) {
+    return tl::unexpected(FromZmq("cannot start the handler of the allowlist", error));
+  }
+  return {};
+}
+
+// ---- server ----------------------------------------------------------------------------------------------
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::~Server() = default;
+std::uint16_t Server::port() const {
+  return impl_->port;
+}
+
+Server::Impl::Peer* Server::Impl::Find(PeerId id) {
+  if (const auto found = recent.find(id); found != recent.end()) return &found->second;
+  const auto found = older.find(id);
+  if (found == older.end()) return nullptr;
+  Peer& moved = recent[id] = std::move(found->second);
+  older.erase(found);
+  return &moved;
+}
+
+bool Server::Impl::Allowed(Peer& peer) {
+  const std::uint64_t generation = allowlist->generation();
+  if (peer.checked == generation) return true;
+  if (!allowlist->Allows(peer.user_id)) return false;
+  peer.checked = generation;
+  return true;
+}
+
+Result<std::unique_ptr<Server>> Server::Bind(Context& context, const ServerOptions& options) {
+  const std::string where = options.address + ':' + (options.port == 0 ? "*" : std::to_string(options.port));
+  try {
+    auto impl = std::make_unique<Impl>();
+    impl->allowlist = &context.impl().allowlist;
+    impl->max_frame_bytes = options.max_frame_bytes;
+    impl->socket = zmq::socket_t(context.impl().zmq, zmq::socket_type::router);
+    zmq::socket_t& socket = impl->socket;
+    SetCommonOptions(socket, options.max_frame_bytes);
+    socket.set(zmq::sockopt::ipv6, options.address.find(':') != std::string::npos);
+    socket.set(zmq::sockopt::router_mandatory, true);
+    socket.set(zmq::sockopt::backlog, 4096);
+    socket.set(zmq::sockopt::sndhwm, options.send_queue);
+    socket.set(zmq::sockopt::rcvhwm, options.receive_queue);
+    socket.set(zmq::sockopt::curve_server, true);
+    socket.set(zmq::sockopt::curve_secretkey, options.keys.secret_key);
+    socket.set(zmq::sockopt::zap_domain, kZapDomain);
+    const int enforce = 1;  // without a handler nobody gets in, instead of everybody; cppzmq has no name for it
+    if (::zmq_setsockopt(socket.handle(), 93 /* ZMQ_ZAP_ENFORCE_DOMAIN */, &enforce, sizeof(enforce)) != 0)
+      return Fail(Errc::kInternal, "this libzmq lacks ZAP_ENFORCE_DOMAIN; libzmq 4.3 with it is needed");
+    socket.bind("tcp://" + where);
+    const std::string bound = socket.get(zmq::sockopt::last_endpoint);
+    impl->port = static_cast<std::uint16_t>(std::stoi(bound.substr(bound.rfind(':') + 1)));
+    return std::unique_ptr<Server>(new Server(std::move(impl)));
+  } catch (const zmq::error_t& error) {
+    if (error.num() == EADDRINUSE)
+      return Fail(Errc::kUnavailable, "cannot listen on " + where +
+                                          ": the port is in use. Another Furrow may be running " +
+                                          "here; stop what listens there (ss -ltnp shows it) or choose another port");
+    if (error.num() == EINVAL || error.num() == ENODEV || error.num() == EADDRNOTAVAIL)
+      return Fail(Errc::kInvalid, "cannot listen on " + where + ": " + error.what() +
+                                      ". The address must be one of this machine, such as 127.0.0.1, 0.0.0.0 or [::1]");
+    return tl::unexpected(FromZmq("cannot listen on " + where, error));
+  }
+}
+
+std::optional<Incoming> Server::Receive() {
+  zmq::message_t id, payload;
+  try {
+    for (;;) {
+      if (!impl_->socket.recv(id, zmq::recv_flags::dontwait)) return std::nullopt;
+      if (!id.more() || !impl_->socket.recv(payload, zmq::recv_flags::dontwait)) continue;
+      if (payload.more()) {
+        SkipRest(impl_->socket, payload);  // our peers send one part; whatever this is, it is not ours
+        continue;
+      }
+      const auto peer_id = ParseRoutingId(id);
+      const char* user_id = ::zmq_msg_gets(payload.handle(), "User-Id");
+      if (!peer_id || user_id == nullptr || payload.size() > impl_->max_frame_bytes) continue;
+
+      Impl::Peer* peer = impl_->Find(*peer_id);
+      if (peer == nullptr || peer->user_id != user_id) {
+        auto who = ParseUserId(user_id);
+        if (!who) continue;
+        if (impl_->recent.size() >= kPeersRemembered) {
+          impl_->older = std::move(impl_->recent);
+          impl_->recent.clear();
+        }
+        peer = &(impl_->recent[*peer_id] = Impl::Peer{user_id, std::move(*who), 0});
+      }
+      if (!impl_->Allowed(*peer)) continue;
+      return Incoming{*peer_id, peer->who, std::string(payload.data<char>(), payload.size())};
+    }
+  } catch (const zmq::error_t& error) {
+    if (error.num() == EINTR) return std::nullopt;
+    FURROW_CHECK(false, std::string("receiving: ") + error.what());
+  }
+}
+
+SendResult Server::Send(PeerId peer_id, std::string_view payload) {
+  FURROW_CHECK(payload.size() <= impl_->max_frame_bytes, "a message is larger than the frames of its endpoint");
+  Impl::Peer* peer = impl_->Find(peer_id);
+  if (peer == nullptr || !impl_->Allowed(*peer)) return SendResult::kGone;
+  zmq::message_t id = MakeRoutingId(peer_id);
+  zmq::message_t body(payload.data(), payload.size());
+  int rc = 0;
+  do {
+    rc = ::zmq_msg_send(id.handle(), impl_->socket.handle(), ZMQ_DONTWAIT | ZMQ_SNDMORE);
+  } while (rc < 0 && zmq_errno() == EINTR);
+  if (rc < 0) {
+    const SendResult result = Sent(zmq_errno());
+    if (result == SendResult::kGone) impl_->recent.erase(peer_id);
+    return result;
+  }
+  do {
+    rc = ::zmq_msg_send(body.handle(), impl_->socket.handle(), ZMQ_DONTWAIT);
+  } while (rc < 0 && zmq_errno() == EINTR);
+  return rc < 0 ? Sent(zmq_errno()) : SendResult::kSent;
+}
+
+// ---- channel ---------------------------------------------------------------------------------------------
+
+Channel::Channel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Channel::~Channel() = default;
+
+Result<std::unique_ptr<Channel>> Channel::Connect(Context& context, const ChannelOptions& options) {
+  try {
+    auto impl = std::make_unique<Impl>();
+    impl->endpoint = "tcp://" + options.address;
+    impl->socket = zmq::socket_t(context.impl().zmq, zmq::socket_type::dealer);
+    zmq::socket_t& socket = impl->socket;
+    SetCommonOptions(socket, options.max_frame_bytes);
+    socket.set(zmq::sockopt::sndhwm, options.send_queue);
+    socket.set(zmq::sockopt::rcvhwm, options.receive_queue);
+    socket.set(zmq::sockopt::ipv6, true);  // a name may lead to either kind of address
+    socket.set(zmq::sockopt::curve_serverkey, options.server_key);
+    socket.set(zmq::sockopt::curve_publickey, options.keys.public_key);
+    socket.set(zmq::sockopt::curve_secretkey, options.keys.secret_key);
+    // Ten thousand agents that lost the controller at the same moment must not come back at the same moment.
+    std::minstd_rand random(std::random_device{}());
+    const auto least = std::max<std::int64_t>(1, options.reconnect_min.count());
+    socket.set(zmq::sockopt::reconnect_ivl,
+               static_cast<int>(std::uniform_int_distribution<std::int64_t>(least, 2 * least)(random)));
+    socket.set(zmq::sockopt::reconnect_ivl_max,
+               static_cast<int>(std::max<std::int64_t>(2 * least, options.reconnect_max.count())));
+    impl->retry_min = impl->retry_delay = options.reconnect_min;
+    impl->retry_max = options.reconnect_max;
+    impl->monitor = OpenMonitor(context.impl().zmq, socket);
+    socket.connect(impl->endpoint);
+    return std::unique_ptr<Channel>(new Channel(std::move(impl)));
+  } catch (const zmq::error_t& error) {
+    if (error.num() == EINVAL)
+      return Fail(Errc::kInvalid, "cannot connect to \"" + options.address +
+                                      "\": an address looks like host:7071, and keys have 40 characters");
+    return tl::unexpected(FromZmq("cannot connect to " + options.address, error));
+  }
+}
+
+void Channel::Impl::DrainMonitor() {
+  while (const int event = NextEvent(monitor)) {
+    switch (event) {
+      case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        link = LinkState::kConnected;
+        retry_delay = retry_min;
+        break;
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        link = LinkState::kRefused;
+        retry_at = std::chrono::steady_clock::now() + retry_delay;
+        retry_delay = std::min(2 * retry_delay, retry_max);
+        break;
+      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: link = LinkState::kRefused; break;  // libzmq tries again
+      case ZMQ_EVENT_DISCONNECTED:
+        if (link == LinkState::kConnected) link = LinkState::kConnecting;
+        break;
+      case ZMQ_EVENT_CLOSED:  // nobody listens there
+        if (!retry_at) link = LinkState::kConnecting;
+        break;
+      default: break;
+    }
+  }
+  RetryIfDue();
+}
+
+void Channel::Impl::RetryIfDue() {
+  if (!retry_at || std::chrono::steady_clock::now() < *retry_at) return;
+  retry_at.reset();
+  try {
+    socket.disconnect(endpoint);
+  } catch (const zmq::error_t&) {
+    // Given up already: there is nothing to disconnect.
+  }
+  socket.connect(endpoint);
+}
+
+std::optional<std::string> Channel::Receive() {
+  zmq::message_t payload;
+  try {
+    while (impl_->socket.recv(payload, zmq::recv_flags::dontwait)) {
+      if (!payload.more()) return std::string(payload.data<char>(), payload.size());
+      SkipRest(impl_->socket, payload);
+    }
+    impl_->DrainMonitor();  // or its queue would fill and hold up the I/O thread
+    return std::nullopt;
+  } catch (const zmq::error_t& error) {
+    if (error.num() == EINTR) return std::nullopt;
+    FURROW_CHECK(false, std::string("receiving: ") + error.what());
+  }
+}
+
+SendResult Channel::Send(std::string_view payload) {
+  zmq::message_t body(payload.data(), payload.size());
+  int rc = 0;
+  do {
+    rc = ::zmq_msg_send(body.handle(), impl_->socket.handle(), ZMQ_DONTWAIT);
+  } while (rc < 0 && zmq_errno() == EINTR);
+  return rc < 0 ? Sent(zmq_errno()) : SendResult::kSent;
+}
+
+LinkState Channel::link() {
+  impl_->DrainMonitor();
+  return impl_->link;
+}
+
+}  // namespace furrow

@@ -1,0 +1,154 @@
+// The allowlist in memory and the ZAP handler that serves it.
+#include <sys/stat.h>
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "common/log.h"
+#include "common/transport_impl.h"
+
+namespace furrow {
+namespace {
+
+constexpr auto kLookAgain = std::chrono::milliseconds(1000);  // at the allowlist, for deleted lines
+
+}  // namespace
+
+std::string UserId(const AllowedKey& key) {
+  return (key.who.role == Role::kAgent ? "agent:" : "client:") + key.who.name + ':' + key.public_key;
+}
+
+std::optional<Identity> ParseUserId(std::string_view user_id) {
+  const std::size_t first = user_id.find(':');
+  if (first == std::string_view::npos) return std::nullopt;
+  const std::size_t second = user_id.find(':', first + 1);  // a name holds no ':', a key may
+  if (second == std::string_view::npos) return std::nullopt;
+  const std::string_view role = user_id.substr(0, first);
+  if (role != "agent" && role != "client") return std::nullopt;
+  return Identity{role == "agent" ? Role::kAgent : Role::kClient,
+                  std::string(user_id.substr(first + 1, second - first - 1))};
+}
+
+Allowlist::Version Allowlist::Look(const std::filesystem::path& path) {
+  struct stat status;
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return {status.st_mtim.tv_sec * 1'000'000'000LL + status.st_mtim.tv_nsec, status.st_ino, status.st_size};
+}
+
+Status Allowlist::Load(const std::filesystem::path& path) {
+  const Version version = Look(path);  // before reading: a change in between is seen at the next look
+  FURROW_ASSIGN(const auto keys, ReadAllowlist(path));
+  std::lock_guard lock(mutex_);
+  path_ = path;
+  version_ = version;
+  user_ids_.clear();
+  for (const AllowedKey& key : keys) user_ids_.emplace(key.public_key, UserId(key));
+  generation_.fetch_add(1, std::memory_order_acq_rel);
+  return {};
+}
+
+void Allowlist::Refresh() {
+  std::filesystem::path path;
+  const auto version = [&] {
+    std::lock_guard lock(mutex_);
+    path = path_;
+    return version_;
+  }();
+  const Version now = Look(path);
+  if (now == version) return;
+  if (const Status loaded = Load(path); !loaded) {
+    log::Error("the allowlist has changed and cannot be used; the keys of its last good version stay: {}",
+               loaded.error().message);
+    std::lock_guard lock(mutex_);
+    version_ = now;
+  } else {
+    log::Info("the allowlist {} has changed and was read again", path.string());
+  }
+}
+
+std::optional<std::string> Allowlist::Find(const std::string& public_key) {
+  std::lock_guard lock(mutex_);
+  for (const auto* keys : {&user_ids_, &temporary_}) {
+    if (const auto found = keys->find(public_key); found != keys->end()) return found->second;
+  }
+  return std::nullopt;
+}
+
+bool Allowlist::Allows(std::string_view user_id) {
+  const std::size_t name = user_id.find(':');
+  const std::size_t key = name == std::string_view::npos ? name : user_id.find(':', name + 1);
+  if (key == std::string_view::npos) return false;
+  return Find(std::string(user_id.substr(key + 1))) == user_id;
+}
+
+void Allowlist::AddTemporary(const AllowedKey& key) {
+  std::lock_guard lock(mutex_);
+  temporary_.emplace(key.public_key, UserId(key));
+}
+
+void Allowlist::RemoveTemporary(const AllowedKey& key) {
+  std::lock_guard lock(mutex_);
+  temporary_.erase(key.public_key);
+  generation_.fetch_add(1, std::memory_order_acq_rel);
+}
+
+ZapHandler::ZapHandler(zmq::context_t& context, Allowlist& allowlist)
+    : allowlist_(allowlist),
+      questions_(context, zmq::socket_type::rep),
+      stop_here_(context, zmq::socket_type::pair),
+      stop_there_(context, zmq::socket_type::pair) {
+  questions_.set(zmq::sockopt::linger, 0);
+  questions_.bind("inproc://zeromq.zap.01");  // the name that libzmq asks under
+  stop_here_.bind("inproc://furrow.zap.stop");
+  stop_there_.connect("inproc://furrow.zap.stop");
+  thread_ = std::thread([this] { Run(); });
+}
+
+ZapHandler::~ZapHandler() {
+  stop_there_.send(zmq::message_t(), zmq::send_flags::dontwait);
+  thread_.join();
+}
+
+void ZapHandler::Run() {
+  std::array<zmq::pollitem_t, 2> items{zmq::pollitem_t{questions_.handle(), 0, ZMQ_POLLIN, 0},
+                                       zmq::pollitem_t{stop_here_.handle(), 0, ZMQ_POLLIN, 0}};
+  for (;;) {
+    if (::zmq_poll(items.data(), static_cast<int>(items.size()), kLookAgain.count()) < 0 && zmq_errno() != EINTR)
+      return;
+    if ((items[1].revents & ZMQ_POLLIN) != 0) return;
+    allowlist_.Refresh();  // so a line that was just added lets the next connection in
+    if ((items[0].revents & ZMQ_POLLIN) != 0) Answer();
+  }
+}
+
+void ZapHandler::Answer() {
+  // version, request, domain, address, routing id, mechanism, credentials
+  std::vector<zmq::message_t> question;
+  for (;;) {
+    zmq::message_t part;
+    if (!questions_.recv(part)) return;
+    const bool more = part.more();
+    question.push_back(std::move(part));
+    if (!more) break;
+  }
+  std::optional<std::string> user_id;
+  if (question.size() == 7 && question[2].to_string_view() == kZapDomain && question[5].to_string_view() == "CURVE" &&
+      question[6].size() == 32) {
+    std::array<char, 41> key{};
+    ::zmq_z85_encode(key.data(), question[6].data<std::uint8_t>(), question[6].size());
+    user_id = allowlist_.Find(key.data());
+    if (!user_id)
+      log::Warning("refused a connection from {}: its key {} is not on the allowlist", question[3].to_string_view(),
+                   key.data());
+  }
+  const std::string request = question.size() > 1 ? question[1].to_string() : std::string();
+  const std::string answer[] = {
+      "1.0", request, user_id ? "200" : "400", user_id ? "OK" : "key not allowed", user_id.value_or(""), ""};
+  for (std::size_t i = 0; i < std::size(answer); ++i) {
+    questions_.send(zmq::buffer(answer[i]),
+                    i + 1 < std::size(answer) ? zmq::send_flags::sndmore : zmq::send_flags::none);
+  }
+}
+
+}  // namespace furrow

@@ -1,0 +1,125 @@
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "common/transport.h"
+
+namespace furrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Folder {
+  Folder() {
+    std::string name = (fs::temp_directory_path() / "furrow-keys-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~Folder() { fs::remove_all(path); }
+  fs::path path;
+};
+
+void Write(const fs::path& path, const std::string& text) {
+  std::ofstream(path) << text;
+}
+std::string Read(const fs::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+bool Has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST_CASE("keys: made once, then the same") {
+  Folder folder;
+  const auto made = LoadOrMakeKeyPair(folder.path / "deep" / "agent.key");
+  REQUIRE(made);
+  const auto again = LoadOrMakeKeyPair(folder.path / "deep" / "agent.key");
+  REQUIRE(again);
+  CHECK(again->secret_key == made->secret_key);
+  CHECK(again->public_key == made->public_key);
+  CHECK(ReadPublicKey(folder.path / "deep" / "agent.key.pub").value() == made->public_key);
+  struct stat status;
+  REQUIRE(::stat((folder.path / "deep" / "agent.key").c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+}
+
+TEST_CASE("keys: a lost public file is made again from the secret") {
+  Folder folder;
+  const auto made = LoadOrMakeKeyPair(folder.path / "key").value();
+  fs::remove(folder.path / "key.pub");
+  CHECK(LoadOrMakeKeyPair(folder.path / "key").value().public_key == made.public_key);
+  CHECK(ReadPublicKey(folder.path / "key.pub").value() == made.public_key);
+}
+
+TEST_CASE("keys: a secret that others may read is refused") {
+  Folder folder;
+  REQUIRE(LoadOrMakeKeyPair(folder.path / "key"));
+  ::chmod((folder.path / "key").c_str(), 0640);
+  const auto refused = LoadOrMakeKeyPair(folder.path / "key");
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::kRejected);
+  CHECK(Has(refused.error().message, "chmod 600"));
+}
+
+TEST_CASE("keys: a damaged secret is kept and reported") {
+  Folder folder;
+  Write(folder.path / "key", "not a key\n");
+  ::chmod((folder.path / "key").c_str(), 0600);
+  const auto damaged = LoadOrMakeKeyPair(folder.path / "key");
+  REQUIRE_FALSE(damaged);
+  CHECK(damaged.error().code == Errc::kCorrupt);
+  CHECK(Read(folder.path / "key") == "not a key\n");
+}
+
+TEST_CASE("allowlist: lines, comments, and keys with a # in them") {
+  Folder folder;
+  const std::string key = GenerateKeyPair().public_key;
+  const std::string hash = "r#:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7";
+  Write(folder.path / "allow",
+        "# who may connect\n\nagent gpu-7 " + key + " # the big one\n  client ann " + hash + "\n");
+  const auto keys = ReadAllowlist(folder.path / "allow");
+  REQUIRE(keys);
+  REQUIRE(keys->size() == 2);
+  CHECK((*keys)[0].who == Identity{Role::kAgent, "gpu-7"});
+  CHECK((*keys)[0].public_key == key);
+  CHECK((*keys)[1].who == Identity{Role::kClient, "ann"});
+  CHECK((*keys)[1].public_key == hash);
+}
+
+TEST_CASE("allowlist: every mistake is reported with its line") {
+  Folder folder;
+  const std::string key = GenerateKeyPair().public_key;
+  Write(folder.path / "allow", "robot a " + key + "\nagent a/b " + key + "\nagent a short\nagent a " + key +
+                                   " more\nagent a " + key + "\nagent b " + key + "\n");
+  const auto keys = ReadAllowlist(folder.path / "allow");
+  REQUIRE_FALSE(keys);
+  CHECK(keys.error().code == Errc::kInvalid);
+  for (const char* place : {"allow:1: ", "allow:2: ", "allow:3: ", "allow:4: ", "allow:6: "})
+    CHECK(Has(keys.error().message, place));
+  CHECK_FALSE(Has(keys.error().message, "allow:5: "));
+}
+
+TEST_CASE("allowlist: adding keeps what is there and is done once") {
+  Folder folder;
+  const fs::path path = folder.path / "allow";
+  Write(path, "# ours, no newline at the end");
+  const AllowedKey key{{Role::kAgent, "a"}, GenerateKeyPair().public_key};
+  REQUIRE(AddToAllowlist(path, key));
+  const std::string once = Read(path);
+  REQUIRE(AddToAllowlist(path, key));
+  CHECK(Read(path) == once);
+  CHECK(once == "# ours, no newline at the end\nagent a " + key.public_key + "\n");
+  CHECK(AddToAllowlist(path, {{Role::kAgent, "b"}, key.public_key}).error().code == Errc::kRejected);
+  CHECK(AddToAllowlist(path, {{Role::kAgent, "b c"}, key.public_key}).error().code == Errc::kInvalid);
+  CHECK(Read(path) == once);
+}
+
+}  // namespace
+}  // namespace furrow
