@@ -21,15 +21,15 @@ namespace furrow {
 // Where the bytes of a sealed log lie.
 struct LogLocation {
   enum class Kind : std::uint8_t { kNone, kOwnFile, kPack };
-  Kind kind = Kind::kNone;                 // kOwnFile: the attempt's own file, found by its name
-  std::uint32_t pack = 0;                  // number of the run's pack file
-  std::uint64_t offset = 0;                // of the frame in the pack
+  Kind kind = Kind::kNone;   // kOwnFile: the attempt's own file, found by its name
+  std::uint32_t pack = 0;    // number of the run's pack file
+  std::uint64_t offset = 0;  // of the frame in the pack
   friend bool operator==(const LogLocation&, const LogLocation&) = default;
 };
 
 struct LogRecord {
-  std::uint64_t length = 0;                // bytes
-  Hash hash;                               // SHA-256 of the whole log
+  std::uint64_t length = 0;  // bytes
+  Hash hash;                 // SHA-256 of the whole log
   LogLocation location;
   friend bool operator==(const LogRecord&, const LogRecord&) = default;
 };
@@ -45,7 +45,7 @@ struct AttemptRecord {
   std::uint64_t cpu_ms = 0;
   std::uint64_t max_rss_bytes = 0;
   LogRecord log;
-  Hash artifacts;                          // tree; zero: none
+  Hash artifacts;  // tree; zero: none
   friend bool operator==(const AttemptRecord&, const AttemptRecord&) = default;
 };
 
@@ -55,15 +55,15 @@ struct RunRecord {
   std::uint64_t number = 0;
   Uuid request;
   Pipeline pipeline;
-  Hash source;                             // tree; zero: none
+  Hash source;  // tree; zero: none
   SourceInfo info;
   WallTime submitted{};
   WallTime ended{};
   RunState state = RunState::kRunning;
   std::string note;
-  JobId first_job{};                       // its jobs are [first_job, first_job + shards of all jobs)
-  RunId retry_of{};                        // 0: none
-  std::uint32_t jobs_passed = 0;           // shards; counted when the run has ended
+  JobId first_job{};              // its jobs are [first_job, first_job + shards of all jobs)
+  RunId retry_of{};               // 0: none
+  std::uint32_t jobs_passed = 0;  // shards; counted when the run has ended
   std::uint32_t jobs_failed = 0;
   bool cancelling = false;
   friend bool operator==(const RunRecord&, const RunRecord&) = default;
@@ -74,17 +74,18 @@ struct JobRecord {
   JobId id{};
   RunId run{};
   JobState state = JobState::kBlocked;
-  Epoch epoch{};                           // of the newest assignment; durable before it leaves
-  std::string agent;                       // that it is assigned to; empty: to none
-  Uuid incarnation;                        // of that agent's state folder
+  Epoch epoch{};      // of the newest assignment; durable before it leaves
+  std::string agent;  // that it is assigned to; empty: to none
+  Uuid incarnation;   // of that agent's state folder
   std::vector<std::string> gpu_uuids;
+  bool cancelling = false;  // somebody asked to end it; its agent has yet to report
   WallTime ready{};
   WallTime assigned{};
   WallTime started{};
-  std::uint32_t retries = 0;               // attempts that counted against the retry rule
-  RunId reused_run{};                      // taken over from this run by a retry: its log lies there; 0: its own
+  std::uint32_t retries = 0;  // attempts that counted against the retry rule
+  RunId reused_run{};         // taken over from this run by a retry: its log lies there; 0: its own
   JobId reused_job{};
-  std::vector<AttemptRecord> attempts;     // ended ones, oldest first
+  std::vector<AttemptRecord> attempts;                  // ended ones, oldest first
   std::vector<std::pair<std::string, double>> metrics;  // newest value of each name
   friend bool operator==(const JobRecord&, const JobRecord&) = default;
 };
@@ -101,7 +102,7 @@ struct MetricsRecord {
 struct SealRecord {
   AttemptRef attempt;
   LogRecord log;
-  bool erased = false;                     // true: delete the record (the JobRecord holds it from now on)
+  bool erased = false;  // true: delete the record (the JobRecord holds it from now on)
   friend bool operator==(const SealRecord&, const SealRecord&) = default;
 };
 
@@ -122,7 +123,7 @@ struct TriggerRecord {
   std::string ref;
   std::string old_commit;
   std::string new_commit;
-  bool erased = false;                     // true: delete the record
+  bool erased = false;  // true: delete the record
   friend bool operator==(const TriggerRecord&, const TriggerRecord&) = default;
 };
 
@@ -130,9 +131,11 @@ struct TriggerRecord {
 struct RepositoryRecord {
   std::string repository;
   std::map<std::string, std::string> refs;  // "refs/heads/main" → commit
+  bool looked = false;                      // its refs were read once: from then on an unknown ref is a push
   friend bool operator==(const RepositoryRecord&, const RepositoryRecord&) = default;
 };
 
-using Record = std::variant<RunRecord, JobRecord, MetricsRecord, SealRecord, AgentRecord, TriggerRecord, RepositoryRecord>;
+using Record =
+    std::variant<RunRecord, JobRecord, MetricsRecord, SealRecord, AgentRecord, TriggerRecord, RepositoryRecord>;
 
 }  // namespace furrow

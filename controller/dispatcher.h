@@ -1,0 +1,23 @@
+// From a frame to one handler: decodes it, checks that its sender may say this, calls the reactor. Decides
+// nothing else.
+#pragma once
+
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/transport.h"
+#include "controller/outbox.h"
+#include "controller/state.h"
+
+namespace furrow {
+
+// An error is for the log: a frame that is not understood, a stale session, a message that is not the
+// sender's to send. The sender is answered where the protocol says so (Reregister, Failure).
+Status Dispatch(State& state, Outbox& out, Now now, const Incoming& frame);
+
+// The same behind the decoding, for the simulator.
+Status DispatchAgent(State& state, Outbox& out, Now now, PeerId peer, const std::string& agent,
+                     const AgentMessage& message);
+void DispatchClient(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number,
+                    const ClientRequest& request);
+
+}  // namespace furrow

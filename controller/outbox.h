@@ -1,0 +1,83 @@
+// What a turn of the controller's loop wants stored and sent. Collected by reactors, handed over as one:
+// nothing leaves before the records of its turn, and of all turns before, are durable.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/messages_agent.h"
+#include "common/messages_client.h"
+#include "common/transport.h"
+#include "controller/records.h"
+#include "controller/repos/repos.h"
+#include "controller/store.h"
+
+namespace furrow {
+
+// ---- to the bulk channel's thread --------------------------------------------------------------------
+struct GrantLog {  // this agent may append to this attempt's log
+  AttemptRef attempt;
+  RunId run{};
+  std::string agent;
+  std::uint64_t quota_bytes = 0;
+};
+struct RevokeLog {  // no more
+  AttemptRef attempt;
+};
+struct SealStored {  // the SealRecord is durable: the agent may be told
+  AttemptRef attempt;
+};
+struct LogStored {  // a finished attempt's log is on record: its readers may have the end
+  RunId run{};
+  AttemptRef attempt;
+};
+using BulkCommand = std::variant<GrantLog, RevokeLog, SealStored, LogStored>;
+
+// ---- to the git thread -------------------------------------------------------------------------------
+struct ImportCommit {
+  std::uint64_t ticket = 0;
+  ImportRequest request;
+};
+struct LookAtRefs {
+  std::string repository;
+};
+using RepositoryCommand = std::variant<ImportCommit, LookAtRefs>;
+
+// ---- to the history thread: a request that state alone cannot answer -----------------------------------
+struct HistoryQuery {
+  PeerId peer = 0;
+  std::uint64_t number = 0;
+  ClientRequest request;
+  std::vector<RunSummary> live;  // of ListRuns: the runs in state, newest first
+};
+
+struct AgentSend {
+  PeerId peer = 0;
+  ToAgent message;
+};
+struct ClientSend {
+  PeerId peer = 0;
+  std::uint64_t number = 0;  // of the request that it answers
+  ClientReply message;
+};
+
+struct Outbox {
+  std::vector<Record> records;
+  std::vector<SmallLog> small_logs;
+  std::vector<AgentSend> to_agents;
+  std::vector<ClientSend> to_clients;
+  std::vector<BulkCommand> bulk;
+  std::vector<RepositoryCommand> repositories;
+  std::vector<HistoryQuery> history;
+
+  bool MustBeStored() const { return !records.empty() || !small_logs.empty(); }
+  bool empty() const {
+    return records.empty() && small_logs.empty() && to_agents.empty() && to_clients.empty() && bulk.empty() &&
+           repositories.empty() && history.empty();
+  }
+};
+
+}  // namespace furrow

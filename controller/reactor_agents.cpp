@@ -1,0 +1,143 @@
+#include <set>
+#include <vector>
+
+#include "controller/reactor.h"
+#include "controller/transitions.h"
+
+namespace furrow {
+namespace {
+
+// Ends the attempt of a job whose agent lost it.
+void LoseAttempt(State& state, Outbox& out, Now now, JobId id, const std::string& why) {
+  const auto [run, job] = state.FindJob(id);
+  AttemptRecord attempt;
+  attempt.started = job->started;
+  attempt.ended = now.wall;
+  attempt.outcome = {OutcomeKind::kLost, 0, 0, why};
+  attempt.log.location.kind = LogLocation::Kind::kOwnFile;  // whatever of it arrived
+  EndAttempt(state, out, now, *run, *job, std::move(attempt));
+}
+
+// Compares what an agent says it holds with what we believe it holds.
+void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vector<HeldAttempt>& held, bool fresh) {
+  const Session session = *agent.session;
+  std::set<JobId> present;
+  for (const HeldAttempt& one : held) {
+    const auto [run, job] = state.FindJob(one.attempt.job);
+    const bool current =
+        job != nullptr && job->OnAgent() && job->agent == agent.name && job->epoch == one.attempt.epoch;
+    if (!current) {
+      out.to_agents.push_back({session.peer, Kill{session.id, one.attempt, "no longer current", true}});
+      continue;
+    }
+    present.insert(job->id);
+    if (one.phase == Phase::kRunning && job->state == JobState::kAssigned) {
+      job->state = JobState::kRunning;
+      if (job->started == WallTime{}) job->started = now.wall;
+      Touch(state, *run, *job);
+    }
+    const bool told_lately = !fresh && now.mono - job->told < state.settings.heartbeat;
+    if (job->killing && one.phase != Phase::kReporting && !told_lately) {
+      job->told = now.mono;
+      out.to_agents.push_back({session.peer, Kill{session.id, one.attempt, "cancelled", false}});
+    }
+  }
+  const std::vector<JobId> assigned(agent.jobs.begin(), agent.jobs.end());
+  for (JobId id : assigned) {
+    if (present.contains(id)) continue;
+    const auto [run, job] = state.FindJob(id);
+    if (job->incarnation != agent.incarnation) {
+      LoseAttempt(state, out, now, id, "agent " + agent.name + " came back without its state folder");
+      continue;
+    }
+    if (!fresh && now.mono - job->told < state.settings.heartbeat) continue;  // may still be on its way
+    if (job->killing) {  // it never arrived, and nobody wants it now
+      LoseAttempt(state, out, now, id, "cancelled before agent " + agent.name + " had it");
+      continue;
+    }
+    RepeatAssign(state, out, now, *run, *job);
+  }
+}
+
+void EndSession(State& state, Agent& agent) {
+  if (!agent.session) return;
+  state.sessions.erase(agent.session->id);
+  agent.session.reset();
+}
+
+}  // namespace
+
+void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::string& name, const Register& message) {
+  const auto refuse = [&](std::string reason, Duration retry) {
+    out.to_agents.push_back({peer, Refused{message.nonce, std::move(reason),
+                                           static_cast<std::uint32_t>(retry / std::chrono::milliseconds(1))}});
+  };
+  constexpr std::uint16_t kVersion = 1;  // kNewestProtocol of codec.h, negotiated here and nowhere else
+  if (message.oldest_version > kVersion || message.newest_version < kVersion) {
+    refuse("this controller (" + state.software + ") speaks protocol " + std::to_string(kVersion) + ", agent " + name +
+               " (" + message.software + ") speaks " + std::to_string(message.oldest_version) + " to " +
+               std::to_string(message.newest_version) + "; upgrade the older of the two",
+           std::chrono::minutes(1));
+    return;
+  }
+  Agent* known = state.FindAgent(name);
+  if (known == nullptr && state.agents.size() >= state.settings.max_agents) {
+    refuse("the controller has its most agents already (max_agents: " + std::to_string(state.settings.max_agents) + ")",
+           std::chrono::minutes(1));
+    return;
+  }
+  if (known != nullptr && known->session && known->session->peer != peer && known->incarnation != message.incarnation &&
+      now.mono - known->heard < state.settings.heartbeat * 3) {
+    refuse(
+        "an agent named " + name + " is connected from " + known->host + "; give one of the two another name and key",
+        state.settings.heartbeat * 3);
+    return;
+  }
+  Agent& agent = state.agents[name];
+  EndSession(state, agent);
+  agent.name = name;
+  agent.host = message.host;
+  agent.software = message.software;
+  agent.incarnation = message.incarnation;
+  agent.offer = message.offer;
+  agent.heard = now.mono;
+  agent.last_seen = now.wall;
+  agent.session = Session{SessionId{state.boot << 32 | ++state.sessions_made}, peer};
+  state.sessions[agent.session->id] = name;
+  out.records.emplace_back(RecordOf(agent));
+  out.to_agents.push_back(
+      {peer, Welcome{agent.session->id, message.nonce, kVersion,
+                     static_cast<std::uint32_t>(state.settings.heartbeat / std::chrono::milliseconds(1)),
+                     static_cast<std::uint32_t>(state.settings.lease / std::chrono::milliseconds(1))}});
+  Reconcile(state, out, now, agent, message.held, /*fresh=*/true);
+  state.plan_needed = true;
+}
+
+Status OnHeartbeat(State& state, Outbox& out, Now now, PeerId peer, const std::string& name, const Heartbeat& message) {
+  Agent& agent = state.agents.at(name);
+  out.to_agents.push_back({peer, HeartbeatAck{message.session, message.sequence}});
+  Reconcile(state, out, now, agent, message.held, /*fresh=*/false);
+  return {};
+}
+
+void OnTick(State& state, Outbox& out, Now now) {
+  for (auto& [name, agent] : state.agents) {
+    const Duration silent = now.mono - agent.heard;
+    if (agent.session && silent > state.settings.heartbeat * 3) {
+      EndSession(state, agent);
+      out.records.emplace_back(RecordOf(agent));
+    }
+    if (agent.jobs.empty() || silent <= state.settings.LeaseWithMargin()) continue;
+    const std::vector<JobId> jobs(agent.jobs.begin(), agent.jobs.end());
+    const auto seconds = std::to_string(silent / std::chrono::seconds(1));
+    for (JobId id : jobs) LoseAttempt(state, out, now, id, "agent " + name + " was not heard for " + seconds + " s");
+  }
+  for (auto& [name, repository] : state.repositories) {
+    if (now.mono - repository.looked < state.settings.repository_poll) continue;
+    repository.looked = now.mono;
+    repository.moved = false;
+    out.repositories.emplace_back(LookAtRefs{name});
+  }
+}
+
+}  // namespace furrow

@@ -1,0 +1,110 @@
+#include <algorithm>
+
+#include "common/hash.h"
+#include "controller/reactor.h"
+#include "controller/transitions.h"
+
+namespace furrow {
+namespace {
+
+// The job of an attempt if this agent holds exactly this attempt, else null.
+std::pair<Run*, Job*> Current(State& state, const std::string& agent, AttemptRef attempt) {
+  const auto [run, job] = state.FindJob(attempt.job);
+  if (job == nullptr || !job->OnAgent() || job->epoch != attempt.epoch || job->agent != agent)
+    return {nullptr, nullptr};
+  return {run, job};
+}
+
+// Takes the lines that are not on record yet. Returns false if there is a gap before them.
+bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<MetricLine>& lines) {
+  if (first > job.metrics_count) return false;
+  const std::uint64_t known = std::min<std::uint64_t>(job.metrics_count - first, lines.size());
+  if (known == lines.size()) return true;
+  MetricsRecord record{
+      job.attempt(), job.metrics_count, {lines.begin() + static_cast<std::ptrdiff_t>(known), lines.end()}};
+  for (const MetricLine& line : record.lines) {
+    for (const auto& [name, value] : line.values) {
+      const auto it =
+          std::find_if(job.metrics.begin(), job.metrics.end(), [&](const auto& m) { return m.first == name; });
+      if (it != job.metrics.end()) {
+        it->second = value;
+      } else if (job.metrics.size() < 256) {
+        job.metrics.emplace_back(name, value);
+      }
+    }
+  }
+  job.metrics_count += record.lines.size();
+  out.records.emplace_back(std::move(record));
+  return true;
+}
+
+}  // namespace
+
+Status OnStarted(State& state, Outbox&, Now, PeerId, const std::string& agent, const Started& message) {
+  const auto [run, job] = Current(state, agent, message.attempt);
+  if (job == nullptr) return Fail(Errc::kRejected, "Started of an attempt that is not current");
+  if (job->state == JobState::kRunning) return {};
+  job->state = JobState::kRunning;
+  job->started = message.at;
+  Touch(state, *run, *job);
+  return {};
+}
+
+Status OnMetricsReport(State& state, Outbox& out, Now, PeerId peer, const std::string& agent,
+                       const MetricsReport& message) {
+  const auto [run, job] = Current(state, agent, message.attempt);
+  if (job == nullptr) {  // nobody wants them: let the agent go on
+    out.to_agents.push_back({peer, MetricsAck{message.session, message.attempt, message.first + message.lines.size()}});
+    return Fail(Errc::kRejected, "metrics of an attempt that is not current");
+  }
+  TakeMetrics(out, *job, message.first, message.lines);
+  out.to_agents.push_back({peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
+  Touch(state, *run, *job);
+  return {};
+}
+
+Status OnFinished(State& state, Outbox& out, Now now, PeerId peer, const std::string& agent, const Finished& message) {
+  const auto [run, job] = Current(state, agent, message.attempt);
+  if (job == nullptr) {
+    out.to_agents.push_back({peer, FinishedAck{message.session, message.attempt}});
+    return Fail(Errc::kRejected, "Finished of an attempt that is not current");
+  }
+  AttemptRecord attempt;
+  attempt.log.length = message.log_length;
+  attempt.log.hash = message.log_hash;
+  if (message.small_log) {
+    if (message.small_log->size() != message.log_length || HashOf(*message.small_log) != message.log_hash)
+      return Fail(Errc::kRejected, "Finished whose log does not have the length and hash that it states");
+  } else if (message.log_length > 0) {
+    if (!job->sealed || job->sealed->length != message.log_length || job->sealed->hash != message.log_hash)
+      return Fail(Errc::kRejected, "Finished before its log was sealed");
+    attempt.log = *job->sealed;
+  }
+  if (!TakeMetrics(out, *job, message.metrics_first, message.metrics)) {
+    out.to_agents.push_back({peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
+    return Fail(Errc::kRejected, "Finished with a gap before its metrics");
+  }
+  if (message.small_log && !message.small_log->empty())
+    out.small_logs.push_back({run->record.id, message.attempt, *message.small_log});
+  attempt.started = message.started;
+  attempt.ended = message.ended;
+  attempt.outcome = message.outcome;
+  attempt.cpu_ms = message.cpu_ms;
+  attempt.max_rss_bytes = message.max_rss_bytes;
+  attempt.artifacts = message.artifacts;
+  if (job->started == WallTime{}) job->started = message.started;
+  EndAttempt(state, out, now, *run, *job, std::move(attempt));
+  out.to_agents.push_back({peer, FinishedAck{message.session, message.attempt}});
+  return {};
+}
+
+void OnLogSealed(State& state, Outbox& out, Now, AttemptRef attempt, const LogRecord& log) {
+  const auto [run, job] = state.FindJob(attempt.job);
+  if (job != nullptr && job->OnAgent() && job->epoch == attempt.epoch && !job->sealed) {
+    job->sealed = log;
+    out.records.emplace_back(SealRecord{attempt, log, false});
+  }
+  out.bulk.emplace_back(SealStored{attempt});
+}
+
+}  // namespace furrow

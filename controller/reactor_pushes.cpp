@@ -1,0 +1,197 @@
+#include <algorithm>
+
+#include "controller/reactor.h"
+#include "controller/transitions.h"
+
+namespace furrow {
+namespace {
+
+bool IsZeroCommit(const std::string& commit) {
+  return commit.empty() || std::all_of(commit.begin(), commit.end(), [](char c) { return c == '0'; });
+}
+
+constexpr std::string_view kHeads = "refs/heads/";
+
+bool IsBranch(const std::string& ref) {
+  return ref.starts_with(kHeads);
+}
+
+std::string BranchOf(const std::string& ref) {
+  return IsBranch(ref) ? ref.substr(kHeads.size()) : "";
+}
+
+// "fashion" of "/srv/git/fashion.git": names the pipeline where its file does not.
+std::string NameOf(std::string repository) {
+  while (!repository.empty() && repository.back() == '/') repository.pop_back();
+  repository = repository.substr(repository.find_last_of('/') + 1);
+  if (repository.ends_with(".git")) repository.resize(repository.size() - 4);
+  return repository.empty() ? "pipeline" : repository;
+}
+
+void Import(Outbox& out, std::uint64_t ticket, Push& push) {
+  push.importing = true;
+  const TriggerRecord& record = push.record;
+  out.repositories.emplace_back(
+      ImportCommit{ticket, {record.repository, record.ref, record.old_commit, record.new_commit}});
+}
+
+// Notes a push and has its commit brought home. Returns its ticket.
+std::uint64_t NotePush(State& state, Outbox& out, TriggerRecord record) {
+  const std::uint64_t ticket = ++state.last_ticket;
+  Push& push = state.pushes[ticket];
+  push.record = std::move(record);
+  out.records.emplace_back(push.record);
+  Import(out, ticket, push);
+  return ticket;
+}
+
+}  // namespace
+
+void OnTrigger(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Trigger& request) {
+  if (const auto known = state.requests.find(request.request); known != state.requests.end()) {
+    const Run* run = state.FindRun(known->second);
+    Answer(out, peer, number, Submitted{known->second, run != nullptr ? run->Name() : "", true, ""});
+    return;
+  }
+  if (!state.refusing.empty()) {
+    Answer(out, peer, number, Failure{Errc::kUnavailable, "no new work is accepted: " + state.refusing, "", {}});
+    return;
+  }
+  if (!IsBranch(request.ref) || IsZeroCommit(request.new_commit)) {
+    Answer(out, peer, number,
+           Submitted{RunId{}, "", false,
+                     IsBranch(request.ref) ? "a deleted branch starts nothing" : "only pushes to branches start runs"});
+    return;
+  }
+  // The same push told twice (by the hook and by a look at the refs, say) is one push.
+  for (auto& [ticket, push] : state.pushes) {
+    if (push.record.repository != request.repository || push.record.ref != request.ref ||
+        push.record.new_commit != request.new_commit)
+      continue;
+    push.asked_by.emplace_back(peer, number);
+    return;
+  }
+  Repository& repository = state.repositories[request.repository];
+  if (repository.record.repository.empty()) {
+    repository.record.repository = request.repository;
+    repository.looked = now.mono;
+  } else if (const auto seen = repository.record.refs.find(request.ref);
+             seen != repository.record.refs.end() && seen->second == request.new_commit) {
+    for (auto it = state.runs.rbegin(); it != state.runs.rend(); ++it) {
+      const SourceInfo& info = it->second.record.info;
+      if (info.repository != request.repository || info.commit != request.new_commit || info.ref != request.ref)
+        continue;
+      Answer(out, peer, number, Submitted{it->first, it->second.Name(), true, ""});
+      return;
+    }
+    Answer(out, peer, number, Submitted{RunId{}, "", true, "this push was taken up before"});
+    return;
+  }
+  repository.moved = true;
+  repository.record.refs[request.ref] = request.new_commit;
+  out.records.emplace_back(repository.record);
+  const std::uint64_t ticket = NotePush(
+      state, out, {request.request, request.repository, request.ref, request.old_commit, request.new_commit, false});
+  state.pushes[ticket].asked_by.emplace_back(peer, number);
+}
+
+void OnWatchRepository(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number,
+                       const WatchRepository& request) {
+  Repository& repository = state.repositories[request.repository];
+  if (repository.record.repository.empty()) {
+    repository.record.repository = request.repository;
+    repository.looked = now.mono;
+    out.records.emplace_back(repository.record);
+    out.repositories.emplace_back(LookAtRefs{request.repository});
+  }
+  Answer(out, peer, number, Done{"watching " + request.repository});
+}
+
+void OnImported(State& state, Outbox& out, Now now, std::uint64_t ticket, const Result<ImportedCommit>& imported) {
+  const auto it = state.pushes.find(ticket);
+  if (it == state.pushes.end()) return;
+  Push& push = it->second;
+  push.importing = false;
+  const TriggerRecord record = push.record;
+  const auto answer = [&](const ClientReply& reply) {
+    for (const auto& [peer, number] : push.asked_by) Answer(out, peer, number, reply);
+  };
+  const auto settle = [&] {
+    TriggerRecord erased = record;
+    erased.erased = true;
+    out.records.emplace_back(std::move(erased));
+    state.pushes.erase(it);
+  };
+  if (!imported) {
+    answer(Failure{imported.error().code, imported.error().message, record.repository, {}});
+    push.asked_by.clear();
+    // What may pass is tried again when the repository is next looked at; the rest is dropped with its reason told.
+    if (imported.error().code != Errc::kUnavailable) settle();
+    return;
+  }
+  if (!imported->has_pipeline) {
+    answer(Submitted{RunId{}, "", false, "there is no furrow.yaml at " + imported->commit.substr(0, 10)});
+    return settle();
+  }
+  ParsedPipeline parsed = ParsePipeline(imported->pipeline_text, NameOf(record.repository));
+  if (!parsed.ok()) {
+    answer(Failure{Errc::kInvalid, "furrow.yaml at " + imported->commit.substr(0, 10) + " has mistakes", "furrow.yaml",
+                   parsed.diagnostics});
+    return settle();
+  }
+  const std::string branch = BranchOf(record.ref);
+  if (!PushStarts(parsed.pipeline, branch, imported->changed_paths)) {
+    answer(Submitted{RunId{}, "", false, "furrow.yaml starts nothing for this push (see on: push:)"});
+    return settle();
+  }
+  if (!state.refusing.empty()) {  // stays on record; the next look at the repository tries again
+    answer(Failure{Errc::kUnavailable, "noted; no new work is accepted: " + state.refusing, "", {}});
+    push.asked_by.clear();
+    return;
+  }
+  SourceInfo info{record.repository, record.ref, branch, imported->commit, imported->title, imported->author, false};
+  Run& run = AcceptRun(state, out, now, record.request, std::move(parsed.pipeline), imported->tree, std::move(info));
+  StartRun(state, now, run);
+  answer(Submitted{run.record.id, run.Name(), false, ""});
+  settle();
+}
+
+void OnRefs(State& state, Outbox& out, Now, const std::string& name, const std::map<std::string, std::string>& refs) {
+  const auto found = state.repositories.find(name);
+  if (found == state.repositories.end()) return;
+  Repository& repository = found->second;
+  const bool first_look = !repository.record.looked;  // what was there before us is not a push
+  for (auto& [ticket, push] : state.pushes)
+    if (push.record.repository == name && !push.importing) Import(out, ticket, push);
+  if (repository.moved) return;
+  bool changed = first_look;
+  repository.record.looked = true;
+  for (const auto& [ref, commit] : refs) {
+    if (!IsBranch(ref)) continue;
+    const auto seen = repository.record.refs.find(ref);
+    if (seen != repository.record.refs.end() && seen->second == commit) continue;
+    const std::string old = seen == repository.record.refs.end() ? std::string(40, '0') : seen->second;
+    const bool on_its_way = std::any_of(state.pushes.begin(), state.pushes.end(), [&](const auto& entry) {
+      const TriggerRecord& record = entry.second.record;
+      return record.repository == name && record.ref == ref && record.new_commit == commit;
+    });
+    repository.record.refs[ref] = commit;
+    changed = true;
+    if (first_look || on_its_way) continue;
+    // The request id is made of the push itself, so that a crash between here and the record cannot double it.
+    const std::size_t high = std::hash<std::string>{}(name + "\n" + ref);
+    const std::size_t low = std::hash<std::string>{}(old + commit);
+    NotePush(state, out, {Uuid{high, low}, name, ref, old, commit, false});
+  }
+  for (auto it = repository.record.refs.begin(); it != repository.record.refs.end();) {
+    if (refs.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    it = repository.record.refs.erase(it);
+    changed = true;
+  }
+  if (changed) out.records.emplace_back(repository.record);
+}
+
+}  // namespace furrow

@@ -1,0 +1,148 @@
+#include "controller/reactor.h"
+#include "controller/transitions.h"
+
+namespace furrow {
+namespace {
+
+constexpr std::uint64_t kMaxJobsOfARun = 100000;
+
+std::uint64_t ShardsOf(const Pipeline& pipeline) {
+  std::uint64_t shards = 0;
+  for (const JobSpec& job : pipeline.jobs) shards += job.shards;
+  return shards;
+}
+
+// Says that a request is known already, if it is.
+bool AnswerRepeated(State& state, Outbox& out, PeerId peer, std::uint64_t number, Uuid request) {
+  const auto known = state.requests.find(request);
+  if (known == state.requests.end()) return false;
+  const Run* run = state.FindRun(known->second);
+  Answer(out, peer, number, Submitted{known->second, run != nullptr ? run->Name() : "", true, ""});
+  return true;
+}
+
+}  // namespace
+
+Run& AcceptRun(State& state, Outbox& out, Now now, Uuid request, Pipeline pipeline, Hash source, SourceInfo info,
+               RunId retry_of) {
+  RunRecord record;
+  record.id = RunId{Raw(state.last_run) + 1};
+  record.number = state.last_number[pipeline.name] + 1;
+  record.request = request;
+  record.pipeline = std::move(pipeline);
+  record.source = source;
+  record.info = std::move(info);
+  record.submitted = now.wall;
+  record.first_job = JobId{Raw(state.last_job) + 1};
+  record.retry_of = retry_of;
+  out.records.emplace_back(record);
+  return InsertRun(state, std::move(record));
+}
+
+void OnSubmit(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Submit& request) {
+  if (AnswerRepeated(state, out, peer, number, request.request)) return;
+  if (!state.refusing.empty()) {
+    Answer(out, peer, number, Failure{Errc::kUnavailable, "no new work is accepted: " + state.refusing, "", {}});
+    return;
+  }
+  ParsedPipeline parsed = ParsePipeline(request.text, request.default_name, request.overrides);
+  if (!parsed.ok()) {
+    Answer(out, peer, number,
+           Failure{Errc::kInvalid, "the pipeline file has mistakes", request.file, parsed.diagnostics});
+    return;
+  }
+  if (ShardsOf(parsed.pipeline) > kMaxJobsOfARun) {
+    Answer(out, peer, number,
+           Failure{Errc::kInvalid, "a run may have at most 100,000 jobs, shards counted one by one", request.file, {}});
+    return;
+  }
+  Run& run = AcceptRun(state, out, now, request.request, std::move(parsed.pipeline), request.source, request.info);
+  StartRun(state, now, run);
+  Answer(out, peer, number, Submitted{run.record.id, run.Name(), false, ""});
+}
+
+void OnCancel(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Cancel& request) {
+  const Run* found = FindRun(state, request.what);
+  if (found == nullptr || found->Ended()) {
+    const std::string name = FormatSelector(request.what);
+    Answer(out, peer, number,
+           Failure{Errc::kNotFound,
+                   "nothing to cancel: " + name + (found == nullptr ? " is not a live run" : " has ended"),
+                   "",
+                   {}});
+    return;
+  }
+  Run& run = *state.FindRun(found->record.id);
+  const std::string reason = request.reason.empty() ? "cancelled" : "cancelled: " + request.reason;
+  const bool whole = request.what.job.empty();
+  if (whole) {
+    run.record.cancelling = true;
+    run.record.note = reason;
+    out.records.emplace_back(run.record);
+    Touch(state, run);
+  }
+  std::size_t count = 0;
+  bool named = whole;
+  for (std::size_t g = 0; g < run.groups.size(); ++g) {
+    const JobGroup& group = run.groups[g];
+    if (!whole && group.spec->name != request.what.job) continue;
+    for (std::uint32_t i = 0; i < group.spec->shards; ++i) {
+      if (request.what.shard && *request.what.shard != i) continue;
+      named = true;
+      Job& job = run.jobs[group.first + i];
+      if (IsTerminal(job.state)) continue;
+      ++count;
+      CancelJob(state, out, now, run, job, reason);
+    }
+  }
+  if (!named) {
+    Answer(out, peer, number,
+           Failure{Errc::kNotFound, run.Name() + " has no job " + FormatSelector(request.what), "", {}});
+    return;
+  }
+  Answer(out, peer, number,
+         Done{"cancelling " + std::to_string(count) + (count == 1 ? " job of " : " jobs of ") + run.Name()});
+}
+
+void OnRetry(State& state, Outbox& out, Now, PeerId peer, std::uint64_t number, const Retry& request) {
+  if (AnswerRepeated(state, out, peer, number, request.request)) return;
+  if (!state.refusing.empty()) {
+    Answer(out, peer, number, Failure{Errc::kUnavailable, "no new work is accepted: " + state.refusing, "", {}});
+    return;
+  }
+  if (const Run* run = FindRun(state, request.run); run != nullptr && !run->Ended()) {
+    Answer(out, peer, number,
+           Failure{Errc::kRejected, run->Name() + " has not ended; cancel it first or wait", "", {}});
+    return;
+  }
+  out.history.push_back({peer, number, request, {}});
+}
+
+void OnRetryFound(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Retry& request,
+                  const RunRecord& old, const std::vector<JobRecord>& jobs) {
+  if (AnswerRepeated(state, out, peer, number, request.request)) return;
+  Run& run = AcceptRun(state, out, now, request.request, old.pipeline, old.source, old.info, old.id);
+  if (request.failed_only) {
+    // Jobs of both runs lie in the same order, so the index in the run is the match.
+    for (const JobRecord& record : jobs) {
+      const std::uint64_t index = Raw(record.id) - Raw(old.first_job);
+      if (record.state != JobState::kPassed || index >= run.jobs.size() || record.attempts.empty()) continue;
+      Job& job = run.jobs[index];
+      job.attempts = {record.attempts.back()};
+      job.metrics = record.metrics;
+      job.started = record.started;
+      const bool again = Raw(record.reused_run) != 0;
+      job.reused_run = again ? record.reused_run : old.id;
+      job.reused_job = again ? record.reused_job : record.id;
+    }
+    for (Job& job : run.jobs)
+      if (Raw(job.reused_run) != 0 && job.state == JobState::kBlocked)
+        SettleJob(state, out, now, run, job, JobState::kPassed);
+  }
+  StartRun(state, now, run);
+  Answer(
+      out, peer, number,
+      Submitted{run.record.id, run.Name(), false, "retries " + old.pipeline.name + "#" + std::to_string(old.number)});
+}
+
+}  // namespace furrow

@@ -1,0 +1,127 @@
+#include <algorithm>
+#include <unordered_map>
+
+#include "common/check.h"
+#include "controller/reactor.h"
+#include "controller/transitions.h"
+
+namespace furrow {
+namespace {
+
+void RestoreJob(State& state, Run& run, const JobRecord& record) {
+  const std::uint64_t index = Raw(record.id) - Raw(run.record.first_job);
+  FURROW_CHECK(index < run.jobs.size(), "a stored job belongs to its stored run");
+  Job& job = run.jobs[index];
+  job.state = record.state;
+  job.epoch = record.epoch;
+  job.agent = record.agent;
+  job.incarnation = record.incarnation;
+  job.gpu_uuids = record.gpu_uuids;
+  job.killing = record.cancelling;
+  job.ready = record.ready;
+  job.assigned = record.assigned;
+  job.started = record.started;
+  job.retries = record.retries;
+  job.attempts = record.attempts;
+  job.metrics = record.metrics;
+  job.reused_run = record.reused_run;
+  job.reused_job = record.reused_job;
+  if (job.OnAgent()) Occupy(state.agents[job.agent], *run.GroupOf(job).spec, job);
+}
+
+// Counts what InsertRun and the stored jobs imply: open jobs, failed ones, needs, queues.
+void RecountRun(State& state, Run& run, Now now) {
+  run.open = 0;
+  for (JobGroup& group : run.groups) {
+    group.open = group.failed = 0;
+    group.ready.clear();
+    for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i) {
+      const Job& job = run.jobs[i];
+      if (!IsTerminal(job.state)) ++group.open;
+      if (IsTerminal(job.state) && job.state != JobState::kPassed) ++group.failed;
+    }
+    run.open += group.open;
+  }
+  for (JobGroup& group : run.groups) {
+    group.needs_open =
+        static_cast<std::uint32_t>(std::count_if(group.needs.begin(), group.needs.end(), [&](std::uint32_t need) {
+          const JobGroup& needed = run.groups[need];
+          return needed.open > 0 || (needed.failed > 0 && !needed.spec->allow_failure);
+        }));
+    for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i) {
+      Job& job = run.jobs[i];
+      if (job.state == JobState::kBlocked && group.needs_open == 0) {
+        job.state = JobState::kReady;
+        job.ready = now.wall;
+      }
+      if (job.state == JobState::kReady) {
+        group.ready.push_back(i);
+        state.plan_needed = true;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+State RestoreState(const Settings& settings, Restored restored, Now now, Outbox& out) {
+  State state;
+  state.settings = settings;
+  state.boot = restored.boot;
+  state.last_run = restored.last_run;
+  state.last_job = restored.last_job;
+  state.last_number = std::move(restored.last_number);
+  for (const auto& [request, run] : restored.requests) state.requests[request] = run;
+  for (const AgentRecord& record : restored.agents) {
+    Agent& agent = state.agents[record.name];
+    agent.name = record.name;
+    agent.host = record.host;
+    agent.software = record.software;
+    agent.incarnation = record.incarnation;
+    agent.offer = record.offer;
+    agent.heard = now.mono;
+    agent.last_seen = record.last_seen;
+  }
+  for (RunRecord& record : restored.runs) InsertRun(state, std::move(record));
+  for (const JobRecord& record : restored.jobs) {
+    Run* run = state.FindRun(record.run);
+    if (run == nullptr) continue;
+    RestoreJob(state, *run, record);
+  }
+  for (const MetricsRecord& record : restored.metrics) {
+    const auto [run, job] = state.FindJob(record.attempt.job);
+    if (job != nullptr && job->epoch == record.attempt.epoch)
+      job->metrics_count = std::max(job->metrics_count, record.first + record.lines.size());
+  }
+  for (const SealRecord& record : restored.seals) {
+    const auto [run, job] = state.FindJob(record.attempt.job);
+    if (job != nullptr && job->OnAgent() && job->epoch == record.attempt.epoch) job->sealed = record.log;
+  }
+  for (auto& [id, run] : state.runs) {
+    RecountRun(state, run, now);
+    for (Job& job : run.jobs) {
+      if (job.OnAgent())
+        out.bulk.emplace_back(GrantLog{job.attempt(), id, job.agent, state.settings.log_quota_bytes});
+      else if (run.record.cancelling && !IsTerminal(job.state))
+        SettleJob(state, out, now, run, job, JobState::kCancelled);
+      if (job.OnAgent() && run.record.cancelling) job.killing = true;
+    }
+  }
+  for (TriggerRecord& record : restored.triggers) {
+    const std::uint64_t ticket = ++state.last_ticket;
+    out.repositories.emplace_back(
+        ImportCommit{ticket, {record.repository, record.ref, record.old_commit, record.new_commit}});
+    Push& push = state.pushes[ticket];
+    push.record = std::move(record);
+    push.importing = true;
+  }
+  for (RepositoryRecord& record : restored.repositories) {
+    Repository& repository = state.repositories[record.repository];
+    out.repositories.emplace_back(LookAtRefs{record.repository});
+    repository.record = std::move(record);
+    repository.looked = now.mono;
+  }
+  return state;
+}
+
+}  // namespace furrow

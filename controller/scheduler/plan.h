@@ -1,0 +1,35 @@
+// Which job goes to which agent. A pure function of the state: it changes nothing and reads no clock.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "controller/state.h"
+
+namespace furrow {
+
+struct Assignment {
+  JobId job{};
+  std::string agent;
+  std::vector<std::string> gpu_uuids;
+};
+
+// Plans ready jobs in the order of their runs' arrival and, in a run, of the file: each goes to a connected
+// agent with its labels, CPUs, memory and GPUs free, shards of a job spread over the agents. A job that
+// does not fit now does not hold up smaller ones behind it. Jobs without GPUs whose siblings were short
+// (JobGroup::mean_duration) may also be planned ahead onto full agents, for at most
+// Settings::prefetch of work each, so that an agent need not wait for us between them.
+// At most `limit` assignments, to bound a turn.
+std::vector<Assignment> MakePlan(const State& state, std::size_t limit);
+
+// Why a ready job waits, and who holds what it lacks.
+struct Lack {
+  std::string reason;
+  std::vector<std::string> holders;  // "fashion#41/train on gpu-1"; at most 20
+  bool never = false;                // no agent that we know could ever take it
+};
+Lack ExplainWait(const State& state, const Run& run, const Job& job);
+
+}  // namespace furrow

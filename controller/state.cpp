@@ -1,0 +1,186 @@
+#include "controller/state.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+
+namespace furrow {
+
+std::string Run::JobName(const Job& job) const {
+  const JobSpec& spec = *groups[job.spec].spec;
+  std::string name = Name() + "/" + spec.name;
+  if (spec.shards > 1) name += "/" + std::to_string(job.shard);
+  return name;
+}
+
+Run* State::FindRun(RunId id) {
+  const auto it = runs.find(id);
+  return it == runs.end() ? nullptr : &it->second;
+}
+
+const Run* State::FindRun(RunId id) const {
+  const auto it = runs.find(id);
+  return it == runs.end() ? nullptr : &it->second;
+}
+
+std::pair<Run*, Job*> State::FindJob(JobId id) {
+  auto it = run_of.upper_bound(id);
+  if (it == run_of.begin()) return {nullptr, nullptr};
+  --it;
+  Run* run = FindRun(it->second);
+  const std::uint64_t index = Raw(id) - Raw(it->first);
+  if (run == nullptr || index >= run->jobs.size()) return {nullptr, nullptr};
+  return {run, &run->jobs[index]};
+}
+
+std::pair<const Run*, const Job*> State::FindJob(JobId id) const {
+  return const_cast<State*>(this)->FindJob(id);
+}
+
+Agent* State::FindAgent(const std::string& name) {
+  const auto it = agents.find(name);
+  return it == agents.end() ? nullptr : &it->second;
+}
+
+void Touch(State& state, const Run& run, const Job& job) {
+  for (Watcher& watcher : state.watchers) {
+    if (watcher.run != run.record.id) continue;
+    watcher.run_changed = true;
+    if (!watcher.fresh) watcher.changed.insert(job.id);
+  }
+}
+
+void Touch(State& state, const Run& run) {
+  for (Watcher& watcher : state.watchers)
+    if (watcher.run == run.record.id) watcher.run_changed = true;
+}
+
+void Occupy(Agent& agent, const JobSpec& spec, const Job& job) {
+  FURROW_CHECK(agent.jobs.insert(job.id).second, "a job is on this agent already");
+  agent.cpu_milli_used += spec.resources.cpu_milli;
+  agent.memory_used += spec.resources.memory_bytes;
+  const std::uint32_t each = std::min<std::uint32_t>(spec.resources.gpu_milli, 1000);
+  for (const std::string& uuid : job.gpu_uuids) agent.gpu_milli_used[uuid] += each;
+}
+
+void Release(Agent& agent, const JobSpec& spec, const Job& job) {
+  FURROW_CHECK(agent.jobs.erase(job.id) == 1, "a job is not on this agent");
+  agent.cpu_milli_used -= spec.resources.cpu_milli;
+  agent.memory_used -= spec.resources.memory_bytes;
+  const std::uint32_t each = std::min<std::uint32_t>(spec.resources.gpu_milli, 1000);
+  for (const std::string& uuid : job.gpu_uuids)
+    if (const auto it = agent.gpu_milli_used.find(uuid); (it->second -= each) == 0) agent.gpu_milli_used.erase(it);
+}
+
+JobRecord RecordOf(const Run& run, const Job& job) {
+  JobRecord record;
+  record.id = job.id;
+  record.run = run.record.id;
+  record.state = job.state;
+  record.epoch = job.epoch;
+  record.agent = job.agent;
+  record.incarnation = job.incarnation;
+  record.gpu_uuids = job.gpu_uuids;
+  record.cancelling = job.killing;
+  record.ready = job.ready;
+  record.assigned = job.assigned;
+  record.started = job.started;
+  record.retries = job.retries;
+  record.attempts = job.attempts;
+  record.metrics = job.metrics;
+  record.reused_run = job.reused_run;
+  record.reused_job = job.reused_job;
+  return record;
+}
+
+AgentRecord RecordOf(const Agent& agent) {
+  return {agent.name, agent.host, agent.software, agent.incarnation, agent.offer, agent.last_seen};
+}
+
+Run& InsertRun(State& state, RunRecord record) {
+  const RunId id = record.id;
+  auto [it, inserted] = state.runs.try_emplace(id);
+  FURROW_CHECK(inserted, "a run id was used twice");
+  Run& run = it->second;
+  run.record = std::move(record);
+  const std::vector<JobSpec>& specs = run.record.pipeline.jobs;
+  std::map<std::string, std::uint32_t> index_of;
+  for (std::uint32_t i = 0; i < specs.size(); ++i) index_of[specs[i].name] = i;
+  run.groups.resize(specs.size());
+  for (std::uint32_t i = 0; i < specs.size(); ++i) {
+    JobGroup& group = run.groups[i];
+    group.spec = std::make_shared<const JobSpec>(specs[i]);
+    group.first = static_cast<std::uint32_t>(run.jobs.size());
+    group.open = specs[i].shards;
+    for (const std::string& need : specs[i].needs) {
+      const auto needed = index_of.find(need);
+      FURROW_CHECK(needed != index_of.end(), "a validated pipeline needs an unknown job");
+      group.needs.push_back(needed->second);
+      run.groups[needed->second].needed_by.push_back(i);
+    }
+    group.needs_open = static_cast<std::uint32_t>(group.needs.size());
+    for (std::uint32_t shard = 0; shard < specs[i].shards; ++shard) {
+      Job& job = run.jobs.emplace_back();
+      job.id = JobId{Raw(run.record.first_job) + run.jobs.size() - 1};
+      job.spec = i;
+      job.shard = shard;
+    }
+  }
+  run.open = static_cast<std::uint32_t>(run.jobs.size());
+  state.run_of[run.record.first_job] = id;
+  state.named[{run.record.pipeline.name, run.record.number}] = id;
+  state.requests[run.record.request] = id;
+  state.last_run = std::max(state.last_run, id);
+  state.last_job = std::max(state.last_job, JobId{Raw(run.record.first_job) + run.jobs.size() - 1});
+  std::uint64_t& number = state.last_number[run.record.pipeline.name];
+  number = std::max(number, run.record.number);
+  return run;
+}
+
+void State::CheckInvariants() const {
+  std::map<std::string, std::set<JobId>> on_agent;
+  for (const auto& [id, run] : runs) {
+    std::uint32_t open = 0;
+    for (const Job& job : run.jobs) {
+      if (!IsTerminal(job.state)) ++open;
+      FURROW_CHECK(job.OnAgent() == !job.agent.empty(), "a job is on an agent exactly while it is assigned or running");
+      if (job.OnAgent()) on_agent[job.agent].insert(job.id);
+      FURROW_CHECK(!job.OnAgent() || Raw(job.epoch) > 0, "an assigned job has an epoch");
+    }
+    FURROW_CHECK(open == run.open, "a run counts its open jobs");
+    FURROW_CHECK((open == 0) == run.Ended(), "a run has ended exactly when its last job has");
+    for (std::size_t g = 0; g < run.groups.size(); ++g) {
+      const JobGroup& group = run.groups[g];
+      std::uint32_t group_open = 0;
+      std::uint32_t failed = 0;
+      std::set<std::uint32_t> queued;
+      for (std::uint32_t i : group.ready)
+        if (run.jobs[i].state == JobState::kReady) queued.insert(i);
+      for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i) {
+        const Job& job = run.jobs[i];
+        if (!IsTerminal(job.state)) ++group_open;
+        if (IsTerminal(job.state) && job.state != JobState::kPassed) ++failed;
+        FURROW_CHECK((job.state == JobState::kReady) == (queued.count(i) == 1), "a ready job is queued once");
+        FURROW_CHECK(job.state != JobState::kBlocked || group.needs_open > 0, "only open needs block a job");
+      }
+      FURROW_CHECK(group_open == group.open && failed == group.failed, "a group counts its shards");
+    }
+  }
+  for (const auto& [name, agent] : agents) {
+    FURROW_CHECK(agent.jobs == on_agent[name], "an agent and its jobs name each other");
+    std::uint64_t cpu = 0;
+    for (JobId id : agent.jobs) {
+      const auto [run, job] = FindJob(id);
+      cpu += run->GroupOf(*job).spec->resources.cpu_milli;
+    }
+    FURROW_CHECK(cpu == agent.cpu_milli_used, "an agent's CPUs are booked for its jobs");
+    if (agent.session) {
+      const auto it = sessions.find(agent.session->id);
+      FURROW_CHECK(it != sessions.end() && it->second == name, "a session belongs to its agent");
+    }
+    on_agent.erase(name);
+  }
+  for (const auto& [name, jobs] : on_agent) FURROW_CHECK(jobs.empty(), "jobs are assigned to known agents only");
+}
+
+}  // namespace furrow

@@ -1,0 +1,288 @@
+#include "controller/transitions.h"
+
+#include <algorithm>
+#include <map>
+
+#include "common/check.h"
+
+namespace furrow {
+namespace {
+
+void MakeReady(State& state, Now now, Run& run, Job& job) {
+  job.state = JobState::kReady;
+  job.ready = now.wall;
+  run.GroupOf(job).ready.push_back(static_cast<std::uint32_t>(&job - run.jobs.data()));
+  state.plan_needed = true;
+  Touch(state, run, job);
+}
+
+void EndRun(State& state, Outbox& out, Now now, Run& run) {
+  bool failed = false;
+  bool cancelled = run.record.cancelling;
+  for (const Job& job : run.jobs) {
+    if (job.state == JobState::kPassed) ++run.record.jobs_passed;
+    if (job.state != JobState::kFailed && job.state != JobState::kCancelled) continue;
+    if (job.state == JobState::kFailed) ++run.record.jobs_failed;
+    if (run.GroupOf(job).spec->allow_failure) continue;
+    if (job.state == JobState::kCancelled) cancelled = true;
+    if (job.state == JobState::kFailed && !failed) {
+      failed = true;
+      if (run.record.note.empty()) run.record.note = run.JobName(job) + " failed";
+    }
+  }
+  run.record.state = run.record.cancelling ? RunState::kCancelled
+                     : failed              ? RunState::kFailed
+                     : cancelled           ? RunState::kCancelled
+                                           : RunState::kPassed;
+  run.record.ended = now.wall;
+  out.records.emplace_back(run.record);
+  Touch(state, run);
+}
+
+// A job reached a terminal state: its group counts it, jobs that need the group start or are skipped.
+void AfterEnd(State& state, Outbox& out, Now now, Run& run, Job& job) {
+  JobGroup& group = run.GroupOf(job);
+  --group.open;
+  --run.open;
+  if (job.state != JobState::kPassed) ++group.failed;
+  out.records.emplace_back(RecordOf(run, job));
+  Touch(state, run, job);
+  const bool spoiled = group.failed > 0 && !group.spec->allow_failure;
+  if (spoiled || group.open == 0) {
+    for (std::uint32_t index : group.needed_by) {
+      JobGroup& next = run.groups[index];
+      if (!spoiled) {
+        if (--next.needs_open > 0) continue;
+        for (std::uint32_t i = next.first; i < next.first + next.spec->shards; ++i)
+          if (run.jobs[i].state == JobState::kBlocked) MakeReady(state, now, run, run.jobs[i]);
+        continue;
+      }
+      for (std::uint32_t i = next.first; i < next.first + next.spec->shards; ++i)
+        if (run.jobs[i].state == JobState::kBlocked) SettleJob(state, out, now, run, run.jobs[i], JobState::kSkipped);
+    }
+  }
+  if (run.open == 0 && !run.Ended()) EndRun(state, out, now, run);
+}
+
+bool MayRetry(const JobSpec& spec, const Job& job, const Outcome& outcome) {
+  if (job.killing || job.retries >= spec.retry.max) return false;
+  switch (outcome.kind) {
+    case OutcomeKind::kLost:
+    case OutcomeKind::kInputFailed:
+    case OutcomeKind::kUploadFailed: return spec.retry.on_agent_lost;
+    case OutcomeKind::kExited: {
+      const auto& codes = spec.retry.exit_codes;
+      return spec.retry.on_failure || std::find(codes.begin(), codes.end(), outcome.code) != codes.end();
+    }
+    default: return spec.retry.on_failure;
+  }
+}
+
+Assign MakeAssign(const State& state, const Run& run, const Job& job) {
+  const JobGroup& group = run.GroupOf(job);
+  Assign assign;
+  assign.attempt = job.attempt();
+  assign.run = run.record.id;
+  assign.run_name = run.Name();
+  assign.shard = job.shard;
+  assign.spec = group.spec;
+  assign.gpu_uuids = job.gpu_uuids;
+  assign.commit = run.record.info.commit;
+  assign.branch = run.record.info.branch;
+  if (!run.record.source.IsZero()) assign.trees.push_back(run.record.source);
+  for (std::uint32_t need : group.needs) {
+    const JobGroup& needed = run.groups[need];
+    for (std::uint32_t i = needed.first; i < needed.first + needed.spec->shards; ++i) {
+      const Job& source = run.jobs[i];
+      if (source.state == JobState::kPassed && !source.attempts.empty() && !source.attempts.back().artifacts.IsZero())
+        assign.trees.push_back(source.attempts.back().artifacts);
+    }
+  }
+  const bool checks = std::any_of(group.spec->steps.begin(), group.spec->steps.end(),
+                                  [](const Step& step) { return std::holds_alternative<CheckStep>(step.action); });
+  if (checks) assign.metrics = NeededMetrics(run, group);
+  assign.log_quota_bytes = state.settings.log_quota_bytes;
+  return assign;
+}
+
+}  // namespace
+
+void StartRun(State& state, Now now, Run& run) {
+  for (JobGroup& group : run.groups) {
+    if (group.needs_open > 0) continue;
+    for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i)
+      if (run.jobs[i].state == JobState::kBlocked) MakeReady(state, now, run, run.jobs[i]);
+  }
+}
+
+void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment) {
+  const auto [run, job] = state.FindJob(assignment.job);
+  FURROW_CHECK(job != nullptr && job->state == JobState::kReady, "only a ready job is assigned");
+  Agent* agent = state.FindAgent(assignment.agent);
+  FURROW_CHECK(agent != nullptr && agent->session, "jobs are assigned to connected agents");
+  JobGroup& group = run->GroupOf(*job);
+  const auto index = static_cast<std::uint32_t>(job - run->jobs.data());
+  if (group.ready.front() == index) {
+    group.ready.pop_front();
+  } else {
+    group.ready.erase(std::find(group.ready.begin(), group.ready.end(), index));
+  }
+  job->state = JobState::kAssigned;
+  job->epoch = Epoch{Raw(job->epoch) + 1};
+  job->agent = agent->name;
+  job->incarnation = agent->incarnation;
+  job->gpu_uuids = assignment.gpu_uuids;
+  job->assigned = now.wall;
+  job->started = WallTime{};
+  job->killing = false;
+  job->sealed.reset();
+  job->metrics_count = 0;
+  job->metrics.clear();
+  Occupy(*agent, *group.spec, *job);
+  out.records.emplace_back(RecordOf(*run, *job));
+  out.bulk.emplace_back(GrantLog{job->attempt(), run->record.id, agent->name, state.settings.log_quota_bytes});
+  RepeatAssign(state, out, now, *run, *job);
+  Touch(state, *run, *job);
+}
+
+void RepeatAssign(const State& state, Outbox& out, Now now, const Run& run, Job& job) {
+  const auto agent = state.agents.find(job.agent);
+  FURROW_CHECK(agent != state.agents.end(), "an assigned job names a known agent");
+  job.told = now.mono;
+  if (!agent->second.session) return;
+  Assign assign = MakeAssign(state, run, job);
+  assign.session = agent->second.session->id;
+  out.to_agents.push_back({agent->second.session->peer, std::move(assign)});
+}
+
+void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptRecord attempt) {
+  FURROW_CHECK(job.OnAgent(), "only a job on an agent has an attempt to end");
+  JobGroup& group = run.GroupOf(job);
+  const AttemptRef ref = job.attempt();
+  attempt.epoch = job.epoch;
+  attempt.agent = job.agent;
+  attempt.gpu_uuids = job.gpu_uuids;
+  if (attempt.ended == WallTime{}) attempt.ended = now.wall;
+  Agent* agent = state.FindAgent(job.agent);
+  FURROW_CHECK(agent != nullptr, "an assigned job names a known agent");
+  Release(*agent, *group.spec, job);
+  if (job.sealed) out.records.emplace_back(SealRecord{ref, {}, true});
+  out.bulk.emplace_back(RevokeLog{ref});
+  out.bulk.emplace_back(LogStored{run.record.id, ref});
+  const Outcome outcome = attempt.outcome;
+  if (outcome.passed() && attempt.started != WallTime{}) {
+    const auto took = std::chrono::milliseconds(std::max<std::int64_t>(
+        0, static_cast<std::int64_t>(attempt.ended) - static_cast<std::int64_t>(attempt.started)));
+    group.mean_duration = group.mean_duration == Duration::zero()
+                              ? std::max<Duration>(took, std::chrono::microseconds(1))
+                              : (group.mean_duration * 7 + took) / 8;
+  }
+  const bool retry = !outcome.passed() && !run.record.cancelling && MayRetry(*group.spec, job, outcome);
+  const bool killed = job.killing;
+  job.attempts.push_back(std::move(attempt));
+  job.agent.clear();
+  job.incarnation = {};
+  job.killing = false;
+  job.sealed.reset();
+  state.plan_needed = true;
+  if (retry) {
+    ++job.retries;
+    MakeReady(state, now, run, job);
+    out.records.emplace_back(RecordOf(run, job));
+    return;
+  }
+  job.state = outcome.passed() ? JobState::kPassed : killed ? JobState::kCancelled : JobState::kFailed;
+  AfterEnd(state, out, now, run, job);
+}
+
+void CancelJob(State& state, Outbox& out, Now now, Run& run, Job& job, const std::string& reason) {
+  if (IsTerminal(job.state)) return;
+  if (!job.OnAgent()) {
+    SettleJob(state, out, now, run, job, JobState::kCancelled);
+    return;
+  }
+  job.killing = true;
+  job.told = now.mono;
+  out.records.emplace_back(RecordOf(run, job));
+  const Agent* agent = state.FindAgent(job.agent);
+  if (agent != nullptr && agent->session)
+    out.to_agents.push_back({agent->session->peer, Kill{agent->session->id, job.attempt(), reason, false}});
+  Touch(state, run, job);
+}
+
+void SettleJob(State& state, Outbox& out, Now now, Run& run, Job& job, JobState end) {
+  FURROW_CHECK(!IsTerminal(job.state) && !job.OnAgent(), "only a waiting job is settled without an attempt");
+  if (job.state == JobState::kReady) {
+    auto& ready = run.GroupOf(job).ready;
+    const auto index = static_cast<std::uint32_t>(&job - run.jobs.data());
+    if (!ready.empty() && ready.front() == index) {
+      ready.pop_front();
+    } else if (const auto it = std::find(ready.begin(), ready.end(), index); it != ready.end()) {
+      ready.erase(it);
+    }
+  }
+  job.state = end;
+  AfterEnd(state, out, now, run, job);
+}
+
+std::vector<std::pair<std::string, double>> NeededMetrics(const Run& run, const JobGroup& group) {
+  struct Sum {
+    double weighted = 0;
+    double weight = 0;
+    double plain = 0;
+    std::size_t count = 0;
+    bool all_weighted = true;
+  };
+  std::map<std::string, Sum> sums;
+  for (std::uint32_t need : group.needs) {
+    const JobGroup& needed = run.groups[need];
+    for (std::uint32_t i = needed.first; i < needed.first + needed.spec->shards; ++i) {
+      const auto& metrics = run.jobs[i].metrics;
+      const auto examples =
+          std::find_if(metrics.begin(), metrics.end(), [](const auto& metric) { return metric.first == "examples"; });
+      for (const auto& [name, value] : metrics) {
+        Sum& sum = sums[name];
+        sum.plain += value;
+        ++sum.count;
+        if (examples == metrics.end()) {
+          sum.all_weighted = false;
+          continue;
+        }
+        sum.weighted += value * examples->second;
+        sum.weight += examples->second;
+      }
+    }
+  }
+  std::vector<std::pair<std::string, double>> values;
+  for (const auto& [name, sum] : sums) {
+    if (name == "examples") {
+      values.emplace_back(name, sum.plain);
+    } else if (sum.all_weighted && sum.weight > 0) {
+      values.emplace_back(name, sum.weighted / sum.weight);
+    } else {
+      values.emplace_back(name, sum.plain / static_cast<double>(sum.count));
+    }
+  }
+  return values;
+}
+
+void ForgetOldRuns(State& state) {
+  std::size_t ended_jobs = 0;
+  for (const auto& [id, run] : state.runs)
+    if (run.Ended()) ended_jobs += run.jobs.size();
+  for (auto it = state.runs.begin(); it != state.runs.end() && ended_jobs > state.settings.keep_finished_jobs;) {
+    const Run& run = it->second;
+    const bool watched = std::any_of(state.watchers.begin(), state.watchers.end(),
+                                     [&](const Watcher& watcher) { return watcher.run == run.record.id; });
+    if (!run.Ended() || watched) {
+      ++it;
+      continue;
+    }
+    ended_jobs -= run.jobs.size();
+    state.run_of.erase(run.record.first_job);
+    state.named.erase({run.record.pipeline.name, run.record.number});
+    it = state.runs.erase(it);
+  }
+}
+
+}  // namespace furrow

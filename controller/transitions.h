@@ -1,0 +1,45 @@
+// The moves that jobs and runs make, used by the reactors. Each keeps the State's invariants and puts
+// what must be remembered into the Outbox; none sends a message to a client.
+//
+//   blocked → ready → assigned → running → passed | failed | cancelled
+//      └→ skipped        └──────────┴→ ready (retry)
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/clock.h"
+#include "controller/outbox.h"
+#include "controller/scheduler/plan.h"
+#include "controller/state.h"
+
+namespace furrow {
+
+// Queues every shard of every group whose needs are all met. After InsertRun.
+void StartRun(State& state, Now now, Run& run);
+
+// Gives a ready job to an agent under a new epoch: records it, sends Assign, grants the log.
+void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment);
+
+// Sends the Assign of an assigned job again, unchanged.
+void RepeatAssign(const State& state, Outbox& out, Now now, const Run& run, Job& job);
+
+// Ends the current attempt of a job that is on an agent; its agent is freed. The job passes, fails, is
+// cancelled, or is queued again if its retry rule allows.
+void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptRecord attempt);
+
+// Cancels a job: at once where no agent has it, else by Kill. Nothing if it has ended.
+void CancelJob(State& state, Outbox& out, Now now, Run& run, Job& job, const std::string& reason);
+
+// Puts a job that never ran into a terminal state and does what follows from that.
+void SettleJob(State& state, Outbox& out, Now now, Run& run, Job& job, JobState end);
+
+// The metrics of the jobs that `group` needs, one value each: the mean over their shards, weighted by
+// "examples" where every shard reports it.
+std::vector<std::pair<std::string, double>> NeededMetrics(const Run& run, const JobGroup& group);
+
+// Forgets ended runs beyond Settings::keep_finished_jobs, oldest first; history still has them.
+void ForgetOldRuns(State& state);
+
+}  // namespace furrow
