@@ -16,6 +16,8 @@ namespace furrow {
 struct LogConfig {
   log::Level level = log::Level::kInfo;  // log.level
   std::string file;                      // log.file; empty: stderr
+
+  friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };
 
 // config/controller.yaml
@@ -39,12 +41,14 @@ struct ControllerConfig {
 
   std::chrono::milliseconds repos_poll{30'000};     // repos.poll; 0: never
   std::chrono::milliseconds repos_timeout{60'000};  // repos.timeout
-  std::vector<std::string> repos_allow;             // repos.allow; empty: none
+  std::vector<std::string> repos_allow;             // repos.allow; empty: every local path, no network
 
   std::uint64_t agent_frame_bytes = 4ULL << 20;    // frames.from_agents
   std::uint64_t client_frame_bytes = 16ULL << 20;  // frames.from_clients
 
   LogConfig log;
+
+  friend bool operator==(const ControllerConfig&, const ControllerConfig&) = default;
 };
 
 enum class GpuChoice : std::uint8_t { kAuto, kNone, kListed };
@@ -74,6 +78,8 @@ struct AgentConfig {
   std::string nvml;                                    // NVML's library; empty: FURROW_NVML, else libnvidia-ml.so.1
 
   LogConfig log;
+
+  friend bool operator==(const AgentConfig&, const AgentConfig&) = default;
 };
 
 // Reads a configuration file. Every mistake is reported at once, as "FILE:LINE:COLUMN: what and what to
