@@ -1,0 +1,172 @@
+#include "common/pipeline_fields.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/pipeline_values.h"
+
+namespace furrow::pipeline {
+
+namespace {
+
+using Kind = YamlNode::Kind;
+
+// 100000 → "100,000"
+std::string Grouped(std::int64_t number) {
+  std::string digits = std::to_string(number);
+  const std::ptrdiff_t first = number < 0 ? 1 : 0;
+  for (std::ptrdiff_t at = std::ssize(digits) - 3; at > first; at -= 3)
+    digits.insert(static_cast<std::size_t>(at), ",");
+  return digits;
+}
+
+std::string Found(const YamlNode& node) {
+  switch (node.kind) {
+    case Kind::kNull: return "nothing";
+    case Kind::kList: return "a list";
+    case Kind::kMap: return "a mapping";
+    case Kind::kScalar: break;
+  }
+  if (node.text.empty()) return "an empty text";
+  const bool number_in_quotes = !node.plain && ParseNumber(node.text);
+  return Quoted(node.text) + (number_in_quotes ? " in quotes" : "");
+}
+
+}  // namespace
+
+void WrongKind(const YamlNode& node, const std::string& what, std::string_view kind, Report& report) {
+  report.Add(node.place, what + " must be " + std::string(kind) + ", not " + Found(node));
+}
+
+std::optional<double> NumberOf(const YamlNode& node) {
+  return node.kind == Kind::kScalar && node.plain ? ParseNumber(node.text) : std::nullopt;
+}
+
+std::optional<std::int64_t> IntegerOf(const YamlNode& node) {
+  return node.kind == Kind::kScalar && node.plain ? ParseInteger(node.text) : std::nullopt;
+}
+
+Fields::Fields(const YamlNode& map, Scope scope, std::string where, Place place, Report& report)
+    : map_(map), where_(std::move(where)), place_(place), report_(report) {
+  if (map.kind != Kind::kMap) {
+    WrongKind(map, where_, "a mapping of keys to values", report_);
+    return;
+  }
+  const std::span<const Word> words = WordsOf(scope);
+  entries_.reserve(map.entries.size());
+  for (const YamlNode::Entry& entry : map.entries) {
+    const std::string& key = entry.key->text;
+    const auto word = std::find_if(words.begin(), words.end(), [&](const Word& known) { return known.text == key; });
+    if (word == words.end()) {
+      report_.Add(entry.key->place, report_.full() ? std::string() : UnknownKey(key, scope, where_));
+    } else if (!word->ready) {
+      report_.Add(entry.key->place, NotYet(key));
+    } else if (entry.value->kind == Kind::kNull) {
+      report_.Add(entry.key->place, Named(key) + " has no value; give it one, or remove it");
+    } else {
+      entries_.push_back(entry);
+    }
+  }
+}
+
+const YamlNode* Fields::Find(std::string_view key) const {
+  for (const YamlNode::Entry& entry : entries_) {
+    if (entry.key->text == key) return entry.value;
+  }
+  return nullptr;
+}
+
+std::string Fields::Named(std::string_view key) const {
+  return Quoted(key) + " in " + where_;
+}
+
+void Fields::Wrong(std::string_view key, const std::string& words) {
+  const YamlNode* node = Find(key);
+  report_.Add(node ? node->place : place_, Named(key) + " " + words);
+}
+
+void Fields::Require(std::string_view key, const std::string& example) {
+  if (!is_map()) return;  // said already
+  for (const YamlNode::Entry& entry : map_.entries) {
+    // A typo of the key is said already; that the key is missing too would be no news.
+    if (entry.key->text == key || (!Find(entry.key->text) && NearestWord(entry.key->text, {key}))) return;
+  }
+  report_.Add(place_, where_ + " needs " + Quoted(key) + (example.empty() ? "" : ", such as " + example));
+}
+
+std::optional<std::string> Fields::Text(std::string_view key) {
+  const YamlNode* node = Find(key);
+  if (!node) return std::nullopt;
+  if (node->kind == Kind::kScalar && !node->text.empty()) return node->text;
+  WrongKind(*node, Named(key), "a text", report_);
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> Fields::Integer(std::string_view key, std::int64_t low, std::int64_t high) {
+  const YamlNode* node = Find(key);
+  if (!node) return std::nullopt;
+  const auto value = IntegerOf(*node);
+  if (value && *value >= low && *value <= high) return value;
+  WrongKind(*node, Named(key), "a whole number from " + Grouped(low) + " to " + Grouped(high), report_);
+  return std::nullopt;
+}
+
+std::optional<double> Fields::Number(std::string_view key) {
+  const YamlNode* node = Find(key);
+  if (!node) return std::nullopt;
+  const auto value = NumberOf(*node);
+  if (!value) WrongKind(*node, Named(key), "a number", report_);
+  return value;
+}
+
+std::optional<bool> Fields::Bool(std::string_view key) {
+  const YamlNode* node = Find(key);
+  if (!node) return std::nullopt;
+  if (node->kind == Kind::kScalar && node->plain) {
+    if (node->text == "true") return true;
+    if (node->text == "false") return false;
+  }
+  WrongKind(*node, Named(key), "`true` or `false`", report_);
+  return std::nullopt;
+}
+
+std::optional<std::string> Fields::Choice(std::string_view key, const std::vector<std::string_view>& choices) {
+  const YamlNode* node = Find(key);
+  if (!node) return std::nullopt;
+  if (node->kind == Kind::kScalar && std::find(choices.begin(), choices.end(), node->text) != choices.end()) {
+    return node->text;
+  }
+  WrongKind(*node, Named(key), QuotedChoice(choices), report_);
+  return std::nullopt;
+}
+
+std::vector<const YamlNode*> Fields::List(std::string_view key, std::string_view example) {
+  const YamlNode* node = Find(key);
+  if (!node) return {};
+  if (node->kind != Kind::kList) {
+    WrongKind(*node, Named(key), "a list such as " + std::string(example), report_);
+    return {};
+  }
+  std::vector<const YamlNode*> items;
+  items.reserve(node->items.size());
+  for (const YamlNode* item : node->items) {
+    if (item->kind == Kind::kNull) {
+      report_.Add(item->place, "an item of " + Named(key) + " has no value; give it one, or remove it");
+    } else {
+      items.push_back(item);
+    }
+  }
+  return items;
+}
+
+std::vector<const YamlNode*> Fields::TextList(std::string_view key, std::string_view example) {
+  std::vector<const YamlNode*> items = List(key, example);
+  std::erase_if(items, [&](const YamlNode* item) {
+    const bool good = item->kind == Kind::kScalar && !item->text.empty();
+    if (!good) WrongKind(*item, "an item of " + Named(key), "a text", report_);
+    return !good;
+  });
+  return items;
+}
+
+}  // namespace furrow::pipeline

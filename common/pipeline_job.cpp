@@ -1,0 +1,182 @@
+#include "common/pipeline_job.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/pipeline_steps.h"
+#include "common/pipeline_values.h"
+
+namespace furrow::pipeline {
+
+namespace {
+
+using Kind = YamlNode::Kind;
+
+// Sets `target` from the scalar at `key` by `parse`, or reports what it says is wrong.
+template <class Value>
+void ReadValue(Fields& fields, std::string_view key, Result<Value> (*parse)(std::string_view), Value& target) {
+  const YamlNode* node = fields.Find(key);
+  if (!node) return;
+  auto value = parse(node->kind == Kind::kScalar ? std::string_view(node->text) : std::string_view());
+  if (node->kind == Kind::kList || node->kind == Kind::kMap) {
+    const bool map = node->kind == Kind::kMap;
+    fields.Wrong(key, "must be one value, not " + std::string(map ? "a mapping" : "a list"));
+  } else if (value) {
+    target = std::move(*value);
+  } else {
+    fields.Wrong(key, value.error().message);
+  }
+}
+
+Resources ReadResources(Fields& job) {
+  Resources resources;
+  const YamlNode* node = job.Find("resources");
+  if (!node) return resources;
+  Fields fields(*node, Scope::kResources, job.Named("resources"), node->place, job.report());
+  ReadValue(fields, "cpus", ParseCpus, resources.cpu_milli);
+  ReadValue(fields, "memory", ParseSize, resources.memory_bytes);
+  ReadValue(fields, "gpu_memory", ParseSize, resources.gpu_memory_bytes);
+  Gpus gpus;
+  ReadValue(fields, "gpus", ParseGpus, gpus);
+  resources.gpu_milli = gpus.milli;
+  resources.gpu_model = std::move(gpus.model);
+  if (fields.Has("gpu_memory") && !fields.Has("gpus")) {
+    fields.Wrong("gpu_memory", "asks for memory of a GPU but no GPU; add `gpus: 1`");
+  }
+  return resources;
+}
+
+void ReadRetryOn(Fields& retry, RetryRule& rule) {
+  constexpr std::string_view kExample = "[agent_lost, failure, 75]";
+  rule.on_agent_lost = false;  // what is written is all there is
+  for (const YamlNode* item : retry.TextList("on", kExample)) {
+    if (item->text == "agent_lost") {
+      rule.on_agent_lost = true;
+    } else if (item->text == "failure") {
+      rule.on_failure = true;
+    } else if (const auto code = IntegerOf(*item)) {
+      if (*code >= 1 && *code <= 255) {
+        rule.exit_codes.push_back(static_cast<int>(*code));
+      } else {
+        WrongKind(*item, "an exit status in " + retry.Named("on"), "a whole number from 1 to 255", retry.report());
+      }
+    } else if (item->text == "preempted") {
+      retry.report().Add(item->place, NotYet("preempted"));
+    } else if (const auto nearest = NearestWord(item->text, {"agent_lost", "failure", "preempted"})) {
+      retry.report().Add(item->place, "unknown cause " + Quoted(item->text) + " in " + retry.Named("on") +
+                                          "; did you mean " + Quoted(*nearest) + "?");
+    } else {
+      retry.report().Add(item->place, Quoted(item->text) +
+                                          " looks like a pattern in the log, which is known but not yet built; use " +
+                                          QuotedChoice({"agent_lost", "failure", "an exit status"}));
+    }
+  }
+}
+
+RetryRule ReadRetry(Fields& job) {
+  RetryRule rule;
+  const YamlNode* node = job.Find("retry");
+  if (!node) return rule;
+  if (node->kind != Kind::kMap) {
+    WrongKind(*node, job.Named("retry"), "a mapping such as { max: 2, on: [agent_lost] }", job.report());
+    return rule;
+  }
+  Fields retry(*node, Scope::kRetry, job.Named("retry"), node->place, job.report());
+  if (const auto max = retry.Integer("max", 0, 100)) rule.max = static_cast<std::uint32_t>(*max);
+  if (retry.Has("on")) ReadRetryOn(retry, rule);
+  return rule;
+}
+
+std::uint32_t ReadShards(Fields& job) {
+  const YamlNode* node = job.Find("shards");
+  if (!node) return 1;
+  const bool automatic =
+      node->kind == Kind::kMap && std::any_of(node->entries.begin(), node->entries.end(),
+                                              [](const auto& entry) { return entry.key->text == "auto"; });
+  if (automatic || (node->kind == Kind::kScalar && node->text == "auto")) {
+    job.Wrong("shards", "by `auto` is known but not yet built; give a number");
+    return 1;
+  }
+  return static_cast<std::uint32_t>(job.Integer("shards", 1, kMaxShards).value_or(1));
+}
+
+bool IsLabel(std::string_view text) {
+  return text.size() <= 64 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c != 0x7F && c != ','; });
+}
+
+}  // namespace
+
+void ReadEnv(Fields& fields, Env& env) {
+  const YamlNode* node = fields.Find("env");
+  if (!node) return;
+  const std::string what = fields.Named("env");
+  if (node->kind != Kind::kMap) return WrongKind(*node, what, "a mapping such as { EPOCHS: \"2\" }", fields.report());
+  for (const auto& [key, value] : node->entries) {
+    if (!IsEnvName(key->text)) {
+      fields.report().Add(key->place,
+                          Quoted(key->text) + " in " + what +
+                              " is no name of a variable: letters, digits and _, not beginning with a digit");
+    } else if (IsReservedEnv(key->text)) {
+      fields.report().Add(key->place,
+                          Quoted(key->text) + " in " + what + " is set by Furrow itself; choose another name");
+    } else if (value->kind == Kind::kNull) {
+      fields.report().Add(key->place, Quoted(key->text) + " in " + what + " has no value; write \"\" for an empty one");
+    } else if (value->kind != Kind::kScalar) {
+      WrongKind(*value, Quoted(key->text) + " in " + what, "a text", fields.report());
+    } else if (key->text.size() + 1 + value->text.size() > kMaxArgumentBytes) {
+      fields.report().Add(value->place, Quoted(key->text) + " in " + what + " is too long for a variable (" +
+                                            std::to_string(kMaxArgumentBytes) + " bytes at most); keep it in a file");
+    } else {
+      env[key->text] = value->text;
+    }
+  }
+}
+
+JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env, JobPlaces& places, Report& report) {
+  JobSpec job;
+  job.name = key.text;
+  job.env = base_env;
+  places.job = key.place;
+  if (!IsName(key.text, /*dots=*/false)) {
+    report.Add(key.place,
+               Quoted(key.text) + " is no name for a job: 1 to 64 letters, digits, _ and -, not beginning with -");
+  }
+  const std::string where = "job " + Quoted(key.text);
+  if (value.kind == Kind::kNull) {
+    report.Add(key.place, where + " is empty; it needs `steps`, such as `steps: [{ run: make }]`");
+    return job;
+  }
+  Fields fields(value, Scope::kJob, where, key.place, report);
+  if (!fields.is_map()) return job;
+
+  for (const YamlNode* need : fields.TextList("needs", "[prepare]")) {
+    job.needs.push_back(need->text);
+    places.needs.push_back(need->place);
+  }
+  job.resources = ReadResources(fields);
+  for (const YamlNode* label : fields.TextList("labels", "[a100]")) {
+    if (!IsLabel(label->text)) {
+      report.Add(label->place, Quoted(label->text) + " is no label: 1 to 64 characters without spaces and commas");
+    }
+    job.labels.push_back(label->text);
+  }
+  ReadEnv(fields, job.env);
+  ReadValue(fields, "timeout", ParseDuration, job.timeout);
+  job.retry = ReadRetry(fields);
+  if (const YamlNode* shards = fields.Find("shards")) places.shards = shards->place;
+  job.shards = ReadShards(fields);
+  job.allow_failure = fields.Bool("allow_failure").value_or(false);
+  for (const YamlNode* artifact : fields.TextList("artifacts", "[net.pt]")) {
+    auto path = ParseArtifact(artifact->text);
+    if (path) {
+      job.artifacts.push_back(std::move(*path));
+    } else {
+      report.Add(artifact->place, "an artifact of " + where + " " + path.error().message);
+    }
+  }
+  job.steps = ReadSteps(fields);
+  return job;
+}
+
+}  // namespace furrow::pipeline

@@ -1,0 +1,27 @@
+// One job of a furrow.yaml, and the values that jobs share with the file's top. Internal to common_pipeline.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/pipeline_fields.h"
+
+namespace furrow::pipeline {
+
+// Where things stand that can be judged only once all jobs are read.
+struct JobPlaces {
+  Place job;
+  Place shards;
+  std::vector<Place> needs;  // one for each of JobSpec::needs
+};
+
+// Reads one entry of `jobs`. `base_env` is the file's; the job's own goes on top.
+JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env, JobPlaces& places, Report& report);
+
+// Puts the variables under `env` of `fields` into `env`, over what is there.
+void ReadEnv(Fields& fields, Env& env);
+
+// Reports needs of jobs that do not exist, doubled needs, and each cycle, job by job.
+void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces>& places, Report& report);
+
+}  // namespace furrow::pipeline

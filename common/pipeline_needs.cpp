@@ -1,0 +1,105 @@
+// The graph of needs: names that exist, no cycle.
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "common/pipeline_job.h"
+
+namespace furrow::pipeline {
+
+namespace {
+
+struct Edge {
+  std::size_t to;  // index of the needed job
+  Place place;
+};
+using Graph = std::vector<std::vector<Edge>>;
+
+Graph ResolveNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces>& places, Report& report) {
+  std::unordered_map<std::string_view, std::size_t> index;
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    index.emplace(jobs[i].name, i);
+    names.push_back(jobs[i].name);
+  }
+  std::size_t comparisons = 200'000;  // bounds the search for typos in a file that is all mistakes
+  Graph graph(jobs.size());
+  std::vector<std::size_t> seen_by(jobs.size(), jobs.size());  // the last job that needs this one
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    for (std::size_t k = 0; k < jobs[i].needs.size(); ++k) {
+      const std::string& need = jobs[i].needs[k];
+      const Place place = places[i].needs[k];
+      const auto found = index.find(need);
+      if (found == index.end()) {
+        std::optional<std::string_view> nearest;
+        if (comparisons >= names.size()) {
+          comparisons -= names.size();
+          nearest = NearestWord(need, names);
+        }
+        report.Add(place, "job " + Quoted(jobs[i].name) + " needs " + Quoted(need) + ", which is no job of this file" +
+                              (nearest ? "; did you mean " + Quoted(*nearest) + "?" : ""));
+      } else if (std::exchange(seen_by[found->second], i) == i) {
+        report.Add(place, "job " + Quoted(jobs[i].name) + " needs " + Quoted(need) + " twice");
+      } else {
+        graph[i].push_back({found->second, place});
+      }
+    }
+  }
+  return graph;
+}
+
+// "a → b → a", the middle of a very long one left out.
+std::string CycleText(const std::vector<JobSpec>& jobs, const std::vector<std::size_t>& path, std::size_t start) {
+  constexpr std::size_t kShown = 20;
+  const std::size_t length = path.size() - start;
+  std::string text;
+  for (std::size_t i = 0; i < length; ++i) {
+    if (length > kShown && i == kShown - 1) {
+      text += "… → ";
+      i = length - 1;
+    }
+    text += jobs[path[start + i]].name + " → ";
+  }
+  return text + jobs[path[start]].name;
+}
+
+}  // namespace
+
+void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces>& places, Report& report) {
+  const Graph graph = ResolveNeeds(jobs, places, report);
+  enum class Mark : std::uint8_t { kNew, kOnPath, kDone };
+  std::vector<Mark> marks(jobs.size(), Mark::kNew);
+  std::vector<std::size_t> path;       // from the first job to the one being looked at
+  std::vector<std::size_t> next_edge;  // of each on the path
+
+  const auto enter = [&](std::size_t job) {
+    marks[job] = Mark::kOnPath;
+    path.push_back(job);
+    next_edge.push_back(0);
+  };
+  // Depth first with a stack of its own: a chain of needs may be as long as the file.
+  for (std::size_t root = 0; root < jobs.size(); ++root) {
+    if (marks[root] == Mark::kNew) enter(root);
+    while (!path.empty()) {
+      const std::size_t job = path.back();
+      if (next_edge.back() == graph[job].size()) {
+        marks[job] = Mark::kDone;
+        path.pop_back();
+        next_edge.pop_back();
+        continue;
+      }
+      const Edge& edge = graph[job][next_edge.back()++];
+      if (marks[edge.to] == Mark::kNew) {
+        enter(edge.to);
+      } else if (marks[edge.to] == Mark::kOnPath && !report.full()) {
+        const auto start = static_cast<std::size_t>(std::find(path.begin(), path.end(), edge.to) - path.begin());
+        report.Add(edge.place,
+                   "these jobs wait for each other: " + CycleText(jobs, path, start) + "; take one of the needs out");
+      }
+    }
+  }
+}
+
+}  // namespace furrow::pipeline

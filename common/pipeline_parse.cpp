@@ -1,0 +1,136 @@
+#include <algorithm>
+#include <utility>
+
+#include "common/pipeline.h"
+#include "common/pipeline_job.h"
+#include "common/pipeline_values.h"
+
+namespace furrow {
+
+namespace {
+
+using namespace pipeline;
+using Kind = YamlNode::Kind;
+
+// Every job has its own copy of the file's variables: 10,000 jobs with a large `env` would be gigabytes.
+constexpr std::uint64_t kMaxEnvBytes = 16 << 20;
+
+// A name from a folder or repository may hold anything; the file's own may not.
+std::string MadeName(std::string_view text) {
+  std::string name;
+  for (const char c : text.substr(0, 64)) name += IsName(std::string{'a', c}, /*dots=*/true) ? c : '-';
+  name.erase(0, name.find_first_not_of("-."));
+  return name.empty() ? "pipeline" : name;
+}
+
+std::vector<std::string> ReadGlobs(Fields& fields, std::string_view key, std::string_view example) {
+  std::vector<std::string> globs;
+  for (const YamlNode* item : fields.TextList(key, example)) globs.push_back(item->text);
+  const YamlNode* node = fields.Find(key);
+  if (node && node->kind == Kind::kList && node->items.empty()) {
+    fields.Wrong(key, "is empty; leave it out to mean all of them");
+  }
+  return globs;
+}
+
+std::optional<PushTrigger> ReadOn(Fields& top, Report& report) {
+  const YamlNode* node = top.Find("on");
+  if (!node) return std::nullopt;
+  if (node->kind != Kind::kMap) {
+    WrongKind(*node, "`on`", "a mapping such as { push: { branches: [main] } }", report);
+    return std::nullopt;
+  }
+  Fields on(*node, Scope::kOn, "`on`", node->place, report);
+  const YamlNode* push_node = on.Find("push");
+  if (!push_node) return std::nullopt;
+  if (push_node->kind != Kind::kMap) {
+    WrongKind(*push_node, on.Named("push"), "a mapping such as { branches: [main] }", report);
+    return std::nullopt;
+  }
+  Fields push(*push_node, Scope::kPush, "`on: push`", push_node->place, report);
+  PushTrigger trigger;
+  trigger.branches = ReadGlobs(push, "branches", "[main, \"release/*\"]");
+  trigger.paths = ReadGlobs(push, "paths", "[\"train/**\"]");
+  return trigger;
+}
+
+void CheckOverrides(const Env& overrides, Report& report) {
+  for (const auto& [name, value] : overrides) {
+    const std::string what = "--set " + Quoted(name + "=");
+    if (!IsEnvName(name)) {
+      report.Add({}, what + " is no name of a variable: letters, digits and _, not beginning with a digit");
+    } else if (IsReservedEnv(name)) {
+      report.Add({}, what + " is set by Furrow itself; choose another name");
+    } else if (value.find('\0') != std::string::npos) {
+      report.Add({}, what + " has a value with a NUL character");
+    }
+  }
+}
+
+void ReadJobs(Fields& top, const Env& env, const Env& overrides, Pipeline& pipeline, Report& report) {
+  const YamlNode* node = top.Find("jobs");
+  if (!node) return;
+  if (node->kind != Kind::kMap || node->entries.empty()) {
+    return WrongKind(*node, "`jobs`",
+                     "a mapping with at least one job, such as { test: { steps: [{ run: make test }] } }", report);
+  }
+  if (node->entries.size() > kMaxJobs) {
+    return report.Add(node->entries[kMaxJobs].key->place,
+                      "a pipeline has at most " + std::to_string(kMaxJobs) + " jobs; use `shards`");
+  }
+  std::vector<JobPlaces> places(node->entries.size());
+  std::uint64_t shards = 0, env_bytes = 0;
+  for (std::size_t i = 0; i < node->entries.size(); ++i) {
+    const auto& [key, value] = node->entries[i];
+    JobSpec& job = pipeline.jobs.emplace_back(ReadJob(*key, *value, env, places[i], report));
+    for (const auto& [name, text] : overrides) job.env[name] = text;
+    for (const auto& [name, text] : job.env) env_bytes += name.size() + text.size();
+    if (env_bytes > kMaxEnvBytes) {
+      return report.Add(key->place, "the variables of all jobs together exceed 16 MiB here; keep large ones in a file");
+    }
+    const bool fitted = shards <= kMaxShards;
+    shards += job.shards;
+    if (fitted && shards > kMaxShards) {
+      report.Add(
+          places[i].shards.line > 0 ? places[i].shards : places[i].job,
+          "a pipeline has at most " + std::to_string(kMaxShards) + " shards in all its jobs; this job exceeds that");
+    }
+  }
+  CheckNeeds(pipeline.jobs, places, report);
+}
+
+void ReadTop(const YamlNode& root, const Env& overrides, Pipeline& pipeline, Report& report) {
+  if (root.kind == Kind::kNull) return report.Add({1, 1}, "the file is empty; it needs `jobs`");
+  Fields top(root, Scope::kPipeline, "the file", root.place, report);
+  if (!top.is_map()) return;
+  if (const auto name = top.Text("name")) {
+    pipeline.name = *name;
+    if (!IsName(*name, /*dots=*/true)) {
+      top.Wrong("name", "must be 1 to 64 letters, digits, _, - and dots, beginning with neither - nor a dot");
+    }
+  }
+  pipeline.on_push = ReadOn(top, report);
+  Env env;
+  ReadEnv(top, env);
+  top.Require("jobs", "`jobs: { test: { steps: [{ run: make test }] } }`");
+  ReadJobs(top, env, overrides, pipeline, report);
+}
+
+}  // namespace
+
+ParsedPipeline ParsePipeline(std::string_view text, std::string_view default_name, const Env& overrides) {
+  ParsedPipeline parsed;
+  parsed.pipeline.name = MadeName(default_name);
+  Report report;
+  CheckOverrides(overrides, report);
+  const YamlDocument document = ReadYaml(text, report);
+  if (document.root) {
+    ReadTop(*document.root, overrides, parsed.pipeline, report);
+  } else if (report.empty()) {
+    report.Add({1, 1}, "the file is empty; it needs `jobs`");
+  }
+  parsed.diagnostics = report.Take();
+  return parsed;
+}
+
+}  // namespace furrow

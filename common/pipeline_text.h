@@ -1,0 +1,23 @@
+// Checks of a furrow.yaml's bytes before any YAML is read. Internal to common_pipeline.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+#include "common/pipeline_report.h"
+
+namespace furrow::pipeline {
+
+// The length of the longest prefix of `text` that is valid UTF-8 (no surrogates, no overlong forms).
+std::size_t ValidUtf8Prefix(std::string_view text);
+
+// Reports the first byte that is not UTF-8 and the first control character. True if there is neither.
+bool CheckBytes(std::string_view text, Report& report);
+
+// The place of byte `offset` (at most text.size()).
+Place PlaceAt(std::string_view text, std::size_t offset);
+
+// The column, from 1 and in characters, that follows `before`, the line's bytes up to it.
+int ColumnAfter(std::string_view before);
+
+}  // namespace furrow::pipeline

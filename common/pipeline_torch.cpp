@@ -1,0 +1,291 @@
+#include "common/pipeline_torch.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "common/pipeline_fields.h"
+
+namespace furrow::pipeline {
+
+namespace {
+
+using nlohmann::json;
+using Kind = YamlNode::Kind;
+
+constexpr std::int64_t kMillion = 1'000'000;
+
+// A number as it was written: an integer stays one.
+json NumberJson(const YamlNode& node) {
+  if (const auto integer = IntegerOf(node)) return *integer;
+  return *NumberOf(node);
+}
+
+// One mapping on its way from the file to JSON.
+struct Mapping {
+  Fields fields;
+  json out = json::object();
+
+  void Path(std::string_view key) {
+    if (auto path = fields.Text(key)) out[std::string(key)] = std::move(*path);
+  }
+  void Integer(std::string_view key, std::int64_t low, std::int64_t high) {
+    if (const auto value = fields.Integer(key, low, high)) out[std::string(key)] = *value;
+  }
+  void Bool(std::string_view key) {
+    if (const auto value = fields.Bool(key)) out[std::string(key)] = *value;
+  }
+  void Choice(std::string_view key, const std::vector<std::string_view>& choices) {
+    if (auto value = fields.Choice(key, choices)) out[std::string(key)] = std::move(*value);
+  }
+  void Positive(std::string_view key) {
+    const auto value = fields.Number(key);
+    if (!value) return;
+    if (*value <= 0) return fields.Wrong(key, "must be above zero");
+    out[std::string(key)] = NumberJson(*fields.Find(key));
+  }
+  void NotNegative(std::string_view key) {
+    const auto value = fields.Number(key);
+    if (!value) return;
+    if (*value < 0) return fields.Wrong(key, "may not be below zero");
+    out[std::string(key)] = NumberJson(*fields.Find(key));
+  }
+
+  // The loss in force: the default is SPEC.md's.
+  std::string Loss() {
+    Choice("loss", {"nll", "cross_entropy", "mse"});
+    return out.value("loss", "cross_entropy");
+  }
+  void Machine() {
+    Choice("device", {"auto", "cpu", "cuda"});
+    Integer("threads", 0, 1024);
+  }
+};
+
+// `mean` and `std`: a number, or one for each channel.
+void ReadChannels(Mapping& data, std::string_view key, bool positive) {
+  const YamlNode* node = data.fields.Find(key);
+  if (!node) return;
+  const auto good = [&](const YamlNode& item) {
+    const auto value = NumberOf(item);
+    return value && (!positive || *value > 0);
+  };
+  const std::string numbers = positive ? "above zero" : "finite";
+  if (node->kind == Kind::kList && !node->items.empty()) {
+    json values = json::array();
+    for (const YamlNode* item : node->items) {
+      if (good(*item)) {
+        values.push_back(NumberJson(*item));
+      } else {
+        WrongKind(*item, "an item of " + data.fields.Named(key), "a number (" + numbers + ")", data.fields.report());
+      }
+    }
+    data.out[std::string(key)] = std::move(values);
+  } else if (good(*node)) {
+    data.out[std::string(key)] = NumberJson(*node);
+  } else {
+    WrongKind(*node, data.fields.Named(key), "a number (" + numbers + ") or a list with one a channel",
+              data.fields.report());
+  }
+}
+
+void ReadShape(Mapping& data) {
+  if (!data.fields.Has("shape")) return;
+  json shape = json::array();
+  const auto items = data.fields.List("shape", "[1, 28, 28]");
+  if (data.fields.Find("shape")->kind == Kind::kList && (items.empty() || items.size() > 8)) {
+    return data.fields.Wrong("shape", "must have 1 to 8 sizes, such as [1, 28, 28]");
+  }
+  for (const YamlNode* item : items) {
+    const auto size = IntegerOf(*item);
+    if (size && *size >= 1) {
+      shape.push_back(*size);
+    } else {
+      WrongKind(*item, "an item of " + data.fields.Named("shape"), "a whole number from 1 on", data.fields.report());
+    }
+  }
+  data.out["shape"] = std::move(shape);
+}
+
+void ReadCsvLabel(Mapping& data) {
+  const YamlNode* label = data.fields.Find("label");
+  if (!label) return;
+  if (const auto column = IntegerOf(*label)) {
+    data.out["label"] = *column;
+    if (*column < std::numeric_limits<std::int32_t>::min() || *column > std::numeric_limits<std::int32_t>::max()) {
+      data.fields.Wrong("label", "is no column");
+    }
+  } else {
+    data.Path("label");
+  }
+}
+
+// Each format's own files; a key of another format is a mistake.
+void ReadFiles(Mapping& data, const std::string& format) {
+  struct File {
+    std::string_view key;
+    std::vector<std::string_view> formats;
+    std::string_view example;  // not empty: required
+  };
+  const std::vector<File> files = {{"images", {"idx"}, "`images: train-images-idx3-ubyte.gz`"},
+                                   {"labels", {"idx", "npy"}, "`labels: train-labels.gz`"},
+                                   {"inputs", {"npy"}, "`inputs: train.npy`"},
+                                   {"file", {"csv"}, "`file: train.csv`"},
+                                   {"label", {"csv"}, ""},
+                                   {"header", {"csv"}, ""}};
+  for (const File& file : files) {
+    if (std::find(file.formats.begin(), file.formats.end(), format) == file.formats.end()) {
+      if (data.fields.Has(file.key)) {
+        data.fields.Wrong(file.key, "is for format " + QuotedChoice(file.formats) + "; this one is " + Quoted(format));
+      }
+    } else {
+      if (!file.example.empty()) data.fields.Require(file.key, std::string(file.example));
+      if (file.key == "label") {
+        ReadCsvLabel(data);
+      } else if (file.key == "header") {
+        data.Bool("header");
+      } else {
+        data.Path(file.key);
+      }
+    }
+  }
+}
+
+json ReadData(Fields& step) {
+  step.Require("data", "`data: { format: csv, file: train.csv }`");
+  const YamlNode* node = step.Find("data");
+  if (!node) return json::object();
+  Mapping data{Fields(*node, Scope::kData, step.Named("data"), node->place, step.report())};
+  data.fields.Require("format", "`format: idx`");
+  data.Choice("format", {"idx", "npy", "csv"});
+  if (data.out.contains("format")) ReadFiles(data, data.out["format"]);
+  data.Path("dir");
+  ReadShape(data);
+  data.Integer("limit", 1, std::numeric_limits<std::int64_t>::max());
+  data.Positive("scale");
+  ReadChannels(data, "mean", false);
+  ReadChannels(data, "std", true);
+  return std::move(data.out);
+}
+
+json ReadSgd(const YamlNode& node, const std::string& where, Report& report) {
+  Mapping sgd{Fields(node, Scope::kSgd, where, node.place, report)};
+  sgd.fields.Require("lr", "`lr: 0.01`");
+  sgd.Positive("lr");
+  for (const std::string_view key : {"momentum", "dampening", "weight_decay"}) sgd.NotNegative(key);
+  sgd.Bool("nesterov");
+  const auto number = [&](const char* key) { return sgd.out.contains(key) ? sgd.out[key].get<double>() : 0.0; };
+  if (sgd.out.value("nesterov", false) && (number("momentum") <= 0 || number("dampening") != 0)) {
+    sgd.fields.Wrong("nesterov", "needs `momentum` above zero and no `dampening`");
+  }
+  return std::move(sgd.out);
+}
+
+json ReadAdam(const YamlNode& node, const std::string& where, Report& report) {
+  Mapping adam{Fields(node, Scope::kAdam, where, node.place, report)};
+  adam.Positive("lr");
+  for (const std::string_view key : {"eps", "weight_decay"}) adam.NotNegative(key);
+  adam.Bool("amsgrad");
+  if (!adam.fields.Has("betas")) return std::move(adam.out);
+  json betas = json::array();
+  for (const YamlNode* item : adam.fields.List("betas", "[0.9, 0.999]")) {
+    const auto beta = NumberOf(*item);
+    if (beta && *beta >= 0 && *beta < 1) betas.push_back(NumberJson(*item));
+  }
+  if (betas.size() != 2) {
+    adam.fields.Wrong("betas", "must be two numbers from 0 to below 1, such as [0.9, 0.999]");
+  }
+  adam.out["betas"] = std::move(betas);
+  return std::move(adam.out);
+}
+
+json ReadOptimizer(Fields& step) {
+  step.Require("optimizer", "`optimizer: { sgd: { lr: 0.01 } }`");
+  const YamlNode* node = step.Find("optimizer");
+  if (!node) return json::object();
+  Fields optimizer(*node, Scope::kOptimizer, step.Named("optimizer"), node->place, step.report());
+  if (!optimizer.is_map()) return json::object();
+  json out = json::object();
+  for (const std::string_view name : {"sgd", "adam", "adamw"}) {
+    const YamlNode* chosen = optimizer.Find(name);
+    if (!chosen) continue;
+    const std::string where = Quoted(name) + " of " + step.where();
+    out[std::string(name)] =
+        name == "sgd" ? ReadSgd(*chosen, where, step.report()) : ReadAdam(*chosen, where, step.report());
+  }
+  if (node->entries.empty() || out.size() > 1) {
+    step.Wrong("optimizer", "must have exactly one of `sgd`, `adam` and `adamw`, such as { sgd: { lr: 0.01 } }");
+  }
+  return out;
+}
+
+void ReadTrain(Mapping& train) {
+  train.fields.Require("model", "`model: net.pt`");
+  train.Path("model");
+  train.out["data"] = ReadData(train.fields);
+  train.fields.Require("out", "`out: trained.pt`");
+  train.Path("out");
+  train.out["optimizer"] = ReadOptimizer(train.fields);
+  train.Loss();
+  train.Integer("epochs", 1, kMillion);
+  train.Integer("batch", 1, kMillion);
+  train.Integer("seed", 0, std::numeric_limits<std::int64_t>::max());
+  train.Bool("shuffle");
+  train.Integer("log_every", 0, kMillion);
+  train.Machine();
+}
+
+void ReadMetrics(Mapping& evaluate, const std::string& loss) {
+  if (!evaluate.fields.Has("metrics")) return;
+  const bool classifies = loss != "mse";
+  json metrics = json::array();
+  for (const YamlNode* item : evaluate.fields.TextList("metrics", "[accuracy, loss]")) {
+    const std::string& metric = item->text;
+    Report& report = evaluate.fields.report();
+    if (metric != "accuracy" && metric != "loss" && metric != "mse" && metric != "mae") {
+      WrongKind(*item, "an item of " + evaluate.fields.Named("metrics"),
+                QuotedChoice({"accuracy", "loss", "mse", "mae"}), report);
+    } else if (metric != "loss" && (metric == "accuracy") != classifies) {
+      report.Add(item->place,
+                 "the metric " + Quoted(metric) + (classifies ? " needs" : " does not go with") + " `loss: mse`");
+    } else if (std::find(metrics.begin(), metrics.end(), metric) != metrics.end()) {
+      report.Add(item->place, "the metric " + Quoted(metric) + " stands twice");
+    }
+    metrics.push_back(metric);
+  }
+  const YamlNode* list = evaluate.fields.Find("metrics");
+  if (list->kind == Kind::kList && list->items.empty())
+    evaluate.fields.Wrong("metrics", "is empty; leave it out for the usual ones");
+  evaluate.out["metrics"] = std::move(metrics);
+}
+
+void ReadEvaluate(Mapping& evaluate) {
+  evaluate.fields.Require("model", "`model: trained.pt`");
+  evaluate.Path("model");
+  evaluate.out["data"] = ReadData(evaluate.fields);
+  ReadMetrics(evaluate, evaluate.Loss());
+  evaluate.Integer("batch", 1, kMillion);
+  evaluate.Machine();
+}
+
+}  // namespace
+
+TorchStep ReadTorchStep(std::string_view verb, const YamlNode& node, const std::string& where, Place place,
+                        Report& report) {
+  const bool train = verb == "train";
+  Mapping spec{Fields(node, train ? Scope::kTrain : Scope::kEvaluate, Quoted(verb) + " of " + where, place, report)};
+  if (train) {
+    ReadTrain(spec);
+  } else {
+    ReadEvaluate(spec);
+  }
+  // Text with bad UTF-8 is reported where it is read; `replace` keeps dump from throwing over it.
+  return {std::string(verb), spec.out.dump(-1, ' ', false, json::error_handler_t::replace)};
+}
+
+}  // namespace furrow::pipeline

@@ -1,0 +1,165 @@
+#include "common/pipeline_words.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <utility>
+
+#include "common/check.h"
+#include "common/pipeline_report.h"
+
+namespace furrow::pipeline {
+
+namespace {
+
+constexpr Word kPipelineWords[] = {{"name", true}, {"on", true}, {"env", true}, {"jobs", true}};
+constexpr Word kOnWords[] = {{"push", true}, {"schedule", false}};
+constexpr Word kPushWords[] = {{"branches", true}, {"paths", true}};
+constexpr Word kJobWords[] = {
+    {"needs", true},   {"resources", true}, {"labels", true},    {"env", true},           {"timeout", true},
+    {"retry", true},   {"shards", true},    {"artifacts", true}, {"allow_failure", true}, {"steps", true},
+    {"if", false},     {"secrets", false},  {"matrix", false},   {"nodes", false},        {"concurrency", false},
+    {"image", false},  {"priority", false}, {"cache", false},    {"pure", false},         {"checkpoint", false},
+    {"reports", false}};
+constexpr Word kResourceWords[] = {{"gpus", true}, {"gpu_memory", true}, {"cpus", true}, {"memory", true}};
+constexpr Word kRetryWords[] = {{"max", true}, {"on", true}};
+constexpr Word kStepWords[] = {{"name", true},      {"run", true},      {"exec", true},
+                               {"train", true},     {"evaluate", true}, {"check", true},
+                               {"compress", false}, {"export", false},  {"benchmark", false}};
+// The words of furrow-torch: agent/torch/SPEC.md.
+constexpr Word kTrainWords[] = {{"model", true},   {"data", true},      {"out", true},    {"optimizer", true},
+                                {"loss", true},    {"epochs", true},    {"batch", true},  {"seed", true},
+                                {"shuffle", true}, {"log_every", true}, {"device", true}, {"threads", true}};
+constexpr Word kEvaluateWords[] = {{"model", true}, {"data", true},   {"loss", true},   {"metrics", true},
+                                   {"batch", true}, {"device", true}, {"threads", true}};
+constexpr Word kDataWords[] = {{"format", true}, {"dir", true},   {"images", true}, {"labels", true}, {"inputs", true},
+                               {"file", true},   {"label", true}, {"header", true}, {"shape", true},  {"limit", true},
+                               {"scale", true},  {"mean", true},  {"std", true}};
+constexpr Word kOptimizerWords[] = {{"sgd", true}, {"adam", true}, {"adamw", true}};
+constexpr Word kSgdWords[] = {
+    {"lr", true}, {"momentum", true}, {"dampening", true}, {"weight_decay", true}, {"nesterov", true}};
+constexpr Word kAdamWords[] = {{"lr", true}, {"betas", true}, {"eps", true}, {"weight_decay", true}, {"amsgrad", true}};
+
+// Where a word belongs that stands in the wrong place.
+constexpr std::pair<Scope, std::string_view> kHomes[] = {{Scope::kPipeline, "at the top of the file"},
+                                                         {Scope::kOn, "under `on`"},
+                                                         {Scope::kPush, "under `on: push`"},
+                                                         {Scope::kJob, "in a job"},
+                                                         {Scope::kResources, "under `resources`"},
+                                                         {Scope::kRetry, "under `retry`"},
+                                                         {Scope::kStep, "in a step"},
+                                                         {Scope::kTrain, "under `train`"},
+                                                         {Scope::kData, "under `data`"}};
+
+// What other systems call it.
+constexpr std::pair<std::string_view, std::string_view> kForeign[] = {{"script", "run"},
+                                                                      {"before_script", "run"},
+                                                                      {"uses", "run"},
+                                                                      {"cmd", "run"},
+                                                                      {"runs-on", "labels"},
+                                                                      {"tags", "labels"},
+                                                                      {"variables", "env"},
+                                                                      {"depends_on", "needs"},
+                                                                      {"stage", "needs"},
+                                                                      {"dependencies", "needs"},
+                                                                      {"parallel", "shards"},
+                                                                      {"timeout-minutes", "timeout"},
+                                                                      {"continue-on-error", "allow_failure"},
+                                                                      {"gpu", "gpus"},
+                                                                      {"mem", "memory"},
+                                                                      {"cpu", "cpus"},
+                                                                      {"learning_rate", "lr"},
+                                                                      {"batch_size", "batch"}};
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
+
+bool Contains(std::span<const Word> words, std::string_view word) {
+  return std::any_of(words.begin(), words.end(), [&](const Word& known) { return known.text == word; });
+}
+
+// Insertions, deletions, replacements and swaps of neighbours between a and b (optimal string
+// alignment); anything above `limit` counts as limit + 1.
+std::size_t Distance(std::string_view a, std::string_view b, std::size_t limit) {
+  if (std::max(a.size(), b.size()) - std::min(a.size(), b.size()) > limit) return limit + 1;
+  std::array<std::vector<std::size_t>, 3> rows;  // two above, the one above, this one
+  for (auto& row : rows) row.resize(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) rows[1][j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    rows[2][0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      std::size_t best =
+          std::min({rows[1][j] + 1, rows[2][j - 1] + 1, rows[1][j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) best = std::min(best, rows[0][j - 2] + 1);
+      rows[2][j] = best;
+    }
+    std::rotate(rows.begin(), rows.begin() + 1, rows.end());
+  }
+  return std::min(rows[1][b.size()], limit + 1);
+}
+
+}  // namespace
+
+std::span<const Word> WordsOf(Scope scope) {
+  switch (scope) {
+    case Scope::kPipeline: return kPipelineWords;
+    case Scope::kOn: return kOnWords;
+    case Scope::kPush: return kPushWords;
+    case Scope::kJob: return kJobWords;
+    case Scope::kResources: return kResourceWords;
+    case Scope::kRetry: return kRetryWords;
+    case Scope::kStep: return kStepWords;
+    case Scope::kTrain: return kTrainWords;
+    case Scope::kEvaluate: return kEvaluateWords;
+    case Scope::kData: return kDataWords;
+    case Scope::kOptimizer: return kOptimizerWords;
+    case Scope::kSgd: return kSgdWords;
+    case Scope::kAdam: return kAdamWords;
+  }
+  FURROW_CHECK(false, "a scope without words");
+}
+
+std::optional<std::string_view> NearestWord(std::string_view word, const std::vector<std::string_view>& known) {
+  constexpr std::size_t kLongest = 64;  // no word is longer, so nothing longer is a typo of one
+  if (word.empty() || word.size() > kLongest) return std::nullopt;
+  const std::string lower = Lower(word);
+  std::size_t best = std::max<std::size_t>(1, word.size() / 3);  // a third of the letters wrong: another word
+  std::optional<std::string_view> nearest;
+  for (const std::string_view candidate : known) {
+    const std::size_t distance = Distance(lower, Lower(candidate), best);
+    if (distance > best || (nearest && distance == best)) continue;
+    best = distance;
+    nearest = candidate;
+  }
+  return nearest;
+}
+
+std::string UnknownKey(std::string_view word, Scope scope, std::string_view where) {
+  const std::span<const Word> words = WordsOf(scope);
+  const std::string unknown = "unknown key " + Quoted(word) + " in " + std::string(where);
+  for (const auto& [home, phrase] : kHomes) {
+    if (home != scope && Contains(WordsOf(home), word)) return unknown + "; it belongs " + std::string(phrase);
+  }
+  for (const auto& [foreign, ours] : kForeign) {
+    if (foreign != word) continue;
+    if (Contains(words, ours)) return unknown + "; here it is called " + Quoted(ours);
+    if (scope == Scope::kJob && ours == "run") return unknown + "; write `steps:` with `- run: …`";
+  }
+  std::vector<std::string_view> known;
+  for (const Word& candidate : words) known.push_back(candidate.text);
+  if (const auto nearest = NearestWord(word, known)) return unknown + "; did you mean " + Quoted(*nearest) + "?";
+  std::vector<std::string_view> ready;
+  for (const Word& candidate : words) {
+    if (candidate.ready) ready.push_back(candidate.text);
+  }
+  return unknown + "; it may have " + QuotedChoice(ready);
+}
+
+std::string NotYet(std::string_view word) {
+  return Quoted(word) + " is known but not yet built; remove it";
+}
+
+}  // namespace furrow::pipeline

@@ -1,0 +1,301 @@
+#include "common/pipeline_yaml.h"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/mark.h>
+#include <yaml-cpp/parser.h>
+
+#include <algorithm>
+#include <exception>
+#include <map>
+#include <sstream>
+#include <unordered_map>
+#include <utility>
+
+#include "common/pipeline_text.h"
+
+namespace furrow::pipeline {
+
+namespace {
+
+// yaml-cpp takes the end of the text for a closing quote. A comment behind the text shows it: only
+// an open quote swallows a comment.
+constexpr std::string_view kSentinel = "#<furrow.yaml ends here>";
+
+// Thrown through yaml-cpp to stop it once the text is known to be unusable; never leaves ReadYaml.
+struct Stop {
+  Place place;
+  std::string message;
+};
+
+class Source {
+ public:
+  explicit Source(std::string_view text) : text_(text), last_(PlaceAt(text, text.size())) {
+    for (std::size_t start = 0; start < text.size();) {
+      const std::size_t word = text.find_first_not_of(' ', start);
+      if (word != std::string_view::npos && text[word] == '\t') tabs_.emplace(start, word);
+      const std::size_t newline = text.find('\n', start);
+      start = newline == std::string_view::npos ? text.size() : newline + 1;
+    }
+  }
+
+  Place PlaceOf(const YAML::Mark& mark) const {
+    const auto position = static_cast<std::size_t>(std::max(mark.pos, 0));
+    const auto column = static_cast<std::size_t>(std::max(mark.column, 0));
+    if (position > text_.size() || column > position) return last_;
+    return {mark.line + 1, ColumnAfter(text_.substr(position - column, column))};
+  }
+
+  // The first tab that indents one of the lines over which the plain scalar `value` at `mark` runs.
+  // yaml-cpp reads such a line as a continuation, which is never what was meant.
+  const std::size_t* TabWithin(const YAML::Mark& mark, std::string_view value) const {
+    if (tabs_.empty()) return nullptr;
+    auto at = static_cast<std::size_t>(std::max(mark.pos, 0));
+    for (const char c : value) {
+      if (IsSpace(c)) continue;
+      while (at < text_.size() && text_[at] != c) {
+        if (text_[at++] != '\n') continue;
+        if (const auto found = tabs_.find(at); found != tabs_.end()) return &found->second;
+      }
+      ++at;
+    }
+    return nullptr;
+  }
+
+  // The tab that indents the line of `mark`, if one does.
+  const std::size_t* TabBefore(const YAML::Mark& mark) const {
+    const auto position = static_cast<std::size_t>(std::max(mark.pos, 0));
+    auto found = tabs_.upper_bound(position);
+    if (found == tabs_.begin()) return nullptr;
+    --found;
+    const std::string_view between = text_.substr(found->second, position - std::min(position, found->second));
+    return between.find('\n') == std::string_view::npos ? &found->second : nullptr;
+  }
+
+  Place PlaceAtOffset(std::size_t offset) const { return PlaceAt(text_, offset); }
+
+ private:
+  static bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+  std::string_view text_;
+  Place last_;                               // of the end of the text
+  std::map<std::size_t, std::size_t> tabs_;  // start of a line → its indenting tab
+};
+
+constexpr std::string_view kTabMessage = "a tab indents this line; YAML wants spaces";
+
+class Builder : public YAML::EventHandler {
+ public:
+  Builder(const Source& source, YamlDocument& document, Report& report)
+      : source_(source), document_(document), report_(report) {}
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (documents_++ > 0) {
+      throw Stop{source_.PlaceOf(mark), "a second YAML document begins here; a file holds one: check the indentation"};
+    }
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { Leaf(YamlNode::Kind::kNull, mark, anchor); }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    const auto found = anchors_.find(anchor);
+    const Place place = source_.PlaceOf(mark);
+    if (found == anchors_.end() || found->second == nullptr)
+      throw Stop{place, "this alias stands within its own anchor"};
+    Attach(*found->second, place);
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
+    const Place place = source_.PlaceOf(mark);
+    if (value.find(kSentinel) != std::string::npos) throw Stop{place, "the quote that opens here is never closed"};
+    if (ValidUtf8Prefix(value) < value.size() || value.find('\0') != std::string::npos) {
+      report_.Add(place, "an escape in this text makes a character that cannot be used");
+    }
+    const bool plain = tag == "?" || tag.empty();
+    if (plain) {
+      if (const std::size_t* tab = source_.TabWithin(mark, value)) {
+        throw Stop{source_.PlaceAtOffset(*tab), std::string(kTabMessage)};
+      }
+    } else if (tag != "!" && tag != "tag:yaml.org,2002:str") {
+      Tagged(place, tag);
+    }
+    YamlNode& node = Make(YamlNode::Kind::kScalar, place);
+    node.plain = plain;
+    node.text = value;
+    node.weight += static_cast<std::uint32_t>(value.size() / 16);
+    Finish(node, anchor);
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    Open(YamlNode::Kind::kList, mark, tag, "tag:yaml.org,2002:seq", anchor);
+  }
+  void OnSequenceEnd() override { Close(); }
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value) override {
+    Open(YamlNode::Kind::kMap, mark, tag, "tag:yaml.org,2002:map", anchor);
+  }
+  void OnMapEnd() override {
+    CheckKeys(*open_.back().node);
+    Close();
+  }
+
+ private:
+  struct OpenNode {
+    YamlNode* node;
+    YAML::anchor_t anchor;
+    const YamlNode* key;  // of a map: the key that waits for its value
+  };
+
+  YamlNode& Make(YamlNode::Kind kind, Place place) {
+    YamlNode& node = document_.nodes.emplace_back();
+    node.kind = kind;
+    node.place = place;
+    return node;
+  }
+
+  void Leaf(YamlNode::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
+    Finish(Make(kind, source_.PlaceOf(mark)), anchor);
+  }
+
+  void Open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, std::string_view own_tag,
+            YAML::anchor_t anchor) {
+    const Place place = source_.PlaceOf(mark);
+    if (!tag.empty() && tag != "?" && tag != "!" && tag != own_tag) Tagged(place, tag);
+    if (open_.size() >= kMaxYamlDepth) throw Stop{place, TooDeep()};
+    if (anchor != YAML::NullAnchor) anchors_[anchor] = nullptr;  // open: an alias here would never end
+    open_.push_back({&Make(kind, place), anchor, nullptr});
+  }
+
+  void Close() {
+    const OpenNode closed = open_.back();
+    open_.pop_back();
+    total_ -= closed.node->weight - 1;  // its parts were counted as they came
+    Finish(*closed.node, closed.anchor);
+  }
+
+  void Finish(YamlNode& node, YAML::anchor_t anchor) {
+    if (anchor != YAML::NullAnchor) anchors_[anchor] = &node;
+    Attach(node, node.place);
+  }
+
+  void Attach(const YamlNode& node, Place place) {
+    total_ += node.weight;
+    if (total_ > kMaxYamlWeight) {
+      throw Stop{place, "the file holds too much, with all its aliases written out; make it smaller"};
+    }
+    if (open_.size() + node.height > kMaxYamlDepth) throw Stop{place, TooDeep()};
+    if (open_.empty()) {
+      document_.root = &node;
+      return;
+    }
+    OpenNode& parent = open_.back();
+    parent.node->weight += node.weight;
+    parent.node->height = std::max(parent.node->height, node.height + 1);
+    if (parent.node->kind == YamlNode::Kind::kList) {
+      parent.node->items.push_back(&node);
+    } else if (parent.key == nullptr) {
+      parent.key = &node;
+    } else {
+      parent.node->entries.push_back({std::exchange(parent.key, nullptr), &node});
+    }
+  }
+
+  // Leaves only entries whose key is a word that did not stand before.
+  void CheckKeys(YamlNode& map) {
+    std::unordered_map<std::string_view, int> lines;
+    std::erase_if(map.entries, [&](const YamlNode::Entry& entry) {
+      const YamlNode& key = *entry.key;
+      if (key.kind != YamlNode::Kind::kScalar) {
+        report_.Add(key.place, "a key must be a word");
+        return true;
+      }
+      if (key.text == "<<" && key.plain) {
+        report_.Add(key.place, "merge keys (`<<`) are not read; write the keys out, or alias whole values");
+        return true;
+      }
+      const auto [first, fresh] = lines.emplace(key.text, key.place.line);
+      if (!fresh) {
+        report_.Add(key.place, "duplicate key " + Quoted(key.text) + "; it stands on line " +
+                                   std::to_string(first->second) + " already");
+      }
+      return !fresh;
+    });
+  }
+
+  void Tagged(Place place, const std::string& tag) {
+    report_.Add(place, "the YAML tag " + Quoted(tag) + " has no meaning here; remove it");
+  }
+
+  static std::string TooDeep() { return "nested too deeply: more than " + std::to_string(kMaxYamlDepth) + " levels"; }
+
+  const Source& source_;
+  YamlDocument& document_;
+  Report& report_;
+  int documents_ = 0;
+  std::uint64_t total_ = 0;  // weight so far
+  std::vector<OpenNode> open_;
+  std::unordered_map<YAML::anchor_t, const YamlNode*> anchors_;  // null while open
+};
+
+// What to say to a person for yaml-cpp's words.
+std::string Explain(const std::string& words) {
+  static const std::map<std::string_view, std::string_view> kCures = {
+      {"illegal map value", "a `:` may not stand here; quote the text, or check the indentation"},
+      {"illegal map key", "a key may not stand here; check the indentation"},
+      {"illegal block entry", "a `-` may not stand here; check the indentation"},
+      {"end of map not found", "this does not continue the mapping above it; check the indentation and the `:`"},
+      {"end of sequence not found", "this does not continue the list above it; check the indentation and the `-`"},
+      {"end of map flow not found", "a `{` is not closed before this"},
+      {"end of sequence flow not found", "a `[` is not closed before this"},
+      {"illegal flow end", "this bracket closes nothing"},
+      {"unexpected character in block scalar", "a value that begins with `>` or `|` must be quoted"},
+      {"the referenced anchor is not defined", "no anchor of this name stands before this alias"},
+      {"unknown token", "no value can begin with this character; quote it"},
+      {"illegal tab when looking for indentation", kTabMessage},
+      {"bad file", "nested too deeply"},
+  };
+  const auto cure = kCures.find(words);
+  return cure == kCures.end() ? "YAML syntax: " + words : std::string(cure->second);
+}
+
+}  // namespace
+
+YamlDocument ReadYaml(std::string_view text, Report& report) {
+  YamlDocument document;
+  const std::size_t size = text.size();
+  if (size > kMaxPipelineBytes) {
+    report.Add({}, "the file is too large: " + std::to_string(size) + " bytes, at most " +
+                       std::to_string(kMaxPipelineBytes) + " are read");
+    return document;
+  }
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  if (!CheckBytes(text, report)) return document;
+
+  const Source source(text);
+  Builder builder(source, document, report);
+  bool read = false;
+  try {
+    std::string closed(text);
+    if (!text.ends_with('\n')) closed += '\n';
+    closed += kSentinel;
+    std::istringstream stream(std::move(closed));
+    YAML::Parser parser(stream);
+    while (parser.HandleNextDocument(builder)) {
+    }
+    read = true;
+  } catch (const Stop& stop) {
+    report.Add(stop.place, stop.message);
+  } catch (const YAML::Exception& error) {
+    const std::size_t* tab = source.TabBefore(error.mark);
+    report.Add(tab ? source.PlaceAtOffset(*tab) : source.PlaceOf(error.mark),
+               tab ? std::string(kTabMessage) : Explain(error.msg));
+  } catch (const std::exception& error) {
+    report.Add({}, std::string("the file cannot be read: ") + error.what());
+  }
+  if (!read) document.root = nullptr;
+  return document;
+}
+
+}  // namespace furrow::pipeline
