@@ -18,8 +18,8 @@ namespace furrow::runner {
 
 // Makes sure that a runner serves `state_dir` (made with mode 0700 if missing): starts `program` (the path of
 // furrow-runner) as a process of its own session that outlives the caller, unless one is there. Returns when its
-// socket accepts connections. Its messages go to <state_dir>/runner.log. kInvalid: the folder's path is too long for
-// a socket (over 90 bytes). kNotFound: no such program. kUnavailable: it did not come up; the message has what it said.
+// socket accepts connections. Its messages go to <state_dir>/runner.log. kNotFound: no such program. kUnavailable: it
+// did not come up; the message has what it said.
 Status StartRunner(const std::string& state_dir, const std::string& program);
 
 class RunnerClient {

@@ -1,0 +1,114 @@
+// How an attempt ends: its processes are asked, then killed, until none is left; then, once, it has exited.
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "agent/runner/executor.h"
+#include "agent/runner/spool.h"
+
+namespace furrow::runner {
+namespace {
+
+using std::chrono::milliseconds;
+
+// What a finished step has left behind may be about to end: `tee` behind `exec > >(tee log)` has yet to write its
+// last lines.
+constexpr Duration kSettle = milliseconds(250);
+// Nobody waits for what was left behind as long as for a job that was told to end.
+constexpr Duration kLeftBehindGrace = std::chrono::seconds(2);
+constexpr std::size_t kMaxTextBytes = 8192;  // of an outcome: a reason may be as long as a frame
+constexpr Duration kKillFirst = milliseconds(5);
+constexpr Duration kKillLast = milliseconds(500);
+
+}  // namespace
+
+void Executor::End(Now now, const AttemptRef& ref, Job& job, Outcome outcome, std::string last_words, Duration grace) {
+  const TimePoint end = now.mono + grace;
+  if (job.phase == Phase::kTerminating ||
+      job.phase == Phase::kSettling) {  // it has its outcome; it may only be hurried
+    if (!job.deadline || end < *job.deadline) job.deadline = end;
+    if (*job.deadline <= now.mono) KillAll(now, ref, job);
+    return;
+  }
+  if (job.phase == Phase::kKilling) return;
+  job.outcome = std::move(outcome);
+  job.last_words = std::move(last_words);
+  const bool between_steps = job.phase == Phase::kDue;
+  kin_.SetEnding(ref);
+  if (between_steps && job.spool < 0) return Finish(now, ref);  // nothing was started yet
+  if (grace <= Duration{0}) return KillAll(now, ref, job);
+  job.phase = Phase::kTerminating;
+  job.deadline = end;
+  kin_.SignalAll(ref, SIGTERM);
+  FinishIfDead(now, ref);
+}
+
+void Executor::Escalate(Now now, const AttemptRef& ref, Job& job) {
+  const Duration grace = std::min<Duration>(kLeftBehindGrace, milliseconds(job.start.kill_grace_ms));
+  if (job.phase != Phase::kSettling || grace == Duration{0}) return KillAll(now, ref, job);
+  job.phase = Phase::kTerminating;
+  job.deadline = now.mono + grace;
+  kin_.SignalAll(ref, SIGTERM);
+}
+
+void Executor::KillAll(Now now, const AttemptRef& ref, Job& job) {
+  // A process that forks faster than we look escapes one sweep but not many: none of those that were seen lives on.
+  job.kill_interval = job.phase == Phase::kKilling ? std::min(job.kill_interval * 2, kKillLast) : kKillFirst;
+  job.phase = Phase::kKilling;
+  job.deadline = now.mono + job.kill_interval;
+  kin_.SignalAll(ref, SIGKILL);
+  FinishIfDead(now, ref);
+}
+
+void Executor::FinishIfDead(Now now, const AttemptRef& ref) {
+  const auto it = jobs_.find(ref);
+  if (it == jobs_.end() || it->second.leader != 0) return;
+  Job& job = it->second;
+  if (!kin_.HasOrphans(ref)) return Finish(now, ref);
+  if (job.phase == Phase::kSettling && !job.deadline) job.deadline = now.mono + kSettle;
+}
+
+void Executor::Finish(Now now, const AttemptRef& ref) {
+  const auto it = jobs_.find(ref);
+  Job& job = it->second;
+  const std::uint64_t quota = job.start.log_quota_bytes;
+  if (quota > 0 && job.spool >= 0 && CutSpool(job.spool, quota)) {  // however it ended: it wrote more than it may
+    job.last_words = "the log quota of " + std::to_string(quota) +
+                     " bytes was exceeded; the job was killed and its output cut there. Print less, or raise the quota";
+    job.outcome = {OutcomeKind::kLogQuota, 0, job.last_words};
+  }
+  if (!job.last_words.empty()) AppendFurrowLine(job.start.spool, job.last_words);
+
+  Entry& entry = table_.at(ref);
+  Exited& exited = entry.exited;
+  exited.ref = ref;
+  exited.step = static_cast<std::uint32_t>(job.step);
+  exited.outcome = std::move(job.outcome);
+  if (exited.outcome.text.size() > kMaxTextBytes) exited.outcome.text.resize(kMaxTextBytes);
+  exited.spool_bytes = job.spool >= 0 && job.last_words.empty() ? SpoolBytes(job.spool) : SpoolBytes(job.start.spool);
+  exited.started = entry.started;
+  exited.ended = now.wall;
+  exited.elapsed_ms =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<milliseconds>(now.mono - job.began).count());
+  exited.max_rss_bytes = job.max_rss_bytes;
+  exited.cpu_us = job.cpu_us;
+  entry.running = false;
+  entry.leaders.clear();
+  journal_.AddExited(exited);
+  events_.push_back(exited);
+  if (job.spool >= 0) ::close(job.spool);
+  kin_.RemoveJob(ref);
+  jobs_.erase(it);
+}
+
+void Executor::Refuse(Now now, const AttemptRef& ref, const std::string& why) {
+  Exited exited;
+  exited.ref = ref;
+  exited.outcome = {OutcomeKind::kStartFailed, 0, why};
+  exited.started = exited.ended = now.wall;
+  events_.push_back(std::move(exited));
+}
+
+}  // namespace furrow::runner

@@ -1,0 +1,133 @@
+#include "agent/runner/kin.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/runner/log.h"
+#include "agent/runner/protocol.h"
+
+namespace furrow::runner {
+
+void Kin::AddJob(const AttemptRef& ref, std::string token, std::string workspace, std::string spool) {
+  Job& job = jobs_[ref];
+  job.token = std::move(token);
+  job.workspace = std::move(workspace);
+  job.spool = std::move(spool);
+  job.since = TicksSinceBoot();
+}
+
+void Kin::AddLeader(const AttemptRef& ref, const Leader& leader) {
+  jobs_[ref].leaders.push_back(leader);
+  leaders_[leader.pid] = ref;
+}
+
+void Kin::SetEnding(const AttemptRef& ref) {
+  jobs_[ref].ending = true;
+}
+
+void Kin::RemoveJob(const AttemptRef& ref) {
+  jobs_.erase(ref);
+  for (auto it = known_.begin(); it != known_.end();) {
+    Known& known = it->second;
+    const bool last = known.suspects.erase(ref) > 0 && known.suspects.empty();
+    it = last && !known.denied ? known_.erase(it) : std::next(it);
+  }
+}
+
+std::optional<AttemptRef> Kin::OnReaped(pid_t pid) {
+  known_.erase(pid);
+  const auto leader = leaders_.find(pid);
+  if (leader == leaders_.end()) return std::nullopt;
+  const AttemptRef ref = leader->second;
+  leaders_.erase(leader);
+  return ref;
+}
+
+std::set<AttemptRef> Kin::SuspectsOf(const Process& process) const {
+  const Leader* nearest = nullptr;  // of several that had the pid of its session, the last before it
+  AttemptRef owner;
+  for (const auto& [ref, job] : jobs_) {
+    for (const Leader& leader : job.leaders) {
+      if (leader.pid != process.session || leader.earliest > process.start) continue;
+      if (nearest != nullptr && leader.earliest < nearest->earliest) continue;
+      nearest = &leader;
+      owner = ref;
+    }
+  }
+  if (nearest != nullptr) return {owner};
+  const std::string token = TokenOf(process.pid);
+  for (const auto& [ref, job] : jobs_) {
+    if (!token.empty() && job.token == token) return {ref};
+  }
+  std::set<AttemptRef> suspects;
+  for (const auto& [ref, job] : jobs_) {
+    if (UsesFiles(process.pid, job.workspace, job.spool)) return {ref};
+    if (job.since <= process.start) suspects.insert(ref);
+  }
+  return suspects;
+}
+
+void Kin::Look() {
+  orphans_.clear();
+  for (const pid_t pid : children_.Read()) {
+    if (leaders_.contains(pid)) continue;
+    const auto process = ReadProcess(pid);
+    if (!process || process->state == 'Z' || process->state == 'X') continue;  // SIGCHLD tells us of these
+    const auto it = known_.find(pid);
+    if (it == known_.end() || it->second.start != process->start) {
+      Known known{process->start, SuspectsOf(*process), false};
+      if (known.suspects.empty()) {  // all the jobs that it could be from have ended
+        known.denied = SignalExactly(*process, SIGKILL) == Signalled::kDenied;
+        if (known.denied) Log("process " + std::to_string(pid) + " outlived its job and may not be killed by us");
+      }
+      known_[pid] = std::move(known);
+    }
+    orphans_.push_back(*process);
+  }
+}
+
+bool Kin::Dooms(const Known& known, const AttemptRef& ref) const {
+  return !known.denied && known.suspects.contains(ref) &&
+         std::all_of(known.suspects.begin(), known.suspects.end(), [&](const AttemptRef& suspect) {
+           const auto it = jobs_.find(suspect);
+           return it == jobs_.end() || it->second.ending;
+         });
+}
+
+bool Kin::HasOrphans(const AttemptRef& ref) {
+  Look();
+  return std::any_of(orphans_.begin(), orphans_.end(), [&](const Process& p) { return Dooms(known_[p.pid], ref); });
+}
+
+void Kin::SignalAll(const AttemptRef& ref, int signal) {
+  Look();
+  const std::vector<Process> all = ReadAllProcesses();
+  const auto send = [&](const Process& process, const std::set<AttemptRef>& suspects) {
+    Known& known = known_[process.pid];  // remembered, so that it is known when its parent dies first
+    if (known.start != process.start) known = Known{process.start, suspects, false};
+    if (known.denied || process.state == 'Z') return;
+    if (SignalExactly(process, signal) != Signalled::kDenied) {
+      if (signal == SIGTERM) SignalExactly(process, SIGCONT);  // a stopped process could not act on it
+      return;
+    }
+    known.denied = true;
+    Log(Describe(ref) + ": process " + std::to_string(process.pid) +
+        " runs as another user and may not be killed by us");
+  };
+  for (const auto& [pid, owner] : leaders_) {
+    if (owner != ref) continue;
+    for (const Process& below : DescendantsOf(pid, all)) send(below, {ref});
+    ::kill(pid, signal);  // not reaped yet, so the pid is its own
+    if (signal == SIGTERM) ::kill(pid, SIGCONT);
+  }
+  for (const Process& orphan : orphans_) {
+    if (!Dooms(known_[orphan.pid], ref)) continue;
+    const std::set<AttemptRef> suspects = known_[orphan.pid].suspects;
+    send(orphan, suspects);
+    for (const Process& below : DescendantsOf(orphan.pid, all)) send(below, suspects);
+  }
+}
+
+}  // namespace furrow::runner

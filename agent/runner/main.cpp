@@ -1,0 +1,174 @@
+// furrow-runner: runs the jobs of one agent, and outlives it.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <string>
+
+#include "agent/runner/log.h"
+#include "agent/runner/recovery.h"
+#include "agent/runner/server.h"
+#include "agent/runner/socket.h"
+#include "common/clock.h"
+
+namespace furrow::runner {
+namespace {
+
+constexpr char kUsage[] =
+    "usage: furrow-runner --state DIR [--detach] [--ready-fd N]\n"
+    "Runs the jobs of the agent whose state folder is DIR. The agent starts it; it ends by itself when it has\n"
+    "neither jobs nor an agent. SIGTERM kills its jobs and ends it.\n"
+    "  --state DIR    holds runner.sock, runner.journal, runner.lock and runner.log\n"
+    "  --detach       go on in the background; messages go to DIR/runner.log\n"
+    "  --ready-fd N   write \"ready\" there, or what went wrong, and close it\n";
+constexpr unsigned kLockPatienceSeconds = 3;
+constexpr off_t kMaxLogBytes = 1 << 20;
+
+struct Options {
+  std::string state;
+  bool detach = false;
+  int ready_fd = -1;
+};
+
+// Returns an exit status to end with at once, or -1 to go on.
+int ParseOptions(int argc, char** argv, Options& options) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    const char* const value = i + 1 < argc ? argv[i + 1] : "";
+    if (word == "--help" || word == "-h") return std::fputs(kUsage, stdout), 0;
+    if (word == "--detach") {
+      options.detach = true;
+    } else if (word == "--state" && *value) {
+      options.state = argv[++i];
+    } else if (word == "--ready-fd" &&
+               std::from_chars(value, value + std::strlen(value), options.ready_fd).ec == std::errc()) {
+      ++i;
+    } else {
+      return std::fprintf(stderr, "furrow-runner: %s: not understood\n%s", word.c_str(), kUsage), 2;
+    }
+  }
+  if (options.state.empty()) return std::fprintf(stderr, "furrow-runner: --state is missing\n%s", kUsage), 2;
+  return -1;
+}
+
+// Nothing of the starter's may reach the jobs: descriptors, dispositions, masks, a low descriptor limit.
+void ShedInheritance(int& ready_fd) {
+  if (ready_fd >= 0) {
+    ready_fd = ::dup2(ready_fd, STDERR_FILENO + 1);
+    if (ready_fd >= 0) ::fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
+  }
+  ::close_range(static_cast<unsigned>(ready_fd >= 0 ? STDERR_FILENO + 2 : STDERR_FILENO + 1), ~0u, 0);
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a write past a file size limit is an error to report, not an end
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int number : {SIGCHLD, SIGTERM, SIGINT}) ::sigaddset(&set, number);
+  ::sigprocmask(SIG_SETMASK, &set, nullptr);
+}
+
+// Goes on as a child of init in a session of its own, with stderr in runner.log.
+Status Detach() {
+  struct stat info {};
+  if (::stat("runner.log", &info) == 0 && info.st_size > kMaxLogBytes) ::rename("runner.log", "runner.log.1");
+  const int log = ::open("runner.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (log < 0) return tl::unexpected(ErrnoError("cannot open runner.log", errno));
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return tl::unexpected(ErrnoError("cannot open /dev/null", errno));
+  const pid_t child = ::fork();
+  if (child < 0) return tl::unexpected(ErrnoError("cannot fork", errno));
+  if (child > 0) ::_exit(0);
+  ::setsid();
+  ::dup2(null, STDIN_FILENO);
+  ::dup2(null, STDOUT_FILENO);
+  ::dup2(log, STDERR_FILENO);
+  return {};
+}
+
+// Locks the state folder, for as long as this process lives. A runner that is about to end, or still coming up, is
+// waited for a little; one that serves is not.
+Status Lock(const std::string& state) {
+  const int fd = ::open("runner.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return tl::unexpected(ErrnoError("cannot open runner.lock", errno));
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return {};
+  const auto served = ConnectSocket(".");
+  if (served) ::close(*served);
+  if (!served) {
+    struct sigaction interrupt {};
+    interrupt.sa_handler = [](int) {};
+    ::sigaction(SIGALRM, &interrupt, nullptr);
+    ::alarm(kLockPatienceSeconds);
+    const bool locked = ::flock(fd, LOCK_EX) == 0;
+    ::alarm(0);
+    ::signal(SIGALRM, SIG_DFL);
+    if (locked) return {};
+  }
+  return Fail(Errc::kUnavailable, "another furrow-runner serves " + state);
+}
+
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;  // a descriptor for each job that runs
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Status Serve(const Options& options, int& ready_fd) {
+  if (::chdir(options.state.c_str()) != 0) return tl::unexpected(ErrnoError("cannot enter " + options.state, errno));
+  if (options.detach) FURROW_TRY(Detach());
+  FURROW_TRY(Lock(options.state));
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return tl::unexpected(ErrnoError("cannot become a subreaper", errno));
+  RaiseDescriptorLimit();
+  const SystemClock clock;
+  Table table;
+  FURROW_ASSIGN(const auto journal, Journal::Open("runner.journal", table));
+  FURROW_TRY(EndLost(table, *journal, clock.Read()));
+  Executor executor(table, *journal);
+  FURROW_ASSIGN(const int listener, ListenSocket());
+  Server server(listener, executor, clock);
+  if (ready_fd >= 0) {
+    const bool told = ::write(ready_fd, "ready\n", 6) == 6;
+    ::close(std::exchange(ready_fd, -1));
+    if (!told) Log("whoever started this runner is gone already");
+  }
+  Log("serving " + options.state + " as process " + std::to_string(::getpid()) + ", " + std::to_string(table.size()) +
+      " attempts known");
+  const Status status = server.Run();
+  ::unlink(kSocketName);
+  Log("nothing left to do: ending");
+  return status;
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  if (const int status = ParseOptions(argc, argv, options); status >= 0) return status;
+  ShedInheritance(options.ready_fd);
+  const Status status = Serve(options, options.ready_fd);
+  if (status) return 0;
+  Log(status.error().message);
+  if (options.ready_fd >= 0 &&
+      ::write(options.ready_fd, status.error().message.data(), status.error().message.size()) < 0)
+    return 1;
+  return 1;
+}
+
+}  // namespace
+}  // namespace furrow::runner
+
+int main(int argc, char** argv) {
+  try {
+    return furrow::runner::Main(argc, argv);
+  } catch (const std::exception& error) {  // out of memory, in practice
+    furrow::runner::Log(std::string("ends on an exception: ") + error.what());
+    return 1;
+  }
+}

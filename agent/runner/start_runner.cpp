@@ -1,0 +1,96 @@
+// StartRunner of client.h: the agent's way to a runner that outlives it.
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "agent/runner/client.h"
+#include "agent/runner/folder.h"
+#include "agent/runner/socket.h"
+
+extern char** environ;
+
+namespace furrow::runner {
+namespace {
+
+constexpr int kReadyFd = 3;          // in the new process
+constexpr int kPatienceMs = 60'000;  // it may have the processes of a dead runner to end first
+
+// Runs `program`; its child, the runner proper, is nobody's but init's when this returns.
+Status Launch(const std::string& state_dir, const std::string& program, int ready) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawn_file_actions_adddup2(&actions, ready, kReadyFd);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+  std::string arguments[] = {"furrow-runner", "--state", state_dir, "--detach", "--ready-fd", std::to_string(kReadyFd)};
+  char* argv[std::size(arguments) + 1] = {};
+  for (std::size_t i = 0; i < std::size(arguments); ++i) argv[i] = arguments[i].data();
+  pid_t pid = 0;
+  const int number = ::posix_spawn(&pid, program.c_str(), &actions, &attributes, argv, environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::posix_spawnattr_destroy(&attributes);
+  if (number != 0) return tl::unexpected(ErrnoError("cannot start " + program, number));
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  return {};
+}
+
+// What the runner says through the pipe: "ready\n", or why not.
+Result<std::string> AwaitWord(int from) {
+  std::string word;
+  for (;;) {
+    pollfd wait{from, POLLIN, 0};
+    const int ready = ::poll(&wait, 1, kPatienceMs);
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0)
+      return Fail(Errc::kUnavailable, "it did not come up in " + std::to_string(kPatienceMs / 1000) + " s");
+    char buffer[1024];
+    const ssize_t got = ::read(from, buffer, sizeof(buffer));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return word;
+    word.append(buffer, static_cast<std::size_t>(got));
+  }
+}
+
+}  // namespace
+
+Status StartRunner(const std::string& state_dir, const std::string& program) {
+  const auto serves = [&] {
+    const auto fd = ConnectSocket(state_dir);
+    if (fd) ::close(*fd);
+    return fd.has_value();
+  };
+  if (serves()) return {};
+  FURROW_TRY(MakeFolder(state_dir));
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return tl::unexpected(ErrnoError("cannot make a pipe", errno));
+  // The write end must not be number 3 itself: a dup2 onto itself would leave it close-on-exec.
+  const int ready = ::fcntl(ends[1], F_DUPFD_CLOEXEC, kReadyFd + 1);
+  ::close(ends[1]);
+  const Status launched =
+      ready < 0 ? Status(tl::unexpected(ErrnoError("cannot make a pipe", errno))) : Launch(state_dir, program, ready);
+  if (ready >= 0) ::close(ready);
+  const Result<std::string> word = launched ? AwaitWord(ends[0]) : Result<std::string>("");
+  ::close(ends[0]);
+  FURROW_TRY(launched);
+  if (word && *word == "ready\n") return {};
+  if (serves()) return {};  // another agent's runner was faster
+  std::string why = word ? *word : word.error().message;
+  if (why.empty()) why = "it ended without a word";
+  while (!why.empty() && why.back() == '\n') why.pop_back();
+  return Fail(Errc::kUnavailable,
+              "furrow-runner does not serve " + state_dir + ": " + why + " (" + state_dir + "/runner.log)");
+}
+
+}  // namespace furrow::runner
