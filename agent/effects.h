@@ -1,9 +1,8 @@
-// What the agent's reactor asks of its threads, and what they tell it. Plain values, so that the simulator
-// can stand in for the threads (workspace.h, uploader.h).
+// What the agent's reactor asks of its data threads and what they report, as values: agent/workspace.h and
+// agent/uploader.h do these for real, the simulator does them on a virtual clock.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,78 +12,107 @@
 
 namespace furrow {
 
-// ---- workspace: makes inputs present ------------------------------------------------------------------
+// ---- workspace: before the first step --------------------------------------------------------------------
 
-// Makes `folder` (which does not exist yet) and puts the trees into it, in order; a later one wins where two
-// have the same path. Answered by Prepared, once; tried again by itself while the controller is away.
+// Make the folder and put the trees into it, in this order; of two files with one path the later wins.
+// Answered by Prepared or PrepareFailed. While the controller is away it waits.
 struct Prepare {
   AttemptRef attempt;
-  std::string folder;                      // absolute
+  std::string dir;  // absolute; made if missing, emptied if not
   std::vector<Hash> trees;
+  friend bool operator==(const Prepare&, const Prepare&) = default;
 };
-// Gives up a Prepare; no Prepared follows (one may be under way already).
-struct AbandonPrepare {
+// Stop preparing, if it is still at it: no event about this attempt will follow. Removes nothing.
+struct CancelPrepare {
   AttemptRef attempt;
+  friend bool operator==(const CancelPrepare&, const CancelPrepare&) = default;
 };
-// Deletes these folders and files with all they contain, in the background. The reactor does not hear of it.
-struct RemovePaths {
-  std::vector<std::string> paths;          // absolute, inside the agent's state folder
-};
-using WorkspaceCommand = std::variant<Prepare, AbandonPrepare, RemovePaths>;
+using WorkspaceCommand = std::variant<Prepare, CancelPrepare>;
 
 struct Prepared {
   AttemptRef attempt;
-  std::string error;                       // empty: the workspace is whole. Else why it never will be
+  friend bool operator==(const Prepared&, const Prepared&) = default;
 };
-using WorkspaceEvent = std::variant<Prepared>;
-
-// ---- uploader: brings log, metrics and artifacts home -----------------------------------------------------
-
-// From now on send what is in the spool, from where the controller has it, and read metrics lines.
-struct FollowOutput {
+struct PrepareFailed {
   AttemptRef attempt;
-  std::string spool;                       // absolute; may not exist yet
-  std::string metrics;                     // absolute; may not exist yet
+  std::string message;  // for Outcome::detail
+  friend bool operator==(const PrepareFailed&, const PrepareFailed&) = default;
 };
-// The job has ended: the spool is `length` bytes and final. Bring the rest home and seal it. Answered by
-// OutputDone, once; tried again by itself while the controller is away. Also without FollowOutput before.
-struct FinishOutput {
+using WorkspaceEvent = std::variant<Prepared, PrepareFailed>;
+
+// ---- uploader: from the first step on --------------------------------------------------------------------
+
+// The attempt's log grows in `spool` from now on. Nothing travels in the first 20 ms, so that the log of a
+// job that is over by then can go inline. Again after a restart of the agent, with `resumed`: goes on where
+// the controller's log ends.
+struct Follow {
   AttemptRef attempt;
-  std::string spool;
-  std::string metrics;
+  std::string spool;               // absolute
+  std::string metrics;             // absolute; empty: none
+  std::uint64_t metrics_done = 0;  // lines that were reported before, by an earlier process of the agent
+  bool resumed = false;            // an earlier process of the agent may have sent some of it
+  friend bool operator==(const Follow&, const Follow&) = default;
+};
+// The log is complete and `length` bytes long. Answered, after the last MetricsRead, by LogInline or LogStreamed.
+struct FinishLog {
+  AttemptRef attempt;
   std::uint64_t length = 0;
+  friend bool operator==(const FinishLog&, const FinishLog&) = default;
 };
-// Puts the files that match into a tree and brings it home. Answered by ArtifactsDone, once.
-struct CollectArtifacts {
+// Bring what matches to the controller. Answered by ArtifactsCommitted, ArtifactMissing or ArtifactsFailed.
+struct Collect {
   AttemptRef attempt;
-  std::string folder;                      // the workspace
-  std::vector<std::string> patterns;       // as in JobSpec::artifacts
+  std::string dir;                    // the workspace
+  std::vector<std::string> patterns;  // at least one; each must match something
+  friend bool operator==(const Collect&, const Collect&) = default;
 };
-// Nobody wants it any more: stop whatever is under way; no answer follows (one may be under way already).
-struct DropOutput {
+// Forget the attempt, whatever it was at (no event about it will follow), and delete these.
+struct Remove {
   AttemptRef attempt;
+  std::vector<std::string> paths;  // absolute; files or folders; missing ones are fine
+  friend bool operator==(const Remove&, const Remove&) = default;
 };
-using UploadCommand = std::variant<FollowOutput, FinishOutput, CollectArtifacts, DropOutput>;
+using UploadCommand = std::variant<Follow, FinishLog, Collect, Remove>;
 
-// New lines of the metrics file, [first, first + lines.size()).
+// The whole log, which never travelled.
+struct LogInline {
+  AttemptRef attempt;
+  std::string bytes;  // ≤ kSmallLogBytes
+  Hash hash;
+  friend bool operator==(const LogInline&, const LogInline&) = default;
+};
+// The whole log is sealed and durable on the controller.
+struct LogStreamed {
+  AttemptRef attempt;
+  std::uint64_t length = 0;
+  Hash hash;
+  friend bool operator==(const LogStreamed&, const LogStreamed&) = default;
+};
+// Lines [first, first + lines.size()) of the metrics file that are metrics. `at` is not set: the reactor knows the
+// time.
 struct MetricsRead {
   AttemptRef attempt;
   std::uint64_t first = 0;
   std::vector<MetricLine> lines;
+  std::uint64_t skipped = 0;  // lines so far that were no JSON object with a number in it
+  friend bool operator==(const MetricsRead&, const MetricsRead&) = default;
 };
-// The log is sealed on the controller, or short enough to travel in Finished. All metrics were read before.
-struct OutputDone {
+struct ArtifactsCommitted {
   AttemptRef attempt;
-  std::uint64_t length = 0;
-  Hash hash;
-  std::optional<std::string> small_log;    // set: nothing of it was sent; at most kSmallLogBytes
+  Hash tree;  // whole and durable on the controller
+  friend bool operator==(const ArtifactsCommitted&, const ArtifactsCommitted&) = default;
 };
-struct ArtifactsDone {
+struct ArtifactMissing {
   AttemptRef attempt;
-  Hash tree;                               // committed on the controller; zero where `missing` or `error` is set
-  std::string missing;                     // the first pattern that matches nothing
-  std::string error;                       // why it can never be brought home (a path that cannot travel, say)
+  std::string pattern;  // that matched nothing
+  friend bool operator==(const ArtifactMissing&, const ArtifactMissing&) = default;
 };
-using UploadEvent = std::variant<MetricsRead, OutputDone, ArtifactsDone>;
+struct ArtifactsFailed {
+  AttemptRef attempt;
+  std::string message;  // for Outcome::detail; trying again will not help
+  friend bool operator==(const ArtifactsFailed&, const ArtifactsFailed&) = default;
+};
+using UploadEvent =
+    std::variant<LogInline, LogStreamed, MetricsRead, ArtifactsCommitted, ArtifactMissing, ArtifactsFailed>;
 
 }  // namespace furrow

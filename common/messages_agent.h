@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/ids.h"
+#include "common/log_frames.h"
 #include "common/offer.h"
 #include "common/pipeline.h"
 
@@ -121,7 +122,6 @@ struct Finished {
   std::vector<MetricLine> metrics;        // lines not acknowledged yet: the end of the file
   friend bool operator==(const Finished&, const Finished&) = default;
 };
-inline constexpr std::size_t kSmallLogBytes = 4096;
 
 using AgentMessage = std::variant<Register, Heartbeat, Started, MetricsReport, Finished>;
 

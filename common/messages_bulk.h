@@ -8,24 +8,24 @@
 #include <variant>
 #include <vector>
 
+#include "common/chunker.h"
 #include "common/ids.h"
 
 namespace furrow {
 
-inline constexpr std::size_t kMaxChunkBytes = 1 << 20;       // raw bytes in a chunk or a log frame
 inline constexpr std::uint32_t kBulkWindow = 16;             // unanswered LogAppend or ChunkPut messages of one sender
 inline constexpr std::size_t kMaxHashesPerMessage = 8192;
 inline constexpr std::size_t kMaxTreeBytes = 64u << 20;      // encoding of one tree
 
 // ---- to the controller -----------------------------------------------------------------------------------
 
-// One zstd frame of an attempt's log, [offset, offset + raw_length) of the raw bytes. Agents only,
-// for attempts that are theirs. Answered by LogAck once durable.
+// One frame of an attempt's log (common/log_frames.h, header included), [offset, offset + raw_length) of
+// the raw bytes. Agents only, for attempts that are theirs. Answered by LogAck once durable.
 struct LogAppend {
   AttemptRef attempt;
   std::uint64_t offset = 0;
   std::uint32_t raw_length = 0;            // ≤ kMaxChunkBytes
-  std::string compressed;
+  std::string compressed;                  // the frame; its header says the same as the fields above
   friend bool operator==(const LogAppend&, const LogAppend&) = default;
 };
 // Where is the controller? Answered by LogAck. Sent before the first LogAppend and after a silence.

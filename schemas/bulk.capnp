@@ -19,7 +19,7 @@ struct LogAppend {
   rawLength @3 :UInt32;
   # Raw bytes in the frame, 1 to 1 MiB.
   compressed @4 :Data;
-  # One zstd frame.
+  # One frame as in controller/STORE.md, "Log files", header included: the controller appends it unchanged.
 }
 # Agents only. Answered by LogAck once durable.
 
