@@ -39,11 +39,16 @@ class Source {
     }
   }
 
-  Place PlaceOf(const YAML::Mark& mark) const {
+  Place PlaceOf(const YAML::Mark& mark) {
     const auto position = static_cast<std::size_t>(std::max(mark.pos, 0));
     const auto column = static_cast<std::size_t>(std::max(mark.column, 0));
     if (position > text_.size() || column > position) return last_;
-    return {mark.line + 1, ColumnAfter(text_.substr(position - column, column))};
+    // Marks come almost in order: count on from the one before, or a long line costs its square.
+    const std::size_t start = position - column;
+    if (known_.start != start || known_.position > position) known_ = {start, start, 1};
+    known_.column += ColumnAfter(text_.substr(known_.position, position - known_.position)) - 1;
+    known_.position = position;
+    return {mark.line + 1, known_.column};
   }
 
   // The first tab that indents one of the lines over which the plain scalar `value` at `mark` runs.
@@ -77,7 +82,14 @@ class Source {
  private:
   static bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
+  struct Known {
+    std::size_t start = 0;  // of the line
+    std::size_t position = 0;
+    int column = 1;  // of `position`
+  };
+
   std::string_view text_;
+  Known known_;
   Place last_;                               // of the end of the text
   std::map<std::size_t, std::size_t> tabs_;  // start of a line → its indenting tab
 };
@@ -86,7 +98,7 @@ constexpr std::string_view kTabMessage = "a tab indents this line; YAML wants sp
 
 class Builder : public YAML::EventHandler {
  public:
-  Builder(const Source& source, YamlDocument& document, Report& report)
+  Builder(Source& source, YamlDocument& document, Report& report)
       : source_(source), document_(document), report_(report) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
@@ -230,7 +242,7 @@ class Builder : public YAML::EventHandler {
 
   static std::string TooDeep() { return "nested too deeply: more than " + std::to_string(kMaxYamlDepth) + " levels"; }
 
-  const Source& source_;
+  Source& source_;
   YamlDocument& document_;
   Report& report_;
   int documents_ = 0;
@@ -252,6 +264,7 @@ std::string Explain(const std::string& words) {
       {"illegal flow end", "this bracket closes nothing"},
       {"unexpected character in block scalar", "a value that begins with `>` or `|` must be quoted"},
       {"the referenced anchor is not defined", "no anchor of this name stands before this alias"},
+      {"illegal EOF in scalar", "a quote is not closed before the end of the file"},
       {"unknown token", "no value can begin with this character; quote it"},
       {"illegal tab when looking for indentation", kTabMessage},
       {"bad file", "nested too deeply"},
@@ -273,13 +286,13 @@ YamlDocument ReadYaml(std::string_view text, Report& report) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   if (!CheckBytes(text, report)) return document;
 
-  const Source source(text);
+  Source source(text);
   Builder builder(source, document, report);
   bool read = false;
   try {
     std::string closed(text);
     if (!text.ends_with('\n')) closed += '\n';
-    closed += kSentinel;
+    closed.append(kSentinel).append("\n");
     std::istringstream stream(std::move(closed));
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {

@@ -1,0 +1,277 @@
+// Mistakes in a furrow.yaml: where each is found and what is said.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "common/pipeline.h"
+
+using namespace furrow;
+
+namespace {
+
+struct Bad {
+  std::string text;
+  std::string expected;  // "line:column: " and a part of the message, for the first mistake
+};
+
+std::string Found(std::string_view text) {
+  return FormatDiagnostics("", ParsePipeline(text, "n").diagnostics);
+}
+
+// The first mistake of each text is the expected one, and there is no other.
+void CheckAlone(const std::vector<Bad>& table) {
+  for (const Bad& bad : table) {
+    const std::string found = Found(bad.text);
+    INFO(bad.text, "\n→ ", found);
+    const std::size_t split = bad.expected.find(": ") + 2;
+    CHECK(found.starts_with(":" + bad.expected.substr(0, split)));
+    CHECK(found.find(bad.expected.substr(split)) != std::string::npos);
+    CHECK(std::count(found.begin(), found.end(), '\n') == 1);
+  }
+}
+
+// A job `a` on line 2 that does `x`, with `line` as its third line.
+std::string Job(const std::string& line) {
+  return "jobs:\n  a:\n    " + line + "\n    steps: [{ run: x }]\n";
+}
+std::string Steps(const std::string& steps) {
+  return "jobs:\n  a:\n    steps: " + steps + "\n";
+}
+std::string Top(const std::string& line) {
+  return line + "\njobs: { a: { steps: [{ run: x }] } }\n";
+}
+
+}  // namespace
+
+TEST_CASE("pipeline errors: YAML that cannot be read") {
+  CheckAlone({
+      {"", "1:1: the file is empty"},
+      {"# nothing\n", "1:1: the file is empty"},
+      {"~\n", "1:1: the file is empty"},
+      {"- a\n", "1:1: the file must be a mapping of keys to values, not a list"},
+      {"jobs\n", "1:1: the file must be a mapping of keys to values, not `jobs`"},
+      {"jobs:\n\ta: 1\n", "2:1: a tab indents this line"},
+      {"jobs:\n  a:\n\t  steps: []\n", "3:1: a tab indents this line"},
+      {Steps("\n      - run: x\n\t- run: y"), "5:1: a tab indents this line"},
+      {"jobs: [a\nname: b\n", "2:5: a `[` is not closed"},
+      {"jobs: {a: b\n", "2:1: a `{` is not closed"},
+      {"name: \"x\njobs: y\n", "1:7: the quote that opens here is never closed"},
+      {"name: 'x\n\n", "1:7: the quote that opens here is never closed"},
+      {"name: a: b\n", "1:8: a `:` may not stand here"},
+      {"name: a\n- b\n", "2:1: this does not continue the mapping"},
+      {"name: é\nöü: \"ß\" x\n", "2:9: this does not continue the mapping"},
+      {"name: *x\n", "1:7: no anchor of this name"},
+      {"name: &x [*x]\n", "1:11: this alias stands within its own anchor"},
+      {"name: @x\n", "1:7: no value can begin with this character"},
+      {"a: 1\n---\nb: 1\n", "2:1: a second YAML document"},
+      {"name: \"\xFF\"\n", "1:8: the byte 0xff is not UTF-8"},
+      {"é: \xC0\x80\n", "1:4: the byte 0xc0 is not UTF-8"},
+      {"é: \xED\xA0\x80\n", "1:4: the byte 0xed is not UTF-8"},
+      {std::string("name: a\0b\n", 10), "1:8: the control character 0x00"},
+      {"name: a\rjobs: b\n", "1:8: the control character 0x0d"},
+      {Top("name: n\nname: m"), "2:1: duplicate key `name`; it stands on line 1 already"},
+      {Top("? [a, b]\n: c"), "1:3: a key must be a word"},
+      {Top("name: !secret n"), "1:7: the YAML tag `!secret` has no meaning here"},
+      {"jobs:\n  a: &a { steps: [{ run: x }] }\n  b:\n    <<: *a\n    steps: [{ run: x }]\n", "4:5: merge keys"},
+      {Steps("[{ run: \"a\\0b\" }]"), "3:20: an escape in this text"},
+  });
+}
+
+TEST_CASE("pipeline errors: a rule that begins with > must be quoted") {
+  CHECK(Found("jobs:\n  a:\n    needs: [b]\n    steps:\n      - check:\n          accuracy: >= 0.8\n") ==
+        ":6:22: a value that begins with `>` or `|` must be quoted\n");
+}
+
+TEST_CASE("pipeline errors: at the top") {
+  CheckAlone({
+      {"name: n\n", "1:1: the file needs `jobs`"},
+      {"jobs:\n", "1:1: `jobs` in the file has no value"},
+      {"jobs: {}\n", "1:7: `jobs` must be a mapping with at least one job"},
+      {"jobs: [a]\n", "1:7: `jobs` must be a mapping with at least one job"},
+      {"jbos: {}\n", "1:1: unknown key `jbos` in the file; did you mean `jobs`?"},
+      {Top("name: a b"), "1:7: `name` in the file must be 1 to 64 letters"},
+      {Top("name: " + std::string(65, 'a')), "1:7: `name` in the file must be 1 to 64 letters"},
+      {Top("name: [a]"), "1:7: `name` in the file must be a text, not a list"},
+      {Top("needs: [a]"), "1:1: unknown key `needs` in the file; it belongs in a job"},
+      {Top("variables: {}"), "1:1: unknown key `variables` in the file; here it is called `env`"},
+      {Top("xyzzy: {}"), "1:1: unknown key `xyzzy` in the file; it may have `name`, `on`, `env` or `jobs`"},
+      {Top("\"\\x1b[31m\": 1"), "1:1: unknown key `\\x1b[31m` in the file"},
+      {Top("on: push"), "1:5: `on` must be a mapping such as { push: { branches: [main] } }, not `push`"},
+      {Top("on: { push: }"), "1:7: `push` in `on` has no value"},
+      {Top("on: { push: { branch: [a] } }"), "1:15: unknown key `branch` in `on: push`; did you mean `branches`?"},
+      {Top("on: { push: { branches: main } }"), "1:25: `branches` in `on: push` must be a list such as [main"},
+      {Top("on: { push: { paths: [] } }"), "1:22: `paths` in `on: push` is empty"},
+      {Top("on: { schedule: \"0 3 * * *\" }"), "1:7: `schedule` is known but not yet built"},
+      {Top("env: [A=1]"), "1:6: `env` in the file must be a mapping such as { EPOCHS: \"2\" }, not a list"},
+      {Top("env: { A-B: 1 }"), "1:8: `A-B` in `env` in the file is no name of a variable"},
+      {Top("env: { FURROW_RUN: 1 }"), "1:8: `FURROW_RUN` in `env` in the file is set by Furrow itself"},
+      {Top("env: { A: }"), "1:8: `A` in `env` in the file has no value; write \"\""},
+      {Top("env: { A: [1] }"), "1:11: `A` in `env` in the file must be a text, not a list"},
+      {Top("env: { A: " + std::string(140'000, 'x') + " }"), "1:11: `A` in `env` in the file is too long"},
+  });
+}
+
+TEST_CASE("pipeline errors: in a job") {
+  CheckAlone({
+      {"jobs:\n  a:\n", "2:3: job `a` is empty"},
+      {"jobs:\n  a: make\n", "2:6: job `a` must be a mapping of keys to values, not `make`"},
+      {"jobs:\n  a: {}\n", "2:3: job `a` needs `steps`"},
+      {"jobs:\n  a b: { steps: [{ run: x }] }\n", "2:3: `a b` is no name for a job"},
+      {"jobs:\n  -a: { steps: [{ run: x }] }\n", "2:3: `-a` is no name for a job"},
+      {Job("neeeds: [b]"), "3:5: unknown key `neeeds` in job `a`; did you mean `needs`?"},
+      {Job("NEEDS: [b]"), "3:5: unknown key `NEEDS` in job `a`; did you mean `needs`?"},
+      {Job("script: make"), "3:5: unknown key `script` in job `a`; write `steps:` with `- run: …`"},
+      {Job("runs-on: gpu"), "3:5: unknown key `runs-on` in job `a`; here it is called `labels`"},
+      {Job("gpus: 1"), "3:5: unknown key `gpus` in job `a`; it belongs under `resources`"},
+      {Job("needs: b"), "3:12: `needs` in job `a` must be a list such as [prepare], not `b`"},
+      {Job("needs: [[b]]"), "3:13: an item of `needs` in job `a` must be a text, not a list"},
+      {Job("needs: [~]"), "3:13: an item of `needs` in job `a` has no value"},
+      {Job("timeout: 6"), "3:14: `timeout` in job `a` must be a duration such as 90s, 5m, 6h or 3d, not `6`"},
+      {Job("timeout: 6 hours"), "3:14: `timeout` in job `a` must be a duration"},
+      {Job("timeout: 0s"), "3:14: `timeout` in job `a` must be above zero"},
+      {Job("timeout: 9999d"), "3:14: `timeout` in job `a` may be at most 365d"},
+      {Job("timeout: [6h]"), "3:14: `timeout` in job `a` must be one value, not a list"},
+      {Job("timeout:"), "3:5: `timeout` in job `a` has no value"},
+      {Job("shards: 0"), "3:13: `shards` in job `a` must be a whole number from 1 to 100,000, not `0`"},
+      {Job("shards: 100001"), "3:13: `shards` in job `a` must be a whole number from 1 to 100,000"},
+      {Job("shards: \"4\""), "3:13: `shards` in job `a` must be a whole number from 1 to 100,000, not `4` in quotes"},
+      {Job("shards: 4.0"), "3:13: `shards` in job `a` must be a whole number"},
+      {Job("shards: { auto: 5m }"), "3:13: `shards` in job `a` by `auto` is known but not yet built"},
+      {Job("allow_failure: yes"), "3:20: `allow_failure` in job `a` must be `true` or `false`, not `yes`"},
+      {Job("labels: [a b]"), "3:14: `a b` is no label"},
+      {Job("artifacts: [/etc/passwd]"),
+       "3:17: an artifact of job `a` must be relative to the workspace, not `/etc/passwd`"},
+      {Job("artifacts: [a/../b]"), "3:17: an artifact of job `a` may not leave the workspace by `..`: `a/../b`"},
+      {Job("artifacts: [./]"), "3:17: an artifact of job `a` must name something in the workspace"},
+      {Job("artifacts: out"), "3:16: `artifacts` in job `a` must be a list"},
+      {Job("resources: 4"), "3:16: `resources` in job `a` must be a mapping"},
+      {Job("resources: { gpu: 1 }"), "3:18: unknown key `gpu` in `resources` in job `a`; here it is called `gpus`"},
+      {Job("resources: { gpus: 1.5 }"),
+       "3:24: `gpus` in `resources` in job `a` must be whole GPUs, or a share below 1"},
+      {Job("resources: { gpus: -1 }"), "3:24: `gpus` in `resources` in job `a` must be a number of GPUs"},
+      {Job("resources: { gpus: a100 }"),
+       "3:24: `gpus` in `resources` in job `a` must be a number of GPUs from 0 to 1024, such as 1, 0.5 or `a100:2`"},
+      {Job("resources: { gpus: \":2\" }"), "3:24: `gpus` in `resources` in job `a` lacks the model"},
+      {Job("resources: { gpus: \"a100:0\" }"),
+       "3:24: `gpus` in `resources` in job `a` names a model but asks for none"},
+      {Job("resources: { cpus: 0 }"), "3:24: `cpus` in `resources` in job `a` must be a number of CPUs"},
+      {Job("resources: { cpus: inf }"), "3:24: `cpus` in `resources` in job `a` must be a number of CPUs"},
+      {Job("resources: { memory: 8GB }"),
+       "3:26: `memory` in `resources` in job `a` must be a size such as 512KiB, 64MiB or 16GiB, not `8GB`"},
+      {Job("resources: { memory: 8 }"), "3:26: `memory` in `resources` in job `a` must be a size"},
+      {Job("resources: { memory: 0GiB }"), "3:26: `memory` in `resources` in job `a` must be above zero"},
+      {Job("resources: { memory: 99999999999TiB }"), "3:26: `memory` in `resources` in job `a` must be below"},
+      {Job("resources: { gpu_memory: 8GiB }"),
+       "3:30: `gpu_memory` in `resources` in job `a` asks for memory of a GPU but no GPU"},
+      {Job("retry: 2"), "3:12: `retry` in job `a` must be a mapping such as { max: 2, on: [agent_lost] }, not `2`"},
+      {Job("retry: { max: -1 }"), "3:19: `max` in `retry` in job `a` must be a whole number from 0 to 100, not `-1`"},
+      {Job("retry: { on: [agent_lots] }"),
+       "3:19: unknown cause `agent_lots` in `on` in `retry` in job `a`; did you mean `agent_lost`?"},
+      {Job("retry: { on: [0] }"),
+       "3:19: an exit status in `on` in `retry` in job `a` must be a whole number from 1 to 255, not `0`"},
+      {Job("retry: { on: [preempted] }"), "3:19: `preempted` is known but not yet built"},
+      {Job("retry: { on: [\"CUDA out of memory\"] }"),
+       "3:19: `CUDA out of memory` looks like a pattern in the log, which is known but not yet built"},
+  });
+}
+
+TEST_CASE("pipeline errors: each word without machinery is refused, never ignored") {
+  for (const std::string word : {"if", "secrets", "matrix", "nodes", "concurrency", "priority", "image", "cache",
+                                 "pure", "checkpoint", "reports"}) {
+    CheckAlone({{Job(word + ": { a: 1 }"), "3:5: `" + word + "` is known but not yet built; remove it"}});
+  }
+  for (const std::string word : {"compress", "export", "benchmark"}) {
+    CheckAlone({{Steps("[{ " + word + ": { a: 1 } }]"), "3:15: `" + word + "` is known but not yet built; remove it"}});
+  }
+}
+
+TEST_CASE("pipeline errors: in steps") {
+  CheckAlone({
+      {Steps("[]"), "3:12: `steps` in job `a` is empty"},
+      {Steps("make"), "3:12: `steps` in job `a` must be a list such as [{ run: make }], not `make`"},
+      {Steps("[make]"), "3:13: step 1 of job `a` must be a mapping, not a text; write `- run: …`"},
+      {Steps("[{ run: x }, [y]]"), "3:25: step 2 of job `a` must be a mapping of keys to values, not a list"},
+      {Steps("[~]"), "3:13: an item of `steps` in job `a` has no value"},
+      {Steps("[{}]"), "3:13: step 1 of job `a` does nothing; it needs `run`, `exec`, `train`, `evaluate` or `check`"},
+      {Steps("[{ name: n }]"), "3:13: step 1 of job `a` does nothing"},
+      {Steps("[{ rnu: x }]"), "3:15: unknown key `rnu` in step 1 of job `a`; did you mean `run`?"},
+      {Steps("[{ run: x, exec: [y] }]"), "3:13: step 1 of job `a` does several things (`run`, `exec`)"},
+      {Steps("[{ run: }]"), "3:15: `run` in step 1 of job `a` has no value"},
+      {Steps("[{ run: \"  \" }]"), "3:20: `run` in step 1 of job `a` must be the text of a shell script"},
+      {Steps("[{ run: [a] }]"), "3:20: `run` in step 1 of job `a` must be the text of a shell script, not a list"},
+      {Steps("[{ run: x" + std::string(140'000, 'x') + " }]"), "3:20: `run` in step 1 of job `a` is too long"},
+      {Steps("[{ exec: make }]"),
+       "3:21: `exec` in step 1 of job `a` must be a list such as [python3, train.py], not `make`"},
+      {Steps("[{ exec: [] }]"), "3:21: `exec` in step 1 of job `a` is empty"},
+      {Steps("[{ exec: [\"\", a] }]"),
+       "3:22: the program of `exec` in step 1 of job `a` must be a text, not an empty text"},
+      {Steps("[{ exec: [a, { b: c }] }]"),
+       "3:25: an item of `exec` in step 1 of job `a` must be a text, not a mapping"},
+      {Steps("[{ exec: [a, ~] }]"), "3:25: an item of `exec` in step 1 of job `a` has no value"},
+      {Steps("[{ check: { a: \"> 1\" } }]"),
+       "3:13: step 1 of job `a` checks the metrics of needed jobs, but the job has no `needs`"},
+      {Steps("[{ run: x }, { check: {} }]"),
+       "3:34: `check` in step 2 of job `a` must be a mapping such as { accuracy: \">= 0.80\" } with a rule"},
+      {Steps("[{ run: x }, { check: { a: 0.8 } }]"), "3:39: the rule for `a` must be a comparison with a number"},
+      {Steps("[{ run: x }, { check: { a: \"=> 1\" } }]"), "3:39: the rule for `a` must be a comparison with a number"},
+      {Steps("[{ run: x }, { check: { a: \"> x\" } }]"), "3:39: the rule for `a` must be a comparison with a number"},
+      {Steps("[{ run: x }, { check: { a b: \"> 1\" } }]"), "3:36: `a b` is no metric's name"},
+      {Steps("[{ run: x }, { check: { a: [1] } }]"), "3:39: the rule for `a` must be a comparison such as"},
+      {Steps("[{ run: x }, { check: { a: \"<= production * 1.02\" } }]"),
+       "3:39: the rule for `a` compares with `production`, which is known but not yet built"},
+  });
+}
+
+TEST_CASE("pipeline errors: needs that do not exist, twice, and in circles") {
+  const auto jobs = [](const std::string& a, const std::string& b, const std::string& c) {
+    const auto line = [](const std::string& needs) { return "{ needs: [" + needs + "], steps: [{ run: x }] }\n"; };
+    return "jobs:\n  alpha: " + line(a) + "  beta:  " + line(b) + "  gamma: " + line(c);
+  };
+  CheckAlone({
+      {jobs("alhpa, beta", "", ""),
+       "2:20: job `alpha` needs `alhpa`, which is no job of this file; did you mean `alpha`?"},
+      {jobs("other", "", ""), "2:20: job `alpha` needs `other`, which is no job of this file"},
+      {jobs("beta, beta", "", ""), "2:26: job `alpha` needs `beta` twice"},
+      {jobs("alpha", "", ""), "2:20: these jobs wait for each other: alpha → alpha"},
+      {jobs("beta", "gamma", "alpha"), "4:20: these jobs wait for each other: alpha → beta → gamma → alpha; take one"},
+      {jobs("beta", "gamma", "beta"), "4:20: these jobs wait for each other: beta → gamma → beta"},
+  });
+  CHECK(Found(jobs("beta, gamma", "gamma", "")).empty());
+}
+
+TEST_CASE("pipeline errors: all shards together have a limit") {
+  const std::string two =
+      "jobs:\n  a: { shards: 60000, steps: [{ run: x }] }\n  b: { shards: 50000, steps: [{ run: x }] }\n";
+  CheckAlone({{two, "3:16: a pipeline has at most 100000 shards in all its jobs"}});
+}
+
+TEST_CASE("pipeline errors: every mistake is reported at once, in the file's order") {
+  CHECK(Found(R"(nmae: x
+jobs:
+  a:
+    needs: [c]
+    matrix: { lr: [1] }
+    timeout: soon
+    steps:
+      - rnu: x
+  b:
+    shards: none
+    shards: 3
+)") == R"(:1:1: unknown key `nmae` in the file; did you mean `name`?
+:4:13: job `a` needs `c`, which is no job of this file; did you mean `a`?
+:5:5: `matrix` is known but not yet built; remove it
+:6:14: `timeout` in job `a` must be a duration such as 90s, 5m, 6h or 3d, not `soon`
+:8:9: unknown key `rnu` in step 1 of job `a`; did you mean `run`?
+:9:3: job `b` needs `steps`, such as `steps: [{ run: make }]`
+:10:13: `shards` in job `b` must be a whole number from 1 to 100,000, not `none`
+:11:5: duplicate key `shards`; it stands on line 10 already
+)");
+}
+
+TEST_CASE("pipeline errors: a mistake behind an anchor is said once") {
+  CHECK(Found("jobs:\n  a: { env: &e { A: [1] }, steps: [{ run: x }] }\n  b: { env: *e, steps: [{ run: x }] }\n") ==
+        ":2:21: `A` in `env` in job `a` must be a text, not a list\n:2:21: `A` in `env` in job `b` must be a text, not "
+        "a list\n");
+  CHECK(Found("env: &e { A: [1] }\njobs:\n  a: { steps: [{ run: x, name: [*e] }] }\n").find("`A`") !=
+        std::string::npos);
+}
