@@ -1,0 +1,75 @@
+#include "agent/check_metrics.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <sstream>
+#include <vector>
+
+namespace furrow {
+namespace {
+
+bool ParseNumber(const std::string& text, double& value) {
+  char* end = nullptr;
+  value = std::strtod(text.c_str(), &end);
+  return !text.empty() && *end == '\0';
+}
+
+bool Holds(double value, const std::string& sign, double bound) {
+  if (sign == "<") return value < bound;
+  if (sign == "<=") return value <= bound;
+  if (sign == ">") return value > bound;
+  if (sign == ">=") return value >= bound;
+  return value == bound;
+}
+
+int Usage(const std::string& argument) {
+  std::fprintf(stderr, "check-metrics: cannot read `%s`\n", argument.c_str());
+  return 2;
+}
+
+}  // namespace
+
+int CheckMetricsMain(std::span<const std::string> arguments) {
+  std::map<std::string, double> have;
+  std::vector<std::string> rules;
+  for (const std::string& argument : arguments) {
+    if (argument.starts_with("--have=")) {
+      const std::string pair = argument.substr(7);
+      const std::size_t split = pair.find('=');
+      double value = 0;
+      if (split == std::string::npos || !ParseNumber(pair.substr(split + 1), value)) return Usage(argument);
+      have[pair.substr(0, split)] = value;
+    } else if (argument.starts_with("--rule=")) {
+      rules.push_back(argument.substr(7));
+    } else {
+      return Usage(argument);
+    }
+  }
+  bool all = true;
+  for (const std::string& rule : rules) {
+    std::istringstream words(rule);
+    std::string name;
+    std::string sign;
+    std::string bound_text;
+    double bound = 0;
+    words >> name >> sign >> bound_text;
+    if (!ParseNumber(bound_text, bound)) return Usage(rule);
+    const auto value = have.find(name);
+    if (value == have.end()) {
+      std::string known;
+      for (const auto& [metric, unused] : have) known += (known.empty() ? "" : ", ") + metric;
+      std::printf("check: %s %s %g: FAILED: no needed job reported `%s` (reported: %s)\n", name.c_str(), sign.c_str(),
+                  bound, name.c_str(), known.empty() ? "nothing" : known.c_str());
+      all = false;
+      continue;
+    }
+    const bool holds = Holds(value->second, sign, bound);
+    std::printf("check: %s %s %g: %s (%s = %g)\n", name.c_str(), sign.c_str(), bound, holds ? "ok" : "FAILED",
+                name.c_str(), value->second);
+    all = all && holds;
+  }
+  return all ? 0 : 1;
+}
+
+}  // namespace furrow

@@ -1,0 +1,125 @@
+#include <cstdio>
+
+#include "agent/reactor.h"
+#include "common/codec.h"
+
+namespace furrow {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+std::string Name(AttemptRef attempt) {
+  return std::to_string(Raw(attempt.job)) + "-" + std::to_string(Raw(attempt.epoch));
+}
+
+const char* Sign(Comparison comparison) {
+  switch (comparison) {
+    case Comparison::kLess: return "<";
+    case Comparison::kLessEqual: return "<=";
+    case Comparison::kGreater: return ">";
+    case Comparison::kGreaterEqual: return ">=";
+    case Comparison::kEqual: return "==";
+  }
+  return "==";
+}
+
+std::string Number(double value) {
+  char text[40];
+  std::snprintf(text, sizeof(text), "%.17g", value);
+  return text;
+}
+
+std::vector<std::string> CheckArgv(const AgentSettings& settings, const CheckStep& check, const Assign& assign) {
+  std::vector<std::string> argv{settings.agent_program, "check-metrics"};
+  for (const auto& [name, value] : assign.metrics) argv.push_back("--have=" + name + "=" + Number(value));
+  for (const MetricRule& rule : check.rules)
+    argv.push_back("--rule=" + rule.metric + " " + Sign(rule.comparison) + " " + Number(rule.bound));
+  return argv;
+}
+
+std::vector<std::string> ArgvOf(const AgentSettings& settings, const Step& step, const Assign& assign) {
+  return std::visit(
+      Overloaded{
+          [&](const RunStep& run) {
+            // dash knows no pipefail
+            return settings.shell_is_bash
+                       ? std::vector<std::string>{settings.shell, "-euo", "pipefail", "-c", run.script}
+                       : std::vector<std::string>{settings.shell, "-eu", "-c", run.script};
+          },
+          [&](const ExecStep& exec) { return exec.argv; },
+          [&](const TorchStep& torch) {
+            return std::vector<std::string>{settings.torch_program, torch.verb, "--spec-json", torch.spec_json};
+          },
+          [&](const CheckStep& check) { return CheckArgv(settings, check, assign); },
+      },
+      step.action);
+}
+
+// Later settings win over earlier ones: the agent's, the pipeline's, then the farm's own words.
+std::vector<std::string> EnvOf(const AgentState& state, const Assign& assign) {
+  Env env;
+  for (const std::string& setting : state.settings.env) {
+    const std::size_t split = setting.find('=');
+    if (split != std::string::npos) env[setting.substr(0, split)] = setting.substr(split + 1);
+  }
+  for (const auto& [key, value] : assign.spec->env) env[key] = value;
+  env["CI"] = "true";
+  env["FURROW"] = "1";
+  env["FURROW_RUN"] = assign.run_name;
+  env["FURROW_JOB"] = assign.spec->name;
+  env["FURROW_ATTEMPT"] = std::to_string(Raw(assign.attempt.epoch));
+  env["FURROW_COMMIT"] = assign.commit;
+  env["FURROW_BRANCH"] = assign.branch;
+  env["FURROW_SHARD_INDEX"] = std::to_string(assign.shard);
+  env["FURROW_SHARD_COUNT"] = std::to_string(assign.spec->shards);
+  env["FURROW_WORKSPACE"] = WorkspaceOf(state.settings, assign.attempt);
+  // A job sees the devices that it was given and no others; a machine without GPUs has nothing to hide.
+  if (!state.offer.gpus.empty()) {
+    std::string devices;
+    for (const std::string& uuid : assign.gpu_uuids) devices += (devices.empty() ? "" : ",") + uuid;
+    env["CUDA_VISIBLE_DEVICES"] = devices;
+    env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
+  }
+  std::vector<std::string> list;
+  list.reserve(env.size());
+  for (const auto& [key, value] : env) list.push_back(key + "=" + value);
+  return list;
+}
+
+}  // namespace
+
+std::string WorkspaceOf(const AgentSettings& settings, AttemptRef attempt) {
+  return settings.state_folder + "/work/" + Name(attempt);
+}
+
+std::string SpoolOf(const AgentSettings& settings, AttemptRef attempt) {
+  return settings.state_folder + "/spool/" + Name(attempt) + ".log";
+}
+
+std::string MetricsFileOf(const AgentSettings& settings, AttemptRef attempt) {
+  return settings.state_folder + "/spool/" + Name(attempt) + ".metrics";
+}
+
+Follow FollowOf(const AgentState& state, const HeldJob& job, bool resumed) {
+  return {job.ref(), SpoolOf(state.settings, job.ref()), MetricsFileOf(state.settings, job.ref()), 0, resumed};
+}
+
+runner::Start MakeStart(const AgentState& state, const Assign& assign) {
+  runner::Start start;
+  start.ref = assign.attempt;
+  start.workspace = WorkspaceOf(state.settings, assign.attempt);
+  start.spool = SpoolOf(state.settings, assign.attempt);
+  start.metrics = MetricsFileOf(state.settings, assign.attempt);
+  start.env = EnvOf(state, assign);
+  for (const Step& step : assign.spec->steps) start.steps.push_back({ArgvOf(state.settings, step, assign), step.name});
+  start.timeout_ms = static_cast<std::uint64_t>(assign.spec->timeout.count());
+  start.kill_grace_ms = static_cast<std::uint64_t>(state.settings.kill_grace / std::chrono::milliseconds(1));
+  start.log_quota_bytes = state.settings.log_quota_bytes != 0 ? state.settings.log_quota_bytes : assign.log_quota_bytes;
+  start.blob = Encode(ToAgent{assign});
+  return start;
+}
+
+}  // namespace furrow

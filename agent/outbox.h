@@ -1,0 +1,26 @@
+// What a turn of the agent's loop wants done: collected by the reactor, carried out by main in this order.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "agent/effects.h"
+#include "agent/runner/protocol.h"
+#include "common/clock.h"
+#include "common/messages_agent.h"
+
+namespace furrow {
+
+struct AgentOutbox {
+  std::vector<runner::Request> runner;
+  std::vector<WorkspaceCommand> workspace;
+  std::vector<UploadCommand> uploads;
+  std::vector<AgentMessage> to_controller;
+  std::optional<TimePoint> lease_until;  // the lease was renewed: tell the runner, which ends the jobs if we cannot
+
+  bool empty() const {
+    return runner.empty() && workspace.empty() && uploads.empty() && to_controller.empty() && !lease_until;
+  }
+};
+
+}  // namespace furrow

@@ -1,0 +1,63 @@
+// The agent's decisions, one plain function per event: On<Event>(state, outbox, now, …). They change the
+// state and fill the outbox; they read no clock, file or socket. reactor_session.cpp: registration, leases,
+// heartbeats. reactor_jobs.cpp: from Assign to the report's acknowledgement.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/effects.h"
+#include "agent/outbox.h"
+#include "agent/runner/protocol.h"
+#include "agent/state.h"
+#include "common/clock.h"
+#include "common/error.h"
+#include "common/messages_agent.h"
+
+namespace furrow {
+
+// ---- from the controller ------------------------------------------------------------------------------
+// Calls the handler of a message. kRejected: of another session than ours, or refused; for the log.
+Status OnControllerMessage(AgentState& state, AgentOutbox& out, Now now, const ToAgent& message);
+
+Status OnWelcome(AgentState& state, AgentOutbox& out, Now now, const Welcome& message);
+Status OnRefused(AgentState& state, Now now, const Refused& message);
+Status OnReregister(AgentState& state, Now now, const Reregister& message);
+Status OnHeartbeatAck(AgentState& state, AgentOutbox& out, const HeartbeatAck& message);
+Status OnAssign(AgentState& state, AgentOutbox& out, Now now, const Assign& message);
+Status OnKill(AgentState& state, AgentOutbox& out, Now now, const Kill& message);
+Status OnFinishedAck(AgentState& state, AgentOutbox& out, Now now, const FinishedAck& message);
+Status OnMetricsAck(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& message);
+
+// ---- from the runner ------------------------------------------------------------------------------------
+// The runner's table, after we connected to it: attempts that we did not know are taken over, those that
+// we believed to be there and are not are started again. From then on we may register.
+void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& listing);
+void OnRunnerStarted(AgentState& state, AgentOutbox& out, Now now, const runner::Started& event);
+void OnRunnerExited(AgentState& state, AgentOutbox& out, Now now, const runner::Exited& event);
+// The connection broke. main starts a runner again and asks for its table.
+void OnRunnerGone(AgentState& state);
+
+// ---- from the threads -------------------------------------------------------------------------------------
+void OnWorkspaceEvent(AgentState& state, AgentOutbox& out, Now now, const WorkspaceEvent& event);
+void OnUploadEvent(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event);
+
+// ---- time -----------------------------------------------------------------------------------------------------
+// Registrations, heartbeats, repetitions, leases. Returns how long nothing needs to be done.
+Duration OnTick(AgentState& state, AgentOutbox& out, Now now);
+
+// ---- shared between the files ---------------------------------------------------------------------------------
+// Where an attempt's files lie below the state folder.
+std::string WorkspaceOf(const AgentSettings& settings, AttemptRef attempt);
+std::string SpoolOf(const AgentSettings& settings, AttemptRef attempt);
+std::string MetricsFileOf(const AgentSettings& settings, AttemptRef attempt);
+// The attempt as the runner is told it: steps as programs, the whole environment.
+runner::Start MakeStart(const AgentState& state, const Assign& assign);
+// Has the output of an attempt followed.
+Follow FollowOf(const AgentState& state, const HeldJob& job, bool resumed);
+// Ends an attempt without a process, or tells the runner to end it.
+void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeKind kind, const std::string& reason);
+// Sends everything that waits for an acknowledgement: after a new session, and as time passes.
+void SendReports(AgentState& state, AgentOutbox& out, Now now, bool all);
+
+}  // namespace furrow

@@ -1,0 +1,404 @@
+#include <algorithm>
+#include <span>
+
+#include "agent/reactor.h"
+#include "common/check.h"
+#include "common/codec.h"
+
+namespace furrow {
+namespace {
+
+using Stage = HeldJob::Stage;
+
+constexpr Duration kFirstRepeat = std::chrono::seconds(1);
+constexpr Duration kLastRepeat = std::chrono::seconds(10);
+constexpr std::size_t kMetricsBatch = 1000;  // lines in one message
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref) {
+  out.runner.emplace_back(runner::Forget{ref});
+  out.uploads.emplace_back(Remove{
+      ref, {WorkspaceOf(state.settings, ref), SpoolOf(state.settings, ref), MetricsFileOf(state.settings, ref)}});
+  state.reporting.erase(ref);
+  state.jobs.erase(ref);
+  state.done.insert(ref);
+  state.done_order.emplace_back(now.mono, ref);
+}
+
+// Sends lines that are not acknowledged; true if none is left beyond what Finished itself can carry.
+bool SendMetrics(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
+  if (!job.metrics.empty() && state.session) {
+    const std::size_t count = std::min(job.metrics.size(), kMetricsBatch);
+    const auto end = job.metrics.begin() + static_cast<std::ptrdiff_t>(count);
+    out.to_controller.emplace_back(
+        MetricsReport{state.session->id, job.ref(), job.metrics_first, {job.metrics.begin(), end}});
+    job.metrics_sent = now.mono;
+  }
+  return job.metrics.size() <= kMetricsBatch;
+}
+
+void SendFinished(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
+  if (!state.session) return;
+  job.report_sent = now.mono;
+  if (job.metrics.size() > kMetricsBatch) {
+    SendMetrics(state, out, now, job);
+    return;
+  }
+  Finished report = job.report;
+  report.session = state.session->id;
+  report.attempt = job.ref();
+  report.metrics_first = job.metrics_first;
+  report.metrics.assign(job.metrics.begin(), job.metrics.end());
+  out.to_controller.emplace_back(std::move(report));
+}
+
+void ReportIfDone(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
+  if (job.stage != Stage::kCollecting || !job.output_done || !job.artifacts_done) return;
+  job.stage = Stage::kReporting;
+  job.report_wait = kFirstRepeat;
+  state.reporting.insert(job.ref());
+  SendFinished(state, out, now, job);
+}
+
+// The attempt has ended; brings home what it leaves behind.
+void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran) {
+  if (job.OccupiesDevices()) {
+    state.cpu_milli_used -= job.assign->spec->resources.cpu_milli;
+    state.memory_used -= job.assign->spec->resources.memory_bytes;
+  }
+  if (job.stage == Stage::kWaiting) std::erase(state.waiting, job.ref());
+  job.stage = Stage::kCollecting;
+  const AttemptRef ref = job.ref();
+  if (job.unwanted) {
+    Forget(state, out, now, ref);
+    return;
+  }
+  if (job.report.ended == WallTime{}) job.report.ended = now.wall;
+  if (ran) {
+    if (!job.shown) out.uploads.emplace_back(FollowOf(state, job, /*resumed=*/false));
+    job.shown = true;
+    out.uploads.emplace_back(FinishLog{ref, spool_bytes});
+  } else {
+    job.output_done = true;
+  }
+  if (ran && job.report.outcome.passed() && !job.assign->spec->artifacts.empty()) {
+    out.uploads.emplace_back(Collect{ref, WorkspaceOf(state.settings, ref), job.assign->spec->artifacts});
+  } else {
+    job.artifacts_done = true;
+  }
+  ReportIfDone(state, out, now, job);
+}
+
+// Hands prepared jobs to the runner, in order, as far as CPUs and memory allow.
+void StartWaiting(AgentState& state, AgentOutbox& out) {
+  if (!state.runner_ready) return;
+  for (auto it = state.waiting.begin(); it != state.waiting.end();) {
+    HeldJob& job = state.jobs.at(*it);
+    const Resources& need = job.assign->spec->resources;
+    const bool alone = state.cpu_milli_used == 0;
+    if (!alone && (state.cpu_milli_used + need.cpu_milli > state.offer.cpu_milli ||
+                   state.memory_used + need.memory_bytes > state.offer.memory_bytes)) {
+      if (state.cpu_milli_used >= state.offer.cpu_milli) return;
+      ++it;
+      continue;
+    }
+    state.cpu_milli_used += need.cpu_milli;
+    state.memory_used += need.memory_bytes;
+    job.stage = Stage::kStarting;
+    out.runner.emplace_back(MakeStart(state, *job.assign));
+    it = state.waiting.erase(it);
+  }
+}
+
+Outcome Translate(const HeldJob& job, const runner::Exited& event) {
+  static_assert(static_cast<int>(OutcomeKind::kExited) == 0);
+  Outcome outcome;
+  outcome.code = event.outcome.code;
+  outcome.step = event.step;
+  outcome.detail = event.outcome.text;
+  switch (event.outcome.kind) {
+    case runner::OutcomeKind::kExited: outcome.kind = OutcomeKind::kExited; break;
+    case runner::OutcomeKind::kSignaled: outcome.kind = OutcomeKind::kSignaled; break;
+    case runner::OutcomeKind::kStartFailed: outcome.kind = OutcomeKind::kStartFailed; break;
+    case runner::OutcomeKind::kTimedOut: outcome.kind = OutcomeKind::kTimedOut; break;
+    case runner::OutcomeKind::kKilled: outcome.kind = OutcomeKind::kKilled; break;
+    case runner::OutcomeKind::kLogQuota: outcome.kind = OutcomeKind::kLogQuota; break;
+    case runner::OutcomeKind::kLost: outcome.kind = OutcomeKind::kLost; break;
+  }
+  if (job.lease_lost && outcome.kind == OutcomeKind::kKilled) outcome.kind = OutcomeKind::kLost;
+  if (outcome.detail.size() > 4096) outcome.detail.resize(4096);
+  return outcome;
+}
+
+void TakeExit(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, const runner::Exited& event) {
+  job.report.outcome = Translate(job, event);
+  job.report.started = event.started;
+  job.report.ended = event.ended;
+  job.report.cpu_ms = event.cpu_us / 1000;
+  job.report.max_rss_bytes = event.max_rss_bytes;
+  BringHome(state, out, now, job, event.spool_bytes, /*ran=*/true);
+}
+
+void TakeMetrics(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, const MetricsRead& event) {
+  const std::uint64_t next = job.metrics_first + job.metrics.size();
+  if (event.first > next) return;
+  for (std::size_t i = next - event.first; i < event.lines.size(); ++i) {
+    job.metrics.push_back(event.lines[i]);
+    job.metrics.back().at = now.wall;
+  }
+  // A job that has ended says the rest in its report.
+  if (job.metrics.empty() || job.stage != Stage::kRunning) return;
+  state.reporting.insert(job.ref());
+  SendMetrics(state, out, now, job);
+}
+
+void TakeUpload(HeldJob& job, const UploadEvent& event) {
+  Finished& report = job.report;
+  std::visit(Overloaded{
+                 [&](const LogInline& log) {
+                   job.output_done = true;
+                   report.log_length = log.bytes.size();
+                   report.log_hash = log.hash;
+                   report.small_log = log.bytes;
+                 },
+                 [&](const LogStreamed& log) {
+                   job.output_done = true;
+                   report.log_length = log.length;
+                   report.log_hash = log.hash;
+                   report.small_log.reset();
+                 },
+                 [&](const ArtifactsCommitted& artifacts) {
+                   job.artifacts_done = true;
+                   report.artifacts = artifacts.tree;
+                 },
+                 [&](const ArtifactMissing& artifacts) {
+                   job.artifacts_done = true;
+                   report.outcome.kind = OutcomeKind::kArtifactMissing;
+                   report.outcome.detail = "the steps passed, but nothing in the workspace matches the artifact `" +
+                                           artifacts.pattern + "`; write it, or take it out of `artifacts`";
+                 },
+                 [&](const ArtifactsFailed& artifacts) {
+                   job.artifacts_done = true;
+                   report.outcome.kind = OutcomeKind::kUploadFailed;
+                   report.outcome.detail = artifacts.message;
+                 },
+                 [](const MetricsRead&) {},
+             },
+             event);
+}
+
+// The job of a runner's attempt that we have no memory of, from the Assign in its blob.
+HeldJob* Recall(AgentState& state, AgentOutbox& out, const runner::Attempt& attempt) {
+  const std::span<const std::uint8_t> frame(reinterpret_cast<const std::uint8_t*>(attempt.blob.data()),
+                                            attempt.blob.size());
+  Result<ToAgent> message = DecodeToAgent(frame);
+  const Assign* assign = message ? std::get_if<Assign>(&*message) : nullptr;
+  if (assign == nullptr || assign->attempt != attempt.ref) {  // of a version that we do not understand
+    if (attempt.running) out.runner.emplace_back(runner::Kill{attempt.ref, "its description cannot be read", 0});
+    out.runner.emplace_back(runner::Forget{attempt.ref});
+    return nullptr;
+  }
+  HeldJob job;
+  job.assign = std::make_shared<const Assign>(*assign);
+  job.stage = Stage::kRunning;
+  job.shown = true;
+  job.report.started = attempt.started;
+  state.cpu_milli_used += assign->spec->resources.cpu_milli;
+  state.memory_used += assign->spec->resources.memory_bytes;
+  return &state.jobs.emplace(attempt.ref, std::move(job)).first->second;
+}
+
+}  // namespace
+
+Phase HeldJob::phase() const {
+  switch (stage) {
+    case Stage::kPreparing:
+    case Stage::kWaiting:
+    case Stage::kStarting: return Phase::kPreparing;
+    case Stage::kRunning: return Phase::kRunning;
+    case Stage::kCollecting:
+    case Stage::kReporting: return Phase::kReporting;
+  }
+  return Phase::kReporting;
+}
+
+void AgentState::CheckInvariants() const {
+  std::uint64_t cpu = 0;
+  std::size_t waits = 0;
+  for (const auto& [ref, job] : jobs) {
+    FURROW_CHECK(job.assign != nullptr && job.ref() == ref, "a job is filed under its own attempt");
+    if (job.OccupiesDevices()) cpu += job.assign->spec->resources.cpu_milli;
+    if (job.stage == HeldJob::Stage::kWaiting) ++waits;
+    FURROW_CHECK(!done.contains(ref), "a job that is done is not held");
+    FURROW_CHECK(job.stage != HeldJob::Stage::kReporting || reporting.contains(ref), "a report is repeated");
+  }
+  FURROW_CHECK(cpu == cpu_milli_used, "CPUs are booked for the jobs that run");
+  FURROW_CHECK(waits == waiting.size(), "a waiting job is queued once");
+}
+
+Status OnAssign(AgentState& state, AgentOutbox& out, Now now, const Assign& message) {
+  const AttemptRef ref = message.attempt;
+  if (state.jobs.contains(ref) || state.done.contains(ref)) return {};
+  if (state.lease_until && now.mono >= *state.lease_until)
+    return Fail(Errc::kRejected, "an Assign while the lease is out");
+  HeldJob job;
+  job.assign = std::make_shared<const Assign>(message);
+  if (message.trees.empty()) {  // nothing to fetch; the runner makes the folder
+    job.stage = Stage::kWaiting;
+    state.waiting.push_back(ref);
+  } else {
+    out.workspace.emplace_back(Prepare{ref, WorkspaceOf(state.settings, ref), message.trees});
+  }
+  state.jobs.emplace(ref, std::move(job));
+  StartWaiting(state, out);
+  return {};
+}
+
+void OnWorkspaceEvent(AgentState& state, AgentOutbox& out, Now now, const WorkspaceEvent& event) {
+  const AttemptRef ref = std::visit([](const auto& one) { return one.attempt; }, event);
+  const auto it = state.jobs.find(ref);
+  if (it == state.jobs.end() || it->second.stage != Stage::kPreparing) return;
+  HeldJob& job = it->second;
+  if (const auto* failed = std::get_if<PrepareFailed>(&event)) {
+    job.report.outcome = {OutcomeKind::kInputFailed, 0, 0, failed->message};
+    BringHome(state, out, now, job, 0, /*ran=*/false);
+    return;
+  }
+  job.stage = Stage::kWaiting;
+  state.waiting.push_back(ref);
+  StartWaiting(state, out);
+}
+
+void OnRunnerExited(AgentState& state, AgentOutbox& out, Now now, const runner::Exited& event) {
+  const auto it = state.jobs.find(event.ref);
+  if (it == state.jobs.end() || !it->second.OccupiesDevices()) return;
+  TakeExit(state, out, now, it->second, event);
+  StartWaiting(state, out);
+}
+
+void OnRunnerGone(AgentState& state) {
+  state.runner_ready = false;
+}
+
+void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& listing) {
+  std::set<AttemptRef> listed;
+  for (const runner::Attempt& attempt : listing.attempts) {
+    listed.insert(attempt.ref);
+    const auto known = state.jobs.find(attempt.ref);
+    HeldJob* job = known != state.jobs.end() ? &known->second : nullptr;
+    if (job == nullptr) {
+      if (state.done.contains(attempt.ref)) {
+        out.runner.emplace_back(runner::Forget{attempt.ref});
+        continue;
+      }
+      job = Recall(state, out, attempt);
+      if (job == nullptr) continue;
+      if (attempt.running) out.uploads.emplace_back(FollowOf(state, *job, /*resumed=*/true));
+    }
+    if (!job->OccupiesDevices()) continue;
+    if (!attempt.running) {
+      TakeExit(state, out, now, *job, attempt.exited);
+    } else if (job->stage == Stage::kStarting) {
+      OnRunnerStarted(state, out, now, runner::Started{attempt.ref, 0, attempt.started});
+    }
+  }
+  for (auto& [ref, job] : state.jobs) {
+    if (!job.OccupiesDevices() || listed.contains(ref)) continue;
+    // Told to a runner that died before it wrote it down: no process ever ran.
+    job.stage = Stage::kStarting;
+    out.runner.emplace_back(MakeStart(state, *job.assign));
+    if (job.killing) out.runner.emplace_back(runner::Kill{ref, "cancelled", 0});
+  }
+  state.runner_ready = true;
+  StartWaiting(state, out);
+}
+
+void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeKind kind, const std::string& reason) {
+  switch (job.stage) {
+    case Stage::kPreparing: out.workspace.emplace_back(CancelPrepare{job.ref()}); [[fallthrough]];
+    case Stage::kWaiting:
+      job.report.outcome = {kind, 0, 0, reason};
+      BringHome(state, out, now, job, 0, /*ran=*/false);
+      return;
+    case Stage::kStarting:
+    case Stage::kRunning:
+      job.killing = true;
+      out.runner.emplace_back(runner::Kill{
+          job.ref(), reason, static_cast<std::uint64_t>(state.settings.kill_grace / std::chrono::milliseconds(1))});
+      return;
+    case Stage::kCollecting:
+    case Stage::kReporting: return;
+  }
+}
+
+Status OnKill(AgentState& state, AgentOutbox& out, Now now, const Kill& message) {
+  const auto it = state.jobs.find(message.attempt);
+  if (it == state.jobs.end()) return {};
+  HeldJob& job = it->second;
+  if (message.forget) job.unwanted = true;
+  if (job.unwanted && (job.stage == Stage::kCollecting || job.stage == Stage::kReporting)) {
+    Forget(state, out, now, message.attempt);
+    return {};
+  }
+  EndJob(state, out, now, job, OutcomeKind::kKilled, message.reason);
+  return {};
+}
+
+void OnUploadEvent(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event) {
+  const AttemptRef ref = std::visit([](const auto& one) { return one.attempt; }, event);
+  const auto it = state.jobs.find(ref);
+  if (it == state.jobs.end()) return;
+  HeldJob& job = it->second;
+  if (const auto* metrics = std::get_if<MetricsRead>(&event)) {
+    TakeMetrics(state, out, now, job, *metrics);
+    return;
+  }
+  if (job.stage != Stage::kCollecting) return;
+  TakeUpload(job, event);
+  ReportIfDone(state, out, now, job);
+}
+
+Status OnFinishedAck(AgentState& state, AgentOutbox& out, Now now, const FinishedAck& message) {
+  const auto it = state.jobs.find(message.attempt);
+  if (it == state.jobs.end() || it->second.stage != Stage::kReporting) return {};
+  Forget(state, out, now, message.attempt);
+  return {};
+}
+
+Status OnMetricsAck(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& message) {
+  const auto it = state.jobs.find(message.attempt);
+  if (it == state.jobs.end()) return {};
+  HeldJob& job = it->second;
+  while (job.metrics_first < message.count && !job.metrics.empty()) {
+    job.metrics.pop_front();
+    ++job.metrics_first;
+  }
+  if (job.metrics_first < message.count) job.metrics_first = message.count;
+  if (job.stage == Stage::kReporting) {
+    SendFinished(state, out, now, job);
+  } else if (job.metrics.empty()) {
+    state.reporting.erase(message.attempt);
+  } else if (job.metrics.size() >= kMetricsBatch) {
+    SendMetrics(state, out, now, job);
+  }
+  return {};
+}
+
+void SendReports(AgentState& state, AgentOutbox& out, Now now, bool all) {
+  for (const AttemptRef& ref : state.reporting) {
+    HeldJob& job = state.jobs.at(ref);
+    if (job.stage == Stage::kReporting) {
+      if (!all && now.mono - job.report_sent < job.report_wait) continue;
+      job.report_wait = all ? kFirstRepeat : std::min(job.report_wait * 2, kLastRepeat);
+      SendFinished(state, out, now, job);
+    } else if (!job.metrics.empty() && (all || now.mono - job.metrics_sent >= kFirstRepeat)) {
+      SendMetrics(state, out, now, job);
+    }
+  }
+}
+
+}  // namespace furrow

@@ -1,0 +1,194 @@
+#include <algorithm>
+
+#include "agent/reactor.h"
+#include "common/codec.h"
+
+namespace furrow {
+namespace {
+
+constexpr Duration kRegisterWait = std::chrono::seconds(1);  // for an answer to Register
+constexpr Duration kDoneMemory = std::chrono::seconds(60);   // longer than a message can be under way
+constexpr std::size_t kDoneLimit = 200000;
+constexpr Duration kShowDelay = std::chrono::milliseconds(20);  // jobs that end sooner are reported once
+
+// A share of `span` that differs from agent to agent and from try to try, so that thousands do not knock at once.
+Duration Jitter(const AgentState& state, Duration span) {
+  std::uint64_t mixed = (state.settings.seed ^ state.nonce * 0x9E3779B97F4A7C15ULL) * 0xBF58476D1CE4E5B9ULL;
+  mixed ^= mixed >> 31;
+  return span * static_cast<std::int64_t>(mixed % 1024) / 1024;
+}
+
+std::vector<HeldAttempt> HeldList(const AgentState& state) {
+  std::vector<HeldAttempt> held;
+  held.reserve(state.jobs.size());
+  for (const auto& [ref, job] : state.jobs) held.push_back({ref, job.phase()});
+  return held;
+}
+
+void Knock(AgentState& state, AgentOutbox& out, Now now) {
+  ++state.nonce;
+  state.registering = true;
+  state.register_sent = now.mono;
+  state.register_next = now.mono + kRegisterWait + Jitter(state, kRegisterWait / 2);
+  Register message;
+  message.oldest_version = kOldestProtocol;
+  message.newest_version = kNewestProtocol;
+  message.software = state.settings.software;
+  message.host = state.settings.host;
+  message.incarnation = state.incarnation;
+  message.nonce = state.nonce;
+  message.offer = state.offer;
+  message.held = HeldList(state);
+  out.to_controller.emplace_back(std::move(message));
+}
+
+void Beat(AgentState& state, AgentOutbox& out, Now now) {
+  AgentSession& session = *state.session;
+  session.heartbeat_sent = now.mono;
+  session.unanswered[++session.sequence] = now.mono;
+  if (session.unanswered.size() > 1000) session.unanswered.erase(session.unanswered.begin());
+  out.to_controller.emplace_back(Heartbeat{session.id, session.sequence, HeldList(state)});
+}
+
+void RenewLease(AgentState& state, AgentOutbox& out, TimePoint sent) {
+  const TimePoint until = sent + state.session->lease;
+  if (state.lease_until && *state.lease_until >= until) return;
+  state.lease_until = until;
+  out.lease_until = until;
+}
+
+bool IsOurs(const AgentState& state, SessionId session) {
+  return state.session && state.session->id == session;
+}
+
+struct ControllerHandlers {
+  AgentState& state;
+  AgentOutbox& out;
+  Now now;
+
+  Status operator()(const Welcome& message) const { return OnWelcome(state, out, now, message); }
+  Status operator()(const Refused& message) const { return OnRefused(state, now, message); }
+  Status operator()(const Reregister& message) const { return OnReregister(state, now, message); }
+  template <class Message>
+  Status operator()(const Message& message) const {
+    if (!IsOurs(state, message.session)) return Fail(Errc::kRejected, "a message of a session that is over");
+    if constexpr (std::is_same_v<Message, HeartbeatAck>) return OnHeartbeatAck(state, out, message);
+    if constexpr (std::is_same_v<Message, Assign>) return OnAssign(state, out, now, message);
+    if constexpr (std::is_same_v<Message, Kill>) return OnKill(state, out, now, message);
+    if constexpr (std::is_same_v<Message, FinishedAck>) return OnFinishedAck(state, out, now, message);
+    if constexpr (std::is_same_v<Message, MetricsAck>) return OnMetricsAck(state, out, now, message);
+    return {};
+  }
+};
+
+void ShowStarted(AgentState& state, AgentOutbox& out, Now now) {
+  while (!state.just_started.empty() && state.just_started.front().first <= now.mono) {
+    const AttemptRef ref = state.just_started.front().second;
+    state.just_started.pop_front();
+    const auto it = state.jobs.find(ref);
+    if (it == state.jobs.end() || it->second.stage != HeldJob::Stage::kRunning || it->second.shown) continue;
+    it->second.shown = true;
+    out.uploads.emplace_back(FollowOf(state, it->second, /*resumed=*/false));
+    if (state.session) out.to_controller.emplace_back(Started{state.session->id, ref, it->second.report.started});
+  }
+}
+
+}  // namespace
+
+Status OnControllerMessage(AgentState& state, AgentOutbox& out, Now now, const ToAgent& message) {
+  return std::visit(ControllerHandlers{state, out, now}, message);
+}
+
+Status OnWelcome(AgentState& state, AgentOutbox& out, Now now, const Welcome& message) {
+  if (!state.registering || message.nonce != state.nonce)
+    return Fail(Errc::kRejected, "a Welcome to an earlier registration");
+  state.registering = false;
+  state.refused.clear();
+  state.session.emplace();
+  state.session->id = message.session;
+  state.session->heartbeat = std::chrono::milliseconds(std::max(1u, message.heartbeat_ms));
+  state.session->lease = std::chrono::milliseconds(std::max(1u, message.lease_ms));
+  state.session->heartbeat_sent = now.mono;
+  state.done.clear();  // messages of earlier sessions are refused anyway
+  state.done_order.clear();
+  RenewLease(state, out, state.register_sent);
+  for (auto& [ref, job] : state.jobs)
+    if (job.shown && job.stage == HeldJob::Stage::kRunning)
+      out.to_controller.emplace_back(Started{message.session, ref, job.report.started});
+  SendReports(state, out, now, /*all=*/true);
+  return {};
+}
+
+Status OnRefused(AgentState& state, Now now, const Refused& message) {
+  if (!state.registering || message.nonce != state.nonce)
+    return Fail(Errc::kRejected, "a refusal of an earlier registration");
+  state.registering = false;
+  state.refused = message.reason;
+  const Duration wait = std::chrono::milliseconds(std::max(1000u, message.retry_ms));
+  state.register_next = now.mono + wait + Jitter(state, wait / 4);
+  return Fail(Errc::kRejected, "the controller refuses this agent: " + message.reason);
+}
+
+Status OnReregister(AgentState& state, Now now, const Reregister& message) {
+  if (!IsOurs(state, message.session)) return Fail(Errc::kRejected, "Reregister for a session that is over");
+  state.session.reset();
+  state.registering = false;
+  state.register_next = now.mono + Jitter(state, std::chrono::milliseconds(200));
+  return {};
+}
+
+Status OnHeartbeatAck(AgentState& state, AgentOutbox& out, const HeartbeatAck& message) {
+  auto& unanswered = state.session->unanswered;
+  const auto sent = unanswered.find(message.sequence);
+  if (sent == unanswered.end()) return {};
+  RenewLease(state, out, sent->second);
+  unanswered.erase(unanswered.begin(), std::next(sent));
+  return {};
+}
+
+Duration OnTick(AgentState& state, AgentOutbox& out, Now now) {
+  ShowStarted(state, out, now);
+  while (!state.done_order.empty() &&
+         (now.mono - state.done_order.front().first > kDoneMemory || state.done_order.size() > kDoneLimit)) {
+    state.done.erase(state.done_order.front().second);
+    state.done_order.pop_front();
+  }
+  if (state.lease_until && now.mono >= *state.lease_until) {
+    std::vector<AttemptRef> ended;
+    for (const auto& [ref, job] : state.jobs)
+      if (job.stage != HeldJob::Stage::kCollecting && job.stage != HeldJob::Stage::kReporting && !job.lease_lost)
+        ended.push_back(ref);
+    for (const AttemptRef& ref : ended) {
+      HeldJob& job = state.jobs.at(ref);
+      job.lease_lost = true;
+      EndJob(state, out, now, job, OutcomeKind::kLost, "the lease ran out: the controller was not heard");
+    }
+  }
+  Duration next = std::chrono::seconds(1);
+  if (!state.session) {
+    if (state.runner_ready && now.mono >= state.register_next) Knock(state, out, now);
+    if (state.runner_ready) next = std::min(next, state.register_next - now.mono);
+  } else {
+    if (now.mono - state.session->heartbeat_sent >= state.session->heartbeat) Beat(state, out, now);
+    next = std::min(next, state.session->heartbeat_sent + state.session->heartbeat - now.mono);
+    SendReports(state, out, now, /*all=*/false);
+    if (!state.reporting.empty()) next = std::min<Duration>(next, std::chrono::milliseconds(100));
+  }
+  if (!state.just_started.empty()) next = std::min(next, state.just_started.front().first - now.mono);
+  if (!state.jobs.empty() && state.lease_until && *state.lease_until > now.mono)
+    next = std::min(next, *state.lease_until - now.mono);
+  return std::max<Duration>(next, std::chrono::milliseconds(1));
+}
+
+void OnRunnerStarted(AgentState& state, AgentOutbox& out, Now now, const runner::Started& event) {
+  (void)out;
+  const auto it = state.jobs.find(event.ref);
+  if (it == state.jobs.end() || it->second.stage != HeldJob::Stage::kStarting) return;
+  HeldJob& job = it->second;
+  job.stage = HeldJob::Stage::kRunning;
+  job.started = now.mono;
+  job.report.started = event.at;
+  state.just_started.emplace_back(now.mono + kShowDelay, event.ref);
+}
+
+}  // namespace furrow

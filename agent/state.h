@@ -1,0 +1,103 @@
+// What is true now on an agent. Owned by the loop thread, changed only by the reactor (reactor*.cpp).
+// Nothing of it is on disk: the runner's table and the controller's records bring it back.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/ids.h"
+#include "common/messages_agent.h"
+#include "common/offer.h"
+
+namespace furrow {
+
+// What an agent's jobs get, from its configuration.
+struct AgentSettings {
+  std::string software;  // "furrow-agent 0.1.0 (abc)"
+  std::string host;
+  std::string state_folder;      // absolute
+  std::vector<std::string> env;  // KEY=VALUE that every job starts from
+  std::string shell;             // absolute path of bash, or of sh where there is no bash
+  bool shell_is_bash = true;
+  std::string torch_program;  // furrow-torch
+  std::string agent_program;  // furrow-agent: for check steps
+  Duration kill_grace = std::chrono::seconds(10);
+  std::uint64_t log_quota_bytes = 0;  // 0: what the controller says
+  std::uint64_t seed = 0;             // spreads the registrations of many agents
+};
+
+// One attempt that the controller gave us, until its report is acknowledged.
+struct HeldJob {
+  enum class Stage : std::uint8_t {
+    kPreparing,   // the workspace is being made
+    kWaiting,     // prepared; waits for CPUs and memory
+    kStarting,    // the runner has been told
+    kRunning,     // its first process runs
+    kCollecting,  // ended; log and artifacts are on their way
+    kReporting,   // Finished is sent until it is acknowledged
+  };
+  std::shared_ptr<const Assign> assign;  // never null
+  Stage stage = Stage::kPreparing;
+  bool killing = false;     // the runner has been told to end it
+  bool unwanted = false;    // nobody wants its report: forget it when it has ended
+  bool lease_lost = false;  // ended because we did not hear the controller
+  bool shown = false;       // Started has been sent and its output is followed
+  TimePoint started;        // when the runner said so
+  Finished report;          // filled in as it becomes known
+  bool output_done = false;
+  bool artifacts_done = false;
+  std::deque<MetricLine> metrics;   // not acknowledged yet
+  std::uint64_t metrics_first = 0;  // index of the first of them
+  TimePoint metrics_sent;
+  TimePoint report_sent;
+  Duration report_wait{};  // until the report is sent again
+
+  AttemptRef ref() const { return assign->attempt; }
+  bool OccupiesDevices() const { return stage == Stage::kStarting || stage == Stage::kRunning; }
+  Phase phase() const;
+};
+
+struct AgentSession {
+  SessionId id{};
+  Duration heartbeat{};
+  Duration lease{};
+  std::uint64_t sequence = 0;  // of the last heartbeat
+  TimePoint heartbeat_sent;
+  std::map<std::uint64_t, TimePoint> unanswered;  // heartbeats → when they left
+};
+
+struct AgentState {
+  AgentSettings settings;
+  Uuid incarnation;
+  Offer offer;
+  bool runner_ready = false;  // its table has been read: we know what we hold
+  std::optional<AgentSession> session;
+  std::uint64_t nonce = 0;   // of the last Register
+  bool registering = false;  // it waits for an answer
+  TimePoint register_next;   // not before then
+  TimePoint register_sent;
+  std::optional<TimePoint> lease_until;  // absent: never had one
+  std::string refused;                   // why the controller would not have us; empty: it did
+  std::map<AttemptRef, HeldJob> jobs;
+  std::deque<AttemptRef> waiting;                             // prepared, in order
+  std::deque<std::pair<TimePoint, AttemptRef>> just_started;  // not shown yet: (when to show, which)
+  std::set<AttemptRef> reporting;                             // in stage kReporting, or with metrics to send
+  std::uint64_t cpu_milli_used = 0;
+  std::uint64_t memory_used = 0;
+  // Attempts acknowledged lately: a doubled Assign that comes late must not run them again.
+  std::unordered_set<AttemptRef> done;
+  std::deque<std::pair<TimePoint, AttemptRef>> done_order;
+
+  void CheckInvariants() const;  // aborts if counters, queues and stages disagree
+};
+
+}  // namespace furrow
