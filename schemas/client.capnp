@@ -95,6 +95,12 @@ struct JobView {
   # One line; at most 4 KiB. Absent unless blocked or ready.
   metrics @16 :List(Metric);
   # Newest value of each; at most 10,000.
+  logRun @17 :UInt64;
+  logAttempt :group {
+    job @18 :UInt64;
+    epoch @19 :UInt64;
+  }
+  # Where its log is read, see LogRead in bulk.capnp. Epoch 0: there is none yet.
 }
 
 struct AgentJob {

@@ -67,7 +67,7 @@ struct Step {
       verb @4 :Text;
       # "train" or "evaluate".
       specJson @5 :Text;
-      # The step's mapping as one JSON object, keys validated and defaults filled in.
+      # The step's mapping as one JSON object, keys validated.
     }
     check @6 :List(MetricRule);
     # All must hold for the metrics of the needed jobs.

@@ -78,6 +78,10 @@ struct RunRecord {
   retryOf @12 :UInt64;
   # Run that it repeats. 0: none.
   cancelling @13 :Bool;
+  # Somebody asked to end it.
+  jobsPassed @14 :UInt32;
+  # Shards; counted when the run has ended.
+  jobsFailed @15 :UInt32;
 }
 
 struct JobRecord {
@@ -104,6 +108,12 @@ struct JobRecord {
   # Ended ones, oldest first.
   metrics @13 :List(Metric);
   # Newest value of each name.
+  cancelling @14 :Bool;
+  # Somebody asked to end it; its agent has yet to report.
+  reusedRun @15 :UInt64;
+  # Taken over from this run by a retry: its log lies there. 0: its own.
+  reusedJob @16 :UInt64;
+  # The job of that run.
 }
 
 struct MetricsRecord {
@@ -163,6 +173,8 @@ struct RepositoryRecord {
   repository @0 :Text;
   refs @1 :List(Ref);
   # Sorted by name, each once.
+  looked @2 :Bool;
+  # Its refs were read once: from then on an unknown ref is a push.
 }
 
 struct Record {

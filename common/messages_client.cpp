@@ -1,0 +1,99 @@
+#include "common/messages_client.h"
+
+#include <charconv>
+#include <string_view>
+
+namespace furrow {
+namespace {
+
+constexpr std::string_view kForm =
+    "; say PIPELINE#NUMBER, PIPELINE#NUMBER/JOB or PIPELINE#NUMBER/JOB/SHARD; without #NUMBER it is the newest run";
+
+bool IsName(std::string_view text, std::string_view beyond_letters) {
+  if (text.empty() || text.size() > 64) return false;
+  for (const char c : text) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (!letter && beyond_letters.find(c) == beyond_letters.npos) return false;
+  }
+  return true;
+}
+
+template <class N>
+std::optional<N> ParseNumber(std::string_view text) {
+  N number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failed != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
+  return number;
+}
+
+// Cuts `text` at the first `mark`; what follows it, or nothing if there is no mark.
+std::optional<std::string_view> CutAt(std::string_view& text, char mark) {
+  const std::size_t at = text.find(mark);
+  if (at == text.npos) return std::nullopt;
+  const std::string_view rest = text.substr(at + 1);
+  text = text.substr(0, at);
+  return rest;
+}
+
+}  // namespace
+
+Result<Selector> ParseSelector(std::string_view text) {
+  const auto fail = [whole = std::string(text)](std::string_view why) {
+    return Fail(Errc::kInvalid, "\"" + whole + "\": " + std::string(why) + std::string(kForm));
+  };
+  Selector selector;
+  std::optional<std::string_view> job = CutAt(text, '/');
+  std::optional<std::string_view> shard = job ? CutAt(*job, '/') : std::nullopt;
+  const std::optional<std::string_view> number = CutAt(text, '#');
+
+  if (!IsName(text, "_.-")) return fail("not the name of a pipeline in front");
+  selector.pipeline = text;
+  if (number) {
+    const auto value = ParseNumber<std::uint64_t>(*number);
+    if (!value || *value == 0) return fail("no number of a run, from 1, behind #");
+    selector.number = *value;
+  }
+  if (job) {
+    if (!IsName(*job, "_-")) return fail("not the name of a job behind /");
+    selector.job = *job;
+  }
+  if (shard) {
+    selector.shard = ParseNumber<std::uint32_t>(*shard);
+    if (!selector.shard) return fail("no number of a shard, from 0, at the end");
+  }
+  return selector;
+}
+
+std::string FormatSelector(const Selector& selector) {
+  std::string text = selector.pipeline;
+  if (selector.number != 0) text += "#" + std::to_string(selector.number);
+  if (!selector.job.empty()) text += "/" + selector.job;
+  if (selector.shard) text += "/" + std::to_string(*selector.shard);
+  return text;
+}
+
+const char* JobStateName(JobState state) {
+  switch (state) {
+    case JobState::kBlocked: return "blocked";
+    case JobState::kReady: return "ready";
+    case JobState::kAssigned: return "assigned";
+    case JobState::kRunning: return "running";
+    case JobState::kPassed: return "passed";
+    case JobState::kFailed: return "failed";
+    case JobState::kCancelled: return "cancelled";
+    case JobState::kSkipped: return "skipped";
+  }
+  return "unknown";
+}
+
+const char* RunStateName(RunState state) {
+  switch (state) {
+    case RunState::kRunning: return "running";
+    case RunState::kPassed: return "passed";
+    case RunState::kFailed: return "failed";
+    case RunState::kCancelled: return "cancelled";
+  }
+  return "unknown";
+}
+
+}  // namespace furrow
