@@ -11,30 +11,12 @@
 #include "common/messages_agent.h"
 #include "common/messages_client.h"
 #include "common/transport.h"
+#include "controller/bulk.h"
 #include "controller/records.h"
 #include "controller/repos/repos.h"
 #include "controller/store.h"
 
 namespace furrow {
-
-// ---- to the bulk channel's thread --------------------------------------------------------------------
-struct GrantLog {  // this agent may append to this attempt's log
-  AttemptRef attempt;
-  RunId run{};
-  std::string agent;
-  std::uint64_t quota_bytes = 0;
-};
-struct RevokeLog {  // no more
-  AttemptRef attempt;
-};
-struct SealStored {  // the SealRecord is durable: the agent may be told
-  AttemptRef attempt;
-};
-struct LogStored {  // a finished attempt's log is on record: its readers may have the end
-  RunId run{};
-  AttemptRef attempt;
-};
-using BulkCommand = std::variant<GrantLog, RevokeLog, SealStored, LogStored>;
 
 // ---- to the git thread -------------------------------------------------------------------------------
 struct ImportCommit {

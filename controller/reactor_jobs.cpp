@@ -104,7 +104,7 @@ void OnLogSealed(State& state, Outbox& out, Now, AttemptRef attempt, const LogRe
     job->sealed = log;
     out.records.emplace_back(SealRecord{attempt, log, false});
   }
-  out.bulk.emplace_back(SealStored{attempt});
+  out.bulk.emplace_back(BulkSealDurable{attempt});
 }
 
 }  // namespace furrow

@@ -101,7 +101,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     RecountRun(state, run, now);
     for (Job& job : run.jobs) {
       if (job.OnAgent())
-        out.bulk.emplace_back(GrantLog{job.attempt(), id, job.agent, state.settings.log_quota_bytes});
+        out.bulk.emplace_back(BulkGrant{job.attempt(), id, job.agent, state.settings.log_quota_bytes});
       else if (run.record.cancelling && !IsTerminal(job.state))
         SettleJob(state, out, now, run, job, JobState::kCancelled);
       if (job.OnAgent() && run.record.cancelling) job.killing = true;

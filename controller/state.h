@@ -30,7 +30,7 @@ struct Settings {
   Duration repository_poll = std::chrono::seconds(30);
   std::uint64_t log_quota_bytes = 1ull << 30;
   std::uint32_t max_agents = 10000;
-  std::uint32_t keep_finished_jobs = 50000;  // of ended runs, in memory for quick answers
+  std::uint32_t keep_finished_runs = 1000;             // in memory for quick answers, if their jobs are few
   // How long after an agent was last heard its attempts are surely over, clocks running at slightly
   // different speeds included. Only then may they be given to another.
   Duration LeaseWithMargin() const { return lease + lease / 10 + heartbeat; }

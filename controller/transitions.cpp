@@ -8,6 +8,8 @@
 namespace furrow {
 namespace {
 
+constexpr std::size_t kKeepFinishedJobs = 50000;  // of ended runs in memory: about 20 MB
+
 void MakeReady(State& state, Now now, Run& run, Job& job) {
   job.state = JobState::kReady;
   job.ready = now.wall;
@@ -140,7 +142,7 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   job->metrics.clear();
   Occupy(*agent, *group.spec, *job);
   out.records.emplace_back(RecordOf(*run, *job));
-  out.bulk.emplace_back(GrantLog{job->attempt(), run->record.id, agent->name, state.settings.log_quota_bytes});
+  out.bulk.emplace_back(BulkGrant{job->attempt(), run->record.id, agent->name, state.settings.log_quota_bytes});
   RepeatAssign(state, out, now, *run, *job);
   Touch(state, *run, *job);
 }
@@ -167,8 +169,8 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
   FURROW_CHECK(agent != nullptr, "an assigned job names a known agent");
   Release(*agent, *group.spec, job);
   if (job.sealed) out.records.emplace_back(SealRecord{ref, {}, true});
-  out.bulk.emplace_back(RevokeLog{ref});
-  out.bulk.emplace_back(LogStored{run.record.id, ref});
+  out.bulk.emplace_back(BulkLogFinal{run.record.id, ref, attempt.log});
+  out.bulk.emplace_back(BulkRevoke{ref});
   const Outcome outcome = attempt.outcome;
   if (outcome.passed() && attempt.started != WallTime{}) {
     const auto took = std::chrono::milliseconds(std::max<std::int64_t>(
@@ -268,9 +270,16 @@ std::vector<std::pair<std::string, double>> NeededMetrics(const Run& run, const 
 
 void ForgetOldRuns(State& state) {
   std::size_t ended_jobs = 0;
-  for (const auto& [id, run] : state.runs)
-    if (run.Ended()) ended_jobs += run.jobs.size();
-  for (auto it = state.runs.begin(); it != state.runs.end() && ended_jobs > state.settings.keep_finished_jobs;) {
+  std::size_t ended_runs = 0;
+  for (const auto& [id, run] : state.runs) {
+    if (!run.Ended()) continue;
+    ++ended_runs;
+    ended_jobs += run.jobs.size();
+  }
+  const auto too_many = [&] {
+    return ended_runs > state.settings.keep_finished_runs || ended_jobs > kKeepFinishedJobs;
+  };
+  for (auto it = state.runs.begin(); it != state.runs.end() && too_many();) {
     const Run& run = it->second;
     const bool watched = std::any_of(state.watchers.begin(), state.watchers.end(),
                                      [&](const Watcher& watcher) { return watcher.run == run.record.id; });
@@ -279,6 +288,7 @@ void ForgetOldRuns(State& state) {
       continue;
     }
     ended_jobs -= run.jobs.size();
+    --ended_runs;
     state.run_of.erase(run.record.first_job);
     state.named.erase({run.record.pipeline.name, run.record.number});
     it = state.runs.erase(it);

@@ -39,7 +39,7 @@ void SettleJob(State& state, Outbox& out, Now now, Run& run, Job& job, JobState 
 // "examples" where every shard reports it.
 std::vector<std::pair<std::string, double>> NeededMetrics(const Run& run, const JobGroup& group);
 
-// Forgets ended runs beyond Settings::keep_finished_jobs, oldest first; history still has them.
+// Forgets ended runs beyond Settings::keep_finished_runs or 50,000 jobs, oldest first; history still has them.
 void ForgetOldRuns(State& state);
 
 }  // namespace furrow
