@@ -1,5 +1,5 @@
 // The farm's memory: RocksDB behind one small interface. A writer thread commits whole turns of the
-// loop as synced batches; readers may be on any thread. The only file that includes RocksDB is store.cpp.
+// loop as synced batches; readers may be on any thread. Only store*.cpp know RocksDB. STORE.md has the keys.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,8 @@
 
 namespace furrow {
 
+class DiskGuard;
+
 // The whole log of a short job, to be kept in its run's pack file.
 struct SmallLog {
   RunId run{};
@@ -26,32 +28,33 @@ struct SmallLog {
 
 // Everything that one turn of the loop wants remembered.
 struct Turn {
-  std::uint64_t number = 0;                // counts up; echoed in Committed
-  std::vector<Record> records;             // in order: a later one with the same key wins
-  std::vector<SmallLog> small_logs;        // appended and synced first; the location goes into the JobRecord's
-                                           // attempt of the same epoch, in this same turn
+  std::uint64_t number = 0;          // counts up; echoed in Committed
+  std::vector<Record> records;       // in order: a later one with the same key wins
+  std::vector<SmallLog> small_logs;  // appended and synced first; the location goes into the JobRecord's
+                                     // attempt of the same epoch, in this same turn
 };
 
 // The fate of all turns up to and including `number`.
 struct Committed {
   std::uint64_t number = 0;
-  Status status;                           // an error: nothing since the last success is durable; stop accepting
+  Status status;  // an error: nothing since the last success is durable; stop accepting
 };
 
 // What is left to do after a start: live runs whole, and what guards against repetition.
 struct Restored {
-  std::uint64_t boot = 0;                  // how often this store was opened for writing, from 1; durable
+  std::uint64_t boot = 0;  // how often this store was opened for writing, from 1; durable
   RunId last_run{};
   JobId last_job{};
-  std::map<std::string, std::uint64_t> last_number;              // pipeline → newest run number
-  std::vector<RunRecord> runs;                                   // those not ended, oldest first
-  std::vector<JobRecord> jobs;                                   // of those runs
-  std::vector<MetricsRecord> metrics;                            // of their unfinished attempts: only `first` and the count matter
+  std::map<std::string, std::uint64_t> last_number;  // pipeline → newest run number
+  std::vector<RunRecord> runs;                       // those not ended, oldest first
+  std::vector<JobRecord> jobs;                       // of those runs
+  std::vector<MetricsRecord> metrics;                // of their unfinished attempts, the last of each: only
+                                                     // `first` and the count matter
   std::vector<SealRecord> seals;
   std::vector<AgentRecord> agents;
   std::vector<TriggerRecord> triggers;
   std::vector<RepositoryRecord> repositories;
-  std::vector<std::pair<Uuid, RunId>> requests;                  // of the newest 10,000 runs
+  std::vector<std::pair<Uuid, RunId>> requests;  // of the newest 10,000 runs
 };
 
 class Store {
@@ -62,9 +65,13 @@ class Store {
   using OnCommitted = std::function<void(Committed)>;
 
   // Opens or creates the store in `dir`. kRejected: made by a newer version of Furrow, or open in another
-  // process; kCorrupt: RocksDB's own words and what to do (restore a backup).
-  static Result<std::unique_ptr<Store>> Open(const std::filesystem::path& dir);
-  ~Store();  // commits what was handed over, then closes
+  // process; kCorrupt: RocksDB's own words and what to do (restore a backup), or acknowledged turns are missing.
+  // While the disk is full a commit waits for room, with the ballast of `guard` as a first help, and guard says
+  // kFull. `guard` outlives the store; null: the store watches the disk itself, without ballast.
+  static Result<std::unique_ptr<Store>> Open(const std::filesystem::path& dir, DiskGuard* guard = nullptr);
+  // Commits what was handed over, then closes. On a full disk it does not wait: what was not committed is
+  // reported as failed.
+  ~Store();
 
   // Reads what is unfinished. Before Start.
   Result<Restored> Load();
@@ -75,13 +82,13 @@ class Store {
   void Commit(Turn turn);
 
   // ---- history: any thread; sees committed turns only ----
-  Result<RunRecord> GetRun(RunId id) const;                                   // kNotFound
+  Result<RunRecord> GetRun(RunId id) const;                                        // kNotFound
   Result<RunId> FindRun(const std::string& pipeline, std::uint64_t number) const;  // number 0: the newest; kNotFound
   std::vector<RunRecord> ListRuns(const std::string& pipeline, RunId before, std::size_t limit) const;  // newest first
-  Result<JobRecord> GetJob(RunId run, JobId job) const;                       // kNotFound: never assigned
-  std::vector<JobRecord> GetJobs(RunId run) const;                            // in order of id; those with a record
+  Result<JobRecord> GetJob(RunId run, JobId job) const;  // kNotFound: never assigned
+  std::vector<JobRecord> GetJobs(RunId run) const;       // in order of id; those with a record
   std::optional<SealRecord> GetSeal(AttemptRef attempt) const;
-  std::vector<MetricLine> GetMetrics(AttemptRef attempt) const;               // in order
+  std::vector<MetricLine> GetMetrics(AttemptRef attempt) const;  // in order
   std::optional<RunId> FindRequest(Uuid request) const;
 
  private:

@@ -1,0 +1,90 @@
+#include "controller/disk_guard.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "common/log.h"
+
+namespace furrow {
+
+Result<std::unique_ptr<DiskGuard>> DiskGuard::Open(const std::filesystem::path& dir, DiskGuardOptions options) {
+  struct statvfs unused {};
+  if (::statvfs(dir.c_str(), &unused) != 0)
+    return tl::unexpected(ErrnoError("cannot ask how full " + dir.string() + " is", errno));
+  std::unique_ptr<DiskGuard> guard(new DiskGuard(dir / "ballast", options));
+  struct stat file {};
+  guard->laid_ = ::stat(guard->ballast_.c_str(), &file) == 0;
+  guard->Check();
+  return guard;
+}
+
+DiskGuard::DiskGuard(std::filesystem::path ballast, DiskGuardOptions options)
+    : ballast_(std::move(ballast)), options_(options) {}
+
+std::uint64_t DiskGuard::FreeBytes() const {
+  struct statvfs facts {};
+  if (::statvfs(ballast_.parent_path().c_str(), &facts) != 0) return 0;
+  // Root may use the reserved blocks too, but they are for the administrator, not for us.
+  return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
+}
+
+DiskHealth DiskGuard::Check() {
+  std::uint64_t free = FreeBytes();
+  if (free < options_.full_bytes) {
+    if (DropBallast()) free = FreeBytes();
+  } else if (free >= options_.low_bytes + 2 * options_.ballast_bytes) {
+    LayBallast();
+  }
+  DiskHealth now = DiskHealth::kOk;
+  if (free < options_.low_bytes) now = DiskHealth::kLow;
+  if (free < options_.full_bytes) now = DiskHealth::kFull;
+  const DiskHealth before = health_.exchange(now, std::memory_order_relaxed);
+  if (now > before) {
+    log::Warning("the disk of {} is {}: {} MiB free; delete something, or give the farm a larger disk",
+                 ballast_.parent_path().string(), now == DiskHealth::kFull ? "full" : "nearly full", free >> 20);
+  } else if (now < before) {
+    log::Info("the disk of {} has room again: {} MiB free", ballast_.parent_path().string(), free >> 20);
+  }
+  return now;
+}
+
+bool DiskGuard::OnNoSpace() {
+  const bool dropped = DropBallast();
+  // A filesystem may refuse a write and still report a few free blocks: the refusal is what counts.
+  const DiskHealth now = dropped ? Check() : DiskHealth::kFull;
+  if (!dropped) health_.store(DiskHealth::kFull, std::memory_order_relaxed);
+  return dropped && now != DiskHealth::kFull;
+}
+
+bool DiskGuard::DropBallast() {
+  std::lock_guard lock(mutex_);
+  if (!laid_) return false;
+  laid_ = false;
+  return ::unlink(ballast_.c_str()) == 0;
+}
+
+void DiskGuard::LayBallast() {
+  std::lock_guard lock(mutex_);
+  if (laid_ || options_.ballast_bytes == 0) return;
+  const int fd = ::open(ballast_.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return;  // it will be tried again, and the health says how things stand
+  laid_ = ::posix_fallocate(fd, 0, static_cast<off_t>(options_.ballast_bytes)) == 0;
+  ::close(fd);
+  if (!laid_) ::unlink(ballast_.c_str());
+}
+
+const char* DiskHealthName(DiskHealth health) {
+  switch (health) {
+    case DiskHealth::kOk: return "ok";
+    case DiskHealth::kLow: return "low";
+    case DiskHealth::kFull: return "full";
+  }
+  return "unknown";
+}
+
+}  // namespace furrow

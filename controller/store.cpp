@@ -1,0 +1,224 @@
+#include "controller/store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include <rocksdb/cache.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+
+#include "common/check.h"
+#include "controller/store_impl.h"
+#include "controller/store_keys.h"
+
+namespace furrow {
+namespace {
+
+constexpr std::uint64_t kFormatVersion = 1;
+constexpr const char* kRestore = "stop the controller and restore the state folder from a backup";
+
+// Takes the folder for this process. The lock ends with the process, however that ends.
+Result<int> LockFolder(const std::filesystem::path& dir) {
+  const std::filesystem::path file = dir / "controller.lock";
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return tl::unexpected(ErrnoError("cannot open " + file.string(), errno));
+  char text[32] = {};
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const int number = errno;
+    const ssize_t got = ::pread(fd, text, sizeof(text) - 1, 0);
+    ::close(fd);
+    if (number != EWOULDBLOCK) return tl::unexpected(ErrnoError("cannot lock " + file.string(), number));
+    const std::string holder = got > 0 ? " (process " + std::string(text, static_cast<std::size_t>(got)) + ")" : "";
+    return Fail(Errc::kRejected, "the state folder " + dir.string() + " is already in use by another controller" +
+                                     holder + ": stop that one, or give this one another folder");
+  }
+  // The number is for people; without room for it the lock holds all the same.
+  const int length = std::snprintf(text, sizeof(text), "%d", static_cast<int>(::getpid()));
+  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, text, static_cast<std::size_t>(length), 0) < 0) return fd;
+  return fd;
+}
+
+// Small on purpose: an idle controller is to stay below 60 MB, and the whole history of a busy year is a few GB.
+rocksdb::ColumnFamilyOptions FamilyOptions(std::size_t write_buffer_bytes,
+                                           const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.block_size = 8 << 10;
+  rocksdb::ColumnFamilyOptions options;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  options.write_buffer_size = write_buffer_bytes;
+  options.max_write_buffer_number = 3;  // the writer goes on while one is flushed
+  options.arena_block_size = 64 << 10;
+  options.target_file_size_base = 16 << 20;
+  options.max_bytes_for_level_base = 64 << 20;
+  options.level_compaction_dynamic_level_bytes = true;
+  options.compression = rocksdb::kLZ4Compression;
+  options.bottommost_compression = rocksdb::kZSTD;
+  return options;
+}
+
+rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env) {
+  rocksdb::DBOptions options;
+  options.env = env;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.paranoid_checks = true;
+  // The end of the log is zeros (store_files.h), so a torn batch, which nobody was told of, looks like damage in
+  // the middle: kTolerateCorruptedTailRecords would refuse to open. This mode stops there, and HighWater tells
+  // a torn end from lost turns.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+  options.max_total_wal_size = 32 << 20;  // what a start has to replay
+  options.db_write_buffer_size = 24 << 20;
+  options.max_open_files = 128;
+  options.max_background_jobs = 2;
+  options.max_file_opening_threads = 1;
+  options.skip_stats_update_on_db_open = true;
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.allow_concurrent_memtable_write = false;  // one writer
+  options.enable_write_thread_adaptive_yield = false;
+  options.writable_file_max_buffer_size = 256 << 10;
+  options.max_manifest_file_size = 4 << 20;
+  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  options.max_log_file_size = 1 << 20;
+  options.keep_log_file_num = 2;
+  return options;
+}
+
+}  // namespace
+
+Error StoreError(const std::string& what, const rocksdb::Status& status) {
+  const std::string message = what + ": " + status.ToString();
+  if (status.IsNoSpace()) return {Errc::kUnavailable, message + " (the disk is full: free space, then try again)"};
+  if (status.IsCorruption()) return {Errc::kCorrupt, message + "; " + kRestore};
+  return {Errc::kInternal, message};
+}
+
+Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& dir, DiskGuard* guard) {
+  std::error_code failed;
+  std::filesystem::create_directories(dir, failed);
+  if (failed) return tl::unexpected(ErrnoError("cannot make the state folder " + dir.string(), failed.value()));
+  FURROW_ASSIGN(const int lock, LockFolder(dir));
+  std::unique_ptr<DiskGuard> own;
+  auto mark = HighWater::Open(dir / "high-water");
+  if (mark && guard == nullptr) {
+    auto opened = DiskGuard::Open(dir, {.ballast_bytes = 0});
+    if (!opened) {
+      ::close(lock);
+      return tl::unexpected(opened.error());
+    }
+    own = std::move(*opened);
+    guard = own.get();
+  }
+  if (!mark) {
+    ::close(lock);
+    return tl::unexpected(mark.error());
+  }
+  auto impl = std::make_unique<Impl>(dir, *guard, std::move(*mark));
+  impl->own_guard = std::move(own);
+  impl->lock_fd = lock;
+  FURROW_TRY(impl->OpenDatabase());
+  FURROW_TRY(impl->CheckVersionAndCount());
+  return std::unique_ptr<Store>(new Store(std::move(impl)));
+}
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::~Store() = default;
+
+Store::Impl::Impl(std::filesystem::path folder, DiskGuard& disk_guard, HighWater mark)
+    : dir(std::move(folder)),
+      guard(disk_guard),
+      waiter(disk_guard),
+      env(rocksdb::NewCompositeEnv(std::make_shared<StoreFiles>(rocksdb::FileSystem::Default(), waiter))),
+      high_water(std::move(mark)) {}
+
+Store::Impl::~Impl() {
+  {
+    std::lock_guard lock(mutex);
+    closing = true;
+  }
+  wake.notify_all();
+  waiter.GiveUp();
+  if (writer.joinable()) writer.join();
+  if (db) {
+    for (rocksdb::ColumnFamilyHandle* handle : handles) db->DestroyColumnFamilyHandle(handle);
+    db->Close();
+    db.reset();
+  }
+  if (lock_fd >= 0) ::close(lock_fd);
+}
+
+Status Store::Impl::OpenDatabase() {
+  const std::string path = (dir / "db").string();
+  const rocksdb::DBOptions options = DatabaseOptions(env.get());
+  const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(8 << 20, 2);
+  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
+      {rocksdb::kDefaultColumnFamilyName, FamilyOptions(4 << 20, cache)},
+      {"runs", FamilyOptions(4 << 20, cache)},
+      {"jobs", FamilyOptions(8 << 20, cache)},
+      {"metrics", FamilyOptions(4 << 20, cache)},
+  };
+  if (std::filesystem::exists(path + "/CURRENT")) {
+    std::vector<std::string> there;
+    const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(options, path, &there);
+    if (!listed.ok()) return tl::unexpected(StoreError("cannot read the database " + path, listed));
+    for (const std::string& name : there) {
+      if (std::ranges::none_of(families, [&](const auto& family) { return family.name == name; })) {
+        return Fail(Errc::kRejected, "the state folder " + dir.string() +
+                                         " was made by a newer version of Furrow (it has " + name +
+                                         ", which this one does not know): install that version");
+      }
+    }
+  }
+  rocksdb::DB* opened = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(options, path, families, &handles, &opened);
+  if (!status.ok()) return tl::unexpected(StoreError("cannot open the database " + path, status));
+  db.reset(opened);
+  small = handles[0];
+  runs = handles[1];
+  jobs = handles[2];
+  metrics = handles[3];
+  return {};
+}
+
+Status Store::Impl::CheckVersionAndCount() {
+  const auto read = [&](std::string_view name) -> Result<std::uint64_t> {
+    auto value = Get(small, keys::Meta(name));
+    if (!value && value.error().code == Errc::kNotFound) return std::uint64_t{0};
+    if (!value) return tl::unexpected(value.error());
+    return keys::NumberAt(*value, 0);
+  };
+  FURROW_ASSIGN(const std::uint64_t version, read("version"));
+  if (version > kFormatVersion) {
+    return Fail(Errc::kRejected, "the state folder " + dir.string() +
+                                     " was made by a newer version of Furrow (format " + std::to_string(version) +
+                                     ", this one knows " + std::to_string(kFormatVersion) + "): install that version");
+  }
+  FURROW_ASSIGN(commit, read("commit"));
+  if (commit < high_water.commit()) {
+    return Fail(Errc::kCorrupt,
+                "the database in " + dir.string() + " lacks its last " + std::to_string(high_water.commit() - commit) +
+                    " commits, which had been acknowledged: its log is damaged. Restore a backup; to go on "
+                    "without them (or after a restore), delete " +
+                    (dir / "high-water").string());
+  }
+  FURROW_ASSIGN(boot, read("boot"));
+  ++boot;
+  rocksdb::WriteBatch batch;
+  batch.Put(small, keys::Meta("version").bytes(), keys::Key().Number(kFormatVersion).bytes());
+  batch.Put(small, keys::Meta("boot").bytes(), keys::Key().Number(boot).bytes());
+  return Write(batch);
+}
+
+}  // namespace furrow

@@ -1,0 +1,113 @@
+#include "controller/store_files.h"
+
+#include <utility>
+
+namespace furrow {
+namespace {
+
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+using rocksdb::Slice;
+
+constexpr std::size_t kZeroBytes = 256 << 10;   // laid ahead of the log's end at a time
+constexpr std::size_t kSmallAppend = 16 << 10;  // larger ones pay the journal anyway: writing twice would cost more
+
+const std::string& Zeros() {
+  static const std::string zeros(kZeroBytes, '\0');
+  return zeros;
+}
+
+// Every write names its offset, so that one that failed half way can be repeated.
+class WaitingFile final : public rocksdb::FSWritableFileWrapper {
+ public:
+  WaitingFile(std::unique_ptr<rocksdb::FSWritableFile> file, bool is_log, SpaceWaiter& waiter)
+      : FSWritableFileWrapper(file.get()), file_(std::move(file)), is_log_(is_log), waiter_(waiter) {}
+
+  IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
+    if (is_log_ && data.size() <= kSmallAppend && end_ + data.size() > laid_) LayZeros(options, debug);
+    const IOStatus status =
+        waiter_.UntilThereIsRoom([&] { return file_->PositionedAppend(data, end_, options, debug); });
+    if (status.ok()) {
+      end_ += data.size();
+      if (laid_ < end_) laid_ = end_;
+    }
+    return status;
+  }
+  IOStatus Append(const Slice& data, const IOOptions& options, const rocksdb::DataVerificationInfo&,
+                  IODebugContext* debug) override {
+    return Append(data, options, debug);
+  }
+  IOStatus Truncate(std::uint64_t size, const IOOptions& options, IODebugContext* debug) override {
+    const IOStatus status = file_->Truncate(size, options, debug);
+    if (status.ok()) end_ = laid_ = size;
+    return status;
+  }
+  IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
+    if (laid_ > end_) {
+      const IOStatus status = Truncate(end_, options, debug);
+      if (!status.ok()) return status;
+    }
+    return file_->Close(options, debug);
+  }
+  IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
+    return waiter_.UntilThereIsRoom([&] { return file_->Sync(options, debug); });
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
+    return waiter_.UntilThereIsRoom([&] { return file_->Fsync(options, debug); });
+  }
+  std::uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return end_; }
+  // RocksDB's own way to reserve space (unwritten extents) saves no journal commit.
+  void PrepareWrite(std::size_t offset, std::size_t length, const IOOptions& options, IODebugContext* debug) override {
+    if (!is_log_) file_->PrepareWrite(offset, length, options, debug);
+  }
+
+ private:
+  // A comfort only: where there is no room for it, the append itself says so.
+  void LayZeros(const IOOptions& options, IODebugContext* debug) {
+    if (file_->PositionedAppend(Zeros(), end_, options, debug).ok()) laid_ = end_ + kZeroBytes;
+  }
+
+  std::unique_ptr<rocksdb::FSWritableFile> file_;
+  const bool is_log_;
+  SpaceWaiter& waiter_;
+  std::uint64_t end_ = 0;   // where the next append goes
+  std::uint64_t laid_ = 0;  // length of the file as the filesystem has it
+};
+
+}  // namespace
+
+void SpaceWaiter::GiveUp() {
+  std::lock_guard lock(mutex_);
+  given_up_ = true;
+  changed_.notify_all();
+}
+
+bool SpaceWaiter::MayTryAgain() {
+  if (guard_.OnNoSpace()) return true;
+  std::unique_lock lock(mutex_);
+  if (changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return given_up_; })) return false;
+  lock.unlock();
+  guard_.Check();
+  return true;
+}
+
+IOStatus StoreFiles::NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                     std::unique_ptr<rocksdb::FSWritableFile>* result, IODebugContext* debug) {
+  std::unique_ptr<rocksdb::FSWritableFile> file;
+  const IOStatus status =
+      waiter_.UntilThereIsRoom([&] { return FileSystemWrapper::NewWritableFile(name, options, &file, debug); });
+  if (status.ok()) *result = std::make_unique<WaitingFile>(std::move(file), name.ends_with(".log"), waiter_);
+  return status;
+}
+
+IOStatus StoreFiles::CreateDirIfMissing(const std::string& name, const IOOptions& options, IODebugContext* debug) {
+  return waiter_.UntilThereIsRoom([&] { return FileSystemWrapper::CreateDirIfMissing(name, options, debug); });
+}
+
+IOStatus StoreFiles::RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
+                                IODebugContext* debug) {
+  return waiter_.UntilThereIsRoom([&] { return FileSystemWrapper::RenameFile(from, to, options, debug); });
+}
+
+}  // namespace furrow

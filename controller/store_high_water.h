@@ -1,0 +1,37 @@
+// The number of the newest commit that was acknowledged, kept beside the database. RocksDB's recovery stops
+// without a word at the first damaged record of its write-ahead log; if what it then holds is older than this
+// number, acknowledged turns are missing and the store says so instead of going on.
+//
+// The number is written after each commit without a sync, which survives the death of the process; it is
+// synced now and then, so after a power cut it may lag, and then guards what is older. It never runs ahead.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <utility>
+
+#include "common/error.h"
+
+namespace furrow {
+
+class HighWater {
+ public:
+  // Opens or creates `file`. kCorrupt: it is damaged.
+  static Result<HighWater> Open(const std::filesystem::path& file);
+  HighWater(HighWater&& other) noexcept : fd_(std::exchange(other.fd_, -1)), commit_(other.commit_) {}
+  HighWater& operator=(HighWater&&) = delete;
+  ~HighWater();
+
+  std::uint64_t commit() const { return commit_; }  // 0: nothing was ever acknowledged
+
+  // Notes that `commit` is durable. A failure is ignored: the mark lags, which is safe.
+  void Raise(std::uint64_t commit);
+  void Sync();
+
+ private:
+  explicit HighWater(int fd) : fd_(fd) {}
+  int fd_;
+  std::uint64_t commit_ = 0;
+};
+
+}  // namespace furrow

@@ -1,0 +1,97 @@
+// The inside of Store, shared by its three source files: store.cpp opens and closes, store_writer.cpp
+// commits, store_history.cpp reads.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/write_batch.h>
+
+#include "controller/disk_guard.h"
+#include "controller/store.h"
+#include "controller/store_files.h"
+#include "controller/store_high_water.h"
+
+namespace furrow {
+
+// What RocksDB says, as ours; `what` goes in front.
+Error StoreError(const std::string& what, const rocksdb::Status& status);
+
+struct Store::Impl {
+  Impl(std::filesystem::path folder, DiskGuard& disk_guard, HighWater mark);
+  ~Impl();
+
+  // ---- store.cpp ----
+  Status OpenDatabase();
+  Status CheckVersionAndCount();
+
+  // ---- store_writer.cpp ----
+  void RunWriter();
+  // Commits these turns as one. On an error none of them is durable.
+  Status CommitTurns(std::deque<Turn>& turns);
+  Status PlaceSmallLogs(std::deque<Turn>& turns);
+  void Put(rocksdb::WriteBatch& batch, const RunRecord& record);
+  void Put(rocksdb::WriteBatch& batch, JobRecord& record);
+  void Put(rocksdb::WriteBatch& batch, const MetricsRecord& record);
+  void Put(rocksdb::WriteBatch& batch, const SealRecord& record);
+  void Put(rocksdb::WriteBatch& batch, const AgentRecord& record);
+  void Put(rocksdb::WriteBatch& batch, const TriggerRecord& record);
+  void Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record);
+  // Writes the batch with the next commit's number, synced.
+  Status Write(rocksdb::WriteBatch& batch);
+
+  // ---- store_history.cpp ----
+  // kNotFound carries no message: the caller knows what was looked for.
+  Result<std::string> Get(rocksdb::ColumnFamilyHandle* family, std::string_view key) const;
+  // Calls `visit(key, value)` for the keys that start with `prefix`, in order, until it returns false.
+  void Scan(rocksdb::ColumnFamilyHandle* family, std::string_view prefix,
+            const std::function<bool(std::string_view, std::string_view)>& visit) const;
+  Status LoadRuns(Restored& restored) const;
+  Status LoadAttempt(const JobRecord& job, Restored& restored) const;
+  Status LoadSmallRecords(Restored& restored) const;
+  void LoadNumbers(Restored& restored) const;
+
+  std::unique_ptr<DiskGuard> own_guard;  // where Open was given none
+  const std::filesystem::path dir;
+  DiskGuard& guard;
+  SpaceWaiter waiter;
+  std::unique_ptr<rocksdb::Env> env;
+  int lock_fd = -1;
+  HighWater high_water;
+
+  std::unique_ptr<rocksdb::DB> db;
+  rocksdb::ColumnFamilyHandle* small = nullptr;  // family "default": everything that is neither of the others
+  rocksdb::ColumnFamilyHandle* runs = nullptr;
+  rocksdb::ColumnFamilyHandle* jobs = nullptr;
+  rocksdb::ColumnFamilyHandle* metrics = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  std::uint64_t boot = 0;
+
+  // ---- the writer ----
+  AppendSmallLogs append;
+  OnCommitted on_committed;
+  std::uint64_t commit = 0;  // number of the newest batch
+  // Where small logs of live runs lie. The reactor is not told and hands over the same JobRecord again,
+  // without the place, when a later attempt ends.
+  std::unordered_map<RunId, std::unordered_map<AttemptRef, LogLocation>> places;
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::deque<Turn> waiting;  // guarded by mutex
+  bool closing = false;      // guarded by mutex
+  std::thread writer;
+};
+
+}  // namespace furrow

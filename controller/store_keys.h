@@ -1,0 +1,99 @@
+// The keys of the store; controller/STORE.md, "Keys", has them byte by byte. Numbers are big-endian, so
+// that the order of the bytes is the order of the numbers. For the store alone.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/ids.h"
+
+namespace furrow::keys {
+
+// Built by appending: `Key('l').Number(Raw(run))`.
+class Key {
+ public:
+  Key() = default;
+  explicit Key(char kind) { bytes_.push_back(kind); }
+
+  Key& Number(std::uint64_t value) {
+    for (int shift = 56; shift >= 0; shift -= 8) bytes_.push_back(static_cast<char>(value >> shift));
+    return *this;
+  }
+  Key& Text(std::string_view text) {
+    bytes_.append(text);
+    return *this;
+  }
+  // A text that something follows; it holds no NUL.
+  Key& Name(std::string_view name) {
+    bytes_.append(name);
+    bytes_.push_back('\0');
+    return *this;
+  }
+  Key& Id(Uuid uuid) { return Number(uuid.high).Number(uuid.low); }
+
+  operator std::string_view() const { return bytes_; }
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  std::string bytes_;
+};
+
+// Reads the 8 bytes at `offset`; 0 where the key is too short.
+inline std::uint64_t NumberAt(std::string_view bytes, std::size_t offset) {
+  if (bytes.size() < offset + 8) return 0;
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<unsigned char>(bytes[offset + i]);
+  return value;
+}
+inline Uuid UuidAt(std::string_view bytes, std::size_t offset) {
+  return {NumberAt(bytes, offset), NumberAt(bytes, offset + 8)};
+}
+
+// ---- family "runs" and "jobs" and "metrics" ----
+inline Key Run(RunId run) {
+  return Key().Number(Raw(run));
+}
+inline Key Job(RunId run, JobId job) {
+  return Key().Number(Raw(run)).Number(Raw(job));
+}
+inline Key Attempt(AttemptRef attempt) {
+  return Key().Number(Raw(attempt.job)).Number(Raw(attempt.epoch));
+}
+inline Key Metrics(AttemptRef attempt, std::uint64_t first) {
+  return Attempt(attempt).Number(first);
+}
+
+// ---- family "default" ----
+inline Key Meta(std::string_view name) {
+  return Key('m').Text(name);
+}
+inline Key Agent(std::string_view name) {
+  return Key('a').Text(name);
+}
+inline Key Trigger(Uuid request) {
+  return Key('t').Id(request);
+}
+inline Key Repository(std::string_view name) {
+  return Key('r').Text(name);
+}
+inline Key Seal(AttemptRef attempt) {
+  return Key('s').Number(Raw(attempt.job)).Number(Raw(attempt.epoch));
+}
+inline Key Live(RunId run) {
+  return Key('l').Number(Raw(run));
+}
+inline Key Request(Uuid request) {
+  return Key('q').Id(request);
+}
+inline Key RequestOf(RunId run) {
+  return Key('i').Number(Raw(run));
+}
+inline Key Numbered(std::string_view pipeline, std::uint64_t number) {
+  return Key('n').Name(pipeline).Number(number);
+}
+inline Key OfPipeline(std::string_view pipeline, RunId run) {
+  return Key('p').Name(pipeline).Number(Raw(run));
+}
+
+}  // namespace furrow::keys

@@ -1,0 +1,498 @@
+#include "controller/store.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <rocksdb/db.h>
+
+#include "controller/disk_guard.h"
+
+extern char** environ;
+
+namespace furrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TempDir {
+  TempDir() {
+    std::string pattern = (fs::temp_directory_path() / "furrow-store-XXXXXX").string();
+    path = ::mkdtemp(pattern.data());
+  }
+  ~TempDir() { fs::remove_all(path); }
+  fs::path path;
+};
+
+// What OnCommitted was told.
+class Acks {
+ public:
+  Store::OnCommitted Callback() {
+    return [this](Committed committed) {
+      std::lock_guard lock(mutex_);
+      (committed.status ? acknowledged_ : failed_) = committed.number;
+      if (!committed.status) error_ = committed.status.error();
+      ++calls_;
+      changed_.notify_all();
+    };
+  }
+  // Waits until turn `number` has met its fate; false: a minute has passed.
+  bool WaitFor(std::uint64_t number) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::minutes(1),
+                             [&] { return acknowledged_ >= number || failed_ >= number; });
+  }
+  std::uint64_t acknowledged() {
+    std::lock_guard lock(mutex_);
+    return acknowledged_;
+  }
+  std::uint64_t failed() {
+    std::lock_guard lock(mutex_);
+    return failed_;
+  }
+  std::uint64_t calls() {
+    std::lock_guard lock(mutex_);
+    return calls_;
+  }
+  Error error() {
+    std::lock_guard lock(mutex_);
+    return error_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t acknowledged_ = 0;
+  std::uint64_t failed_ = 0;
+  std::uint64_t calls_ = 0;
+  Error error_;
+};
+
+Result<std::vector<LogLocation>> NoSmallLogs(std::span<const SmallLog>) {
+  return Fail(Errc::kInternal, "no small log was expected");
+}
+
+std::unique_ptr<Store> MustOpen(const fs::path& dir, DiskGuard* guard = nullptr) {
+  auto store = Store::Open(dir, guard);
+  if (!store) FAIL(store.error().message);
+  return std::move(*store);
+}
+
+RunRecord MakeRun(std::uint64_t id, const std::string& pipeline, std::uint64_t number) {
+  RunRecord run;
+  run.id = RunId{id};
+  run.number = number;
+  run.request = {7, id};
+  run.pipeline.name = pipeline;
+  JobSpec job;
+  job.name = "train";
+  job.shards = 10;
+  job.steps.push_back({"true", ExecStep{{"/bin/true"}}});
+  run.pipeline.jobs.push_back(job);
+  run.first_job = JobId{id * 10};
+  return run;
+}
+
+JobRecord MakeJob(std::uint64_t run, std::uint64_t id) {
+  JobRecord job;
+  job.id = JobId{id};
+  job.run = RunId{run};
+  job.state = JobState::kRunning;
+  job.epoch = Epoch{1};
+  job.agent = "alpha";
+  return job;
+}
+
+AttemptRecord MakeAttempt(std::uint64_t epoch) {
+  AttemptRecord attempt;
+  attempt.epoch = Epoch{epoch};
+  attempt.agent = "alpha";
+  attempt.log.length = 3;
+  return attempt;
+}
+
+// A copy of the folder of an open store: what a killed process leaves behind.
+void CopyAsKilled(const fs::path& from, const fs::path& to) {
+  fs::copy(from, to, fs::copy_options::recursive);
+}
+
+fs::path NewestLog(const fs::path& dir) {
+  fs::path newest;
+  for (const auto& entry : fs::directory_iterator(dir / "db")) {
+    if (entry.path().extension() == ".log" && entry.path() > newest) newest = entry.path();
+  }
+  return newest;
+}
+
+// Offset of the last byte that is not zero: the end of the last batch.
+std::uint64_t EndOfLog(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  return bytes.find_last_not_of('\0');
+}
+
+void Overwrite(const fs::path& file, std::uint64_t offset, const std::string& bytes) {
+  std::fstream out(file, std::ios::binary | std::ios::in | std::ios::out);
+  out.seekp(static_cast<std::streamoff>(offset));
+  out << bytes;
+}
+
+// Commits ten turns, one by one, and leaves in `copy` what a kill at that moment would.
+void CommitTenAndCopy(const fs::path& dir, const fs::path& copy) {
+  auto store = MustOpen(dir);
+  Acks acks;
+  store->Start(NoSmallLogs, acks.Callback());
+  for (std::uint64_t i = 1; i <= 10; ++i) {
+    store->Commit({.number = i, .records = {MakeJob(1, i)}, .small_logs = {}});
+    REQUIRE(acks.WaitFor(i));
+  }
+  CopyAsKilled(dir, copy);
+}
+
+}  // namespace
+
+TEST_CASE("store: an empty store has no history and counts its starts") {
+  TempDir temp;
+  for (std::uint64_t boot = 1; boot <= 3; ++boot) {
+    auto store = MustOpen(temp.path);
+    auto restored = store->Load();
+    REQUIRE(restored);
+    CHECK(restored->boot == boot);
+    CHECK(restored->runs.empty());
+    CHECK(Raw(restored->last_run) == 0);
+    CHECK(Raw(restored->last_job) == 0);
+    CHECK(store->GetRun(RunId{1}).error().code == Errc::kNotFound);
+    CHECK(store->FindRun("fashion", 0).error().code == Errc::kNotFound);
+    CHECK(store->ListRuns("", RunId{0}, 10).empty());
+    CHECK(store->GetMetrics({JobId{1}, Epoch{1}}).empty());
+  }
+}
+
+TEST_CASE("store: a start brings back what is unfinished, and only that") {
+  TempDir temp;
+  const RunRecord live = MakeRun(2, "fashion", 2);
+  RunRecord ended = MakeRun(1, "fashion", 1);
+  ended.state = RunState::kPassed;
+  const SealRecord seal{{JobId{20}, Epoch{1}}, {5, {}, {LogLocation::Kind::kOwnFile, 0, 0}}, false};
+  SealRecord gone = seal;
+  gone.attempt.epoch = Epoch{2};
+  const TriggerRecord trigger{{3, 4}, "/srv/git/a.git", "refs/heads/main", "0", "1", false};
+  TriggerRecord done = trigger;
+  done.request.low = 5;
+  RepositoryRecord repository{"/srv/git/a.git", {{"refs/heads/main", "abc"}}};
+  AgentRecord agent;
+  agent.name = "alpha";
+  {
+    auto store = MustOpen(temp.path);
+    Acks acks;
+    store->Start(NoSmallLogs, acks.Callback());
+    RunRecord first = ended;
+    first.state = RunState::kRunning;
+    MetricsRecord early{{JobId{20}, Epoch{1}}, 0, std::vector<MetricLine>(2)};
+    MetricsRecord late{{JobId{20}, Epoch{1}}, 2, std::vector<MetricLine>(3)};
+    MetricsRecord other{{JobId{20}, Epoch{2}}, 9, std::vector<MetricLine>(1)};
+    store->Commit({1, {first, MakeJob(1, 10), live, MakeJob(2, 20), early, late, other}, {}});
+    store->Commit({2, {seal, gone, trigger, done, repository, agent}, {}});
+    gone.erased = true;
+    done.erased = true;
+    store->Commit({3, {ended, gone, done}, {}});
+    REQUIRE(acks.WaitFor(3));
+  }
+  auto store = MustOpen(temp.path);
+  auto restored = store->Load();
+  REQUIRE(restored);
+  CHECK(restored->runs == std::vector{live});
+  CHECK(restored->jobs == std::vector{MakeJob(2, 20)});
+  REQUIRE(restored->metrics.size() == 1);
+  CHECK(restored->metrics[0].first == 2);
+  CHECK(restored->metrics[0].lines.size() == 3);
+  CHECK(restored->seals == std::vector{seal});
+  CHECK(restored->triggers == std::vector{trigger});
+  CHECK(restored->repositories == std::vector{repository});
+  CHECK(restored->agents == std::vector{agent});
+  CHECK(Raw(restored->last_run) == 2);
+  CHECK(Raw(restored->last_job) == 29);
+  CHECK(restored->last_number == std::map<std::string, std::uint64_t>{{"fashion", 2}});
+  CHECK(restored->requests == std::vector<std::pair<Uuid, RunId>>{{{7, 2}, RunId{2}}, {{7, 1}, RunId{1}}});
+  CHECK(store->GetRun(RunId{1}) == ended);
+  CHECK(store->GetMetrics({JobId{20}, Epoch{1}}).size() == 5);
+  CHECK(store->GetSeal(seal.attempt) == seal);
+  CHECK_FALSE(store->GetSeal(gone.attempt));
+}
+
+TEST_CASE("store: history is found by number, by page and by request") {
+  TempDir temp;
+  auto store = MustOpen(temp.path);
+  Acks acks;
+  store->Start(NoSmallLogs, acks.Callback());
+  Turn turn{.number = 1, .records = {}, .small_logs = {}};
+  for (std::uint64_t id = 1; id <= 30; ++id) {
+    turn.records.push_back(MakeRun(id, id % 3 == 0 ? "a" : "ab", id % 3 == 0 ? id / 3 : id));
+  }
+  store->Commit(turn);
+  REQUIRE(acks.WaitFor(1));
+  CHECK(store->FindRun("a", 10) == RunId{30});
+  CHECK(store->FindRun("a", 0) == RunId{30});
+  CHECK(store->FindRun("ab", 0) == RunId{29});
+  CHECK(store->FindRun("ab", 3).error().message == "there is no run ab#3");
+  CHECK(store->FindRun("b", 0).error().code == Errc::kNotFound);
+  CHECK(store->FindRequest({7, 12}) == RunId{12});
+  CHECK_FALSE(store->FindRequest({7, 31}));
+  const auto ids = [&](const std::string& pipeline, std::uint64_t before, std::size_t limit) {
+    std::vector<std::uint64_t> found;
+    for (const RunRecord& run : store->ListRuns(pipeline, RunId{before}, limit)) found.push_back(Raw(run.id));
+    return found;
+  };
+  CHECK(ids("", 0, 3) == std::vector<std::uint64_t>{30, 29, 28});
+  CHECK(ids("", 28, 2) == std::vector<std::uint64_t>{27, 26});
+  CHECK(ids("a", 0, 2) == std::vector<std::uint64_t>{30, 27});
+  CHECK(ids("a", 8, 5) == std::vector<std::uint64_t>{6, 3});
+  CHECK(ids("nobody", 0, 5).empty());
+}
+
+TEST_CASE("store: waiting turns are committed together and the last record of a key wins") {
+  TempDir temp;
+  auto store = MustOpen(temp.path);
+  Acks acks;
+  constexpr std::uint64_t kTurns = 2000;
+  for (std::uint64_t i = 1; i <= kTurns; ++i) {
+    JobRecord job = MakeJob(1, i % 100);
+    job.retries = static_cast<std::uint32_t>(i);
+    store->Commit({.number = i, .records = {job}, .small_logs = {}});
+  }
+  store->Start(NoSmallLogs, acks.Callback());
+  REQUIRE(acks.WaitFor(kTurns));
+  CHECK(acks.calls() == 1);
+  const std::vector<JobRecord> jobs = store->GetJobs(RunId{1});
+  REQUIRE(jobs.size() == 100);
+  CHECK(jobs[0].retries == 2000);
+  CHECK(jobs[99].retries == 1999);
+  CHECK(store->GetJob(RunId{1}, JobId{7})->retries == 1907);
+  CHECK(store->GetJob(RunId{1}, JobId{100}).error().code == Errc::kNotFound);
+}
+
+TEST_CASE("store: a small log's place goes into its attempt, now and whenever the job is written again") {
+  TempDir temp;
+  const LogLocation place{LogLocation::Kind::kPack, 3, 4096};
+  {
+    auto store = MustOpen(temp.path);
+    Acks acks;
+    std::string seen;
+    store->Start(
+        [&](std::span<const SmallLog> logs) -> Result<std::vector<LogLocation>> {
+          for (const SmallLog& log : logs) seen += log.bytes;
+          return std::vector<LogLocation>(logs.size(), place);
+        },
+        acks.Callback());
+    JobRecord job = MakeJob(1, 11);
+    job.attempts = {MakeAttempt(1)};
+    store->Commit({1, {MakeRun(1, "a", 1), job}, {{RunId{1}, {JobId{11}, Epoch{1}}, "log"}}});
+    REQUIRE(acks.WaitFor(1));
+    CHECK(store->GetJob(RunId{1}, JobId{11})->attempts[0].log.location == place);
+    CHECK(seen == "log");
+    job.epoch = Epoch{2};  // the reactor was not told the place
+    job.attempts.push_back(MakeAttempt(2));
+    store->Commit({2, {job}, {}});
+    REQUIRE(acks.WaitFor(2));
+  }
+  const JobRecord job = *MustOpen(temp.path)->GetJob(RunId{1}, JobId{11});
+  REQUIRE(job.attempts.size() == 2);
+  CHECK(job.attempts[0].log.location == place);
+  CHECK(job.attempts[1].log.location == LogLocation{});
+}
+
+TEST_CASE("store: after a failed commit nothing more goes in until it is reopened") {
+  TempDir temp;
+  {
+    auto store = MustOpen(temp.path);
+    Acks acks;
+    store->Start([](auto) { return Fail(Errc::kUnavailable, "the pack is broken"); }, acks.Callback());
+    store->Commit({1, {MakeJob(1, 1)}, {}});
+    REQUIRE(acks.WaitFor(1));
+    store->Commit({2, {MakeJob(1, 2)}, {{RunId{1}, {JobId{2}, Epoch{1}}, "log"}}});
+    store->Commit({3, {MakeJob(1, 3)}, {}});
+    REQUIRE(acks.WaitFor(3));
+    CHECK(acks.acknowledged() == 1);
+    CHECK(acks.failed() == 3);
+    CHECK(acks.error().message == "the pack is broken");
+  }
+  auto store = MustOpen(temp.path);
+  CHECK(store->GetJob(RunId{1}, JobId{1}));
+  CHECK_FALSE(store->GetJob(RunId{1}, JobId{2}));
+  CHECK_FALSE(store->GetJob(RunId{1}, JobId{3}));
+}
+
+TEST_CASE("store: a second opener is refused, and told who has it") {
+  TempDir temp;
+  auto store = MustOpen(temp.path);
+  auto second = Store::Open(temp.path);
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == Errc::kRejected);
+  CHECK(second.error().message.find("already in use by another controller (process " + std::to_string(::getpid())) !=
+        std::string::npos);
+  store.reset();
+  CHECK(Store::Open(temp.path));
+}
+
+TEST_CASE("store: a folder of a newer version is refused and left as it was") {
+  TempDir temp;
+  { auto store = MustOpen(temp.path); }
+  const std::string path = (temp.path / "db").string();
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (const char* name : {"default", "runs", "jobs", "metrics"})
+    families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* raw = nullptr;
+  REQUIRE(rocksdb::DB::Open(rocksdb::DBOptions(), path, families, &handles, &raw).ok());
+  std::string expected;
+  SUBCASE("by its number") {
+    REQUIRE(raw->Put(rocksdb::WriteOptions(), "mversion", std::string("\0\0\0\0\0\0\0\x02", 8)).ok());
+    expected = "newer version of Furrow (format 2, this one knows 1)";
+  }
+  SUBCASE("by a family that this version does not have") {
+    rocksdb::ColumnFamilyHandle* models = nullptr;
+    REQUIRE(raw->CreateColumnFamily(rocksdb::ColumnFamilyOptions(), "models", &models).ok());
+    handles.push_back(models);
+    expected = "newer version of Furrow (it has models";
+  }
+  for (rocksdb::ColumnFamilyHandle* handle : handles) raw->DestroyColumnFamilyHandle(handle);
+  delete raw;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    auto store = Store::Open(temp.path);
+    REQUIRE_FALSE(store);
+    CHECK(store.error().code == Errc::kRejected);
+    CHECK(store.error().message.find(expected) != std::string::npos);
+  }
+}
+
+TEST_CASE("store: the log of a killed process may end torn, and loses nothing acknowledged") {
+  TempDir temp;
+  const fs::path copy = temp.path / "copy";
+  CommitTenAndCopy(temp.path / "store", copy);
+  const fs::path log = NewestLog(copy);
+  Overwrite(log, EndOfLog(log) + 1, std::string(300, '\xAB'));
+  auto store = MustOpen(copy);
+  CHECK(store->GetJobs(RunId{1}).size() == 10);
+}
+
+TEST_CASE("store: acknowledged turns that are missing are noticed") {
+  TempDir temp;
+  const fs::path copy = temp.path / "copy";
+  CommitTenAndCopy(temp.path / "store", copy);
+  const fs::path log = NewestLog(copy);
+  SUBCASE("a damaged end") {
+    Overwrite(log, EndOfLog(log) - 4, "damage");
+  }
+  SUBCASE("damage in the middle") {
+    Overwrite(log, EndOfLog(log) / 2, "damage");
+  }
+  SUBCASE("a shortened log") {
+    fs::resize_file(log, EndOfLog(log) - 4);
+  }
+  SUBCASE("no log at all") {
+    fs::remove(log);
+  }
+  auto store = Store::Open(copy);
+  REQUIRE_FALSE(store);
+  CHECK(store.error().code == Errc::kCorrupt);
+  CHECK(store.error().message.find("high-water") != std::string::npos);
+  fs::remove(copy / "high-water");
+  CHECK(Store::Open(copy));
+}
+
+TEST_CASE("store: a damaged table is named with RocksDB's own words") {
+  TempDir temp;
+  { auto store = MustOpen(temp.path); }
+  { auto store = MustOpen(temp.path); }  // what recovery replayed is in tables now
+  int damaged = 0;
+  for (const auto& entry : fs::directory_iterator(temp.path / "db")) {
+    if (entry.path().filename().string().starts_with("MANIFEST")) {
+      Overwrite(entry.path(), fs::file_size(entry.path()) / 2, "damage");
+      ++damaged;
+    }
+  }
+  REQUIRE(damaged == 1);
+  auto store = Store::Open(temp.path);
+  REQUIRE_FALSE(store);
+  CHECK(store.error().code == Errc::kCorrupt);
+  CHECK(store.error().message.find("restore") != std::string::npos);
+}
+
+// ---- a process that is killed ---------------------------------------------------------------------
+
+// The child: commits jobs from FURROW_STORE_FIRST on, writes each acknowledged number to FURROW_STORE_PIPE.
+TEST_CASE("store child: commits until it is killed" * doctest::skip()) {
+  auto store = MustOpen(std::getenv("FURROW_STORE_DIR"));
+  const int pipe = std::atoi(std::getenv("FURROW_STORE_PIPE"));
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::uint64_t acknowledged = std::strtoull(std::getenv("FURROW_STORE_FIRST"), nullptr, 10) - 1;
+  std::uint64_t next = acknowledged + 1;
+  store->Start(NoSmallLogs, [&](Committed committed) {
+    if (!committed.status || ::write(pipe, &committed.number, sizeof(committed.number)) < 0) std::abort();
+    std::lock_guard lock(mutex);
+    acknowledged = committed.number;
+    changed.notify_all();
+  });
+  for (;;) {
+    store->Commit({.number = next, .records = {MakeJob(1, next)}, .small_logs = {}});
+    std::unique_lock lock(mutex);
+    changed.wait(lock, [&] { return next < acknowledged + 8; });
+    ++next;
+  }
+}
+
+TEST_CASE("store: kill -9 at any moment loses nothing that was acknowledged") {
+  TempDir temp;
+  std::mt19937 random(20240607);
+  std::uint64_t acknowledged = 0;
+  for (int round = 0; round < 20; ++round) {
+    int ends[2];
+    REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+    ::setenv("FURROW_STORE_DIR", temp.path.c_str(), 1);
+    ::setenv("FURROW_STORE_PIPE", "9", 1);
+    ::setenv("FURROW_STORE_FIRST", std::to_string(acknowledged + 1).c_str(), 1);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 9);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    std::string program = "/proc/self/exe", filter = "-tc=store child*", all = "--no-skip";
+    char* argv[] = {program.data(), filter.data(), all.data(), nullptr};
+    pid_t child = 0;
+    REQUIRE(::posix_spawn(&child, program.c_str(), &actions, nullptr, argv, environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    ::close(ends[1]);
+    const std::uint64_t kill_at = acknowledged + std::uniform_int_distribution<std::uint64_t>(1, 200)(random);
+    std::uint64_t number = 0;
+    while (::read(ends[0], &number, sizeof(number)) == sizeof(number)) {
+      acknowledged = number;
+      if (number >= kill_at) ::kill(child, SIGKILL);  // what is in the pipe still counts as acknowledged
+    }
+    ::close(ends[0]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    REQUIRE(WIFSIGNALED(status));
+    REQUIRE(WTERMSIG(status) == SIGKILL);
+
+    const std::vector<JobRecord> jobs = MustOpen(temp.path)->GetJobs(RunId{1});
+    REQUIRE(jobs.size() >= acknowledged);
+    bool in_order = true;
+    for (std::size_t i = 0; i < jobs.size(); ++i) in_order = in_order && Raw(jobs[i].id) == i + 1;
+    CHECK(in_order);
+    acknowledged = jobs.size();
+  }
+}
+
+}  // namespace furrow
