@@ -46,14 +46,15 @@ struct ChunkQuery {
   std::vector<Hash> hashes;                // ≤ kMaxHashesPerMessage
   friend bool operator==(const ChunkQuery&, const ChunkQuery&) = default;
 };
-// Answered by ChunkStored.
+// Answered by ChunkStored: received and verified. Durable once a tree that names it is committed.
 struct ChunkPut {
   Hash hash;
   std::string bytes;                       // ≤ kMaxChunkBytes
   friend bool operator==(const ChunkPut&, const ChunkPut&) = default;
 };
-// The encoding of a tree, in parts of ≤ kMaxChunkBytes in order; with the last one the controller
-// checks that every chunk is there, makes all of it durable and answers TreeCommitted.
+// The encoding of a tree, in parts of ≤ kMaxChunkBytes in order, each answered by ChunkStored but the
+// last: with that the controller checks that every chunk is there, makes all of it durable and answers
+// TreeCommitted.
 struct TreePut {
   Hash hash;                               // SHA-256 of the whole encoding
   std::uint64_t total_bytes = 0;           // ≤ kMaxTreeBytes

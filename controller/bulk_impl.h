@@ -1,0 +1,82 @@
+// The bulk thread: its peers, and everything that reaches it. For controller/bulk*.cpp alone.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "common/mailbox.h"
+#include "common/messages_bulk.h"
+#include "common/transport.h"
+#include "controller/bulk.h"
+#include "controller/bulk_chunks.h"
+#include "controller/bulk_logs.h"
+#include "controller/bulk_pool.h"
+#include "controller/bulk_readers.h"
+
+namespace furrow {
+
+// A worker is done with some chunk messages of a peer.
+struct ChunksDone {
+  PeerId peer = 0;
+  std::unique_ptr<ChunkSession> session;
+  std::vector<std::string> replies;  // encoded
+};
+struct BulkStop {};
+using BulkInput = std::variant<BulkCommand, ChunksDone, LogReport, LogChunkRead, BulkStop>;
+
+struct BulkServer::Impl {
+  using Time = std::chrono::steady_clock::time_point;
+
+  struct Peer {
+    Identity who;
+    std::deque<BulkRequest> chunk_requests;  // in order, not yet with a worker
+    bool chunks_busy = false;                // a worker has the session
+    std::unique_ptr<ChunkSession> session;
+    std::uint32_t log_messages = 0;  // with the writer
+    std::deque<std::string> out;     // what the network does not take yet
+    std::size_t out_bytes = 0;
+    Time heard, sent;  // last message from it; last time that it took one
+  };
+
+  Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log, std::function<void(BulkEvent)> event_handler);
+
+  void Run();
+  void Take(BulkInput& input);
+  void On(const BulkCommand& command);
+  void On(LogReport& report);
+  void On(ChunksDone& done);
+  void OnMessage(Incoming& message);
+  void OnLogMessage(PeerId id, Peer& peer, BulkRequest& request);
+  void WorkOnChunks(PeerId id, Peer& peer);
+  bool Send(PeerId id, const BulkReply& reply) { return SendEncoded(id, Encoded(reply)); }
+  static std::string Encoded(const BulkReply& reply);
+  bool SendEncoded(PeerId id, std::string frame);  // false: it has to wait, or the peer is gone
+  bool Flush(PeerId id, Peer& peer);               // false: the peer was forgotten
+  void FlushAll();
+  void Forget(PeerId id);
+  void LookAfterPeers();
+
+  ChunkStore& chunks;
+  const std::function<void(BulkEvent)> on_event;
+  std::unique_ptr<Server> server;
+  Mailbox<BulkInput> inputs;
+  std::unordered_map<AttemptRef, BulkGrant> grants;
+  std::unordered_map<AttemptRef, std::vector<PeerId>> waiting_for_seal;
+  std::unordered_map<PeerId, Peer> peers;
+  std::size_t waiting_peers = 0;  // with something in `out`
+  bool stopping = false;
+  Time now, looked;
+  LogReaders readers;
+  // Last, so that their threads end first: they use the readers and post into `inputs`.
+  BulkPool pool;
+  LogWriter writer;
+  std::thread thread;
+};
+
+}  // namespace furrow

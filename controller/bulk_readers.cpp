@@ -1,0 +1,184 @@
+#include "controller/bulk_readers.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <vector>
+
+namespace furrow {
+namespace {
+
+constexpr std::uint64_t kMaxCredit = 64 << 20;
+constexpr std::size_t kMaxStreamsPerPeer = 64;
+constexpr std::size_t kReadBytes = 1 << 20;  // one frame, and one message
+
+LogPlace PlaceOf(RunId run, AttemptRef attempt, const LogLocation& location) {
+  if (location.kind == LogLocation::Kind::kPack) return {run, attempt, location.pack, location.offset};
+  return {run, attempt, 0, 0};
+}
+
+}  // namespace
+
+LogReaders::LogReaders(LogStore& logs, FindLog find_log, BulkPool& pool,
+                       std::function<bool(PeerId, const BulkReply&)> send, std::function<void(LogChunkRead)> deliver)
+    : logs_(logs), find_log_(std::move(find_log)), pool_(pool), send_(std::move(send)), deliver_(std::move(deliver)) {}
+
+void LogReaders::OnLogRead(PeerId peer, const LogRead& request, bool live) {
+  const StreamId id{peer, request.request};
+  if (const auto old = streams_.find(id); old != streams_.end()) End(old);
+  const auto first = streams_.lower_bound({peer, 0});
+  const auto last = streams_.upper_bound({peer, std::numeric_limits<std::uint64_t>::max()});
+  if (static_cast<std::size_t>(std::distance(first, last)) >= kMaxStreamsPerPeer) {
+    send_(peer, BulkError{request.request,
+                          request.attempt,
+                          {},
+                          Errc::kRejected,
+                          "one connection can read 64 logs at a time; end one first"});
+    return;
+  }
+  Stream stream;
+  stream.place = {request.run, request.attempt, 0, 0};
+  stream.generation = next_generation_++;
+  stream.offset = request.offset;
+  stream.credit = std::min(request.credit, kMaxCredit);
+  stream.tail_lines = request.tail_lines;
+  stream.follow = request.follow;
+  stream.over = !live;
+  stream.look_up = !live;
+  by_attempt_[request.attempt].insert(id);
+  Pump(id, streams_.emplace(id, stream).first->second);
+}
+
+void LogReaders::OnLogMore(PeerId peer, const LogMore& more) {
+  const auto found = streams_.find({peer, more.request});
+  if (found == streams_.end()) return;
+  if (more.credit == 0) return End(found);
+  found->second.credit = std::min(found->second.credit + std::min(more.credit, kMaxCredit), kMaxCredit);
+  Pump(found->first, found->second);
+}
+
+void LogReaders::Pump(const StreamId& id, Stream& stream) {
+  if (stream.reading || stream.stalled) {
+    stream.again = true;
+    return;
+  }
+  if (stream.credit == 0) return;  // OnLogMore comes back
+  stream.reading = true;
+  stream.again = false;
+  stream.over_at_start = stream.over;
+  pool_.Run([this, id, stream] {  // a copy of the stream: the worker shares nothing with the loop
+    LogChunkRead read{id, stream.generation, std::nullopt, LogWindow{}};
+    LogPlace place = stream.place;
+    if (stream.look_up) {
+      auto record = find_log_(place.run, place.attempt);
+      if (!record) {
+        read.window = tl::unexpected(record.error());
+        return deliver_(std::move(read));
+      }
+      read.record = *record;
+      if (*record) place = PlaceOf(place.run, place.attempt, (*record)->location);
+    }
+    const std::size_t most = std::min<std::uint64_t>(stream.credit, kReadBytes);
+    read.window = stream.tail_lines != 0 ? logs_.ReadTail(place, stream.tail_lines, most)
+                                         : logs_.ReadRange(place, stream.offset, most);
+    deliver_(std::move(read));
+  });
+}
+
+void LogReaders::OnRead(LogChunkRead read) {
+  const auto found = streams_.find(read.stream);
+  if (found == streams_.end() || found->second.generation != read.generation) return;
+  Stream& stream = found->second;
+  stream.reading = false;
+  if (stream.look_up && read.record) {
+    stream.look_up = false;
+    stream.place = PlaceOf(stream.place.run, stream.place.attempt, read.record->location);
+  }
+  if (read.window) return Deliver(found, *read.window);
+  if (read.window.error().code != Errc::kNotFound || stream.look_up) {
+    const bool unknown = read.window.error().code == Errc::kNotFound;
+    send_(read.stream.first,
+          BulkError{read.stream.second,
+                    stream.place.attempt,
+                    {},
+                    read.window.error().code,
+                    unknown ? "there is no log of this attempt: it has not started, or it is another run's"
+                            : read.window.error().message});
+    return End(found);
+  }
+  // Nothing was printed yet, or nothing at all.
+  Deliver(found, LogWindow{stream.offset, 0, {}, stream.offset, 0, false});
+}
+
+void LogReaders::Deliver(Streams::iterator found, const LogWindow& window) {
+  const StreamId id = found->first;
+  Stream& stream = found->second;
+  stream.look_up = false;
+  if (!window.bytes.empty() || window.log_bytes != 0) stream.tail_lines = 0;
+  if (!window.bytes.empty()) stream.offset = window.offset + window.bytes.size();
+  stream.credit -= std::min<std::uint64_t>(stream.credit, window.bytes.size());
+  const bool at_end = stream.offset >= window.log_bytes;
+  const bool whole = at_end && (window.sealed || stream.over_at_start || !stream.follow);
+  const bool again = stream.again || !at_end;
+  if (!window.bytes.empty() || whole) {
+    const bool room = send_(id.first, LogData{id.second, window.offset, window.bytes, whole});
+    // Sending may have found that the peer is gone, and forgotten its streams.
+    found = streams_.find(id);
+    if (found == streams_.end()) return;
+    if (whole) return End(found);
+    found->second.stalled = !room;
+  }
+  if (again) Pump(id, found->second);
+}
+
+void LogReaders::End(Streams::iterator found) {
+  const auto readers = by_attempt_.find(found->second.place.attempt);
+  if (readers != by_attempt_.end()) {
+    readers->second.erase(found->first);
+    if (readers->second.empty()) by_attempt_.erase(readers);
+  }
+  streams_.erase(found);
+}
+
+void LogReaders::Each(AttemptRef attempt, const std::function<void(const StreamId&, Stream&)>& visit) {
+  const auto readers = by_attempt_.find(attempt);
+  if (readers == by_attempt_.end()) return;
+  for (const StreamId& id : readers->second) visit(id, streams_.at(id));
+}
+
+void LogReaders::OnMoved(AttemptRef attempt) {
+  Each(attempt, [this](const StreamId& id, Stream& stream) { Pump(id, stream); });
+}
+
+void LogReaders::OnFinal(AttemptRef attempt, const LogRecord& record) {
+  Each(attempt, [&](const StreamId& id, Stream& stream) {
+    stream.place = PlaceOf(stream.place.run, attempt, record.location);
+    stream.over = true;
+    Pump(id, stream);
+  });
+}
+
+void LogReaders::OnOver(AttemptRef attempt) {
+  Each(attempt, [this](const StreamId& id, Stream& stream) {
+    stream.over = true;
+    Pump(id, stream);
+  });
+}
+
+void LogReaders::Resume(PeerId peer) {
+  for (auto at = streams_.lower_bound({peer, 0}); at != streams_.end() && at->first.first == peer; ++at) {
+    at->second.stalled = false;
+    if (at->second.again) Pump(at->first, at->second);
+  }
+}
+
+void LogReaders::Forget(PeerId peer) {
+  for (auto at = streams_.lower_bound({peer, 0}); at != streams_.end() && at->first.first == peer;) End(at++);
+}
+
+bool LogReaders::Reads(PeerId peer) const {
+  const auto at = streams_.lower_bound({peer, 0});
+  return at != streams_.end() && at->first.first == peer;
+}
+
+}  // namespace furrow
