@@ -15,6 +15,7 @@
 
 #include "common/chunk_source.h"
 #include "common/error.h"
+#include "common/file_io.h"
 #include "common/ids.h"
 #include "common/tree.h"
 
@@ -28,7 +29,8 @@ struct ChunkStoreOptions {
   bool track_use = false;
 };
 
-// Any thread; several processes may share one folder (Evict is safe too: open files stay readable).
+// Any thread. Several processes may share one folder, Evict included, since open files stay readable; but of a durable
+// store only one process may be the one that makes promises.
 class ChunkStore final : public ChunkSource {
  public:
   class Batch;
@@ -62,19 +64,19 @@ class ChunkStore final : public ChunkSource {
 
  private:
   ChunkStore(std::string root, ChunkStoreOptions options) : root_(std::move(root)), options_(options) {}
-  Result<int> OpenChunk(const Hash& hash) const;
-  Error Quarantine(const Hash& hash);
-  Status Publish(const std::string& temp, const Hash& hash);
+  Result<FileHandle> OpenChunk(const Hash& hash) const;
+  Error Quarantine(const Hash& hash, const std::string& what);
+  Status OpenTempFolder();
+  Status RemoveOrphans();
 
   const std::string root_;
   const ChunkStoreOptions options_;
-  int root_fd_ = -1;
-  int temp_fd_ = -1;  // tmp/<pid>-<random>/, ours alone, locked
-  int lock_fd_ = -1;
+  FileHandle root_fd_;
+  FileHandle temp_fd_;  // tmp/<pid>-<random>: ours alone, locked for as long as we live
   std::string temp_name_;
   std::atomic<std::uint64_t> next_temp_{1};
-  std::mutex presence_mutex_;  // held while folders are synced, so that a second caller waits for the first
-  std::mutex pending_mutex_;
+  std::mutex sync_mutex_;     // held while folders are synced, so that a second caller waits for the first
+  std::mutex pending_mutex_;  // held while chunks are renamed into place; guards pending_
   std::bitset<256> pending_;  // folders with a rename that is not yet known durable
 };
 
@@ -103,7 +105,9 @@ class ChunkStore::Batch {
     Hash hash;
     std::string name;
   };
-  void Drop();
+  Status SyncData();
+  void Drop();  // removes the temp files
+  void Clear();
 
   ChunkStore& store_;
   std::vector<Temp> temps_;

@@ -55,6 +55,7 @@ class FrameEncoder {
 
  private:
   ZSTD_CCtx_s* context_;
+  std::unique_ptr<std::byte[]> packed_;
 };
 
 // Reads the header at the front of `bytes`, which may go on behind the frame. kUnavailable: fewer than

@@ -16,10 +16,7 @@ struct MaterialiseOptions {
 // Writes `tree`, which must be valid (from DecodeTree, MakeTree or a scan), beneath the directory `dest_fd` (borrowed).
 // Follows no link, present or appearing: each directory is opened by descriptor with O_NOFOLLOW. Every chunk is
 // verified. Nothing is synced. On an error, which names the file, part of the tree may exist: the caller removes the
-// folder (RemoveBeneath). kUnavailable: the disk is full; kNotFound, kCorrupt: a chunk, as the source said.
+// folder (RemoveBeneath of common/beneath.h). kUnavailable: the disk is full; kNotFound, kCorrupt: a chunk, as the
+// source said.
 Status MaterialiseTree(const Tree& tree, int dest_fd, ChunkSource& chunks, const MaterialiseOptions& options = {});
-
-// Removes everything beneath the directory `dir_fd`, following no link, and leaves the directory itself.
-Status RemoveBeneath(int dir_fd);
-
 }  // namespace furrow

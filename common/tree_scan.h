@@ -10,6 +10,7 @@
 
 #include "common/chunk_source.h"
 #include "common/error.h"
+#include "common/file_io.h"
 #include "common/tree.h"
 
 namespace furrow {
@@ -56,7 +57,6 @@ class ScannedChunks final : public ChunkSource {
 
   // `tree` is borrowed and must outlive this; `root_fd` is duplicated.
   static Result<std::unique_ptr<ScannedChunks>> Open(const Tree& tree, int root_fd);
-  ~ScannedChunks() override;
 
   // As ChunkSource; kCorrupt means that the file changed after the scan.
   Status Read(const ChunkRef& chunk, std::span<std::byte> out) override;
@@ -65,14 +65,14 @@ class ScannedChunks final : public ChunkSource {
   const Place* Find(const Hash& hash) const;
 
  private:
-  ScannedChunks(const Tree& tree, int root_fd) : tree_(tree), root_fd_(root_fd) {}
+  ScannedChunks(const Tree& tree, FileHandle root_fd) : tree_(tree), root_fd_(std::move(root_fd)) {}
 
   const Tree& tree_;
-  const int root_fd_;
+  const FileHandle root_fd_;
   std::unordered_map<Hash, Place> places_;
   std::mutex mutex_;  // guards the file that is kept open, since chunks are mostly read in order
   std::uint32_t open_entry_ = UINT32_MAX;
-  int open_fd_ = -1;
+  std::shared_ptr<FileHandle> open_file_;
 };
 
 }  // namespace furrow

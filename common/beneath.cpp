@@ -1,0 +1,90 @@
+#include "common/beneath.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "common/tree_path.h"
+
+namespace furrow {
+namespace {
+
+constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+Error PathError(std::string_view path, int number) {
+  // A link or a file where a folder should be: neither is "not found".
+  if (number == ELOOP || number == ENOTDIR)
+    return {Errc::kRejected, "a link or a file is in the way of " + QuotePath(path)};
+  return ErrnoError("cannot open " + QuotePath(path), number);
+}
+
+Status RemoveEntry(int dir_fd, const char* name) {
+  if (::unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT) return {};
+  if (errno != EISDIR && errno != EPERM) return tl::unexpected(ErrnoError("cannot remove " + QuotePath(name), errno));
+  const FileHandle folder(::openat(dir_fd, name, kFolderFlags));
+  if (!folder) return tl::unexpected(PathError(name, errno));
+  FURROW_TRY(RemoveBeneath(folder.Get()));
+  if (::unlinkat(dir_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+    return tl::unexpected(ErrnoError("cannot remove the folder " + QuotePath(name), errno));
+  return {};
+}
+
+}  // namespace
+
+Result<FileHandle> OpenBeneath(int root_fd, const std::string& path, int flags) {
+  struct open_how how {};
+  how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC | O_NOFOLLOW);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  while (true) {
+    const long fd = ::syscall(SYS_openat2, root_fd, path.c_str(), &how, sizeof(how));
+    if (fd >= 0) return FileHandle(static_cast<int>(fd));
+    // EAGAIN: something was renamed meanwhile, and the kernel cannot tell whether it would lead outside.
+    if (errno != EINTR && errno != EAGAIN) break;
+  }
+  // An old kernel, or a container whose seccomp rules do not know the call.
+  if (errno != ENOSYS && errno != EPERM) return tl::unexpected(PathError(path, errno));
+  FolderStack folders(root_fd, false);
+  FURROW_ASSIGN(const int folder, folders.Enter(ParentPath(path)));
+  FileHandle file(::openat(folder, std::string(LastName(path)).c_str(), flags | O_CLOEXEC | O_NOFOLLOW));
+  if (!file) return tl::unexpected(PathError(path, errno));
+  return file;
+}
+
+Result<int> FolderStack::Enter(std::string_view path) {
+  std::vector<std::string_view> parts;
+  if (!path.empty()) parts = SplitPath(path);
+  std::size_t same = 0;
+  while (same < parts.size() && same < levels_.size() && levels_[same].name == parts[same]) ++same;
+  while (levels_.size() > same) levels_.pop_back();
+  for (std::size_t i = same; i < parts.size(); ++i) {
+    const int above = levels_.empty() ? root_fd_ : levels_.back().folder.Get();
+    Level level{std::string(parts[i]), FileHandle()};
+    if (create_ && ::mkdirat(above, level.name.c_str(), 0777) != 0 && errno != EEXIST)
+      return tl::unexpected(ErrnoError("cannot make the folder " + QuotePath(path), errno));
+    level.folder = FileHandle(::openat(above, level.name.c_str(), kFolderFlags));
+    if (!level.folder) return tl::unexpected(PathError(path, errno));
+    levels_.push_back(std::move(level));
+  }
+  return levels_.empty() ? root_fd_ : levels_.back().folder.Get();
+}
+
+Status RemoveBeneath(int dir_fd) {
+  const int copy = ::openat(dir_fd, ".", kFolderFlags);
+  if (copy < 0) return tl::unexpected(ErrnoError("cannot open a folder to empty it", errno));
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(copy), &::closedir);
+  if (dir == nullptr) return tl::unexpected(ErrnoError("cannot read a folder to empty it", errno));
+  while (const dirent* entry = ::readdir(dir.get())) {
+    const std::string_view name(entry->d_name);
+    if (name != "." && name != "..") FURROW_TRY(RemoveEntry(dir_fd, entry->d_name));
+  }
+  return {};
+}
+
+}  // namespace furrow

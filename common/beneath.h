@@ -1,0 +1,42 @@
+// Reaches files beneath a folder by descriptor, following no link on the way: nothing that lies or appears in the
+// folder can lead outside.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/error.h"
+#include "common/file_io.h"
+
+namespace furrow {
+
+// Opens `path`, a valid tree path, beneath `root_fd`. No component may be a link. `flags` as for open(2), without
+// O_CREAT. kNotFound; kRejected: a link on the way.
+Result<FileHandle> OpenBeneath(int root_fd, const std::string& path, int flags);
+
+// Walks through the folders of sorted paths: keeps the way to the last one open, so that each folder is opened once.
+class FolderStack {
+ public:
+  // `root_fd` is borrowed. `create`: folders that are missing are made (0777 less umask).
+  FolderStack(int root_fd, bool create) : root_fd_(root_fd), create_(create) {}
+
+  // A descriptor of the folder at `path` ("" is the root), valid until the next call. kNotFound; kRejected: a link or a
+  // file is in the way.
+  Result<int> Enter(std::string_view path);
+
+ private:
+  struct Level {
+    std::string name;
+    FileHandle folder;
+  };
+
+  const int root_fd_;
+  const bool create_;
+  std::vector<Level> levels_;
+};
+
+// Removes everything beneath the directory `dir_fd`, following no link, and leaves the directory itself.
+Status RemoveBeneath(int dir_fd);
+
+}  // namespace furrow

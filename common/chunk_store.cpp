@@ -1,0 +1,175 @@
+#include "common/chunk_store.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "common/beneath.h"
+#include "common/hash.h"
+
+namespace furrow {
+namespace {
+
+// A chunk's path below the root, in a buffer on the stack: these are made by the thousand.
+struct RelativePath {
+  char text[3 + 64 + 1];
+  explicit RelativePath(const Hash& hash) {
+    static constexpr char kDigits[] = "0123456789abcdef";
+    char* out = text + 3;
+    for (const std::uint8_t byte : hash.bytes) {
+      *out++ = kDigits[byte >> 4];
+      *out++ = kDigits[byte & 15];
+    }
+    *out = '\0';
+    text[0] = text[3];
+    text[1] = text[4];
+    text[2] = '/';
+  }
+};
+
+std::string FolderName(std::size_t index) {
+  char name[3];
+  std::snprintf(name, sizeof(name), "%02zx", index);
+  return name;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(const std::string& root, ChunkStoreOptions options) {
+  FURROW_TRY(MakeFolders(root + "/tmp"));
+  FURROW_TRY(MakeFolders(root + "/corrupt"));
+  std::unique_ptr<ChunkStore> store(new ChunkStore(root, options));
+  store->root_fd_ = FileHandle(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!store->root_fd_) return tl::unexpected(ErrnoError("cannot open " + root, errno));
+  for (std::size_t i = 0; i < 256; ++i) {
+    const std::string name = FolderName(i);
+    if (::mkdirat(store->root_fd_.Get(), name.c_str(), 0700) != 0 && errno != EEXIST)
+      return tl::unexpected(ErrnoError("cannot make the folder " + root + "/" + name, errno));
+  }
+  FURROW_TRY(store->RemoveOrphans());
+  FURROW_TRY(store->OpenTempFolder());
+  if (options.durable) {
+    // The process before may have died between rename and sync, and the folders themselves may be new.
+    if (::fsync(store->root_fd_.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync " + root, errno));
+    store->pending_.set();
+  }
+  return store;
+}
+
+ChunkStore::~ChunkStore() {
+  if (temp_fd_) {
+    (void)RemoveBeneath(temp_fd_.Get());
+    ::unlinkat(root_fd_.Get(), ("tmp/" + temp_name_).c_str(), AT_REMOVEDIR);
+  }
+}
+
+Status ChunkStore::OpenTempFolder() {
+  while (true) {
+    temp_name_ = std::to_string(::getpid()) + "-" + Uuid::Random().ToHex();
+    const std::string path = "tmp/" + temp_name_;
+    if (::mkdirat(root_fd_.Get(), path.c_str(), 0700) != 0)
+      return tl::unexpected(ErrnoError("cannot make the folder " + root_ + "/" + path, errno));
+    temp_fd_ = FileHandle(::openat(root_fd_.Get(), path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    struct stat status {};
+    // Another process that opens the store just now may have taken the folder for an orphan.
+    if (temp_fd_ && ::flock(temp_fd_.Get(), LOCK_EX | LOCK_NB) == 0 && ::fstat(temp_fd_.Get(), &status) == 0 &&
+        status.st_nlink > 0)
+      return {};
+    if (temp_fd_ && errno != EWOULDBLOCK && status.st_nlink > 0)
+      return tl::unexpected(ErrnoError("cannot lock the folder " + root_ + "/" + path, errno));
+  }
+}
+
+Status ChunkStore::RemoveOrphans() {
+  const FileHandle tmp(::openat(root_fd_.Get(), "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(tmp ? ::fdopendir(::dup(tmp.Get())) : nullptr, &::closedir);
+  if (dir == nullptr) return tl::unexpected(ErrnoError("cannot read " + root_ + "/tmp", errno));
+  while (const dirent* entry = ::readdir(dir.get())) {
+    if (entry->d_name[0] == '.') continue;
+    const FileHandle folder(::openat(tmp.Get(), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!folder || ::flock(folder.Get(), LOCK_EX | LOCK_NB) != 0) continue;  // its process lives
+    FURROW_TRY(RemoveBeneath(folder.Get()));
+    ::unlinkat(tmp.Get(), entry->d_name, AT_REMOVEDIR);
+  }
+  return {};
+}
+
+std::string ChunkStore::PathOf(const Hash& hash) const {
+  return root_ + "/" + RelativePath(hash).text;
+}
+
+bool ChunkStore::Has(const Hash& hash) const {
+  return ::faccessat(root_fd_.Get(), RelativePath(hash).text, F_OK, 0) == 0;
+}
+
+std::vector<Hash> ChunkStore::Missing(std::span<const Hash> hashes) const {
+  std::vector<Hash> missing;
+  std::unordered_set<Hash> seen;
+  for (const Hash& hash : hashes)
+    if (!Has(hash) && seen.insert(hash).second) missing.push_back(hash);
+  return missing;
+}
+
+Result<FileHandle> ChunkStore::OpenChunk(const Hash& hash) const {
+  FileHandle file(::openat(root_fd_.Get(), RelativePath(hash).text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!file) {
+    if (errno == ENOENT) return Fail(Errc::kNotFound, "chunk " + hash.ToHex() + " is not in " + root_);
+    return tl::unexpected(ErrnoError("cannot open " + PathOf(hash), errno));
+  }
+  if (options_.track_use) {
+    const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+    (void)::futimens(file.Get(), times);  // only the order of eviction depends on it
+  }
+  return file;
+}
+
+Error ChunkStore::Quarantine(const Hash& hash, const std::string& what) {
+  const std::string aside = "corrupt/" + hash.ToHex() + "-" + Uuid::Random().ToHex();
+  std::string message = "chunk " + hash.ToHex() + " in " + root_ + " is damaged (" + what + ")";
+  if (::renameat(root_fd_.Get(), RelativePath(hash).text, root_fd_.Get(), aside.c_str()) == 0)
+    message += "; put aside as " + aside;
+  return {Errc::kCorrupt, std::move(message)};
+}
+
+Result<std::string> ChunkStore::Get(const Hash& hash, bool verify) {
+  FURROW_ASSIGN(const FileHandle file, OpenChunk(hash));
+  struct stat status {};
+  if (::fstat(file.Get(), &status) != 0) return tl::unexpected(ErrnoError("cannot read " + PathOf(hash), errno));
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size > kMaxBlobBytes) return tl::unexpected(Quarantine(hash, "too large"));
+  std::string bytes(size, '\0');
+  FURROW_TRY(ReadAllAt(file.Get(), std::as_writable_bytes(std::span<char>(bytes)), 0, PathOf(hash)));
+  if (verify && HashOf(bytes) != hash) return tl::unexpected(Quarantine(hash, "its content has another hash"));
+  return bytes;
+}
+
+Status ChunkStore::Read(const ChunkRef& chunk, std::span<std::byte> out) {
+  FURROW_ASSIGN(const FileHandle file, OpenChunk(chunk.hash));
+  if (Status read = ReadAllAt(file.Get(), out, 0, RelativePath(chunk.hash).text); !read) {
+    if (read.error().code != Errc::kCorrupt) return read;
+    return tl::unexpected(Quarantine(chunk.hash, "too short"));
+  }
+  if (HashOf(out) != chunk.hash) return tl::unexpected(Quarantine(chunk.hash, "its content has another hash"));
+  return {};
+}
+
+Status ChunkStore::Put(const Hash& hash, std::span<const std::byte> bytes) {
+  Batch batch(*this);
+  FURROW_TRY(batch.Put(hash, bytes));
+  return batch.Commit();
+}
+
+Result<Hash> ChunkStore::Put(std::span<const std::byte> bytes) {
+  const Hash hash = HashOf(bytes);
+  FURROW_TRY(Put(hash, bytes));
+  return hash;
+}
+
+}  // namespace furrow

@@ -1,0 +1,130 @@
+// How chunks become durable, and durable before visible: temp files → data synced → renamed → folders synced.
+//
+// Measured on ext4 (4096 files of 256 KiB): fdatasync for each file as it is written doubles to quadruples the time of
+// the writes; writeback started as each file is written (sync_file_range) and one syncfs at the end costs 5 ms;
+// fdatasync for each of the files at the end, 220 ms. Folders: fsync of 256, 30 ms; one syncfs, 3 ms. sync_file_range
+// alone promises nothing (no metadata, no flush of the disk's cache): it only makes the syncfs short. syncfs waits for
+// the whole file system, so for a few files each is synced by itself.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "common/chunk_store.h"
+#include "common/chunker.h"
+#include "common/hash.h"
+
+namespace furrow {
+namespace {
+
+constexpr std::size_t kFewFiles = 16;
+constexpr std::size_t kFewFolders = 8;
+
+Status SyncOne(int dir_fd, const std::string& name, int flags) {
+  const FileHandle file(::openat(dir_fd, name.c_str(), O_RDONLY | O_CLOEXEC | flags));
+  if (!file || ::fsync(file.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync " + name, errno));
+  return {};
+}
+
+Status SyncFileSystem(int fd, const std::string& root) {
+  if (::syncfs(fd) != 0) return tl::unexpected(ErrnoError("cannot sync the file system of " + root, errno));
+  return {};
+}
+
+}  // namespace
+
+ChunkStore::Batch::~Batch() {
+  Drop();
+}
+
+void ChunkStore::Batch::Drop() {
+  for (const Temp& temp : temps_) ::unlinkat(store_.temp_fd_.Get(), temp.name.c_str(), 0);
+  Clear();
+}
+
+void ChunkStore::Batch::Clear() {
+  temps_.clear();
+  present_.clear();
+  bytes_ = 0;
+}
+
+Status ChunkStore::Batch::Put(const Hash& hash, std::span<const std::byte> bytes) {
+  if (bytes.size() > kMaxBlobBytes) return Fail(Errc::kInvalid, "blob " + hash.ToHex() + " is over 64 MiB");
+  if (HashOf(bytes) != hash)
+    return Fail(Errc::kCorrupt,
+                "bytes given for chunk " + hash.ToHex() + " have another hash: damaged on the way here");
+  if (present_.contains(hash) || store_.Has(hash)) return {};
+
+  Temp temp{hash, std::to_string(store_.next_temp_++)};
+  const FileHandle file(
+      ::openat(store_.temp_fd_.Get(), temp.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400));
+  if (!file) return tl::unexpected(ErrnoError("cannot make a file in " + store_.root_ + "/tmp", errno));
+  if (Status written = WriteAll(file.Get(), bytes, "a chunk to " + store_.root_); !written) {
+    ::unlinkat(store_.temp_fd_.Get(), temp.name.c_str(), 0);
+    return written;
+  }
+  if (store_.options_.durable && bytes.size() >= kMinChunkBytes)
+    (void)::sync_file_range(file.Get(), 0, 0, SYNC_FILE_RANGE_WRITE);  // a head start; Commit finds any error
+  temps_.push_back(std::move(temp));
+  present_.insert(hash);
+  bytes_ += bytes.size();
+  return {};
+}
+
+Status ChunkStore::Batch::SyncData() {
+  if (temps_.size() > kFewFiles) return SyncFileSystem(store_.root_fd_.Get(), store_.root_);
+  for (const Temp& temp : temps_) FURROW_TRY(SyncOne(store_.temp_fd_.Get(), temp.name, 0));
+  return {};
+}
+
+Status ChunkStore::Batch::Commit() {
+  const bool durable = store_.options_.durable;
+  if (durable) {
+    if (Status synced = SyncData(); !synced) return Drop(), synced;
+  }
+  {
+    // Whoever sees one of these names and then asks SyncPresence waits for this lock, and finds the folder pending.
+    const std::lock_guard lock(store_.pending_mutex_);
+    for (const Temp& temp : temps_) {
+      const std::string name = store_.PathOf(temp.hash).substr(store_.root_.size() + 1);
+      store_.pending_.set(temp.hash.bytes[0]);
+      if (::renameat(store_.temp_fd_.Get(), temp.name.c_str(), store_.root_fd_.Get(), name.c_str()) != 0) {
+        Error error = ErrnoError("cannot move a chunk to " + store_.PathOf(temp.hash), errno);
+        Drop();
+        return tl::unexpected(std::move(error));
+      }
+    }
+  }
+  Clear();
+  return store_.SyncPresence();
+}
+
+Status ChunkStore::SyncPresence() {
+  if (!options_.durable) return {};
+  const std::lock_guard only_one(sync_mutex_);
+  std::bitset<256> folders;
+  {
+    const std::lock_guard lock(pending_mutex_);
+    std::swap(folders, pending_);
+  }
+  if (folders.none()) return {};
+  Status synced;
+  if (folders.count() > kFewFolders) {
+    synced = SyncFileSystem(root_fd_.Get(), root_);
+  } else {
+    for (std::size_t i = 0; i < folders.size() && synced; ++i) {
+      char name[3];
+      std::snprintf(name, sizeof(name), "%02zx", i);
+      if (folders.test(i)) synced = SyncOne(root_fd_.Get(), name, O_DIRECTORY);
+    }
+  }
+  if (!synced) {
+    const std::lock_guard lock(pending_mutex_);
+    pending_ |= folders;
+  }
+  return synced;
+}
+
+}  // namespace furrow

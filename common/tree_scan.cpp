@@ -1,0 +1,117 @@
+#include "common/tree_scan.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "common/beneath.h"
+#include "common/file_hasher.h"
+#include "common/hash.h"
+#include "common/tree_path.h"
+#include "common/tree_walk.h"
+
+namespace furrow {
+namespace {
+
+Result<ScannedTree> HashWalk(int root_fd, Walk walk, const ScanOptions& options) {
+  std::vector<WalkedEntry>& walked = walk.entries;
+  std::sort(walked.begin(), walked.end(),
+            [](const WalkedEntry& a, const WalkedEntry& b) { return TreePathLess(a.path, b.path); });
+  walked.erase(std::unique(walked.begin(), walked.end(),
+                           [](const WalkedEntry& a, const WalkedEntry& b) { return a.path == b.path; }),
+               walked.end());
+
+  std::vector<HashJob> jobs;
+  std::uint64_t bytes = 0;
+  for (const WalkedEntry& entry : walked) {
+    if (entry.mode != TreeMode::kFile && entry.mode != TreeMode::kExecutable) continue;
+    jobs.push_back({entry.path, entry.status, {}});
+    bytes += static_cast<std::uint64_t>(entry.status.st_size);
+    if (bytes > options.max_bytes)
+      return Fail(Errc::kInvalid, "the files up to " + QuotePath(entry.path) + " are over the limit of " +
+                                      std::to_string(options.max_bytes) + " bytes");
+  }
+  std::vector<HashJob*> pointers;
+  pointers.reserve(jobs.size());
+  for (HashJob& job : jobs) pointers.push_back(&job);
+  ScannedTree scanned;
+  FURROW_ASSIGN(scanned.hashed_bytes, HashFiles(root_fd, std::move(pointers), options.cache, options.threads));
+
+  std::vector<TreeEntry> entries;
+  entries.reserve(walked.size());
+  auto job = jobs.begin();
+  for (WalkedEntry& from : walked) {
+    TreeEntry entry{std::move(from.path), from.mode, 0, {}, std::move(from.target)};
+    if (entry.mode == TreeMode::kFile || entry.mode == TreeMode::kExecutable) {
+      entry.size = static_cast<std::uint64_t>(job->status.st_size);
+      entry.chunks = std::move(job->chunks);
+      ++job;
+    }
+    entries.push_back(std::move(entry));
+  }
+  FURROW_ASSIGN(scanned.tree, MakeTree(std::move(entries)));
+  scanned.unmatched = std::move(walk.unmatched);
+  return scanned;
+}
+
+}  // namespace
+
+Result<ScannedTree> ScanTree(int root_fd, const ScanOptions& options) {
+  FURROW_ASSIGN(Walk walk, WalkPatterns(root_fd, options.include, options.exclude));
+  return HashWalk(root_fd, std::move(walk), options);
+}
+
+Result<ScannedTree> ScanTree(const std::string& root, const ScanOptions& options) {
+  const FileHandle folder(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return tl::unexpected(ErrnoError("cannot open the folder " + root, errno));
+  return ScanTree(folder.Get(), options);
+}
+
+Result<ScannedTree> ScanPaths(int root_fd, const std::vector<std::string>& paths, const ScanOptions& options) {
+  FURROW_ASSIGN(Walk walk, WalkPaths(root_fd, paths, options.exclude));
+  return HashWalk(root_fd, std::move(walk), options);
+}
+
+Result<std::unique_ptr<ScannedChunks>> ScannedChunks::Open(const Tree& tree, int root_fd) {
+  const int copy = ::fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return tl::unexpected(ErrnoError("cannot keep a scanned folder open", errno));
+  std::unique_ptr<ScannedChunks> chunks(new ScannedChunks(tree, FileHandle(copy)));
+  for (std::uint32_t i = 0; i < tree.entries.size(); ++i) {
+    std::uint64_t offset = 0;
+    for (const ChunkRef& chunk : tree.entries[i].chunks) {
+      chunks->places_.try_emplace(chunk.hash, Place{i, chunk.size, offset});
+      offset += chunk.size;
+    }
+  }
+  return chunks;
+}
+
+const ScannedChunks::Place* ScannedChunks::Find(const Hash& hash) const {
+  const auto at = places_.find(hash);
+  return at == places_.end() ? nullptr : &at->second;
+}
+
+Status ScannedChunks::Read(const ChunkRef& chunk, std::span<std::byte> out) {
+  const Place* place = Find(chunk.hash);
+  if (place == nullptr || place->length != out.size())
+    return Fail(Errc::kNotFound, "chunk " + chunk.hash.ToHex() + " is in no file of this tree");
+  const std::string& path = tree_.entries[place->entry].path;
+  std::shared_ptr<FileHandle> file;
+  {
+    const std::lock_guard lock(mutex_);
+    if (open_entry_ != place->entry) {
+      FURROW_ASSIGN(FileHandle opened, OpenBeneath(root_fd_.Get(), path, O_RDONLY | O_NONBLOCK));
+      open_file_ = std::make_shared<FileHandle>(std::move(opened));
+      open_entry_ = place->entry;
+    }
+    file = open_file_;
+  }
+  Status read = ReadAllAt(file->Get(), out, place->offset, QuotePath(path));
+  if (read && HashOf(out) != chunk.hash)
+    return Fail(Errc::kCorrupt, QuotePath(path) + " changed after it was scanned; scan it again");
+  return read;
+}
+
+}  // namespace furrow

@@ -1,0 +1,267 @@
+#include "common/tree_walk.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "common/beneath.h"
+#include "common/tree_path.h"
+
+namespace furrow {
+namespace {
+
+constexpr int kMaxDepth = 200;  // one open descriptor each
+
+// How far patterns have come on the way to a folder: (pattern, next component).
+using Active = std::vector<std::pair<std::size_t, std::size_t>>;
+
+class Globs {
+ public:
+  explicit Globs(const std::vector<std::string>& patterns) {
+    for (std::string_view pattern : patterns) {
+      while (pattern.starts_with("./")) pattern.remove_prefix(2);
+      while (pattern.ends_with('/')) pattern.remove_suffix(1);
+      std::vector<std::string> parts;
+      for (const std::string_view part : SplitPath(pattern)) parts.emplace_back(part);
+      patterns_.push_back(std::move(parts));
+    }
+  }
+
+  std::size_t Count() const { return patterns_.size(); }
+  std::size_t Length(std::size_t pattern) const { return patterns_[pattern].size(); }
+
+  Active Start() const {
+    Active active;
+    for (std::size_t i = 0; i < patterns_.size(); ++i) Add(active, i, 0);
+    return active;
+  }
+
+  // What is left of `active` behind one more component.
+  Active Step(const Active& active, const char* name) const {
+    Active next;
+    for (const auto& [pattern, at] : active) {
+      if (at == patterns_[pattern].size()) continue;
+      const std::string& part = patterns_[pattern][at];
+      if (part == "**") {
+        Add(next, pattern, at);
+      } else if (::fnmatch(part.c_str(), name, FNM_NOESCAPE) == 0) {
+        Add(next, pattern, at + 1);
+      }
+    }
+    return next;
+  }
+
+  bool Complete(const Active& active) const {
+    return std::any_of(active.begin(), active.end(), [&](const auto& a) { return a.second == Length(a.first); });
+  }
+
+  // The names that can follow, if no glob character is in the way of knowing them; else false.
+  bool LiteralNames(const Active& active, std::vector<std::string>& names) const {
+    for (const auto& [pattern, at] : active) {
+      if (at == patterns_[pattern].size()) continue;
+      if (patterns_[pattern][at].find_first_of("*?[") != std::string::npos) return false;
+      names.push_back(patterns_[pattern][at]);
+    }
+    std::sort(names.begin(), names.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
+    return true;
+  }
+
+ private:
+  // "**" also stands for no component at all.
+  void Add(Active& active, std::size_t pattern, std::size_t at) const {
+    const std::pair<std::size_t, std::size_t> here(pattern, at);
+    if (std::find(active.begin(), active.end(), here) != active.end()) return;
+    active.push_back(here);
+    if (at < patterns_[pattern].size() && patterns_[pattern][at] == "**") Add(active, pattern, at + 1);
+  }
+
+  std::vector<std::vector<std::string>> patterns_;
+};
+
+std::vector<std::string> AnyDepth(const std::vector<std::string>& patterns) {
+  std::vector<std::string> out;
+  for (const std::string& pattern : patterns)
+    out.push_back(pattern.find('/') == std::string::npos ? "**/" + pattern : pattern);
+  return out;
+}
+
+class Walker {
+ public:
+  Walker(const std::vector<std::string>& include, const std::vector<std::string>& exclude)
+      : include_(include), exclude_(AnyDepth(exclude)), matched_(include_.Count(), false) {}
+
+  struct Place {
+    int folder;
+    std::string prefix;  // "" or "a/b/"
+    Active include;
+    Active exclude;
+    bool take_all;
+    int depth;
+  };
+
+  Place Root(int root_fd, bool take_all) const {
+    return {root_fd, "", include_.Start(), exclude_.Start(), take_all, 0};
+  }
+
+  // Visits everything wanted in a folder. Sets `any` if something was recorded.
+  Status Folder(const Place& place, bool& any) {
+    if (place.depth > kMaxDepth)
+      return Fail(Errc::kInvalid, "folders are nested over 200 deep at " + QuotePath(place.prefix));
+    std::vector<std::string> names;
+    if (place.take_all || !include_.LiteralNames(place.include, names)) FURROW_TRY(ReadNames(place, names));
+    for (const std::string& name : names) FURROW_TRY(Visit(place, name, any));
+    return {};
+  }
+
+  Status Visit(const Place& place, const std::string& name, bool& any) {
+    const Active excluded = exclude_.Step(place.exclude, name.c_str());
+    if (exclude_.Complete(excluded)) return {};
+    const Active included = include_.Step(place.include, name.c_str());
+    const bool take = place.take_all || include_.Complete(included);
+    if (!take && included.empty()) return {};
+
+    WalkedEntry entry;
+    entry.path = place.prefix + name;
+    if (::fstatat(place.folder, name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno == ENOENT || errno == ENOTDIR) return {};  // removed meanwhile, or a literal that matches nothing
+      return tl::unexpected(ErrnoError("cannot read " + QuotePath(entry.path), errno));
+    }
+    if (S_ISDIR(entry.status.st_mode)) return Descend(place, name, included, excluded, take, any);
+    if (!take) return {};
+    if (S_ISLNK(entry.status.st_mode)) {
+      entry.mode = TreeMode::kSymlink;
+      FURROW_TRY(ReadLink(place.folder, name, entry));
+    } else if (S_ISREG(entry.status.st_mode)) {
+      entry.mode = (entry.status.st_mode & 0100) != 0 ? TreeMode::kExecutable : TreeMode::kFile;
+    } else {
+      return {};
+    }
+    Record(std::move(entry), included, any);
+    return {};
+  }
+
+  // Brings the excludes of `place` to the folder `path`; false if the folder or one above it is excluded.
+  bool Exclude(std::string_view path, Place& place) const {
+    for (const std::string_view part : SplitPath(path)) {
+      place.exclude = exclude_.Step(place.exclude, std::string(part).c_str());
+      if (exclude_.Complete(place.exclude)) return false;
+    }
+    return true;
+  }
+
+  Walk Finish(const std::vector<std::string>& include) {
+    for (std::size_t i = 0; i < matched_.size(); ++i)
+      if (!matched_[i]) walk_.unmatched.push_back(include[i]);
+    return std::move(walk_);
+  }
+
+ private:
+  Status Descend(const Place& place, const std::string& name, const Active& included, const Active& excluded, bool take,
+                 bool& any) {
+    const std::string path = place.prefix + name;
+    const FileHandle folder(::openat(place.folder, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!folder) {
+      if (errno == ENOENT || errno == ELOOP || errno == ENOTDIR) return {};  // replaced meanwhile
+      return tl::unexpected(ErrnoError("cannot open the folder " + QuotePath(path), errno));
+    }
+    bool inside = false;
+    FURROW_TRY(Folder({folder.Get(), path + "/", included, excluded, take, place.depth + 1}, inside));
+    any = any || inside;
+    Mark(included);
+    if (!take || inside) return {};
+    WalkedEntry entry;
+    entry.path = path;
+    entry.mode = TreeMode::kDirectory;
+    Record(std::move(entry), included, any);
+    return {};
+  }
+
+  Status ReadNames(const Place& place, std::vector<std::string>& names) {
+    names.clear();
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(
+        ::fdopendir(::openat(place.folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), &::closedir);
+    if (dir == nullptr) return tl::unexpected(ErrnoError("cannot read the folder " + QuotePath(place.prefix), errno));
+    while (true) {
+      errno = 0;
+      const dirent* entry = ::readdir(dir.get());
+      if (entry == nullptr) break;
+      const std::string_view name(entry->d_name);
+      if (name != "." && name != "..") names.emplace_back(name);
+    }
+    if (errno != 0) return tl::unexpected(ErrnoError("cannot read the folder " + QuotePath(place.prefix), errno));
+    return {};
+  }
+
+  static Status ReadLink(int folder, const std::string& name, WalkedEntry& entry) {
+    char target[kMaxPathBytes + 1];
+    const ssize_t length = ::readlinkat(folder, name.c_str(), target, sizeof(target));
+    if (length < 0) return tl::unexpected(ErrnoError("cannot read the link " + QuotePath(entry.path), errno));
+    entry.target.assign(target, static_cast<std::size_t>(length));
+    return {};
+  }
+
+  void Mark(const Active& included) {
+    for (const auto& [pattern, at] : included)
+      if (at == include_.Length(pattern)) matched_[pattern] = true;
+  }
+
+  void Record(WalkedEntry entry, const Active& included, bool& any) {
+    Mark(included);
+    any = true;
+    walk_.entries.push_back(std::move(entry));
+  }
+
+  const Globs include_;
+  const Globs exclude_;
+  std::vector<bool> matched_;
+  Walk walk_;
+};
+
+}  // namespace
+
+Result<Walk> WalkPatterns(int root_fd, const std::vector<std::string>& include,
+                          const std::vector<std::string>& exclude) {
+  for (const std::string& pattern : include)
+    if (pattern.starts_with('/') || IsBeneath(pattern, "..") || pattern == ".." ||
+        pattern.find("/../") != std::string::npos)
+      return Fail(Errc::kInvalid, "pattern " + QuotePath(pattern) + " leaves the folder; give one relative to it");
+  Walker walker(include, exclude);
+  bool any = false;
+  const bool everything = include.empty() || std::any_of(include.begin(), include.end(),
+                                                         [](const auto& p) { return p == "." || p == "./"; });
+  FURROW_TRY(walker.Folder(walker.Root(root_fd, everything), any));
+  Walk walk = walker.Finish(include);
+  if (everything) std::erase_if(walk.unmatched, [](const std::string& p) { return p == "." || p == "./"; });
+  return walk;
+}
+
+Result<Walk> WalkPaths(int root_fd, std::vector<std::string> paths, const std::vector<std::string>& exclude) {
+  std::sort(paths.begin(), paths.end(), TreePathLess);
+  Walker walker({}, exclude);
+  FolderStack folders(root_fd, false);
+  for (const std::string& path : paths) {
+    FURROW_TRY(ValidateTreePath(path));
+    FURROW_ASSIGN(const int folder, folders.Enter(ParentPath(path)));
+    const std::string name(LastName(path));
+    struct stat status {};
+    if (::fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+      return tl::unexpected(ErrnoError("cannot read " + QuotePath(path), errno));
+    Walker::Place place = walker.Root(folder, true);
+    const std::string_view parent = ParentPath(path);
+    if (!parent.empty()) {
+      place.prefix = std::string(parent) + "/";
+      if (!walker.Exclude(parent, place)) continue;
+    }
+    bool any = false;
+    FURROW_TRY(walker.Visit(place, name, any));
+  }
+  return walker.Finish({});
+}
+
+}  // namespace furrow
