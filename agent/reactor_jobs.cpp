@@ -129,7 +129,8 @@ Outcome Translate(const HeldJob& job, const runner::Exited& event) {
     case runner::OutcomeKind::kLogQuota: outcome.kind = OutcomeKind::kLogQuota; break;
     case runner::OutcomeKind::kLost: outcome.kind = OutcomeKind::kLost; break;
   }
-  if (job.lease_lost && outcome.kind == OutcomeKind::kKilled) outcome.kind = OutcomeKind::kLost;
+  // Killed, but not because the controller asked: by the lease, or with the whole farm (Ctrl-C of `furrow up`).
+  if (outcome.kind == OutcomeKind::kKilled && (job.lease_lost || !job.killing)) outcome.kind = OutcomeKind::kLost;
   if (outcome.detail.size() > 4096) outcome.detail.resize(4096);
   return outcome;
 }
@@ -302,9 +303,11 @@ void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listi
     if (!job->OccupiesDevices()) continue;
     if (!attempt.running) {
       TakeExit(state, out, now, *job, attempt.exited);
-    } else if (job->stage == Stage::kStarting) {
-      OnRunnerStarted(state, out, now, runner::Started{attempt.ref, 0, attempt.started});
+      continue;
     }
+    if (job->stage == Stage::kStarting)
+      OnRunnerStarted(state, out, now, runner::Started{attempt.ref, 0, attempt.started});
+    if (job->killing) EndJob(state, out, now, *job, OutcomeKind::kKilled, "cancelled");
   }
   for (auto& [ref, job] : state.jobs) {
     if (!job.OccupiesDevices() || listed.contains(ref)) continue;

@@ -8,27 +8,6 @@
 namespace furrow {
 namespace {
 
-void RestoreJob(State& state, Run& run, const JobRecord& record) {
-  const std::uint64_t index = Raw(record.id) - Raw(run.record.first_job);
-  FURROW_CHECK(index < run.jobs.size(), "a stored job belongs to its stored run");
-  Job& job = run.jobs[index];
-  job.state = record.state;
-  job.epoch = record.epoch;
-  job.agent = record.agent;
-  job.incarnation = record.incarnation;
-  job.gpu_uuids = record.gpu_uuids;
-  job.killing = record.cancelling;
-  job.ready = record.ready;
-  job.assigned = record.assigned;
-  job.started = record.started;
-  job.retries = record.retries;
-  job.attempts = record.attempts;
-  job.metrics = record.metrics;
-  job.reused_run = record.reused_run;
-  job.reused_job = record.reused_job;
-  if (job.OnAgent()) Occupy(state.agents[job.agent], *run.GroupOf(job).spec, job);
-}
-
 // Counts what InsertRun and the stored jobs imply: open jobs, failed ones, needs, queues.
 void RecountRun(State& state, Run& run, Now now) {
   run.open = 0;
@@ -86,7 +65,8 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
   for (const JobRecord& record : restored.jobs) {
     Run* run = state.FindRun(record.run);
     if (run == nullptr) continue;
-    RestoreJob(state, *run, record);
+    Job& job = ApplyRecord(*run, record);
+    if (job.OnAgent()) Occupy(state.agents[job.agent], *run->GroupOf(job).spec, job);
   }
   for (const MetricsRecord& record : restored.metrics) {
     const auto [run, job] = state.FindJob(record.attempt.job);

@@ -97,6 +97,27 @@ AgentRecord RecordOf(const Agent& agent) {
   return {agent.name, agent.host, agent.software, agent.incarnation, agent.offer, agent.last_seen};
 }
 
+Job& ApplyRecord(Run& run, const JobRecord& record) {
+  const std::uint64_t index = Raw(record.id) - Raw(run.record.first_job);
+  FURROW_CHECK(index < run.jobs.size(), "a stored job belongs to its stored run");
+  Job& job = run.jobs[index];
+  job.state = record.state;
+  job.epoch = record.epoch;
+  job.agent = record.agent;
+  job.incarnation = record.incarnation;
+  job.gpu_uuids = record.gpu_uuids;
+  job.killing = record.cancelling;
+  job.ready = record.ready;
+  job.assigned = record.assigned;
+  job.started = record.started;
+  job.retries = record.retries;
+  job.attempts = record.attempts;
+  job.metrics = record.metrics;
+  job.reused_run = record.reused_run;
+  job.reused_job = record.reused_job;
+  return job;
+}
+
 Run& InsertRun(State& state, RunRecord record) {
   const RunId id = record.id;
   auto [it, inserted] = state.runs.try_emplace(id);

@@ -181,6 +181,9 @@ void Release(Agent& agent, const JobSpec& spec, const Job& job);
 JobRecord RecordOf(const Run& run, const Job& job);
 AgentRecord RecordOf(const Agent& agent);
 
+// Sets a job of a run to what its record says and returns it. Counts and queues are left to the caller.
+Job& ApplyRecord(Run& run, const JobRecord& record);
+
 // Inserts a run made from its record: groups, edges, all jobs blocked. The record's first_job and number are set.
 Run& InsertRun(State& state, RunRecord record);
 

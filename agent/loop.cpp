@@ -1,0 +1,132 @@
+#include "agent/loop.h"
+
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <span>
+
+#include "agent/lease_file.h"
+#include "agent/reactor.h"
+#include "common/codec.h"
+#include "common/log.h"
+
+namespace furrow {
+namespace {
+
+constexpr int kFramesATurn = 256;
+constexpr int kRunnerTries = 5;  // in a row, before the agent gives up: something is wrong with the machine
+
+}  // namespace
+
+Result<std::unique_ptr<AgentLoop>> AgentLoop::Create(Parts parts, AgentState state) {
+  std::unique_ptr<AgentLoop> loop(new AgentLoop(std::move(parts), std::move(state)));
+  AgentLoop& self = *loop;
+  self.state_.lease_until = ReadLease(self.state_.settings.state_folder);
+  FURROW_ASSIGN(self.control_, Channel::Connect(self.parts_.context, self.parts_.control));
+  FURROW_ASSIGN(self.workspace_,
+                Workspace::Start(self.parts_.context, self.parts_.workspace,
+                                 [&self](WorkspaceEvent event) { self.workspace_events_.Post(std::move(event)); }));
+  FURROW_ASSIGN(self.uploader_, Uploader::Start(self.parts_.context, self.parts_.uploader, [&self](UploadEvent event) {
+                  self.upload_events_.Post(std::move(event));
+                }));
+  self.poller_.Add(*self.control_);
+  self.poller_.AddFd(self.workspace_events_.fd());
+  self.poller_.AddFd(self.upload_events_.fd());
+  self.poller_.AddFd(self.parts_.stop_fd);
+  FURROW_TRY(self.ConnectRunner());
+  return loop;
+}
+
+Status AgentLoop::ConnectRunner() {
+  FURROW_TRY(runner::StartRunner(state_.settings.state_folder, parts_.runner_program));
+  FURROW_ASSIGN(runner::RunnerClient client, runner::RunnerClient::Connect(state_.settings.state_folder));
+  runner_ = std::make_unique<runner::RunnerClient>(std::move(client));
+  poller_.AddFd(runner_->fd());
+  return runner_->Send({runner::List{}});
+}
+
+Status AgentLoop::DrainRunner() {
+  Result<std::vector<runner::Event>> events = runner_->Receive();
+  if (events) {
+    const Now now = parts_.clock.Read();
+    for (const runner::Event& event : *events) {
+      runner_failures_ = 0;
+      if (const auto* started = std::get_if<runner::Started>(&event)) OnRunnerStarted(state_, out_, now, *started);
+      if (const auto* exited = std::get_if<runner::Exited>(&event)) OnRunnerExited(state_, out_, now, *exited);
+      if (const auto* listing = std::get_if<runner::Listing>(&event)) OnListing(state_, out_, now, *listing);
+    }
+    if (runner_->wants_write()) return runner_->Flush();
+    return {};
+  }
+  log::Warning("the runner is gone: {}", events.error().message);
+  OnRunnerGone(state_);
+  out_.runner.clear();  // what they meant is found again from the listing
+  poller_.RemoveFd(runner_->fd());
+  runner_.reset();
+  if (++runner_failures_ > kRunnerTries)
+    return Fail(Errc::kInternal, "the runner ends again and again; see runner.log in " + state_.settings.state_folder);
+  return ConnectRunner();
+}
+
+void AgentLoop::DrainController() {
+  const Now now = parts_.clock.Read();
+  for (int i = 0; i < kFramesATurn; ++i) {
+    const std::optional<std::string> frame = control_->Receive();
+    if (!frame) return;
+    Result<ToAgent> message = DecodeToAgent({reinterpret_cast<const std::uint8_t*>(frame->data()), frame->size()});
+    if (!message) {
+      log::Warning("a frame from the controller is not understood: {}", message.error().message);
+      continue;
+    }
+    const bool welcome = std::holds_alternative<Welcome>(*message);
+    if (const Status status = OnControllerMessage(state_, out_, now, *message); !status)
+      log::Warning("{}", status.error().message);
+    else if (welcome)
+      log::Info("registered; {} attempts are held", state_.jobs.size());
+  }
+}
+
+void AgentLoop::DrainThreads() {
+  const Now now = parts_.clock.Read();
+  for (const WorkspaceEvent& event : workspace_events_.TakeAll()) OnWorkspaceEvent(state_, out_, now, event);
+  for (const UploadEvent& event : upload_events_.TakeAll()) OnUploadEvent(state_, out_, now, event);
+}
+
+void AgentLoop::SaveLease(TimePoint until) {
+  if (const Status saved = WriteLease(state_.settings.state_folder, until); !saved)
+    log::Warning("cannot note the lease: {}", saved.error().message);
+  out_.runner.emplace_back(runner::Lease{static_cast<std::uint64_t>(until.since_start.count())});
+}
+
+void AgentLoop::CarryOut() {
+  if (out_.lease_until) SaveLease(*out_.lease_until);
+  if (runner_ && !out_.runner.empty()) {
+    // An error shows again, as the end of the connection, at the next Receive.
+    if (const Status sent = runner_->Send(out_.runner); !sent) log::Warning("runner: {}", sent.error().message);
+  }
+  for (WorkspaceCommand& command : out_.workspace) workspace_->Post(std::move(command));
+  for (UploadCommand& command : out_.uploads) uploader_->Post(std::move(command));
+  for (const AgentMessage& message : out_.to_controller)
+    if (control_->Send(Encode(message)) == SendResult::kFull) break;  // whatever matters is sent again
+  out_ = {};
+}
+
+Result<StopMode> AgentLoop::Run() {
+  for (;;) {
+    const Duration idle = OnTick(state_, out_, parts_.clock.Read());
+    CarryOut();
+    poller_.Wait(std::chrono::ceil<std::chrono::milliseconds>(idle));
+    signalfd_siginfo signal{};
+    if (::read(parts_.stop_fd, &signal, sizeof(signal)) == static_cast<ssize_t>(sizeof(signal))) {
+      if (signal.ssi_signo != SIGINT) return StopMode::kLeaveJobs;
+      if (runner_) FURROW_TRY(runner_->Send({runner::Shutdown{true}}));
+      return StopMode::kEndJobs;
+    }
+    DrainController();
+    DrainThreads();
+    FURROW_TRY(DrainRunner());
+  }
+}
+
+}  // namespace furrow

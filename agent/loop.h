@@ -1,0 +1,66 @@
+// The agent's loop: brings events to the reactor and carries out what it asks for. The only place where the
+// agent's sockets, its runner and its threads meet.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/outbox.h"
+#include "agent/runner/client.h"
+#include "agent/state.h"
+#include "agent/uploader.h"
+#include "agent/workspace.h"
+#include "common/clock.h"
+#include "common/mailbox.h"
+#include "common/transport.h"
+
+namespace furrow {
+
+enum class StopMode : std::uint8_t {
+  kLeaveJobs,  // they go on in the runner; the next agent takes them over
+  kEndJobs,    // the runner ends them and goes
+};
+
+class AgentLoop {
+ public:
+  struct Parts {
+    const Clock& clock;
+    Context& context;
+    ChannelOptions control;
+    WorkspaceOptions workspace;
+    UploaderOptions uploader;
+    std::string runner_program;  // furrow-runner
+    int stop_fd = -1;            // a signalfd: SIGINT ends the jobs too, SIGTERM leaves them
+  };
+
+  // Connects everything. `state` has its settings, offer and incarnation.
+  static Result<std::unique_ptr<AgentLoop>> Create(Parts parts, AgentState state);
+
+  // Until a signal. An error only for what no retry can mend.
+  Result<StopMode> Run();
+
+ private:
+  AgentLoop(Parts parts, AgentState state) : parts_(std::move(parts)), state_(std::move(state)) {}
+
+  Status ConnectRunner();
+  Status DrainRunner();
+  void DrainController();
+  void DrainThreads();
+  void CarryOut();
+  void SaveLease(TimePoint until);
+
+  Parts parts_;
+  AgentState state_;
+  AgentOutbox out_;
+  Mailbox<WorkspaceEvent> workspace_events_;
+  Mailbox<UploadEvent> upload_events_;
+  std::unique_ptr<Channel> control_;
+  std::unique_ptr<Workspace> workspace_;
+  std::unique_ptr<Uploader> uploader_;
+  std::unique_ptr<runner::RunnerClient> runner_;
+  int runner_failures_ = 0;
+  Poller poller_;
+};
+
+}  // namespace furrow

@@ -1,0 +1,54 @@
+#include "controller/farm_file.h"
+
+#include <cerrno>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace furrow {
+namespace {
+
+std::filesystem::path PathIn(const std::filesystem::path& state) {
+  return state / "farm.json";
+}
+
+}  // namespace
+
+Status WriteFarmFile(const std::filesystem::path& state, const FarmFile& farm) {
+  const nlohmann::json json{
+      {"control", farm.control}, {"bulk", farm.bulk}, {"key", farm.public_key}, {"pid", farm.pid}};
+  const std::filesystem::path path = PathIn(state);
+  const std::filesystem::path part = path.string() + ".part";
+  std::ofstream file(part, std::ios::trunc);
+  file << json.dump(2) << '\n';
+  file.close();
+  if (!file) return tl::unexpected<Error>(ErrnoError(part.string(), errno));
+  std::error_code error;
+  std::filesystem::rename(part, path, error);
+  if (error) return tl::unexpected<Error>(ErrnoError(path.string(), error.value()));
+  return {};
+}
+
+Result<FarmFile> ReadFarmFile(const std::filesystem::path& state) {
+  const std::filesystem::path path = PathIn(state);
+  std::ifstream file(path);
+  if (!file)
+    return Fail(Errc::kNotFound,
+                "no farm in " + state.string() + " (there is no farm.json); start one with `furrow up`");
+  const nlohmann::json json = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  const auto text = [&](const char* key) {
+    return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
+                                                                           : std::string();
+  };
+  FarmFile farm{text("control"), text("bulk"), text("key"), 0};
+  if (json.is_object() && json.contains("pid") && json["pid"].is_number_integer())
+    farm.pid = json["pid"].get<std::int64_t>();
+  if (farm.control.empty() || farm.bulk.empty() || farm.public_key.size() != 40)
+    return Fail(Errc::kCorrupt, path.string() + " is damaged; start the farm again to have it rewritten");
+  return farm;
+}
+
+std::filesystem::path LocalClientKey(const std::filesystem::path& state) {
+  return state / "client.key";
+}
+
+}  // namespace furrow

@@ -1,0 +1,29 @@
+// What a program on the controller's machine needs to reach it: written by the controller into its state
+// folder when it is ready, read by the CLI (`--state DIR`).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "common/error.h"
+
+namespace furrow {
+
+struct FarmFile {
+  std::string control;  // "127.0.0.1:7071"
+  std::string bulk;
+  std::string public_key;  // the controller's, Z85
+  std::int64_t pid = 0;    // of the controller that wrote it
+  friend bool operator==(const FarmFile&, const FarmFile&) = default;
+};
+
+// <state>/farm.json. Replaced whole.
+Status WriteFarmFile(const std::filesystem::path& state, const FarmFile& farm);
+// kNotFound: no controller has run in this folder. kCorrupt: not what WriteFarmFile writes.
+Result<FarmFile> ReadFarmFile(const std::filesystem::path& state);
+
+// The secret key beside it, mode 0600, that the controller's allowlist knows as client "local".
+std::filesystem::path LocalClientKey(const std::filesystem::path& state);
+
+}  // namespace furrow

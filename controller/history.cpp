@@ -1,0 +1,232 @@
+#include "controller/history.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <thread>
+
+#include "common/mailbox.h"
+#include "controller/reactor.h"
+
+namespace furrow {
+namespace {
+
+constexpr std::size_t kMaxViews = 10000;
+constexpr std::size_t kMaxSeriesPoints = 10000;
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+Result<RunRecord> Find(const Store& store, const Selector& what) {
+  FURROW_ASSIGN(const RunId id, store.FindRun(what.pipeline, what.number));
+  return store.GetRun(id);
+}
+
+// A state that holds this run alone, so that it is shown as a live one would be.
+const Run& Rebuild(State& state, const Store& store, RunRecord record) {
+  Run& run = InsertRun(state, std::move(record));
+  for (const JobRecord& job : store.GetJobs(run.record.id)) ApplyRecord(run, job);
+  return run;
+}
+
+bool Matches(const Run& run, const Job& job, const Selector& what) {
+  return (what.job.empty() || run.GroupOf(job).spec->name == what.job) && (!what.shard || *what.shard == job.shard);
+}
+
+Failure NoJob(const Run& run, const Selector& what) {
+  return {Errc::kNotFound, run.Name() + " has no job " + FormatSelector(what), "", {}};
+}
+
+ClientReply Show(const Store& store, const ShowRun& show, RunRecord record) {
+  State state;
+  const Run& run = Rebuild(state, store, std::move(record));
+  RunDetail detail{SummaryOf(run), 0, {}};
+  for (const Job& job : run.jobs) {
+    if (!Matches(run, job, show.what)) continue;
+    if (detail.matching++ >= show.first && detail.jobs.size() < std::min<std::size_t>(show.limit, kMaxViews))
+      detail.jobs.push_back(ViewOf(state, run, job));
+  }
+  if (detail.matching == 0) return NoJob(run, show.what);
+  return detail;
+}
+
+ClientReply List(const Store& store, const ListRuns& list, const std::vector<RunSummary>& live) {
+  RunList answer{live};
+  for (RunRecord& record : store.ListRuns(list.pipeline, list.before, list.limit + live.size())) {
+    const bool known =
+        std::any_of(live.begin(), live.end(), [&](const RunSummary& run) { return run.id == record.id; });
+    if (known) continue;
+    RunSummary summary{record.id,
+                       record.pipeline.name,
+                       record.number,
+                       record.state,
+                       record.info,
+                       record.submitted,
+                       record.ended,
+                       0,
+                       record.jobs_passed,
+                       record.jobs_failed,
+                       0,
+                       record.note};
+    for (const JobSpec& job : record.pipeline.jobs) summary.jobs_total += job.shards;
+    answer.runs.push_back(std::move(summary));
+  }
+  std::sort(answer.runs.begin(), answer.runs.end(),
+            [](const RunSummary& a, const RunSummary& b) { return a.id > b.id; });
+  if (answer.runs.size() > list.limit) answer.runs.resize(list.limit);
+  return answer;
+}
+
+// Every n-th point, the last one among them, so that at most kMaxSeriesPoints are left.
+void Thin(MetricSeries& series) {
+  const std::size_t size = series.values.size();
+  if (size <= kMaxSeriesPoints) return;
+  const std::size_t stride = (size + kMaxSeriesPoints - 1) / kMaxSeriesPoints;
+  std::size_t kept = 0;
+  for (std::size_t i = (size - 1) % stride; i < size; i += stride, ++kept) {
+    series.steps[kept] = series.steps[i];
+    series.values[kept] = series.values[i];
+  }
+  series.steps.resize(kept);
+  series.values.resize(kept);
+}
+
+ClientReply Metrics(const Store& store, const GetMetrics& get, RunRecord record) {
+  State state;
+  const Run& run = Rebuild(state, store, std::move(record));
+  MetricsAnswer answer;
+  bool matched = false;
+  for (const Job& job : run.jobs) {
+    if (!Matches(run, job, get.what)) continue;
+    matched = true;
+    const bool reused = Raw(job.reused_job) != 0;
+    const AttemptRef attempt{reused ? job.reused_job : job.id, reused ? job.attempts.back().epoch : job.epoch};
+    if (Raw(attempt.epoch) == 0 || answer.series.size() >= 1000) continue;
+    std::map<std::string, MetricSeries> by_name;
+    std::int64_t index = 0;
+    for (const MetricLine& line : store.GetMetrics(attempt)) {
+      const std::int64_t step = line.step >= 0 ? line.step : index;
+      ++index;
+      for (const auto& [name, value] : line.values) {
+        if (!get.name.empty() && name != get.name) continue;
+        MetricSeries& series = by_name[name];
+        series.steps.push_back(step);
+        series.values.push_back(value);
+      }
+    }
+    for (auto& [name, series] : by_name) {
+      series.job = run.JobName(job);
+      series.name = name;
+      Thin(series);
+      answer.series.push_back(std::move(series));
+    }
+  }
+  if (!matched) return NoJob(run, get.what);
+  return answer;
+}
+
+ClientReply Explain(const Store& store, const Why& why, RunRecord record) {
+  State state;
+  const Run& run = Rebuild(state, store, std::move(record));
+  WaitReasons reasons;
+  for (const Job& job : run.jobs)
+    if (Matches(run, job, why.what) && reasons.reasons.size() < 1000)
+      reasons.reasons.push_back(
+          {run.JobName(job), std::string("does not wait: it has ended, ") + JobStateName(job.state), {}});
+  if (reasons.reasons.empty()) return NoJob(run, why.what);
+  return reasons;
+}
+
+ClientReply Watched(const Store& store, RunRecord record) {
+  State state;
+  const Run& run = Rebuild(state, store, std::move(record));
+  RunUpdate update{SummaryOf(run), {}, true};
+  for (const Job& job : run.jobs)
+    if (update.jobs.size() < kMaxViews) update.jobs.push_back(ViewOf(state, run, job));
+  return update;
+}
+
+const Selector* SelectorOf(const ClientRequest& request) {
+  return std::visit(Overloaded{
+                        [](const ShowRun& show) { return &show.what; },
+                        [](const Watch& watch) { return &watch.run; },
+                        [](const Why& why) { return &why.what; },
+                        [](const GetMetrics& get) { return &get.what; },
+                        [](const Retry& retry) { return &retry.run; },
+                        [](const auto&) -> const Selector* { return nullptr; },
+                    },
+                    request);
+}
+
+}  // namespace
+
+HistoryEvent AnswerFromHistory(const Store& store, const HistoryQuery& query) {
+  const auto answer = [&](ClientReply reply) { return HistoryAnswer{query.peer, query.number, std::move(reply)}; };
+  if (const auto* list = std::get_if<ListRuns>(&query.request)) return answer(List(store, *list, query.live));
+  const Selector* what = SelectorOf(query.request);
+  if (what == nullptr) return answer(Failure{Errc::kInternal, "history cannot answer this", "", {}});
+  Result<RunRecord> record = Find(store, *what);
+  if (!record) {
+    Selector run = *what;
+    run.job.clear();
+    run.shard.reset();
+    if (record.error().code == Errc::kNotFound)
+      return answer(
+          Failure{Errc::kNotFound, "there is no run " + FormatSelector(run) + "; `furrow runs` lists them", "", {}});
+    return answer(Failure{record.error().code, record.error().message, "", {}});
+  }
+  if (const auto* retry = std::get_if<Retry>(&query.request)) {
+    std::vector<JobRecord> jobs = store.GetJobs(record->id);
+    return RetryFound{query.peer, query.number, *retry, std::move(*record), std::move(jobs)};
+  }
+  return answer(std::visit(Overloaded{
+                               [&](const ShowRun& show) { return Show(store, show, std::move(*record)); },
+                               [&](const Watch&) { return Watched(store, std::move(*record)); },
+                               [&](const Why& why) { return Explain(store, why, std::move(*record)); },
+                               [&](const GetMetrics& get) { return Metrics(store, get, std::move(*record)); },
+                               [](const auto&) {
+                                 return ClientReply{Failure{Errc::kInternal, "history cannot answer this", "", {}}};
+                               },
+                           },
+                           query.request));
+}
+
+struct History::Impl {
+  const Store& store;
+  std::function<void(HistoryEvent)> on_event;
+  Mailbox<HistoryQuery> queries;
+  std::atomic<bool> stopping{false};
+  std::thread thread;
+
+  void Work() {
+    while (!stopping) {
+      pollfd ready{queries.fd(), POLLIN, 0};
+      ::poll(&ready, 1, -1);
+      for (const HistoryQuery& query : queries.TakeAll()) {
+        if (stopping) return;
+        on_event(AnswerFromHistory(store, query));
+      }
+    }
+  }
+};
+
+History::History(const Store& store, std::function<void(HistoryEvent)> on_event)
+    : impl_(new Impl{store, std::move(on_event), {}, {}, {}}) {
+  impl_->thread = std::thread([impl = impl_.get()] { impl->Work(); });
+}
+
+History::~History() {
+  impl_->stopping = true;
+  impl_->queries.Post({});
+  impl_->thread.join();
+}
+
+void History::Ask(HistoryQuery query) {
+  impl_->queries.Post(std::move(query));
+}
+
+}  // namespace furrow

@@ -1,0 +1,166 @@
+#include "controller/loop.h"
+
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <span>
+
+#include "common/codec.h"
+#include "common/log.h"
+#include "controller/dispatcher.h"
+#include "controller/reactor.h"
+
+namespace furrow {
+namespace {
+
+constexpr int kFramesATurn = 1000;
+constexpr Duration kTickInterval = std::chrono::milliseconds(250);
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+}  // namespace
+
+ControllerLoop::ControllerLoop(Parts parts, State state, Outbox first)
+    : parts_(parts), state_(std::move(state)), out_(std::move(first)) {
+  poller_.Add(parts_.control);
+  poller_.AddFd(parts_.events.fd());
+  poller_.AddFd(parts_.stop_fd);
+}
+
+void ControllerLoop::DrainFrames(Now now) {
+  for (int i = 0; i < kFramesATurn; ++i) {
+    const std::optional<Incoming> frame = parts_.control.Receive();
+    if (!frame) return;
+    if (const Status status = Dispatch(state_, out_, now, *frame); !status)
+      log::Debug("{}: {}", frame->who.name, status.error().message);
+  }
+}
+
+Status ControllerLoop::Handle(Now now, LoopEvent& event) {
+  return std::visit(Overloaded{
+                        [&](Committed& committed) -> Status {
+                          if (!committed.status) return committed.status;
+                          while (!pending_.empty() && pending_.front().turn <= committed.number) {
+                            Release(pending_.front().effects);
+                            pending_.pop_front();
+                          }
+                          return {};
+                        },
+                        [&](BulkEvent& bulk) -> Status {
+                          if (const auto* failed = std::get_if<BulkFailed>(&bulk))
+                            return Fail(Errc::kInternal, failed->message);
+                          const auto& sealed = std::get<BulkLogSealed>(bulk);
+                          OnLogSealed(state_, out_, now, sealed.attempt, sealed.log);
+                          return {};
+                        },
+                        [&](HistoryEvent& history) -> Status {
+                          if (auto* answer = std::get_if<HistoryAnswer>(&history)) {
+                            Answer(out_, answer->peer, answer->number, std::move(answer->reply));
+                          } else {
+                            const auto& found = std::get<RetryFound>(history);
+                            OnRetryFound(state_, out_, now, found.peer, found.number, found.request, found.run,
+                                         found.jobs);
+                          }
+                          return {};
+                        },
+                        [&](CommitImported& imported) -> Status {
+                          if (!imported.commit)
+                            log::Warning("a push could not be taken up: {}", imported.commit.error().message);
+                          OnImported(state_, out_, now, imported.ticket, imported.commit);
+                          return {};
+                        },
+                        [&](RefsListed& listed) -> Status {
+                          if (listed.refs)
+                            OnRefs(state_, out_, now, listed.repository, *listed.refs);
+                          else
+                            log::Debug("{}: {}", listed.repository, listed.refs.error().message);
+                          return {};
+                        },
+                    },
+                    event);
+}
+
+Status ControllerLoop::DrainEvents(Now now) {
+  for (LoopEvent& event : parts_.events.TakeAll()) FURROW_TRY(Handle(now, event));
+  return {};
+}
+
+void ControllerLoop::CheckDisk() {
+  const DiskHealth health = parts_.disk.Check();
+  std::string refusing;
+  if (health != DiskHealth::kOk)
+    refusing = "the controller's disk is " + std::string(DiskHealthName(health)) + " (" +
+               std::to_string(parts_.disk.FreeBytes() >> 20) +
+               " MiB left); free space on it, nothing need be restarted";
+  if (refusing.empty() != state_.refusing.empty())
+    refusing.empty() ? log::Info("the disk has space again; work is accepted")
+                     : log::Error("no new work is accepted: {}", refusing);
+  state_.refusing = std::move(refusing);
+}
+
+// Sends what may leave now. A message that cannot be delivered is not an error: the protocol repeats what matters.
+void ControllerLoop::Release(Outbox& out) {
+  // The bulk channel first: it must know an attempt before its agent does.
+  for (BulkCommand& command : out.bulk) parts_.bulk.Post(std::move(command));
+  for (const AgentSend& send : out.to_agents) parts_.control.Send(send.peer, Encode(send.message));
+  for (const ClientSend& send : out.to_clients)
+    if (parts_.control.Send(send.peer, Encode(send.number, send.message)) != SendResult::kSent)
+      OnClientGone(state_, send.peer);
+  for (RepositoryCommand& command : out.repositories) {
+    if (auto* import = std::get_if<ImportCommit>(&command))
+      parts_.repositories.Import(import->ticket, std::move(import->request));
+    else
+      parts_.repositories.ListRefs(std::get<LookAtRefs>(command).repository);
+  }
+  for (HistoryQuery& query : out.history) parts_.history.Ask(std::move(query));
+}
+
+void ControllerLoop::HandOver() {
+  if (out_.empty()) return;
+  Outbox out = std::exchange(out_, {});
+  if (!out.MustBeStored()) {
+    if (pending_.empty()) {
+      Release(out);
+    } else {
+      pending_.push_back({pending_.back().turn, std::move(out)});  // in order, behind what is not durable yet
+    }
+    return;
+  }
+  Turn turn{++turns_, std::exchange(out.records, {}), std::exchange(out.small_logs, {})};
+  pending_.push_back({turn.number, std::move(out)});
+  parts_.store.Commit(std::move(turn));
+}
+
+std::chrono::milliseconds ControllerLoop::Idle(Now now) const {
+  const bool news = std::any_of(state_.watchers.begin(), state_.watchers.end(),
+                                [](const Watcher& watcher) { return watcher.run_changed || !watcher.changed.empty(); });
+  if (state_.plan_needed || !out_.empty()) return std::chrono::milliseconds(0);
+  if (news) return std::chrono::milliseconds(10);
+  const Duration left = ticked_ + kTickInterval - now.mono;
+  return std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(0));
+}
+
+Status ControllerLoop::Run() {
+  CheckDisk();
+  for (;;) {
+    const Now now = parts_.clock.Read();
+    DrainFrames(now);
+    FURROW_TRY(DrainEvents(now));
+    if (now.mono - ticked_ >= kTickInterval) {
+      ticked_ = now.mono;
+      CheckDisk();
+      OnTick(state_, out_, now);
+    }
+    EndTurn(state_, out_, now);
+    HandOver();
+    signalfd_siginfo signal{};
+    if (::read(parts_.stop_fd, &signal, sizeof(signal)) == static_cast<ssize_t>(sizeof(signal))) return {};
+    poller_.Wait(Idle(now));
+  }
+}
+
+}  // namespace furrow

@@ -1,0 +1,80 @@
+// The controller's loop: brings frames and events to the reactors, plans, and hands each turn's outbox to the
+// store. What a turn wants sent leaves only when the turn, and every one before it, is durable.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "common/clock.h"
+#include "common/mailbox.h"
+#include "common/transport.h"
+#include "controller/bulk.h"
+#include "controller/disk_guard.h"
+#include "controller/history.h"
+#include "controller/outbox.h"
+#include "controller/repos/repos.h"
+#include "controller/state.h"
+#include "controller/store.h"
+
+namespace furrow {
+
+// What other threads tell the loop.
+struct CommitImported {
+  std::uint64_t ticket = 0;
+  Result<ImportedCommit> commit;
+};
+struct RefsListed {
+  std::string repository;
+  Result<std::map<std::string, std::string>> refs;
+};
+using LoopEvent = std::variant<Committed, BulkEvent, HistoryEvent, CommitImported, RefsListed>;
+using LoopMailbox = Mailbox<LoopEvent>;
+
+class ControllerLoop {
+ public:
+  // Everything outlives the loop. The threads behind the parts post into `events`.
+  struct Parts {
+    const Clock& clock;
+    Server& control;
+    BulkServer& bulk;
+    Store& store;
+    History& history;
+    Repositories& repositories;
+    DiskGuard& disk;
+    LoopMailbox& events;
+    int stop_fd = -1;  // a signalfd
+  };
+
+  ControllerLoop(Parts parts, State state, Outbox first);
+
+  // Until a signal. An error when a commit failed: nothing that was acknowledged is lost, but nothing more
+  // may be; the program must end.
+  Status Run();
+
+ private:
+  void DrainFrames(Now now);
+  Status DrainEvents(Now now);
+  Status Handle(Now now, LoopEvent& event);
+  void CheckDisk();
+  void HandOver();
+  void Release(Outbox& out);
+  std::chrono::milliseconds Idle(Now now) const;
+
+  Parts parts_;
+  State state_;
+  Outbox out_;
+  struct Pending {
+    std::uint64_t turn = 0;
+    Outbox effects;
+  };
+  std::deque<Pending> pending_;  // handed over, not durable yet
+  std::uint64_t turns_ = 0;
+  TimePoint ticked_;
+  Poller poller_;
+};
+
+}  // namespace furrow

@@ -1,0 +1,205 @@
+// furrow-controller: accepts runs, plans, records, keeps logs and artifacts.
+//
+// Exit status: 0 stopped by a signal, 1 cannot run or go on (the last line says why), 2 usage or configuration.
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+
+#include "common/chunk_store.h"
+#include "common/codec.h"
+#include "common/config.h"
+#include "common/log.h"
+#include "common/version.h"
+#include "controller/farm_file.h"
+#include "controller/logs.h"
+#include "controller/loop.h"
+#include "controller/reactor.h"
+
+namespace furrow {
+namespace {
+
+namespace fs = std::filesystem;
+
+int StopSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  sigdelset(&set, SIGHUP);
+  return ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+// Ten thousand agents are as many descriptors; the usual soft limit is 1024.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Settings SettingsOf(const ControllerConfig& config) {
+  Settings settings;
+  settings.heartbeat = config.heartbeat;
+  settings.lease = config.lease;
+  settings.prefetch = config.prefetch;
+  settings.repository_poll = config.repos_poll.count() == 0 ? Duration::max() : Duration(config.repos_poll);
+  settings.log_quota_bytes = config.log_quota_bytes;
+  settings.max_agents = config.max_agents;
+  settings.keep_finished_runs = config.keep_finished_runs;
+  return settings;
+}
+
+fs::path AllowlistOf(const ControllerConfig& config) {
+  return config.allowlist.empty() ? fs::path(config.state) / "allowlist" : fs::path(config.allowlist);
+}
+
+Result<KeyPair> OwnKey(const ControllerConfig& config) {
+  return LoadOrMakeKeyPair(config.key.empty() ? fs::path(config.state) / "controller.key" : fs::path(config.key));
+}
+
+// The names of a listening address that a program on this machine can connect to.
+std::string Reachable(const std::string& listen, std::uint16_t port) {
+  std::string host = listen;
+  if (listen == "0.0.0.0") host = "127.0.0.1";
+  if (listen == "[::]") host = "[::1]";
+  return host + ":" + std::to_string(port);
+}
+
+// Appends whole logs of short jobs to their packs, in the store's writer thread.
+Store::AppendSmallLogs PackWriter(LogStore& packs) {
+  return [&packs](std::span<const SmallLog> logs) -> Result<std::vector<LogLocation>> {
+    std::vector<SmallLogView> views;
+    views.reserve(logs.size());
+    for (const SmallLog& log : logs) views.push_back({log.run, log.attempt, log.bytes});
+    FURROW_ASSIGN(const std::vector<LogPlace> places, packs.AppendSmall(views));
+    FURROW_TRY(packs.Sync());
+    std::vector<LogLocation> locations;
+    locations.reserve(places.size());
+    for (const LogPlace& place : places) locations.push_back({LogLocation::Kind::kPack, place.pack, place.file_offset});
+    return locations;
+  };
+}
+
+Status LetLocalClientIn(const ControllerConfig& config) {
+  FURROW_ASSIGN(const KeyPair client, LoadOrMakeKeyPair(LocalClientKey(config.state)));
+  return AddToAllowlist(AllowlistOf(config), {{Role::kClient, "local"}, client.public_key});
+}
+
+Status Serve(const ControllerConfig& config, int stop_fd) {
+  std::error_code error;
+  fs::create_directories(config.state, error);
+  if (error) return Fail(Errc::kInvalid, "cannot make the state folder " + config.state + ": " + error.message());
+  const fs::path state_folder = config.state;
+  const SystemClock clock;
+  LoopMailbox events;
+
+  FURROW_ASSIGN(const std::unique_ptr<DiskGuard> disk,
+                DiskGuard::Open(state_folder, {config.ballast_bytes, config.disk_low_bytes,
+                                               std::min<std::uint64_t>(config.disk_low_bytes / 2, 16u << 20)}));
+  FURROW_ASSIGN(const std::unique_ptr<Store> store, Store::Open(state_folder / "db"));
+  // Streamed logs are written by the bulk thread, packs by the store's: a view of the folder for each.
+  FURROW_ASSIGN(const std::unique_ptr<LogStore> logs, LogStore::Open((state_folder / "logs").string()));
+  FURROW_ASSIGN(const std::unique_ptr<LogStore> packs, LogStore::Open((state_folder / "logs").string()));
+  FURROW_ASSIGN(const std::unique_ptr<ChunkStore> blobs, ChunkStore::Open((state_folder / "blobs").string()));
+  FURROW_ASSIGN(Restored restored, store->Load());
+
+  FURROW_ASSIGN(const KeyPair keys, OwnKey(config));
+  FURROW_TRY(LetLocalClientIn(config));
+  Context context;
+  FURROW_TRY(context.ServeAllowlist(AllowlistOf(config)));
+  ServerOptions options;
+  options.address = config.listen;
+  options.keys = keys;
+  options.port = config.control_port;
+  options.max_frame_bytes = std::max(config.agent_frame_bytes, config.client_frame_bytes);
+  FURROW_ASSIGN(const std::unique_ptr<Server> control, Server::Bind(context, options));
+  FURROW_TRY(ProveUnknownKeyIsRefused(context, config.listen, control->port(), keys.public_key));
+  options.port = config.bulk_port;
+  FURROW_ASSIGN(const std::unique_ptr<BulkServer> bulk,
+                BulkServer::Start(context, options, *logs, *blobs, FindLogIn(*store),
+                                  [&events](BulkEvent event) { events.Post(std::move(event)); }));
+  RepositoryOptions repository_options;
+  repository_options.mirrors = state_folder / "mirrors";
+  repository_options.blobs = state_folder / "blobs";
+  repository_options.program = fs::read_symlink("/proc/self/exe");
+  repository_options.timeout = config.repos_timeout;
+  repository_options.allowed = config.repos_allow;
+  FURROW_ASSIGN(const std::unique_ptr<Repositories> repositories,
+                Repositories::Start(
+                    repository_options,
+                    [&events](std::uint64_t ticket, Result<ImportedCommit> commit) {
+                      events.Post(CommitImported{ticket, std::move(commit)});
+                    },
+                    [&events](std::string repository, Result<std::map<std::string, std::string>> refs) {
+                      events.Post(RefsListed{std::move(repository), std::move(refs)});
+                    }));
+  store->Start(PackWriter(*packs), [&events](Committed committed) { events.Post(std::move(committed)); });
+  History history(*store, [&events](HistoryEvent event) { events.Post(std::move(event)); });
+
+  Outbox first;
+  State state = RestoreState(SettingsOf(config), std::move(restored), clock.Read(), first);
+  state.software = std::string("furrow-controller ") + kVersion;
+  const std::size_t live = state.runs.size();
+  ControllerLoop loop({clock, *control, *bulk, *store, history, *repositories, *disk, events, stop_fd},
+                      std::move(state), std::move(first));
+  const FarmFile farm{Reachable(config.listen, control->port()), Reachable(config.listen, bulk->port()),
+                      keys.public_key, ::getpid()};
+  FURROW_TRY(WriteFarmFile(state_folder, farm));
+  log::Info("ready: control {}, bulk {}, {} live runs", farm.control, farm.bulk, live);
+  return loop.Run();
+}
+
+int Complain(const Error& error) {
+  std::fprintf(stderr, "furrow-controller: %s\n", error.message.c_str());
+  return error.code == Errc::kInvalid ? 2 : 1;
+}
+
+int Main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "--repository-worker") return RepositoryWorkerMain();
+  CLI::App app{"furrow-controller: the farm's memory and its planner"};
+  std::string config_file = "/etc/furrow/controller.yaml";
+  app.set_version_flag("--version", std::string("furrow-controller ") + kVersion);
+  app.add_option("--config", config_file, "configuration file (every key: config/controller.yaml)");
+  CLI::App* identity =
+      app.add_subcommand("identity", "prints the controller's public key, which agents and clients are told");
+  identity->fallthrough();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const Result<ControllerConfig> config = LoadControllerConfig(config_file);
+  if (!config) return Complain(config.error());
+  if (identity->parsed()) {
+    std::error_code ignored;
+    fs::create_directories(config->state, ignored);
+    const Result<KeyPair> keys = OwnKey(*config);
+    if (!keys) return Complain(keys.error());
+    std::printf("%s\n", keys->public_key.c_str());
+    return 0;
+  }
+  const int stop_fd = StopSignals();
+  RaiseDescriptorLimit();
+  if (const Status status = log::SetUp({"furrow-controller", config->log.level, config->log.file}); !status)
+    return Complain(status.error());
+  const Status served = Serve(*config, stop_fd);
+  if (!served) {
+    log::Error("{}", served.error().message);
+    return served.error().code == Errc::kInvalid ? 2 : 1;
+  }
+  log::Info("stopped");
+  return 0;
+}
+
+}  // namespace
+}  // namespace furrow
+
+int main(int argc, char** argv) {
+  return furrow::Main(argc, argv);
+}
