@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <regex>
 #include <sstream>
 #include <string>
 
@@ -42,6 +41,15 @@ std::string Read(const std::string& path) {
   return text.str();
 }
 
+// `text` with 0 for every digit, and + for the sign of its zone.
+std::string Shape(std::string text) {
+  for (char& c : text) {
+    if (c >= '0' && c <= '9') c = '0';
+  }
+  if (text.size() > 23 && text[23] == '-') text[23] = '+';
+  return text;
+}
+
 // Points stderr at a file while it lives.
 class StderrTo {
  public:
@@ -69,9 +77,11 @@ TEST_CASE("log: a line has time, level, program and words") {
 
   log::Warning("agent {} has {} GPUs", "a1", 2);
 
-  const std::regex line(
-      R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d warning furrow-agent: agent a1 has 2 GPUs\n)");
-  CHECK(std::regex_match(Read(folder / "sub/agent.log"), line));
+  std::string line = Read(folder / "sub/agent.log");
+  const std::string time = line.substr(0, line.find(' '));
+  line.erase(0, time.size());
+  CHECK(line == " warning furrow-agent: agent a1 has 2 GPUs\n");
+  CHECK(Shape(time) == "0000-00-00T00:00:00.000+00:00");
 }
 
 TEST_CASE("log: lines below the level are dropped, and the level changes while running") {
