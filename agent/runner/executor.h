@@ -56,7 +56,7 @@ class Executor {
     kDue,          // the next step waits for Spawn
     kRunning,      // a step runs
     kSettling,     // the steps are over; processes left behind may end by themselves
-    kTerminating,  // SIGTERM was sent
+    kTerminating,  // SIGTERM is sent, to each process once
     kKilling,      // SIGKILL is sent until none is left
   };
   struct Job {
@@ -70,7 +70,8 @@ class Executor {
     std::optional<TimePoint> timeout;
     std::optional<TimePoint> quota_check;
     Duration quota_interval{};
-    Duration kill_interval{};
+    TimePoint grace_end;            // of kTerminating
+    Duration sweep_interval{};      // of kTerminating and kKilling: until the next look for processes
     std::uint64_t spool_bytes = 0;  // at the last quota check
     Outcome outcome;                // once the phase is kSettling or later
     std::string last_words;         // the furrow: line; empty: none
@@ -86,6 +87,7 @@ class Executor {
   // executor_ending.cpp
   void End(Now now, const AttemptRef& ref, Job& job, Outcome outcome, std::string last_words, Duration grace);
   void Escalate(Now now, const AttemptRef& ref, Job& job);
+  void Terminate(Now now, const AttemptRef& ref, Job& job, Duration grace);
   void KillAll(Now now, const AttemptRef& ref, Job& job);
   void FinishIfDead(Now now, const AttemptRef& ref);
   void Finish(Now now, const AttemptRef& ref);

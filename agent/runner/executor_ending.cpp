@@ -1,5 +1,4 @@
 // How an attempt ends: its processes are asked, then killed, until none is left; then, once, it has exited.
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,46 +18,56 @@ constexpr Duration kSettle = milliseconds(250);
 // Nobody waits for what was left behind as long as for a job that was told to end.
 constexpr Duration kLeftBehindGrace = std::chrono::seconds(2);
 constexpr std::size_t kMaxTextBytes = 8192;  // of an outcome: a reason may be as long as a frame
+constexpr Duration kTerminateFirst = milliseconds(10);
+constexpr Duration kTerminateLast = std::chrono::seconds(1);
 constexpr Duration kKillFirst = milliseconds(5);
 constexpr Duration kKillLast = milliseconds(500);
 
 }  // namespace
 
 void Executor::End(Now now, const AttemptRef& ref, Job& job, Outcome outcome, std::string last_words, Duration grace) {
-  const TimePoint end = now.mono + grace;
-  if (job.phase == Phase::kTerminating ||
-      job.phase == Phase::kSettling) {  // it has its outcome; it may only be hurried
-    if (!job.deadline || end < *job.deadline) job.deadline = end;
-    if (*job.deadline <= now.mono) KillAll(now, ref, job);
+  if (job.phase == Phase::kKilling) return;
+  if (job.phase == Phase::kSettling ||
+      job.phase == Phase::kTerminating) {  // it has its outcome; it may only be hurried
+    if (grace <= Duration{0}) return KillAll(now, ref, job);
+    if (job.phase == Phase::kSettling) return Terminate(now, ref, job, grace);
+    job.grace_end = std::min(job.grace_end, now.mono + grace);
+    job.deadline = std::min(*job.deadline, job.grace_end);
     return;
   }
-  if (job.phase == Phase::kKilling) return;
+  const bool untouched = job.spool < 0;
   job.outcome = std::move(outcome);
   job.last_words = std::move(last_words);
-  const bool between_steps = job.phase == Phase::kDue;
   kin_.SetEnding(ref);
-  if (between_steps && job.spool < 0) return Finish(now, ref);  // nothing was started yet
+  if (untouched) return Finish(now, ref);  // nothing was started yet
   if (grace <= Duration{0}) return KillAll(now, ref, job);
-  job.phase = Phase::kTerminating;
-  job.deadline = end;
-  kin_.SignalAll(ref, SIGTERM);
-  FinishIfDead(now, ref);
+  Terminate(now, ref, job, grace);
 }
 
 void Executor::Escalate(Now now, const AttemptRef& ref, Job& job) {
   const Duration grace = std::min<Duration>(kLeftBehindGrace, milliseconds(job.start.kill_grace_ms));
-  if (job.phase != Phase::kSettling || grace == Duration{0}) return KillAll(now, ref, job);
+  if (job.phase == Phase::kSettling && grace > Duration{0}) return Terminate(now, ref, job, grace);
+  if (job.phase != Phase::kTerminating || now.mono >= job.grace_end) return KillAll(now, ref, job);
+  job.sweep_interval = std::min(job.sweep_interval * 2, kTerminateLast);
+  job.deadline = std::min(now.mono + job.sweep_interval, job.grace_end);
+  kin_.TerminateAll(ref);  // those that were forked while the others were told
+}
+
+void Executor::Terminate(Now now, const AttemptRef& ref, Job& job, Duration grace) {
   job.phase = Phase::kTerminating;
-  job.deadline = now.mono + grace;
-  kin_.SignalAll(ref, SIGTERM);
+  job.grace_end = now.mono + grace;
+  job.sweep_interval = kTerminateFirst;
+  job.deadline = std::min(now.mono + job.sweep_interval, job.grace_end);
+  kin_.TerminateAll(ref);
+  FinishIfDead(now, ref);
 }
 
 void Executor::KillAll(Now now, const AttemptRef& ref, Job& job) {
   // A process that forks faster than we look escapes one sweep but not many: none of those that were seen lives on.
-  job.kill_interval = job.phase == Phase::kKilling ? std::min(job.kill_interval * 2, kKillLast) : kKillFirst;
+  job.sweep_interval = job.phase == Phase::kKilling ? std::min(job.sweep_interval * 2, kKillLast) : kKillFirst;
   job.phase = Phase::kKilling;
-  job.deadline = now.mono + job.kill_interval;
-  kin_.SignalAll(ref, SIGKILL);
+  job.deadline = now.mono + job.sweep_interval;
+  kin_.KillAll(ref);
   FinishIfDead(now, ref);
 }
 

@@ -1,8 +1,5 @@
 #include "agent/runner/kin.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "agent/runner/log.h"
@@ -77,7 +74,7 @@ void Kin::Look() {
     if (!process || process->state == 'Z' || process->state == 'X') continue;  // SIGCHLD tells us of these
     const auto it = known_.find(pid);
     if (it == known_.end() || it->second.start != process->start) {
-      Known known{process->start, SuspectsOf(*process), false};
+      Known known{process->start, SuspectsOf(*process)};
       if (known.suspects.empty()) {  // all the jobs that it could be from have ended
         known.denied = SignalExactly(*process, SIGKILL) == Signalled::kDenied;
         if (known.denied) Log("process " + std::to_string(pid) + " outlived its job and may not be killed by us");
@@ -101,32 +98,33 @@ bool Kin::HasOrphans(const AttemptRef& ref) {
   return std::any_of(orphans_.begin(), orphans_.end(), [&](const Process& p) { return Dooms(known_[p.pid], ref); });
 }
 
+void Kin::Signal(const AttemptRef& ref, const Process& process, const std::set<AttemptRef>& suspects, int signal) {
+  Known& known = known_[process.pid];  // remembered, so that it is known when its parent dies first
+  if (known.start != process.start) known = Known{process.start, suspects};
+  if (known.denied || process.state == 'Z' || (signal == SIGTERM && known.terminated == process.image)) return;
+  if (signal == SIGTERM) known.terminated = process.image;
+  const Signalled sent = SignalExactly(process, signal);
+  if (sent == Signalled::kSent && signal == SIGTERM)
+    SignalExactly(process, SIGCONT);  // stopped, it could not act on it
+  if (sent != Signalled::kDenied) return;
+  known.denied = true;
+  Log(Describe(ref) + ": process " + std::to_string(process.pid) + " runs as another user and may not be killed by us");
+}
+
 void Kin::SignalAll(const AttemptRef& ref, int signal) {
   Look();
   const std::vector<Process> all = ReadAllProcesses();
-  const auto send = [&](const Process& process, const std::set<AttemptRef>& suspects) {
-    Known& known = known_[process.pid];  // remembered, so that it is known when its parent dies first
-    if (known.start != process.start) known = Known{process.start, suspects, false};
-    if (known.denied || process.state == 'Z') return;
-    if (SignalExactly(process, signal) != Signalled::kDenied) {
-      if (signal == SIGTERM) SignalExactly(process, SIGCONT);  // a stopped process could not act on it
-      return;
-    }
-    known.denied = true;
-    Log(Describe(ref) + ": process " + std::to_string(process.pid) +
-        " runs as another user and may not be killed by us");
-  };
-  for (const auto& [pid, owner] : leaders_) {
-    if (owner != ref) continue;
-    for (const Process& below : DescendantsOf(pid, all)) send(below, {ref});
-    ::kill(pid, signal);  // not reaped yet, so the pid is its own
-    if (signal == SIGTERM) ::kill(pid, SIGCONT);
+  for (const Process& process : all) {
+    const auto leader = leaders_.find(process.pid);
+    if (leader == leaders_.end() || leader->second != ref) continue;
+    for (const Process& below : DescendantsOf(process.pid, all)) Signal(ref, below, {ref}, signal);
+    Signal(ref, process, {ref}, signal);
   }
   for (const Process& orphan : orphans_) {
     if (!Dooms(known_[orphan.pid], ref)) continue;
     const std::set<AttemptRef> suspects = known_[orphan.pid].suspects;
-    send(orphan, suspects);
-    for (const Process& below : DescendantsOf(orphan.pid, all)) send(below, suspects);
+    for (const Process& below : DescendantsOf(orphan.pid, all)) Signal(ref, below, suspects, signal);
+    Signal(ref, orphan, suspects, signal);
   }
 }
 

@@ -5,6 +5,8 @@
 // was running when it was first seen and had begun before it; it is killed with the last of these jobs.
 #pragma once
 
+#include <signal.h>
+
 #include <map>
 #include <optional>
 #include <set>
@@ -30,8 +32,11 @@ class Kin {
   // Whether a process of an ending job is alive, its leader aside. One read of /proc if there are no orphans.
   bool HasOrphans(const AttemptRef& ref);
 
-  // Sends `signal` (SIGTERM, or SIGKILL) to every living process of an ending job.
-  void SignalAll(const AttemptRef& ref, int signal);
+  // Sends SIGTERM to every living process of an ending job that has not had it from us; wakes those that are stopped.
+  // A process that was caught between fork and exec, where a shell's handlers swallow a signal, has it again.
+  void TerminateAll(const AttemptRef& ref) { SignalAll(ref, SIGTERM); }
+  // Sends SIGKILL to every living process of an ending job.
+  void KillAll(const AttemptRef& ref) { SignalAll(ref, SIGKILL); }
 
  private:
   struct Job {
@@ -43,11 +48,14 @@ class Kin {
     bool ending = false;
   };
   struct Known {
-    std::uint64_t start = 0;        // ticks: tells it from a later process of the same pid
-    std::set<AttemptRef> suspects;  // one: the owner is certain
-    bool denied = false;            // beyond our reach: not waited for
+    std::uint64_t start = 0;                  // ticks: tells it from a later process of the same pid
+    std::set<AttemptRef> suspects;            // one: the owner is certain
+    std::optional<std::uint64_t> terminated{};  // the image that has had SIGTERM
+    bool denied = false;                      // beyond our reach: not waited for
   };
 
+  void SignalAll(const AttemptRef& ref, int signal);
+  void Signal(const AttemptRef& ref, const Process& process, const std::set<AttemptRef>& suspects, int signal);
   void Look();
   std::set<AttemptRef> SuspectsOf(const Process& process) const;
   bool Dooms(const Known& known, const AttemptRef& ref) const;

@@ -114,13 +114,16 @@ std::optional<Process> ReadProcess(pid_t pid) {
   int session = 0;
   int parent = 0;
   unsigned long long start = 0;
-  if (std::sscanf(stat.c_str() + name_end + 1,
-                  " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &process.state,
-                  &parent, &session, &start) != 4)
+  unsigned long long stack = 0;
+  if (std::sscanf(
+          stat.c_str() + name_end + 1,
+          " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu %*u %*d %*u %*u %*u %llu",
+          &process.state, &parent, &session, &start, &stack) != 5)
     return std::nullopt;
   process.parent = parent;
   process.session = session;
   process.start = start;
+  process.image = stack;
   return process;
 }
 

@@ -30,6 +30,7 @@ struct Process {
   pid_t session = 0;
   char state = '?';         // 'Z': dead, waiting to be reaped
   std::uint64_t start = 0;  // clock ticks since boot
+  std::uint64_t image = 0;  // another number after an exec: where its stack was put
 };
 
 // Now, in the ticks that /proc/PID/stat counts starts in.
