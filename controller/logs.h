@@ -10,11 +10,14 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "common/error.h"
+#include "common/file_io.h"
 #include "common/ids.h"
 #include "common/log_frames.h"
+#include "controller/log_view.h"
 
 namespace furrow {
 
@@ -53,8 +56,8 @@ struct LogWindow {
   bool sealed = false;
 };
 
-// Append, Sync, Seal, Discard, AppendSmall and RemoveRun belong to one thread. The Read functions and Length may be
-// called from any thread at any time and see every byte appended, durable or not.
+// The Read functions may be called from any thread at any time and see every byte appended, durable or not; all others
+// belong to one thread. A second store on the same folder may append small logs while the first takes streamed ones.
 class LogStore {
  public:
   // Opens or creates the store in folder `root`. Reads no log: one is recovered when first touched.
@@ -77,10 +80,10 @@ class LogStore {
 
   // Ends a streamed log, if it has exactly `raw_length` bytes with this SHA-256, and writes its index; durable with the
   // next Sync. Sealing again with the same values changes nothing. kUnavailable: bytes are missing; kCorrupt: other
-  // bytes than the agent had (Discard, then let it send again); kRejected: sealed otherwise.
+  // bytes than the agent had (Discard, then let it send again); kRejected: sealed otherwise. An empty log has no file.
   Result<LogPlace> Seal(RunId run, AttemptRef attempt, std::uint64_t raw_length, const Hash& sha256);
 
-  // Forgets an unsealed streamed log and removes its file.
+  // Forgets an unsealed streamed log and removes its file. kRejected: sealed.
   Status Discard(RunId run, AttemptRef attempt);
 
   // Writes whole small logs, those of a run with one write; durable with the next Sync. One location for each, in
@@ -110,17 +113,32 @@ class LogStore {
     }
   };
 
+  // A log made ready to be read, with what keeps it open.
+  struct Reading {
+    std::shared_ptr<LogFile> file;
+    FileHandle pack;
+    LogView view;
+  };
+
   std::string FolderOf(RunId run) const;
+  Status MakeFolder(RunId run);
   // The log's file, opened and recovered if need be. kNotFound unless `create`.
   Result<std::shared_ptr<LogFile>> FileOf(RunId run, AttemptRef attempt, bool create);
+  void MarkMoved(const std::shared_ptr<LogFile>& file);
+  Status SyncDisk();
+  Result<Reading> ReadingOf(const LogPlace& where);
 
   const std::string root_;
+  FileHandle root_fd_;
   std::mutex mutex_;  // guards the map only; a LogFile guards itself
   std::unordered_map<Key, std::shared_ptr<LogFile>, KeyHash> files_;
-  std::vector<std::shared_ptr<LogFile>> moved_;  // since the last Sync
-  std::vector<std::string> new_folders_;         // whose entry in the root is not yet durable
+  std::vector<std::shared_ptr<LogFile>> moved_;        // since the last Sync
+  std::unordered_set<std::uint64_t> changed_folders_;  // runs with a new or removed file, not yet durable
+  std::unordered_set<std::uint64_t> known_folders_;    // runs whose folder this store has looked for
+  bool root_changed_ = false;                          // likewise the root
   std::unique_ptr<LogPacks> packs_;
   FrameDecoder decoder_;
+  FrameEncoder encoder_;
 };
 
 }  // namespace furrow

@@ -1,0 +1,73 @@
+// The file of one streamed log. Used by logs.cpp.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/error.h"
+#include "common/file_io.h"
+#include "common/hash.h"
+#include "common/ids.h"
+#include "common/log_frames.h"
+#include "controller/log_view.h"
+#include "controller/logs.h"
+
+namespace furrow {
+
+// View may be called from any thread; everything else belongs to the store's writing thread.
+class LogFile {
+ public:
+  // Opens the file at `path` and recovers it: whole frames from the front count, whatever follows them is cut off
+  // (`for_reading`: left alone and ignored). kNotFound unless `create`.
+  static Result<std::shared_ptr<LogFile>> Open(std::string path, RunId run, AttemptRef attempt, bool create,
+                                               bool for_reading);
+
+  // As LogStore::Append. Partly known frames are cut with `encoder`.
+  Result<std::uint64_t> Append(const FrameHeader& header, std::span<const std::byte> frame,
+                               std::span<const std::byte> raw, FrameEncoder& encoder);
+
+  // As LogStore::Seal. Reads the log back if it has not all passed through Append since it was opened.
+  Status Seal(std::uint64_t raw_length, const Hash& sha256);
+
+  // fdatasync.
+  Status Sync();
+  // Everything written was synced otherwise.
+  void Synced() { unsynced_ = 0; }
+
+  LogView View() const;
+  LogProgress Progress() const { return {run_, attempt_, raw_length_, sealed_.has_value()}; }
+  std::uint64_t Length() const { return raw_length_; }
+  const std::string& Path() const { return path_; }
+  RunId Run() const { return run_; }
+  AttemptRef Attempt() const { return attempt_; }
+
+  bool moved = false;  // the store's mark: in its list for the next Sync
+
+ private:
+  LogFile(std::string path, RunId run, AttemptRef attempt) : path_(std::move(path)), run_(run), attempt_(attempt) {}
+  Status Recover(bool for_reading);
+  Status Write(std::span<const std::byte> bytes);
+  void Count(const FrameHeader& header);
+  Status HashRest();
+
+  const std::string path_;
+  const RunId run_;
+  const AttemptRef attempt_;
+  FileHandle file_;
+  mutable std::mutex mutex_;  // guards from here to sealed_, which View reads; the writing thread reads without it
+  std::vector<LogPoint> points_;
+  std::uint64_t raw_length_ = 0;
+  std::uint64_t file_length_ = 0;  // of the frames
+  std::uint64_t lines_ = 0;
+  std::optional<Hash> sealed_;
+  Sha256 sha_;
+  std::uint64_t hashed_ = 0;  // raw bytes in sha_
+  std::uint64_t unsynced_ = 0;
+};
+
+}  // namespace furrow

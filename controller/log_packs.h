@@ -1,0 +1,47 @@
+// Packs: files in which the small logs of one run lie one behind the other, a frame each. Used by logs.cpp.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/error.h"
+#include "common/file_io.h"
+#include "common/log_frames.h"
+#include "controller/logs.h"
+
+namespace furrow {
+
+// Belongs to the store's writing thread.
+class LogPacks {
+ public:
+  // As LogStore::AppendSmall for logs of one run, whose folder `folder` exists.
+  Result<std::vector<LogPlace>> Append(RunId run, const std::string& folder, std::span<const SmallLogView* const> logs);
+
+  // Number of packs with bytes not yet synced, and their sync by fdatasync.
+  std::size_t Dirty() const { return dirty_.size(); }
+  Status Sync();
+  // Everything was synced otherwise.
+  void Synced();
+  void Forget(RunId run) { packs_.erase(run); }
+
+  static std::string Path(const std::string& folder, std::uint32_t number);
+
+ private:
+  struct Pack {
+    std::uint32_t number = 0;
+    std::uint64_t length = 0;
+    FileHandle file;
+    bool dirty = false;
+  };
+  Result<Pack*> PackFor(RunId run, const std::string& folder);
+
+  std::unordered_map<RunId, Pack> packs_;
+  std::vector<RunId> dirty_;
+  FrameEncoder encoder_;
+};
+
+}  // namespace furrow
