@@ -1,5 +1,5 @@
 // Records to the values of the store and back. Each value is one Cap'n Proto message whose root is
-// schemas/record.capnp:Record, so it says itself what it is; `capnp decode --flat` prints it.
+// schemas/record.capnp:Record, so it says itself what it is; `capnp decode` prints it.
 // Any thread. Nothing here throws.
 #pragma once
 
