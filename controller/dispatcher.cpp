@@ -79,7 +79,8 @@ Status Dispatch(State& state, Outbox& out, Now now, const Incoming& frame) {
   }
   auto decoded = DecodeClientRequest(AsFrame(frame.payload));
   if (!decoded) {
-    Answer(out, frame.peer, 0, Failure{Errc::kInvalid, decoded.error().message, "", {}});
+    Answer(out, frame.peer, RequestNumberOf(AsFrame(frame.payload)),
+           Failure{Errc::kInvalid, decoded.error().message, "", {}});
     return tl::unexpected<Error>(decoded.error());
   }
   DispatchClient(state, out, now, frame.peer, decoded->first, decoded->second);
