@@ -1,6 +1,9 @@
 // furrow-torch: runs one train or evaluate step in the current folder. SPEC.md has its words.
 
+#include <unistd.h>
+
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -58,6 +61,15 @@ Result<Shard> ShardFromEnvironment() {
                                   " must be less than FURROW_SHARD_COUNT " + std::to_string(shard.count));
 }
 
+// Threads of OpenMP spin while they wait for each other. Where jobs share CPUs they then burn the
+// time of the one they wait for: the example's training was 3 times slower beside a compiler.
+// OpenMP reads this when it is loaded, before main, so the program starts itself anew.
+void WaitWithoutSpinning(char** argv) {
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
+  setenv("OMP_WAIT_POLICY", "PASSIVE", 1);
+  execv("/proc/self/exe", argv);  // where it can't, it works all the same
+}
+
 // Runs `step` on a parsed spec; the exit status.
 template <class Spec, class Run>
 int RunStep(const Result<Spec>& spec, const Run& step) {
@@ -94,6 +106,8 @@ int Main(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit becomes an error with words, like a full disk
+  if (argc > 2) furrow::steps::WaitWithoutSpinning(argv);  // a step, not --help
   try {
     return furrow::steps::Main({argv + 1, argv + argc});
   } catch (const std::exception& error) {

@@ -2,12 +2,15 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <dlfcn.h>
 #include <malloc.h>
 #include <sched.h>
 #include <torch/cuda.h>
 #include <torch/version.h>
 
 #include <cstdlib>
+#include <memory>
+#include <string>
 #include <string_view>
 
 namespace furrow::steps {
@@ -20,6 +23,17 @@ int DefaultThreads() {
   cpu_set_t cpus;
   if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
   return CPU_COUNT(&cpus);
+}
+
+// The shared library that multiplies matrices on the CPU, as the loader found it.
+std::string BlasFile() {
+  Dl_info info{};
+  void* symbol = dlsym(RTLD_DEFAULT, "sgemm_");
+  if (symbol == nullptr || dladdr(symbol, &info) == 0 || info.dli_fname == nullptr) return "inside LibTorch";
+  const std::unique_ptr<char, void (*)(void*)> real(realpath(info.dli_fname, nullptr), std::free);
+  const std::string file = real ? real.get() : info.dli_fname;
+  const bool reference = file.find("/blas/libblas.so") != std::string::npos;
+  return file + (reference ? " (the reference BLAS, several times slower: install libopenblas0-openmp)" : "");
 }
 
 Shape BatchShape(std::size_t rows, const Shape& one) {
@@ -54,6 +68,7 @@ std::string DescribeTorch() {
   text += "threads " + std::to_string(at::get_num_threads()) + "\n";
   text += "cuda " + std::string(torch::cuda::is_available() ? "yes" : "no") + ", " +
           std::to_string(torch::cuda::device_count()) + " devices\n";
+  text += "blas " + BlasFile() + "\n";
   text += "quantised engines";
   std::string engines;
   for (const auto engine : at::globalContext().supportedQEngines()) {

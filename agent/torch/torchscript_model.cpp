@@ -22,12 +22,13 @@ std::string Describe(const at::Tensor& tensor) {
 
 class TorchScriptModel final : public Model {
  public:
-  TorchScriptModel(std::string path, torch::jit::Module module)
-      : path_(std::move(path)), module_(std::move(module)), was_training_(module_.is_training()) {}
+  TorchScriptModel(std::string path, torch::jit::Module module, bool on_gpu)
+      : path_(std::move(path)), module_(std::move(module)), was_training_(module_.is_training()), on_gpu_(on_gpu) {}
 
   Result<at::Tensor> Forward(const at::Tensor& inputs) override {
     std::string reason;
     try {
+      const torch::jit::GraphOptimizerEnabledGuard optimise(on_gpu_);
       arguments_.assign(1, inputs);
       c10::IValue output = module_.forward(arguments_);
       arguments_.clear();
@@ -73,11 +74,11 @@ class TorchScriptModel final : public Model {
     try {
       module_.train(was_training_);
       module_.to(at::kCPU);
-      torch::jit::ExportModule(module_, [&](const void* bytes, std::size_t size) -> std::size_t {
-        return file.Write(bytes, size) ? size : 0;
+      torch::jit::ExportModule(module_, [&](const void* bytes, std::size_t size) {
+        file.Write(bytes, size);
+        return size;  // Commit tells of a failure: Torch's writer, told, throws from a destructor
       });
     } catch (const std::exception& error) {
-      if (auto written = file.Commit(); !written) return written;  // the disk's own words are clearer
       return Fail(Errc::kInternal, path + " was not written: " + ReasonOf(error));
     }
     return file.Commit();
@@ -97,6 +98,9 @@ class TorchScriptModel final : public Model {
   std::string path_;
   torch::jit::Module module_;
   bool was_training_;
+  // TorchScript's optimiser fuses kernels on a GPU. On a CPU it fuses nothing and splits relu's
+  // gradient into slower pieces: training the example's network without it is 10 % faster.
+  bool on_gpu_;
   std::vector<c10::IValue> arguments_;
 };
 
@@ -121,7 +125,8 @@ Status CheckIsArchive(const std::string& path) {
 Result<std::unique_ptr<Model>> LoadModel(const std::string& path, std::string_view device) {
   FURROW_TRY(CheckIsArchive(path));
   try {
-    return std::make_unique<TorchScriptModel>(path, torch::jit::load(path, c10::Device(std::string(device))));
+    const c10::Device target{std::string(device)};
+    return std::make_unique<TorchScriptModel>(path, torch::jit::load(path, target), target.is_cuda());
   } catch (const std::exception& error) {
     return Fail(Errc::kInvalid, path +
                                     ": can't be read as a TorchScript module (an archive of torch.save is none, "

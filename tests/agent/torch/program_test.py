@@ -1,0 +1,272 @@
+"""Runs furrow-torch as a job would: tiny modules and data, every kind of bad input. Usage: program_test.py FURROW_TORCH"""
+
+import gzip
+import json
+import math
+import os
+import pathlib
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import numpy
+import torch
+from torch import nn
+
+PROGRAM = ""
+
+
+class Classifier(nn.Module):
+    """[N, 1, 4, 4] → [N, 3] log-probabilities."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.out = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return torch.log_softmax(self.out(torch.flatten(torch.relu(self.conv(x)), 1)), dim=1)
+
+
+class Whole(nn.Module):
+    """A module with a parameter that is no floating-point number."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2), requires_grad=True)
+        self.count = nn.Parameter(torch.ones(2, dtype=torch.int64), requires_grad=False)
+
+    def forward(self, x):
+        return x * self.scale + self.count
+
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.out(x), x
+
+
+def idx(array):
+    return struct.pack(">BBBB", 0, 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+
+
+class Steps(unittest.TestCase):
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory(prefix="furrow-torch-")
+        self.addCleanup(holder.cleanup)
+        self.folder = pathlib.Path(holder.name)
+        torch.manual_seed(1)
+        self.save(Classifier(), "net.pt")
+        # Class k lights row k.
+        random = numpy.random.default_rng(1)
+        self.labels = random.integers(0, 3, 90).astype(numpy.uint8)
+        self.images = random.integers(0, 60, (90, 4, 4)).astype(numpy.uint8)
+        self.images[numpy.arange(90), self.labels] += 150
+        (self.folder / "images.gz").write_bytes(gzip.compress(idx(self.images)))
+        (self.folder / "labels").write_bytes(idx(self.labels))
+        self.data = {"format": "idx", "images": "images.gz", "labels": "labels"}
+
+    def save(self, module, name):
+        torch.jit.script(module).save(str(self.folder / name))
+
+    def train_spec(self, **changes):
+        spec = {"model": "net.pt", "data": self.data, "loss": "nll", "optimizer": {"adam": {"lr": 0.02}},
+                "epochs": 8, "batch": 16, "out": "out.pt", "log_every": 10}
+        return {**spec, **changes}
+
+    def run_step(self, verb, spec, env=None, **options):
+        (self.folder / "spec.json").write_text(spec if isinstance(spec, str) else json.dumps(spec))
+        environment = {**os.environ, "FURROW_METRICS": "metrics", "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE",
+                       **(env or {})}
+        return subprocess.run([PROGRAM, verb, "--spec", "spec.json"], cwd=self.folder, env=environment,
+                              capture_output=True, text=True, timeout=120, **options)
+
+    def passes(self, verb, spec, env=None):
+        (self.folder / "metrics").unlink(missing_ok=True)
+        done = self.run_step(verb, spec, env)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return [json.loads(line) for line in (self.folder / "metrics").read_text().splitlines()]
+
+    def fails(self, verb, spec, *words, status=1, **options):
+        done = self.run_step(verb, spec, **options)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+        self.assertFalse((self.folder / "out.pt").exists())
+
+    def weights(self, name="out.pt"):
+        return torch.cat([p.detach().flatten() for p in torch.jit.load(str(self.folder / name)).parameters()])
+
+    def test_training_learns_and_evaluation_agrees_with_python(self):
+        lines = self.passes("train", self.train_spec())
+        steps = [line for line in lines if "loss" in line]
+        self.assertEqual([line["step"] for line in steps], [10, 20, 30, 40])
+        self.assertEqual([line["epoch"] for line in steps], [2, 4, 5, 7])
+        epochs = [line for line in lines if "epoch_loss" in line]
+        self.assertEqual(len(epochs), 8)
+        self.assertLess(epochs[-1]["epoch_loss"], epochs[0]["epoch_loss"] / 2)
+        [measured] = self.passes("evaluate", {"model": "out.pt", "data": self.data, "loss": "nll", "batch": 7})
+        net = torch.jit.load(str(self.folder / "out.pt")).eval()
+        with torch.no_grad():
+            output = net(torch.from_numpy(self.images).float().unsqueeze(1) / 255)
+        labels = torch.from_numpy(self.labels).long()
+        self.assertAlmostEqual(measured["loss"], nn.functional.nll_loss(output, labels).item(), places=5)
+        self.assertAlmostEqual(measured["accuracy"], (output.argmax(1) == labels).float().mean().item(), places=5)
+        self.assertGreater(measured["accuracy"], 0.9)
+        self.assertEqual(measured["examples"], 90)
+
+    def test_each_optimizer_takes_the_steps_that_python_takes(self):
+        cases = {"sgd": ({"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}, torch.optim.SGD),
+                 "adam": ({"lr": 0.01, "betas": [0.8, 0.9], "amsgrad": True}, torch.optim.Adam),
+                 "adamw": ({"lr": 0.01}, torch.optim.AdamW)}
+        for name, (values, kind) in cases.items():
+            with self.subTest(name):
+                self.passes("train", self.train_spec(optimizer={name: values}, shuffle=False, epochs=1, batch=30))
+                net = torch.jit.load(str(self.folder / "net.pt"))
+                optimizer = kind(net.parameters(), **values)
+                images = torch.from_numpy(self.images).float().unsqueeze(1) / 255
+                labels = torch.from_numpy(self.labels).long()
+                for at in range(0, 90, 30):
+                    optimizer.zero_grad()
+                    nn.functional.nll_loss(net(images[at:at + 30]), labels[at:at + 30]).backward()
+                    optimizer.step()
+                expected = torch.cat([p.detach().flatten() for p in net.parameters()])
+                self.assertTrue(torch.allclose(self.weights(), expected, atol=1e-6))
+
+    def test_the_same_seed_gives_the_same_weights_and_another_seed_others(self):
+        weights = []
+        for seed in (3, 3, 4):
+            self.passes("train", self.train_spec(seed=seed))
+            weights.append(self.weights())
+        self.assertTrue(torch.equal(weights[0], weights[1]))
+        self.assertFalse(torch.equal(weights[0], weights[2]))
+
+    def test_shards_are_parts_of_the_whole(self):
+        spec = {"model": "net.pt", "data": self.data, "metrics": ["loss"]}
+        [whole] = self.passes("evaluate", spec)
+        parts = [self.passes("evaluate", spec, {"FURROW_SHARD_INDEX": str(i), "FURROW_SHARD_COUNT": "4"})[0] for i in range(4)]
+        self.assertEqual([part["examples"] for part in parts], [22, 23, 22, 23])
+        mean = sum(part["loss"] * part["examples"] for part in parts) / 90
+        self.assertAlmostEqual(mean, whole["loss"], places=6)
+        [empty] = self.passes("evaluate", {**spec, "data": {**self.data, "limit": 1}},
+                              {"FURROW_SHARD_INDEX": "0", "FURROW_SHARD_COUNT": "2"})
+        self.assertEqual(empty, {"examples": 0})
+
+    def test_regression_from_npy_and_csv(self):
+        self.save(nn.Linear(2, 1), "line.pt")
+        x = numpy.random.default_rng(2).normal(size=(64, 2))
+        y = (x @ numpy.array([[2.0], [-1.0]]) + 0.5).astype(numpy.float32)
+        numpy.save(self.folder / "x.npy", x)
+        numpy.save(self.folder / "y.npy", y)
+        rows = "\n".join(f"{label[0]},{a},{b}" for (a, b), label in zip(x, y))
+        (self.folder / "xy.csv").write_text("y,a,b\n" + rows + "\n")
+        npy = {"format": "npy", "inputs": "x.npy", "labels": "y.npy"}
+        csv = {"format": "csv", "file": "xy.csv", "label": "y"}
+        for data in (npy, csv):
+            with self.subTest(data["format"]):
+                self.passes("train", self.train_spec(model="line.pt", data=data, loss="mse", epochs=40,
+                                                     optimizer={"sgd": {"lr": 0.1}}))
+                spec = {"model": "out.pt", "data": data, "loss": "mse", "metrics": ["loss", "mse", "mae"]}
+                [measured] = self.passes("evaluate", spec)
+                self.assertLess(measured["mae"], 0.01)
+                self.assertEqual(measured["loss"], measured["mse"])
+                (self.folder / "out.pt").unlink()
+
+    def test_a_frozen_parameter_stays_and_the_mode_is_kept(self):
+        net = Classifier().eval()
+        net.conv.weight.requires_grad_(False)
+        self.save(net, "net.pt")
+        self.passes("train", self.train_spec())
+        out = torch.jit.load(str(self.folder / "out.pt"))
+        self.assertTrue(torch.equal(out.conv.weight, net.conv.weight))
+        self.assertFalse(torch.equal(out.out.weight, net.out.weight))
+        self.assertFalse(out.training)
+
+    def test_what_is_no_torchscript(self):
+        (self.folder / "net.pt").write_text("hello")
+        self.fails("train", self.train_spec(), "net.pt: is no TorchScript module", "68 65 6c 6c 6f", "torch.jit.script")
+        torch.save(Classifier().state_dict(), self.folder / "net.pt")
+        self.fails("train", self.train_spec(), "net.pt: can't be read as a TorchScript module", "torch.jit.script")
+        torch.save(Classifier().state_dict(), self.folder / "net.pt", _use_new_zipfile_serialization=False)
+        self.fails("train", self.train_spec(), "net.pt: is a pickle, no TorchScript module")
+        self.save(Classifier(), "net.pt")
+        whole = (self.folder / "net.pt").read_bytes()
+        (self.folder / "net.pt").write_bytes(whole[: len(whole) // 2])
+        self.fails("evaluate", {"model": "net.pt", "data": self.data}, "net.pt: can't be read as a TorchScript module")
+
+    def test_files_that_are_missing(self):
+        self.fails("train", self.train_spec(model="none.pt"), "none.pt: No such file")
+        self.fails("train", self.train_spec(data={**self.data, "labels": "none"}), "none: No such file")
+        self.fails("train", self.train_spec(out="nowhere/out.pt"), "nowhere/")
+
+    def test_truncated_data_says_expected_and_found(self):
+        (self.folder / "images").write_bytes(idx(self.images)[:-5])
+        self.fails("train", self.train_spec(data={**self.data, "images": "images"}), "images: truncated",
+                   "1456 bytes were expected, 1451 found")
+        packed = (self.folder / "images.gz").read_bytes()
+        (self.folder / "images.gz").write_bytes(packed[:-20])
+        self.fails("train", self.train_spec(), "images.gz: truncated gzip", f"{len(packed) - 20} bytes")
+
+    def test_labels_that_do_not_fit(self):
+        (self.folder / "labels").write_bytes(idx(self.labels[:80]))
+        self.fails("train", self.train_spec(), "labels: 80 labels", "images.gz has 90 examples")
+        self.labels[70] = 3
+        (self.folder / "labels").write_bytes(idx(self.labels))
+        self.fails("train", self.train_spec(), "labels: label 3 of example 70 is out of range", "3 classes")
+
+    def test_a_module_that_does_not_fit_the_data_names_both_shapes(self):
+        numpy.save(self.folder / "x.npy", numpy.zeros((90, 3, 5, 5), numpy.float32))
+        data = {"format": "npy", "inputs": "x.npy", "labels": "y.npy"}
+        numpy.save(self.folder / "y.npy", self.labels)
+        for verb, spec in (("train", self.train_spec(data=data)), ("evaluate", {"model": "net.pt", "data": data, "batch": 16})):
+            self.fails(verb, spec, "net.pt does not fit the data", "conv.weight is [4, 1, 3, 3]", "[16, 3, 5, 5]")
+        self.save(nn.Linear(4, 5), "net.pt")
+        self.fails("train", self.train_spec(), "[16, 1, 4, 5]", "labels is [16]")
+        self.save(Pair(), "net.pt")
+        self.fails("train", self.train_spec(data={**self.data, "shape": [8, 2]}), "forward returned Tuple")
+
+    def test_parameters_that_cannot_be_trained(self):
+        self.save(Whole(), "net.pt")
+        self.fails("train", self.train_spec(), "parameter count is [2] Long", "register_buffer")
+        self.save(torch.nn.ReLU(), "net.pt")
+        self.fails("train", self.train_spec(), "net.pt: has no parameter that can be trained")
+
+    def test_a_loss_that_is_not_finite_names_the_step(self):
+        self.save(nn.Linear(2, 1), "net.pt")
+        numpy.save(self.folder / "x.npy", numpy.array([[1, 1], [1, 1], [math.nan, 1]], numpy.float32))
+        numpy.save(self.folder / "y.npy", numpy.zeros((3, 1), numpy.float32))
+        data = {"format": "npy", "inputs": "x.npy", "labels": "y.npy"}
+        self.fails("train", self.train_spec(data=data, loss="mse", batch=1, shuffle=False), "not finite at step 3 (epoch 1)")
+
+    def test_an_output_that_cannot_be_written(self):
+        def small_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        before = set(os.listdir(self.folder)) | {"spec.json", "metrics"}
+        self.fails("train", self.train_spec(log_every=0, epochs=1), "out.pt was not written: File too large",
+                   preexec_fn=small_files)
+        self.assertEqual(set(os.listdir(self.folder)), before)
+
+    def test_usage_and_spec_errors_exit_2(self):
+        self.fails("train", self.train_spec(epoch=1), "unknown key 'epoch'; did you mean 'epochs'?", status=2)
+        self.fails("train", "nonsense", "no JSON", status=2)
+        self.fails("export", {}, "usage", status=2)
+        self.fails("evaluate", {"model": "net.pt", "data": self.data}, "FURROW_SHARD_INDEX 4", status=2,
+                   env={"FURROW_SHARD_INDEX": "4", "FURROW_SHARD_COUNT": "4"})
+
+    def test_describe_and_version(self):
+        described = subprocess.run([PROGRAM, "--describe"], check=True, capture_output=True, text=True).stdout
+        for word in ("torch ", "threads ", "cuda ", "blas ", "quantised engines "):
+            self.assertIn(word, described)
+        self.assertTrue(subprocess.run([PROGRAM, "--version"], check=True, capture_output=True, text=True).stdout.startswith("furrow-torch "))
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main()
