@@ -32,6 +32,11 @@ inline constexpr std::size_t kMaxMetricNameBytes = 256;
 inline constexpr std::size_t kMaxJobMetrics = 10'000;      // newest values of one job
 inline constexpr std::size_t kMaxAssignMetrics = 100'000;  // of all needed jobs of one
 
+// Bytes that a line takes in a message. The lines of one message together take at most kMaxMetricsBytes, so
+// that the rest of a Finished has room in its frame; what is left over travels in a message of its own.
+std::size_t WireBytes(const MetricLine& line);
+inline constexpr std::size_t kMaxMetricsBytes = 3u << 20;
+
 // Versions of the protocol that this build speaks. Negotiated at registration, nowhere else.
 inline constexpr std::uint16_t kOldestProtocol = 1;
 inline constexpr std::uint16_t kNewestProtocol = 1;

@@ -267,6 +267,13 @@ ToAgent Read(wire::ToAgent::Reader root) {
 
 }  // namespace
 
+std::size_t WireBytes(const MetricLine& line) {
+  std::size_t bytes = (line.values.empty() ? 3 : 4) * sizeof(capnp::word);  // the line, and the tag of a list
+  for (const auto& [name, value] : line.values)
+    bytes += 2 * sizeof(capnp::word) + (name.size() / sizeof(capnp::word) + 1) * sizeof(capnp::word);  // NUL behind it
+  return bytes;
+}
+
 // ---- frames ----------------------------------------------------------------------------------------------------
 
 std::string Encode(const AgentMessage& message) {

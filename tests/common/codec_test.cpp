@@ -148,6 +148,26 @@ TEST_CASE("codec: a message larger than the reused memory comes back") {
   CHECK(DecodeAgentMessage(BytesOf(Encode(small))).value() == small);
 }
 
+TEST_CASE("codec: metrics that keep to their bytes fit a frame, whatever their shape") {
+  for (const std::size_t name_bytes : {std::size_t{1}, std::size_t{7}, std::size_t{8}, kMaxMetricNameBytes}) {
+    for (const std::size_t values : {std::size_t{0}, std::size_t{1}, std::size_t{4000}}) {
+      CAPTURE(name_bytes);
+      CAPTURE(values);
+      MetricLine line;
+      line.values.assign(values, {std::string(name_bytes, 'n'), 0.5});
+      const std::size_t lines = std::min(kMaxMetricsBytes / WireBytes(line), kMaxMetricLines);
+      Finished finished = std::get<Finished>(SampleAgentMessages()[4]);
+      finished.metrics.assign(lines, line);
+      finished.outcome.detail.assign(4096, 'd');
+      const AgentMessage message = finished;
+      const std::string frame = Encode(message);
+      CHECK(frame.size() <= kMaxAgentFrame);
+      CHECK(frame.size() >= lines * WireBytes(line));
+      CHECK(DecodeAgentMessage(BytesOf(frame)).value() == message);
+    }
+  }
+}
+
 // Bytes on the wire and on disk outlive this build: what changes them breaks running farms.
 TEST_CASE("codec: encoded messages have the bytes that they always had") {
   CHECK(HexOf(Encode(SampleAgentMessages()[4])) == golden::kFinished);
