@@ -1,0 +1,68 @@
+#include "tests/sim/disk.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+
+namespace furrow::sim {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+}  // namespace
+
+void Disk::Keep(const Record& record) {
+  std::visit(Overloaded{
+                 [&](const RunRecord& run) { runs_[run.id] = run; },
+                 [&](const JobRecord& job) {
+                   const auto old = jobs_.find(job.id);
+                   FURROW_CHECK(old == jobs_.end() || old->second.epoch <= job.epoch, "an epoch never goes back");
+                   jobs_[job.id] = job;
+                 },
+                 [&](const MetricsRecord& metrics) {
+                   MetricsRecord& all = metrics_[metrics.attempt];
+                   FURROW_CHECK(metrics.first == all.lines.size(), "metrics are contiguous and never doubled");
+                   all.attempt = metrics.attempt;
+                   all.lines.insert(all.lines.end(), metrics.lines.begin(), metrics.lines.end());
+                 },
+                 [&](const SealRecord& seal) {
+                   if (seal.erased)
+                     seals_.erase(seal.attempt);
+                   else
+                     seals_[seal.attempt] = seal;
+                 },
+                 [&](const AgentRecord& agent) { agents_[agent.name] = agent; },
+                 [](const auto&) {},
+             },
+             record);
+}
+
+void Disk::Apply(const Turn& turn) {
+  for (const Record& record : turn.records) Keep(record);
+}
+
+Restored Disk::Load() {
+  Restored restored;
+  restored.boot = ++boots_;
+  for (const auto& [id, run] : runs_) {
+    restored.last_run = std::max(restored.last_run, id);
+    std::uint64_t shards = 0;
+    for (const JobSpec& job : run.pipeline.jobs) shards += job.shards;
+    restored.last_job = std::max(restored.last_job, JobId{Raw(run.first_job) + shards - 1});
+    std::uint64_t& number = restored.last_number[run.pipeline.name];
+    number = std::max(number, run.number);
+    restored.requests.emplace_back(run.request, id);
+    if (run.state == RunState::kRunning) restored.runs.push_back(run);
+  }
+  for (const auto& [id, job] : jobs_)
+    if (runs_.at(job.run).state == RunState::kRunning) restored.jobs.push_back(job);
+  for (const auto& [attempt, metrics] : metrics_) restored.metrics.push_back(metrics);
+  for (const auto& [attempt, seal] : seals_) restored.seals.push_back(seal);
+  for (const auto& [name, agent] : agents_) restored.agents.push_back(agent);
+  return restored;
+}
+
+}  // namespace furrow::sim

@@ -1,0 +1,47 @@
+// The parts of a simulated farm that have a life of their own.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "agent/outbox.h"
+#include "agent/state.h"
+#include "controller/outbox.h"
+#include "controller/state.h"
+#include "tests/sim/world.h"
+
+namespace furrow::sim {
+
+struct AgentProcess {
+  AgentState state;
+  AgentOutbox out;
+};
+
+// A machine: an agent that may be down, a runner with its table, what its data threads are at.
+struct World::Node {
+  std::string name;
+  Uuid incarnation;                     // of the state folder
+  PeerId peer = 0;                      // of the present connection
+  std::unique_ptr<AgentProcess> agent;  // null while it is down
+  std::uint64_t life = 0;               // of the agent's process
+  Duration cut_until{};                 // the link is dead until then
+  Duration stopped_until{};             // the agent's process is stopped until then
+  std::uint64_t runner_life = 0;
+  std::map<AttemptRef, runner::Attempt> table;  // the runner's journal
+  std::map<AttemptRef, std::size_t> processes;  // running attempts → index into World::executions_
+  std::optional<TimePoint> lease;               // as the runner was told
+  std::map<AttemptRef, std::uint64_t> sealing;  // logs whose seal waits for the controller → length
+};
+
+struct World::Controller {
+  State state;
+  Outbox out;
+  std::vector<std::pair<Turn, Outbox>> turns;  // handed over, not durable
+  bool committing = false;
+};
+
+}  // namespace furrow::sim
