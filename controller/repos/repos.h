@@ -1,6 +1,10 @@
 // Git: turns a commit into a tree of chunks, and notices pushes that nobody told. libgit2 works in a
 // child process (`furrow-controller --repository-worker`) that is limited in memory and time and may be
-// killed at any moment; hooks never run, submodules are not followed. One thread serves all requests.
+// killed at any moment; hooks never run, submodules are not followed. One thread serves all requests, with
+// up to two children at once, never two for the same repository.
+//
+// A repository of this machine is read where it lies: a commit that was pushed over a moment later is still
+// found there, and nothing is stored twice. One behind the network is fetched into a bare mirror first.
 #pragma once
 
 #include <chrono>
@@ -18,30 +22,35 @@
 namespace furrow {
 
 struct RepositoryOptions {
-  std::filesystem::path mirrors;           // folder of bare mirrors
-  std::filesystem::path blobs;             // the controller's chunk store
-  std::filesystem::path program;           // furrow-controller, started as the child
+  std::filesystem::path mirrors;  // folder of bare mirrors, and of what is known of each repository's files
+  std::filesystem::path blobs;    // the controller's chunk store
+  std::filesystem::path program;  // furrow-controller, started as the child
   std::chrono::milliseconds timeout{60000};
   std::uint64_t memory_limit_bytes = 1u << 30;
-  std::vector<std::string> allowed;        // path prefixes ("/") or "scheme://host/" prefixes; empty: every local path, no network
+  std::vector<std::string>
+      allowed;  // path prefixes ("/") or "scheme://host/" prefixes; empty: every local path, no network
+  // ChunkStore::SyncPresence of this process's own store, which the child's tree may lean on; called before an import
+  // is reported. May be null where nothing else writes to `blobs`.
+  std::function<Status()> sync_presence;
 };
 
 // A commit brought home.
 struct ImportedCommit {
-  std::string commit;                      // full hex
-  Hash tree;                               // committed in the chunk store
+  std::string commit;  // full hex
+  Hash tree;           // committed in the chunk store
   std::string title;
   std::string author;
-  std::string pipeline_text;               // furrow.yaml at the root; empty with has_pipeline false
+  std::string pipeline_text;  // furrow.yaml at the root; empty with has_pipeline false
   bool has_pipeline = false;
   std::vector<std::string> changed_paths;  // against old_commit; every path where that is unknown; ≤ 10,000
+  std::vector<std::string> notes;          // for people: submodules that were left out
 };
 
 struct ImportRequest {
   std::string repository;
   std::string ref;
-  std::string old_commit;                  // may be zeros
-  std::string commit;                      // full hex
+  std::string old_commit;  // may be zeros
+  std::string commit;      // full hex; of a tag object: the commit it names is taken
 };
 
 class Repositories {
@@ -53,10 +62,11 @@ class Repositories {
   static Result<std::unique_ptr<Repositories>> Start(RepositoryOptions options, OnImported on_imported, OnRefs on_refs);
   ~Repositories();  // kills a working child
 
-  // Fetches the commit into the mirror and imports its tree. Errors: kRejected (not on the allow list, no such
-  // commit any more), kUnavailable (timeout, repository away), kNotFound.
+  // Brings the commit's tree into the chunk store. Errors: kRejected (not on the allow list, no such commit any
+  // more, over the memory limit), kUnavailable (timeout, network, disk full), kNotFound (no repository there),
+  // kInvalid (a link that leaves the tree, a furrow.yaml over 1 MiB), kCorrupt (the repository is damaged).
   void Import(std::uint64_t ticket, ImportRequest request);
-  // Reads the refs under refs/heads and refs/tags as they are in the repository now.
+  // Reads the refs under refs/heads and refs/tags as they are in the repository now: ref → what it names, full hex.
   void ListRefs(std::string repository);
 
  private:

@@ -1,0 +1,40 @@
+// libgit2 for the repository worker: its objects as values that free themselves, its errors as ours.
+#pragma once
+
+#include <git2.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "common/error.h"
+
+namespace furrow::repos {
+
+template <class T, void (*Free)(T*)>
+struct GitFree {
+  void operator()(T* object) const { Free(object); }
+};
+template <class T, void (*Free)(T*)>
+using GitPtr = std::unique_ptr<T, GitFree<T, Free>>;
+
+using Repository = GitPtr<git_repository, git_repository_free>;
+using Object = GitPtr<git_object, git_object_free>;
+using Commit = GitPtr<git_commit, git_commit_free>;
+using GitTree = GitPtr<git_tree, git_tree_free>;
+using Blob = GitPtr<git_blob, git_blob_free>;
+using Diff = GitPtr<git_diff, git_diff_free>;
+using Remote = GitPtr<git_remote, git_remote_free>;
+using Reference = GitPtr<git_reference, git_reference_free>;
+using References = GitPtr<git_reference_iterator, git_reference_iterator_free>;
+
+// The failure `code` of the last libgit2 call, with libgit2's own words behind `what`. Network trouble is
+// kUnavailable, what is not there kNotFound, damaged objects kCorrupt, out of memory kRejected.
+Error GitError(int code, const std::string& what);
+
+// `text` as valid UTF-8 without control characters, on one line, at most `max_bytes`.
+std::string Presentable(std::string_view text, std::size_t max_bytes);
+
+std::string ToHex(const git_oid& id);
+
+}  // namespace furrow::repos

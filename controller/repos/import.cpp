@@ -1,0 +1,230 @@
+#include "controller/repos/import.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/chunker.h"
+#include "common/hash.h"
+#include "common/pipeline.h"
+#include "common/tree.h"
+
+namespace furrow::repos {
+namespace {
+
+constexpr std::size_t kMaxEntries = 1'000'000;  // a tree that names itself many times over has more
+constexpr std::size_t kMaxChangedPaths = 10'000;
+constexpr std::size_t kMaxNotes = 20;
+constexpr std::size_t kMaxWordsBytes = 1000;
+constexpr const char* kPipelineFile = "furrow.yaml";
+
+class Importer {
+ public:
+  Importer(git_repository* repository, ChunkStore& store, BlobCache& cache)
+      : repository_(repository), store_(store), cache_(cache), batch_(store) {}
+
+  // Appends the entries beneath `tree`; `folder` is "" or ends in '/'.
+  Status Walk(const git_tree* tree, const std::string& folder) {
+    const std::size_t count = git_tree_entrycount(tree);
+    for (std::size_t i = 0; i < count; ++i) {
+      const git_tree_entry* entry = git_tree_entry_byindex(tree, i);
+      const std::string path = folder + git_tree_entry_name(entry);
+      // Here too, not only when the tree is made: a hostile tree may be deeper than the stack.
+      if (Status valid = ValidateTreePath(path); !valid) return tl::unexpected(Named(valid.error()));
+      if (entries_.size() >= kMaxEntries) {
+        return Fail(Errc::kRejected, "the commit has more than " + std::to_string(kMaxEntries) + " files");
+      }
+      FURROW_TRY(Take(entry, path));
+    }
+    return {};
+  }
+
+  // Everything durable; returns the tree's name.
+  Result<Hash> Commit() {
+    auto tree = MakeTree(std::move(entries_));
+    if (!tree) return tl::unexpected(Named(tree.error()));
+    FURROW_ASSIGN(const EncodedTree encoded, EncodeTree(*tree));
+    FURROW_TRY(batch_.Put(encoded.name, AsBytes(encoded.bytes)));
+    FURROW_TRY(batch_.Commit());
+    cache_.Save();
+    return encoded.name;
+  }
+
+  std::vector<std::string> TakeNotes() { return std::move(notes_); }
+
+ private:
+  static Error Named(Error error) { return Annotate(std::move(error), "the commit cannot be taken"); }
+
+  Status Take(const git_tree_entry* entry, const std::string& path) {
+    switch (git_tree_entry_filemode(entry)) {
+      case GIT_FILEMODE_TREE: {
+        git_tree* child = nullptr;
+        if (const int code = git_tree_lookup(&child, repository_, git_tree_entry_id(entry)); code != 0) {
+          return tl::unexpected(GitError(code, "cannot read the folder " + path));
+        }
+        const GitTree owned(child);
+        return Walk(child, path + "/");
+      }
+      case GIT_FILEMODE_COMMIT:
+        if (notes_.size() < kMaxNotes) notes_.push_back("submodule " + Presentable(path, kMaxWordsBytes) + " left out");
+        return {};
+      case GIT_FILEMODE_LINK: return TakeLink(*git_tree_entry_id(entry), path);
+      case GIT_FILEMODE_BLOB_EXECUTABLE: return TakeFile(*git_tree_entry_id(entry), path, TreeMode::kExecutable);
+      default: return TakeFile(*git_tree_entry_id(entry), path, TreeMode::kFile);
+    }
+  }
+
+  Result<Blob> ReadBlob(const git_oid& id, const std::string& path) {
+    git_blob* blob = nullptr;
+    if (const int code = git_blob_lookup(&blob, repository_, &id); code != 0) {
+      return tl::unexpected(GitError(code, "cannot read the file " + path));
+    }
+    return Blob(blob);
+  }
+
+  Status TakeLink(const git_oid& id, const std::string& path) {
+    FURROW_ASSIGN(const Blob blob, ReadBlob(id, path));
+    const auto size = static_cast<std::size_t>(git_blob_rawsize(blob.get()));
+    if (size > kMaxPathBytes)
+      return Fail(Errc::kInvalid, "the commit cannot be taken: the link " + path + " is too long");
+    TreeEntry entry{path, TreeMode::kSymlink, 0, {}, {}};
+    entry.target.assign(static_cast<const char*>(git_blob_rawcontent(blob.get())), size);
+    entries_.push_back(std::move(entry));
+    return {};
+  }
+
+  Status TakeFile(const git_oid& id, const std::string& path, TreeMode mode) {
+    BlobId key;
+    std::memcpy(key.data(), id.id, key.size());
+    const KnownBlob* known = cache_.Find(key);
+    // The store may have lost what it had: its word counts, not the cache's.
+    const bool present = known != nullptr && std::ranges::all_of(known->chunks, [&](const ChunkRef& chunk) {
+                           return store_.Has(chunk.hash);
+                         });
+    if (!present) {
+      FURROW_ASSIGN(const Blob blob, ReadBlob(id, path));
+      const auto* content = static_cast<const std::byte*>(git_blob_rawcontent(blob.get()));
+      FURROW_ASSIGN(KnownBlob stored, StoreFile({content, static_cast<std::size_t>(git_blob_rawsize(blob.get()))}));
+      known = &cache_.Add(key, std::move(stored));
+    }
+    entries_.push_back({path, mode, known->size, known->chunks, {}});
+    return {};
+  }
+
+  Result<KnownBlob> StoreFile(std::span<const std::byte> rest) {
+    KnownBlob known;
+    known.size = rest.size();
+    while (!rest.empty()) {
+      const std::span<const std::byte> chunk = rest.first(FirstChunk(rest));
+      const Hash hash = HashOf(chunk);
+      FURROW_TRY(batch_.Put(hash, chunk));
+      known.chunks.push_back({hash, static_cast<std::uint32_t>(chunk.size())});
+      rest = rest.subspan(chunk.size());
+    }
+    return known;
+  }
+
+  git_repository* const repository_;
+  ChunkStore& store_;
+  BlobCache& cache_;
+  ChunkStore::Batch batch_;
+  std::vector<TreeEntry> entries_;
+  std::vector<std::string> notes_;
+};
+
+// The commit that `hex` names, directly or through a tag.
+Result<Commit> FindCommit(git_repository* repository, const std::string& hex) {
+  git_oid id;
+  if (hex.size() != GIT_OID_HEXSZ || git_oid_fromstr(&id, hex.c_str()) != 0) {
+    return Fail(Errc::kInvalid, "\"" + Presentable(hex, 100) + "\" is no full commit id (40 hex digits)");
+  }
+  git_object* object = nullptr;
+  int code = git_object_lookup(&object, repository, &id, GIT_OBJECT_ANY);
+  if (code == GIT_ENOTFOUND) {
+    return Fail(Errc::kRejected,
+                "the repository has no commit " + hex + " (any more): was it pushed over and collected?");
+  }
+  if (code != 0) return tl::unexpected(GitError(code, "cannot read the commit " + hex));
+  const Object owned(object);
+  git_object* commit = nullptr;
+  code = git_object_peel(&commit, object, GIT_OBJECT_COMMIT);
+  if (code != 0) return Fail(Errc::kInvalid, hex + " names no commit");
+  return Commit(reinterpret_cast<git_commit*>(commit));
+}
+
+Result<GitTree> TreeOf(const git_commit* commit) {
+  git_tree* tree = nullptr;
+  if (const int code = git_commit_tree(&tree, commit); code != 0) {
+    return tl::unexpected(GitError(code, "cannot read the tree of the commit"));
+  }
+  return GitTree(tree);
+}
+
+// Paths that differ between the old commit's tree (null: an empty one) and `tree`, renames as both names.
+Result<std::vector<std::string>> ChangedPaths(git_repository* repository, git_tree* old_tree, git_tree* tree) {
+  git_diff_options options = GIT_DIFF_OPTIONS_INIT;
+  options.flags |= GIT_DIFF_SKIP_BINARY_CHECK;
+  git_diff* made = nullptr;
+  if (const int code = git_diff_tree_to_tree(&made, repository, old_tree, tree, &options); code != 0) {
+    return tl::unexpected(GitError(code, "cannot compare the commit with the one before the push"));
+  }
+  const Diff diff(made);
+  std::vector<std::string> paths;
+  const std::size_t count = std::min(git_diff_num_deltas(diff.get()), kMaxChangedPaths);
+  for (std::size_t i = 0; i < count; ++i) paths.emplace_back(git_diff_get_delta(diff.get(), i)->new_file.path);
+  return paths;
+}
+
+Status ReadPipeline(git_repository* repository, const git_tree* tree, ImportedCommit& imported) {
+  const git_tree_entry* entry = git_tree_entry_byname(tree, kPipelineFile);
+  if (entry == nullptr) return {};
+  const git_filemode_t mode = git_tree_entry_filemode(entry);
+  if (mode != GIT_FILEMODE_BLOB && mode != GIT_FILEMODE_BLOB_EXECUTABLE) {
+    return Fail(Errc::kInvalid, "furrow.yaml is no regular file: commit the file itself");
+  }
+  git_blob* read = nullptr;
+  if (const int code = git_blob_lookup(&read, repository, git_tree_entry_id(entry)); code != 0) {
+    return tl::unexpected(GitError(code, "cannot read furrow.yaml"));
+  }
+  const Blob blob(read);
+  const auto size = static_cast<std::size_t>(git_blob_rawsize(read));
+  if (size > kMaxPipelineBytes) {
+    return Fail(Errc::kInvalid, "furrow.yaml has " + std::to_string(size) + " bytes, at most " +
+                                    std::to_string(kMaxPipelineBytes) + " are read");
+  }
+  imported.pipeline_text.assign(static_cast<const char*>(git_blob_rawcontent(read)), size);
+  imported.has_pipeline = true;
+  return {};
+}
+
+}  // namespace
+
+Result<ImportedCommit> ImportCommit(git_repository* repository, const ImportRequest& request, ChunkStore& store,
+                                    BlobCache& cache) {
+  FURROW_ASSIGN(const Commit commit, FindCommit(repository, request.commit));
+  FURROW_ASSIGN(const GitTree tree, TreeOf(commit.get()));
+
+  ImportedCommit imported;
+  imported.commit = ToHex(*git_commit_id(commit.get()));
+  if (const char* title = git_commit_summary(commit.get())) imported.title = Presentable(title, kMaxWordsBytes);
+  if (const git_signature* author = git_commit_author(commit.get())) {
+    imported.author = Presentable(std::string(author->name) + " <" + author->email + ">", kMaxWordsBytes);
+  }
+  FURROW_TRY(ReadPipeline(repository, tree.get(), imported));
+
+  GitTree old_tree;  // none: the branch is new, or its old commit is gone
+  if (auto old = FindCommit(repository, request.old_commit)) {
+    if (auto found = TreeOf(old->get())) old_tree = std::move(*found);
+  }
+  FURROW_ASSIGN(imported.changed_paths, ChangedPaths(repository, old_tree.get(), tree.get()));
+
+  Importer importer(repository, store, cache);
+  FURROW_TRY(importer.Walk(tree.get(), ""));
+  FURROW_ASSIGN(imported.tree, importer.Commit());
+  imported.notes = importer.TakeNotes();
+  return imported;
+}
+
+}  // namespace furrow::repos

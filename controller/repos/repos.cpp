@@ -1,0 +1,211 @@
+#include "controller/repos/repos.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "controller/repos/worker_messages.h"
+#include "controller/repos/worker_process.h"
+
+namespace furrow {
+namespace {
+
+constexpr std::size_t kAtOnce = 2;
+
+struct Task {
+  std::uint64_t ticket = 0;  // of imports
+  repos::WorkerRequest request;
+};
+
+struct Running {
+  Task task;
+  std::unique_ptr<repos::WorkerProcess> process;
+};
+
+}  // namespace
+
+struct Repositories::Impl {
+  RepositoryOptions options;
+  OnImported on_imported;
+  OnRefs on_refs;
+  int wake = -1;  // eventfd: there are new tasks, or the end has come
+  std::thread thread;
+
+  std::mutex mutex;
+  std::deque<Task> given;  // guarded by mutex
+  bool closing = false;    // guarded by mutex
+
+  // ---- the thread's own ----
+  std::deque<Task> waiting;
+  std::vector<Running> running;
+
+  ~Impl() {
+    if (wake >= 0) ::close(wake);
+  }
+
+  void Give(Task task) {
+    task.request.mirrors = options.mirrors.string();
+    task.request.blobs = options.blobs.string();
+    task.request.allowed = options.allowed;
+    {
+      std::lock_guard lock(mutex);
+      given.push_back(std::move(task));
+    }
+    Wake();
+  }
+  void Wake() {
+    const std::uint64_t one = 1;
+    while (::write(wake, &one, sizeof(one)) < 0 && errno == EINTR) {
+    }
+  }
+
+  void Run();
+  void StartWaiting();
+  void Wait();
+  void Collect();
+  void Report(const Task& task, Result<repos::WorkerReply> reply);
+};
+
+Result<std::unique_ptr<Repositories>> Repositories::Start(RepositoryOptions options, OnImported on_imported,
+                                                          OnRefs on_refs) {
+  std::error_code failed;
+  std::filesystem::create_directories(options.mirrors, failed);
+  if (failed) return tl::unexpected(ErrnoError("cannot make the folder " + options.mirrors.string(), failed.value()));
+  if (::access(options.program.c_str(), X_OK) != 0) {
+    return tl::unexpected(ErrnoError("cannot run " + options.program.string() + " as repository worker", errno));
+  }
+  auto impl = std::make_unique<Impl>();
+  impl->options = std::move(options);
+  impl->on_imported = std::move(on_imported);
+  impl->on_refs = std::move(on_refs);
+  impl->wake = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (impl->wake < 0) return tl::unexpected(ErrnoError("cannot start the repositories", errno));
+  impl->thread = std::thread([raw = impl.get()] { raw->Run(); });
+  return std::unique_ptr<Repositories>(new Repositories(std::move(impl)));
+}
+
+Repositories::Repositories(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Repositories::~Repositories() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    impl_->closing = true;
+  }
+  impl_->Wake();
+  impl_->thread.join();
+}
+
+void Repositories::Import(std::uint64_t ticket, ImportRequest request) {
+  Task task;
+  task.ticket = ticket;
+  task.request.import = std::move(request);
+  impl_->Give(std::move(task));
+}
+
+void Repositories::ListRefs(std::string repository) {
+  Task task;
+  task.request.list_refs = true;
+  task.request.import.repository = std::move(repository);
+  impl_->Give(std::move(task));
+}
+
+void Repositories::Impl::Run() {
+  for (;;) {
+    {
+      std::lock_guard lock(mutex);
+      if (closing) break;
+      while (!given.empty()) {
+        waiting.push_back(std::move(given.front()));
+        given.pop_front();
+      }
+    }
+    StartWaiting();
+    Wait();
+    Collect();
+  }
+  running.clear();  // kills them
+}
+
+// In order, but a task whose repository is being worked on lets others pass: the mirror and the cache are its own.
+void Repositories::Impl::StartWaiting() {
+  for (auto task = waiting.begin(); task != waiting.end() && running.size() < kAtOnce;) {
+    const std::string& repository = task->request.import.repository;
+    const bool busy = std::ranges::any_of(
+        running, [&](const Running& one) { return one.task.request.import.repository == repository; });
+    if (busy) {
+      ++task;
+      continue;
+    }
+    Task taken = std::move(*task);
+    task = waiting.erase(task);
+    auto process = repos::WorkerProcess::Start(options, taken.request);
+    if (process) {
+      running.push_back({std::move(taken), std::move(*process)});
+    } else {
+      Report(taken, tl::unexpected(process.error()));
+    }
+  }
+}
+
+// Until a child has said something or ended, its time is up, or there is something new to do.
+void Repositories::Impl::Wait() {
+  using Clock = repos::WorkerProcess::Clock;
+  std::vector<pollfd> fds{{wake, POLLIN, 0}};
+  int timeout_ms = -1;
+  for (const Running& one : running) {
+    if (one.process->output() >= 0) fds.push_back({one.process->output(), POLLIN, 0});
+    fds.push_back({one.process->exit(), POLLIN, 0});
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(one.process->deadline() - Clock::now());
+    const int left_ms = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
+    timeout_ms = timeout_ms < 0 ? left_ms : std::min(timeout_ms, left_ms);
+  }
+  ::poll(fds.data(), fds.size(), timeout_ms);
+  std::uint64_t count;
+  while (::read(wake, &count, sizeof(count)) < 0 && errno == EINTR) {
+  }
+}
+
+void Repositories::Impl::Collect() {
+  for (std::size_t i = 0; i < running.size();) {
+    repos::WorkerProcess& process = *running[i].process;
+    if (process.output() >= 0) process.Read();
+    auto reply = process.Finish(repos::WorkerProcess::Clock::now());
+    if (!reply) {
+      ++i;
+      continue;
+    }
+    const Task task = std::move(running[i].task);
+    running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+    Report(task, std::move(*reply));
+  }
+}
+
+void Repositories::Impl::Report(const Task& task, Result<repos::WorkerReply> reply) {
+  if (reply) {
+    if (auto* error = std::get_if<Error>(&*reply)) reply = tl::unexpected(std::move(*error));
+  }
+  const Error confused{Errc::kInternal, "the repository worker answered something else than was asked"};
+  if (task.request.list_refs) {
+    Result<std::map<std::string, std::string>> refs = tl::unexpected(reply ? confused : reply.error());
+    if (reply && std::holds_alternative<repos::Refs>(*reply)) refs = std::get<repos::Refs>(std::move(*reply));
+    on_refs(task.request.import.repository, std::move(refs));
+    return;
+  }
+  Result<ImportedCommit> imported = tl::unexpected(reply ? confused : reply.error());
+  if (reply && std::holds_alternative<ImportedCommit>(*reply)) imported = std::get<ImportedCommit>(std::move(*reply));
+  if (imported && options.sync_presence) {
+    if (Status synced = options.sync_presence(); !synced) imported = tl::unexpected(synced.error());
+  }
+  on_imported(task.ticket, std::move(imported));
+}
+
+}  // namespace furrow

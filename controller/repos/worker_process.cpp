@@ -1,0 +1,155 @@
+#include "controller/repos/worker_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+namespace furrow::repos {
+namespace {
+
+// Sanitizers map terabytes that they never touch.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kLimitMemory = false;
+#else
+constexpr bool kLimitMemory = true;
+#endif
+
+// A socket holds this much without a reader; a longer request is refused rather than waited for.
+constexpr std::size_t kMaxRequestBytes = 60 << 10;
+
+// The two ends of a channel, closed unless taken.
+class Pipe {
+ public:
+  Pipe() = default;
+  ~Pipe() {
+    for (const int fd : ends) {
+      if (fd >= 0) ::close(fd);
+    }
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  int Take(int end) { return std::exchange(ends[end], -1); }
+  int ends[2] = {-1, -1};
+};
+
+// With default signals and none blocked, in a process group of its own, so that nothing it might start survives it.
+Result<pid_t> Spawn(const std::string& program, int input, int output) {
+  posix_spawn_file_actions_t files;
+  posix_spawnattr_t how;
+  ::posix_spawn_file_actions_init(&files);
+  ::posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
+  ::posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
+  ::posix_spawnattr_init(&how);
+  sigset_t none, all;
+  ::sigemptyset(&none);
+  ::sigfillset(&all);
+  ::posix_spawnattr_setsigmask(&how, &none);
+  ::posix_spawnattr_setsigdefault(&how, &all);
+  ::posix_spawnattr_setpgroup(&how, 0);
+  ::posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  std::string name = program, verb = "--repository-worker";
+  char* argv[] = {name.data(), verb.data(), nullptr};
+  pid_t pid = -1;
+  const int failed = ::posix_spawn(&pid, program.c_str(), &files, &how, argv, ::environ);
+  ::posix_spawnattr_destroy(&how);
+  ::posix_spawn_file_actions_destroy(&files);
+  if (failed != 0) return Fail(Errc::kInternal, ErrnoError("cannot start " + program, failed).message);
+  return pid;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOptions& options,
+                                                            const WorkerRequest& request) {
+  const std::string words = Encode(request);
+  if (words.size() > kMaxRequestBytes) return Fail(Errc::kInvalid, "the repository's address or ref is too long");
+  Pipe to, from;
+  // Towards the child a socket: writing to one that died must not raise SIGPIPE.
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, to.ends) != 0 || ::pipe2(from.ends, O_CLOEXEC) != 0) {
+    return tl::unexpected(ErrnoError("cannot start a repository worker", errno));
+  }
+  std::unique_ptr<WorkerProcess> worker(new WorkerProcess(options));
+  FURROW_ASSIGN(worker->pid_, Spawn(options.program.string(), to.ends[0], from.ends[1]));
+  worker->exit_ = static_cast<int>(::syscall(SYS_pidfd_open, worker->pid_, 0));
+  if (worker->exit_ < 0) return tl::unexpected(ErrnoError("cannot watch a repository worker", errno));
+  if (kLimitMemory) {
+    // It reads its request before it looks at anything, and has none yet.
+    const rlimit limit{options.memory_limit_bytes, options.memory_limit_bytes};
+    ::prlimit(worker->pid_, RLIMIT_AS, &limit, nullptr);
+  }
+  const rlimit no_core{0, 0};
+  ::prlimit(worker->pid_, RLIMIT_CORE, &no_core, nullptr);
+  ::close(to.Take(0));
+  // Should the child have died already, Finish says how.
+  if (::send(to.ends[1], words.data(), words.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EPIPE) {
+    return tl::unexpected(ErrnoError("cannot talk to a repository worker", errno));
+  }
+  worker->output_ = from.Take(0);
+  ::fcntl(worker->output_, F_SETFL, O_NONBLOCK);
+  worker->deadline_ = Clock::now() + options.timeout;
+  return worker;
+}
+
+WorkerProcess::~WorkerProcess() {
+  if (pid_ > 0) {
+    ::kill(-pid_, SIGKILL);
+    ::kill(pid_, SIGKILL);  // should it not have become a group yet
+    Reap();
+  }
+  if (output_ >= 0) ::close(output_);
+  if (exit_ >= 0) ::close(exit_);
+}
+
+int WorkerProcess::Reap() {
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+  return status;
+}
+
+void WorkerProcess::Read() {
+  char buffer[64 << 10];
+  for (;;) {
+    const ssize_t got = ::read(output_, buffer, sizeof(buffer));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0 || answer_.size() + static_cast<std::size_t>(got) > kMaxReplyBytes) {
+      ::close(std::exchange(output_, -1));
+      return;
+    }
+    answer_.append(buffer, static_cast<std::size_t>(got));
+  }
+}
+
+std::unique_ptr<Result<WorkerReply>> WorkerProcess::Finish(Clock::time_point now) {
+  const auto fate = [](Result<WorkerReply> reply) { return std::make_unique<Result<WorkerReply>>(std::move(reply)); };
+  pollfd ended{exit_, POLLIN, 0};
+  if (::poll(&ended, 1, 0) == 0) {
+    if (now < deadline_) return nullptr;
+    ::kill(-pid_, SIGKILL);
+    ::kill(pid_, SIGKILL);
+    Reap();
+    return fate(Fail(Errc::kUnavailable, "the repository took longer than " + std::to_string(options_.timeout.count()) +
+                                             " ms and was given up; it will be tried again"));
+  }
+  ::kill(-pid_, SIGKILL);  // what it may have left
+  const int status = Reap();
+  if (output_ >= 0) Read();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return fate(DecodeReply(answer_));
+  const std::string end = WIFSIGNALED(status) ? "was ended by signal " + std::to_string(WTERMSIG(status))
+                                              : "ended with status " + std::to_string(WEXITSTATUS(status));
+  return fate(Fail(Errc::kInternal, "the repository worker " + end + "; its memory limit is " +
+                                        std::to_string(options_.memory_limit_bytes >> 20) + " MiB"));
+}
+
+}  // namespace furrow::repos
