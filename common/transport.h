@@ -139,6 +139,8 @@ class Channel {
   SendResult Send(std::string_view payload);  // never kGone
   // What the socket's monitor last said; kRefused: the server refused our key, or is not the one of server_key.
   LinkState link();
+  // How often a connection was made. What was sent before it changed may be lost.
+  std::uint64_t connections();
 
   struct Impl;
   Impl& impl() { return *impl_; }

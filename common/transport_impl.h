@@ -113,6 +113,7 @@ struct Channel::Impl {
   zmq::socket_t monitor;
   std::string endpoint;
   LinkState link = LinkState::kConnecting;
+  std::uint64_t connections = 0;
 
   // libzmq gives a connection up for good when the server refuses the key; but an administrator may be
   // about to allow it, so we try again ourselves.

@@ -247,6 +247,7 @@ void Channel::Impl::DrainMonitor() {
     switch (event) {
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         link = LinkState::kConnected;
+        ++connections;
         retry_delay = retry_min;
         break;
       case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
@@ -301,6 +302,11 @@ SendResult Channel::Send(std::string_view payload) {
     rc = ::zmq_msg_send(body.handle(), impl_->socket.handle(), ZMQ_DONTWAIT);
   } while (rc < 0 && zmq_errno() == EINTR);
   return rc < 0 ? Sent(zmq_errno()) : SendResult::kSent;
+}
+
+std::uint64_t Channel::connections() {
+  impl_->DrainMonitor();
+  return impl_->connections;
 }
 
 LinkState Channel::link() {

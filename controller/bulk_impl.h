@@ -13,10 +13,10 @@
 #include "common/mailbox.h"
 #include "common/messages_bulk.h"
 #include "common/transport.h"
+#include "common/worker_pool.h"
 #include "controller/bulk.h"
 #include "controller/bulk_chunks.h"
 #include "controller/bulk_logs.h"
-#include "controller/bulk_pool.h"
 #include "controller/bulk_readers.h"
 
 namespace furrow {
@@ -74,7 +74,7 @@ struct BulkServer::Impl {
   Time now, looked;
   LogReaders readers;
   // Last, so that their threads end first: they use the readers and post into `inputs`.
-  BulkPool pool;
+  WorkerPool pool;
   LogWriter writer;
   std::thread thread;
 };

@@ -19,7 +19,7 @@ LogPlace PlaceOf(RunId run, AttemptRef attempt, const LogLocation& location) {
 
 }  // namespace
 
-LogReaders::LogReaders(LogStore& logs, FindLog find_log, BulkPool& pool,
+LogReaders::LogReaders(LogStore& logs, FindLog find_log, WorkerPool& pool,
                        std::function<bool(PeerId, const BulkReply&)> send, std::function<void(LogChunkRead)> deliver)
     : logs_(logs), find_log_(std::move(find_log)), pool_(pool), send_(std::move(send)), deliver_(std::move(deliver)) {}
 

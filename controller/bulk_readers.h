@@ -13,8 +13,8 @@
 
 #include "common/messages_bulk.h"
 #include "common/transport.h"
+#include "common/worker_pool.h"
 #include "controller/bulk.h"
-#include "controller/bulk_pool.h"
 #include "controller/logs.h"
 
 namespace furrow {
@@ -34,7 +34,7 @@ class LogReaders {
  public:
   // `send` returns false if the peer's queue is full for now: reading goes on at Resume. `deliver` is called by a
   // worker thread and brings its argument to OnRead on the bulk thread.
-  LogReaders(LogStore& logs, FindLog find_log, BulkPool& pool, std::function<bool(PeerId, const BulkReply&)> send,
+  LogReaders(LogStore& logs, FindLog find_log, WorkerPool& pool, std::function<bool(PeerId, const BulkReply&)> send,
              std::function<void(LogChunkRead)> deliver);
 
   void OnLogRead(PeerId peer, const LogRead& request, bool live);
@@ -72,7 +72,7 @@ class LogReaders {
 
   LogStore& logs_;
   const FindLog find_log_;
-  BulkPool& pool_;
+  WorkerPool& pool_;
   const std::function<bool(PeerId, const BulkReply&)> send_;
   const std::function<void(LogChunkRead)> deliver_;
   Streams streams_;

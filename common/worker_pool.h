@@ -11,12 +11,12 @@
 
 namespace furrow {
 
-class BulkPool {
+class WorkerPool {
  public:
-  explicit BulkPool(unsigned threads) {
+  explicit WorkerPool(unsigned threads) {
     for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
   }
-  ~BulkPool() {  // what has not begun is dropped
+  ~WorkerPool() {  // what has not begun is dropped
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
@@ -24,8 +24,8 @@ class BulkPool {
     wake_.notify_all();
     for (std::thread& thread : threads_) thread.join();
   }
-  BulkPool(const BulkPool&) = delete;
-  BulkPool& operator=(const BulkPool&) = delete;
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
 
   void Run(std::function<void()> work) {
     {

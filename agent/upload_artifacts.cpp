@@ -1,0 +1,282 @@
+#include "agent/upload_artifacts.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "common/codec.h"
+#include "common/file_io.h"
+#include "common/hash.h"
+#include "common/log.h"
+#include "common/messages_bulk.h"
+#include "common/tree.h"
+#include "common/tree_scan.h"
+
+namespace furrow {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr int kThreads = 2;
+constexpr int kMaxScans = 3;               // of files that keep changing
+constexpr int kMaxFailures = 20;           // that the controller reports in a row; with the pauses about 8 minutes
+constexpr auto kLook = milliseconds(100);  // for a cancellation
+constexpr auto kPatience = std::chrono::seconds(60);  // without an answer; syncing a large tree may take that long
+constexpr auto kLeastPause = milliseconds(100);
+constexpr auto kMostPause = milliseconds(30'000);
+
+}  // namespace
+
+// The conversation about one tree. Blocks, but looks at `wanted` all the time.
+class ArtifactUploader::Sender {
+ public:
+  Sender(Channel& channel, const Tree& tree, const EncodedTree& encoded, ScannedChunks& chunks,
+         std::function<bool()> wanted)
+      : channel_(channel), tree_(tree), encoded_(encoded), chunks_(chunks), wanted_(std::move(wanted)) {
+    poller_.Add(channel_);
+  }
+
+  // kRejected: not wanted any more. kCorrupt: a file changed after the scan. kUnavailable: try again from the front.
+  Status Send() {
+    FURROW_TRY(Connected());
+    std::vector<ChunkRef> all = tree_.UniqueChunks();
+    FURROW_ASSIGN(std::vector<ChunkRef> missing, Missing(all));
+    for (int round = 0; round < 4; ++round) {
+      FURROW_TRY(PutChunks(missing));
+      FURROW_ASSIGN(const std::vector<Hash> still, PutTree());
+      if (still.empty()) return {};
+      const std::unordered_set<Hash> lacks(still.begin(), still.end());
+      missing.clear();
+      std::copy_if(all.begin(), all.end(), std::back_inserter(missing),
+                   [&](const ChunkRef& chunk) { return lacks.contains(chunk.hash); });
+    }
+    return Fail(Errc::kUnavailable, "the controller keeps losing chunks; is its disk sound?");
+  }
+
+  // Whether what Send failed of was the controller's word, not its absence.
+  bool refused() const { return refused_; }
+
+ private:
+  Status Connected() {
+    while (channel_.link() != LinkState::kConnected) {
+      if (!wanted_()) return Fail(Errc::kRejected, "not wanted any more");
+      poller_.Wait(kLook);
+      channel_.Receive();
+    }
+    while (channel_.Receive()) {  // answers to an earlier conversation
+    }
+    connection_ = channel_.connections();
+    return {};
+  }
+
+  Result<BulkReply> Receive() {
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    for (;;) {
+      if (const auto frame = channel_.Receive()) {
+        return DecodeBulkReply({reinterpret_cast<const std::uint8_t*>(frame->data()), frame->size()});
+      }
+      if (!wanted_()) return Fail(Errc::kRejected, "not wanted any more");
+      if (channel_.link() != LinkState::kConnected || channel_.connections() != connection_) {
+        refused_ = false;  // being away is no refusal
+        return Fail(Errc::kUnavailable, "the connection was lost");
+      }
+      if (std::chrono::steady_clock::now() > deadline) {
+        refused_ = false;
+        return Fail(Errc::kUnavailable, "the controller does not answer");
+      }
+      poller_.Wait(kLook);
+    }
+  }
+
+  Status SendOne(const BulkRequest& request) {
+    const std::string frame = Encode(request);
+    while (channel_.Send(frame) != SendResult::kSent) {
+      if (!wanted_()) return Fail(Errc::kRejected, "not wanted any more");
+      if (channel_.link() != LinkState::kConnected) {
+        refused_ = false;
+        return Fail(Errc::kUnavailable, "the connection was lost");
+      }
+      poller_.Wait(milliseconds(5));
+    }
+    return {};
+  }
+
+  Result<std::vector<ChunkRef>> Missing(const std::vector<ChunkRef>& chunks) {
+    std::vector<ChunkRef> missing;
+    for (std::size_t first = 0; first < chunks.size(); first += kMaxHashesPerMessage) {
+      ChunkQuery query{first + 1, {}};
+      const std::size_t end = std::min(chunks.size(), first + kMaxHashesPerMessage);
+      for (std::size_t i = first; i < end; ++i) query.hashes.push_back(chunks[i].hash);
+      FURROW_TRY(SendOne(query));
+      for (;;) {
+        FURROW_ASSIGN(const BulkReply reply, Receive());
+        if (const auto* error = std::get_if<BulkError>(&reply)) return Fail(error->code, error->message);
+        const auto* answer = std::get_if<ChunksMissing>(&reply);
+        if (answer == nullptr || answer->request != query.request) continue;
+        for (const std::uint32_t index : answer->indexes) {
+          if (first + index < end) missing.push_back(chunks[first + index]);
+        }
+        break;
+      }
+    }
+    return missing;
+  }
+
+  Status TakeStored(std::uint32_t& under_way) {
+    FURROW_ASSIGN(const BulkReply reply, Receive());
+    if (const auto* error = std::get_if<BulkError>(&reply)) return Fail(Errc::kUnavailable, error->message);
+    const auto* stored = std::get_if<ChunkStored>(&reply);
+    if (stored == nullptr) return {};
+    if (!stored->error.empty()) return Fail(Errc::kUnavailable, stored->error);
+    --under_way;
+    return {};
+  }
+
+  Status PutChunks(const std::vector<ChunkRef>& chunks) {
+    std::uint32_t under_way = 0;
+    for (const ChunkRef& chunk : chunks) {
+      while (under_way >= kBulkWindow) FURROW_TRY(TakeStored(under_way));
+      ChunkPut put{chunk.hash, std::string(chunk.size, '\0')};
+      FURROW_TRY(chunks_.Read(chunk, std::as_writable_bytes(std::span(put.bytes))));
+      FURROW_TRY(SendOne(put));
+      ++under_way;
+    }
+    while (under_way > 0) FURROW_TRY(TakeStored(under_way));
+    return {};
+  }
+
+  // What the controller still lacks; empty: committed.
+  Result<std::vector<Hash>> PutTree() {
+    std::uint32_t under_way = 0;
+    const std::string& bytes = encoded_.bytes;
+    for (std::size_t offset = 0; offset < bytes.size(); offset += kMaxChunkBytes) {
+      while (under_way >= kBulkWindow) FURROW_TRY(TakeStored(under_way));
+      FURROW_TRY(SendOne(TreePut{encoded_.name, bytes.size(), offset, bytes.substr(offset, kMaxChunkBytes)}));
+      ++under_way;
+    }
+    for (;;) {
+      FURROW_ASSIGN(const BulkReply reply, Receive());
+      if (const auto* error = std::get_if<BulkError>(&reply)) return Fail(Errc::kUnavailable, error->message);
+      const auto* committed = std::get_if<TreeCommitted>(&reply);
+      if (committed == nullptr || committed->hash != encoded_.name) continue;
+      if (committed->error.empty()) return std::vector<Hash>();
+      if (committed->missing.empty()) return Fail(Errc::kUnavailable, committed->error);
+      return committed->missing;
+    }
+  }
+
+  Channel& channel_;
+  const Tree& tree_;
+  const EncodedTree& encoded_;
+  ScannedChunks& chunks_;
+  const std::function<bool()> wanted_;
+  Poller poller_;
+  std::uint64_t connection_ = 0;
+  bool refused_ = true;
+};
+
+ArtifactUploader::ArtifactUploader(Context& context, const ChannelOptions& bulk, const std::string& cache_file,
+                                   std::function<void(UploadEvent)> on_event)
+    : context_(context), bulk_(bulk), on_event_(std::move(on_event)), cache_(HashCache::Open(cache_file)) {
+  for (int i = 0; i < kThreads; ++i) threads_.emplace_back([this] { Work(); });
+}
+
+ArtifactUploader::~ArtifactUploader() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wanted_.clear();
+  }
+  wake_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void ArtifactUploader::Post(Collect order) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!wanted_.insert(order.attempt).second) return;  // at it already
+    queue_.push_back(std::move(order));
+  }
+  wake_.notify_one();
+}
+
+void ArtifactUploader::Cancel(AttemptRef attempt) {
+  std::lock_guard lock(mutex_);
+  if (wanted_.erase(attempt) != 0)
+    std::erase_if(queue_, [&](const Collect& order) { return order.attempt == attempt; });
+}
+
+bool ArtifactUploader::Wanted(AttemptRef attempt) {
+  std::lock_guard lock(mutex_);
+  return wanted_.contains(attempt);
+}
+
+void ArtifactUploader::Work() {
+  std::unique_ptr<Channel> channel;
+  for (;;) {
+    Collect order;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+      if (stopping_) return;
+      order = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    UploadEvent event = Bring(order, channel);
+    std::lock_guard lock(mutex_);
+    if (wanted_.erase(order.attempt) != 0) on_event_(std::move(event));
+  }
+}
+
+UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channel>& channel) {
+  const auto failed = [&](const std::string& message) { return ArtifactsFailed{order.attempt, message}; };
+  const FileHandle dir(::open(order.dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!dir) return failed(ErrnoError("cannot open the workspace " + order.dir, errno).message);
+  if (!channel) {
+    auto connected = Channel::Connect(context_, bulk_);
+    if (!connected) return failed(connected.error().message);
+    channel = std::move(*connected);
+  }
+  ScanOptions options;
+  options.include = order.patterns;
+  options.cache = cache_.get();
+  std::string why;
+  int failures = 0;
+  milliseconds pause = kLeastPause;
+  for (int scan = 0; scan < kMaxScans; ++scan) {
+    const auto scanned = ScanTree(dir.Get(), options);
+    if (!scanned) return failed(Annotate(scanned.error(), "artifacts").message);
+    if (!scanned->unmatched.empty()) return ArtifactMissing{order.attempt, scanned->unmatched.front()};
+    const auto encoded = EncodeTree(scanned->tree);
+    if (!encoded) return failed(Annotate(encoded.error(), "artifacts").message);
+    const auto chunks = ScannedChunks::Open(scanned->tree, dir.Get());
+    if (!chunks) return failed(Annotate(chunks.error(), "artifacts").message);
+    for (;;) {
+      Sender sender(*channel, scanned->tree, *encoded, **chunks, [&] { return Wanted(order.attempt); });
+      const Status sent = sender.Send();
+      if (sent) {
+        if (const Status saved = cache_->Save(); !saved) log::Warning("{}", saved.error().message);
+        return ArtifactsCommitted{order.attempt, encoded->name};
+      }
+      why = sent.error().message;
+      if (sent.error().code == Errc::kRejected) return failed(why);  // cancelled: nobody will hear it
+      if (sent.error().code == Errc::kCorrupt || sent.error().code == Errc::kNotFound) break;  // scan again
+      log::Warning("artifacts of attempt {}/{} are tried again: {}", Raw(order.attempt.job), Raw(order.attempt.epoch),
+                   why);
+      if (sender.refused() && ++failures >= kMaxFailures)
+        return failed("the controller does not take the artifacts: " + why);
+      std::unique_lock lock(mutex_);
+      wake_.wait_for(lock, pause, [&] { return stopping_ || !wanted_.contains(order.attempt); });
+      pause = std::min(2 * pause, kMostPause);
+    }
+  }
+  return failed("artifacts changed while they were collected: " + why);
+}
+
+}  // namespace furrow

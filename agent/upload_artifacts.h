@@ -1,0 +1,52 @@
+// Brings artifacts to the controller: scan, ask what is missing, send that, commit the tree. A few threads, each with
+// a connection of its own and one attempt at a time, so that a large artifact does not hold up a small one.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "agent/effects.h"
+#include "common/error.h"
+#include "common/hash_cache.h"
+#include "common/transport.h"
+
+namespace furrow {
+
+class ArtifactUploader {
+ public:
+  // Connections are made when there is something to send. `on_event` is called on the threads. `cache_file` is where
+  // the hashes of unchanged files are kept.
+  ArtifactUploader(Context& context, const ChannelOptions& bulk, const std::string& cache_file,
+                   std::function<void(UploadEvent)> on_event);
+  ~ArtifactUploader();
+
+  void Post(Collect order);         // any thread
+  void Cancel(AttemptRef attempt);  // any thread; no event about it will follow
+
+ private:
+  class Sender;
+  void Work();
+  bool Wanted(AttemptRef attempt);
+  UploadEvent Bring(const Collect& order, std::unique_ptr<Channel>& channel);
+
+  Context& context_;
+  const ChannelOptions bulk_;
+  const std::function<void(UploadEvent)> on_event_;
+  const std::unique_ptr<HashCache> cache_;
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Collect> queue_;
+  std::unordered_set<AttemptRef> wanted_;  // posted and not cancelled
+  bool stopping_ = false;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace furrow

@@ -1,0 +1,310 @@
+#include "agent/workspace.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <variant>
+
+#include "agent/chunk_fetcher.h"
+#include "common/beneath.h"
+#include "common/chunk_store.h"
+#include "common/codec.h"
+#include "common/file_io.h"
+#include "common/log.h"
+#include "common/mailbox.h"
+#include "common/tree.h"
+#include "common/tree_materialise.h"
+#include "common/worker_pool.h"
+
+namespace furrow {
+namespace {
+
+constexpr unsigned kThreads = 2;  // that write workspaces
+constexpr int kMaxRounds = 4;     // of fetching what vanished from the cache or turned out damaged
+constexpr auto kTick = std::chrono::milliseconds(100);
+constexpr auto kIdle = std::chrono::hours(1);
+
+// A worker has written a workspace, or failed to.
+struct Written {
+  AttemptRef attempt;
+  Status status;
+};
+struct Trimmed {};
+struct Stop {};
+using Input = std::variant<WorkspaceCommand, Written, Trimmed, Stop>;
+
+struct Preparation {
+  Prepare order;
+  enum class Stage { kTrees, kChunks, kWriting } stage = Stage::kTrees;
+  std::unordered_set<Hash> missing;  // being fetched
+  std::shared_ptr<std::vector<Tree>> trees;
+  int rounds = 0;
+  bool cancelled = false;
+};
+
+Status WriteWorkspace(const std::string& dir, const std::vector<Tree>& trees, ChunkStore& store) {
+  FURROW_TRY(Workspace::MakeEmpty(dir));
+  const FileHandle folder(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder) return tl::unexpected(ErrnoError("cannot open " + dir, errno));
+  MaterialiseOptions options;
+  options.replace = true;
+  for (const Tree& tree : trees) FURROW_TRY(MaterialiseTree(tree, folder.Get(), store, options));
+  return {};
+}
+
+void RemoveFolder(const std::string& dir) {
+  const FileHandle folder(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder || !RemoveBeneath(folder.Get()) || ::rmdir(dir.c_str()) != 0)
+    log::Warning("the workspace {} of a cancelled attempt could not be removed", dir);
+}
+
+}  // namespace
+
+struct Workspace::Impl {
+  Impl(std::unique_ptr<Channel> bulk, std::unique_ptr<ChunkStore> cache, std::uint64_t most,
+       std::function<void(WorkspaceEvent)> event_handler)
+      : channel(std::move(bulk)),
+        store(std::move(cache)),
+        cache_bytes(most),
+        on_event(std::move(event_handler)),
+        fetcher(*channel, *store),
+        pool(kThreads) {}
+
+  void Run();
+  void Take(Input& input);
+  void Begin(Prepare order);
+  void Cancel(AttemptRef attempt);
+  void OnFetched(const ChunkFetcher::Fetched& fetched);
+  void OnWritten(Written& written);
+  // Goes on as far as it can without waiting.
+  void Advance(Preparation& preparation);
+  Result<bool> ReadTrees(Preparation& preparation);  // false: encodings must be fetched first
+  void Fetch(Preparation& preparation, std::vector<Hash> hashes, bool tree);
+  void Fail(AttemptRef attempt, const Error& error);
+  void Drop(AttemptRef attempt);
+  void TrimCache();
+
+  const std::unique_ptr<Channel> channel;
+  const std::unique_ptr<ChunkStore> store;
+  const std::uint64_t cache_bytes;
+  const std::function<void(WorkspaceEvent)> on_event;
+  Mailbox<Input> inputs;
+  ChunkFetcher fetcher;
+  std::map<AttemptRef, Preparation> preparations;
+  std::unordered_map<Hash, std::unordered_set<AttemptRef>> waiting;  // for a fetch
+  std::uint64_t fetched_since_trim = UINT64_MAX;                     // chunks; the first look comes with the first job
+  bool trimming = false;
+  bool stopping = false;
+  WorkerPool pool;  // last: its threads post into `inputs`
+  std::thread thread;
+};
+
+Workspace::Workspace(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Workspace::~Workspace() {
+  impl_->inputs.Post(Stop{});
+  impl_->thread.join();
+}
+
+void Workspace::Post(WorkspaceCommand command) {
+  impl_->inputs.Post(std::move(command));
+}
+
+Result<std::unique_ptr<Workspace>> Workspace::Start(Context& context, const WorkspaceOptions& options,
+                                                    std::function<void(WorkspaceEvent)> on_event) {
+  ChannelOptions bulk = options.bulk;
+  bulk.max_frame_bytes = kMaxBulkFrame;
+  bulk.send_queue = bulk.receive_queue = 4 * kBulkWindow;
+  FURROW_ASSIGN(auto store, ChunkStore::Open(options.cache.string(), {.durable = false, .track_use = true}));
+  FURROW_ASSIGN(auto channel, Channel::Connect(context, bulk));
+  auto impl = std::make_unique<Impl>(std::move(channel), std::move(store), options.cache_bytes, std::move(on_event));
+  impl->thread = std::thread([raw = impl.get()] { raw->Run(); });
+  return std::unique_ptr<Workspace>(new Workspace(std::move(impl)));
+}
+
+Status Workspace::MakeEmpty(const std::string& dir) {
+  if (::mkdir(dir.c_str(), 0700) == 0) return {};
+  if (errno == ENOENT) {
+    FURROW_TRY(MakeFolders(dir));
+    return {};
+  }
+  if (errno != EEXIST) return tl::unexpected(ErrnoError("cannot make the workspace " + dir, errno));
+  const FileHandle folder(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder) return tl::unexpected(ErrnoError("cannot open the workspace " + dir, errno));
+  return RemoveBeneath(folder.Get());
+}
+
+void Workspace::Impl::Run() {
+  Poller poller;
+  poller.Add(*channel);
+  poller.AddFd(inputs.fd());
+  while (!stopping) {
+    poller.Wait(fetcher.Idle() ? std::chrono::duration_cast<std::chrono::milliseconds>(kIdle) : kTick);
+    for (Input& input : inputs.TakeAll()) Take(input);
+    for (const auto& fetched : fetcher.Turn(std::chrono::steady_clock::now())) OnFetched(fetched);
+    // What just ended may have begun the next stage of a preparation: ask for it at once.
+    for (const auto& fetched : fetcher.Turn(std::chrono::steady_clock::now())) OnFetched(fetched);
+  }
+}
+
+void Workspace::Impl::Take(Input& input) {
+  if (auto* command = std::get_if<WorkspaceCommand>(&input)) {
+    if (auto* prepare = std::get_if<Prepare>(command)) return Begin(std::move(*prepare));
+    return Cancel(std::get<CancelPrepare>(*command).attempt);
+  }
+  if (auto* written = std::get_if<Written>(&input)) return OnWritten(*written);
+  if (std::holds_alternative<Trimmed>(input)) trimming = false;
+  if (std::holds_alternative<Stop>(input)) stopping = true;
+}
+
+void Workspace::Impl::Begin(Prepare order) {
+  const AttemptRef attempt = order.attempt;
+  const auto [at, is_new] = preparations.try_emplace(attempt);
+  if (!is_new) return;
+  at->second.order = std::move(order);
+  Advance(at->second);
+}
+
+void Workspace::Impl::Cancel(AttemptRef attempt) {
+  const auto found = preparations.find(attempt);
+  if (found == preparations.end()) return;
+  if (found->second.stage == Preparation::Stage::kWriting) {
+    found->second.cancelled = true;  // the worker is still at it
+  } else {
+    Drop(attempt);
+  }
+}
+
+void Workspace::Impl::Drop(AttemptRef attempt) {
+  const auto found = preparations.find(attempt);
+  if (found == preparations.end()) return;
+  for (const Hash& hash : found->second.missing) {
+    auto& others = waiting[hash];
+    others.erase(attempt);
+    if (!others.empty()) continue;
+    waiting.erase(hash);
+    fetcher.Forget(hash);
+  }
+  preparations.erase(found);
+}
+
+void Workspace::Impl::Fail(AttemptRef attempt, const Error& error) {
+  Drop(attempt);
+  on_event(PrepareFailed{attempt, error.message});
+}
+
+void Workspace::Impl::Fetch(Preparation& preparation, std::vector<Hash> hashes, bool tree) {
+  for (const Hash& hash : hashes) {
+    preparation.missing.insert(hash);
+    waiting[hash].insert(preparation.order.attempt);
+    fetcher.Want(hash, tree);
+  }
+}
+
+Result<bool> Workspace::Impl::ReadTrees(Preparation& preparation) {
+  std::vector<Hash> absent = store->Missing(preparation.order.trees);
+  if (absent.empty()) {
+    auto trees = std::make_shared<std::vector<Tree>>();
+    for (const Hash& hash : preparation.order.trees) {
+      const auto encoding = store->Get(hash);
+      if (!encoding && encoding.error().code != Errc::kInternal) {
+        absent.push_back(hash);  // torn by a power cut, and put aside
+        continue;
+      }
+      if (!encoding) return tl::unexpected(encoding.error());
+      FURROW_ASSIGN(Tree tree, DecodeTree(std::as_bytes(std::span(*encoding))));
+      trees->push_back(std::move(tree));
+    }
+    if (absent.empty()) {
+      preparation.trees = std::move(trees);
+      return true;
+    }
+  }
+  Fetch(preparation, std::move(absent), true);
+  return false;
+}
+
+void Workspace::Impl::Advance(Preparation& preparation) {
+  const AttemptRef attempt = preparation.order.attempt;
+  if (++preparation.rounds > 3 * kMaxRounds)
+    return Fail(attempt, {Errc::kCorrupt, "the chunk cache of this agent loses what it was given; is its disk sound?"});
+  if (!preparation.trees) {
+    preparation.stage = Preparation::Stage::kTrees;
+    const auto read = ReadTrees(preparation);
+    if (!read) return Fail(attempt, Annotate(read.error(), "inputs"));
+    if (!*read) return;
+  }
+  preparation.stage = Preparation::Stage::kChunks;
+  std::vector<Hash> hashes;
+  for (const Tree& tree : *preparation.trees) {
+    for (const ChunkRef& chunk : tree.UniqueChunks()) hashes.push_back(chunk.hash);
+  }
+  std::vector<Hash> absent = store->Missing(hashes);
+  if (!absent.empty()) return Fetch(preparation, std::move(absent), false);
+  preparation.stage = Preparation::Stage::kWriting;
+  pool.Run([this, attempt, dir = preparation.order.dir, trees = preparation.trees] {
+    inputs.Post(Written{attempt, WriteWorkspace(dir, *trees, *store)});
+  });
+}
+
+void Workspace::Impl::OnFetched(const ChunkFetcher::Fetched& fetched) {
+  if (fetched_since_trim != UINT64_MAX) ++fetched_since_trim;
+  const auto waiters = waiting.extract(fetched.hash);
+  if (waiters.empty()) return;
+  for (const AttemptRef attempt : waiters.mapped()) {
+    Preparation& preparation = preparations.at(attempt);
+    preparation.missing.erase(fetched.hash);
+    if (!fetched.status) {
+      Fail(attempt, Annotate(fetched.status.error(), "inputs"));
+    } else if (preparation.missing.empty()) {
+      Advance(preparation);
+    }
+  }
+}
+
+void Workspace::Impl::OnWritten(Written& written) {
+  const auto found = preparations.find(written.attempt);
+  Preparation& preparation = found->second;
+  if (preparation.cancelled) {
+    pool.Run([dir = preparation.order.dir] { RemoveFolder(dir); });
+    preparations.erase(found);
+  } else if (written.status) {
+    preparations.erase(found);
+    on_event(Prepared{written.attempt});
+  } else if (written.status.error().code == Errc::kNotFound || written.status.error().code == Errc::kCorrupt) {
+    return Advance(preparation);  // a chunk left the cache, or was damaged there: it is missing now
+  } else {
+    Fail(written.attempt, Annotate(written.status.error(), "inputs"));
+  }
+  TrimCache();
+}
+
+void Workspace::Impl::TrimCache() {
+  // Looking costs a walk over the cache; a chunk has 256 KiB on average.
+  if (trimming || (fetched_since_trim != UINT64_MAX && fetched_since_trim < (cache_bytes >> 18) / 16 + 1)) return;
+  trimming = true;
+  fetched_since_trim = 0;
+  auto keep = std::make_shared<std::unordered_set<Hash>>();
+  for (const auto& [attempt, preparation] : preparations) {
+    if (!preparation.trees) continue;
+    for (const Tree& tree : *preparation.trees) {
+      for (const ChunkRef& chunk : tree.UniqueChunks()) keep->insert(chunk.hash);
+    }
+  }
+  pool.Run([this, keep] {
+    if (const auto evicted = store->Evict(cache_bytes, *keep); !evicted)
+      log::Warning("the chunk cache cannot be trimmed: {}", evicted.error().message);
+    inputs.Post(Trimmed{});
+  });
+}
+
+}  // namespace furrow
