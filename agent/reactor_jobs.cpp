@@ -29,22 +29,31 @@ void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref) {
   state.done_order.emplace_back(now.mono, ref);
 }
 
-// Sends lines that are not acknowledged; true if none is left beyond what Finished itself can carry.
-bool SendMetrics(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
+// How many of the waiting lines fit into one message.
+std::size_t MetricsThatFit(const HeldJob& job) {
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+  for (const MetricLine& line : job.metrics) {
+    bytes += WireBytes(line);
+    if (count == kMetricsBatch || bytes > kMaxMetricsBytes) break;
+    ++count;
+  }
+  return count;
+}
+
+void SendMetrics(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
   if (!job.metrics.empty() && state.session) {
-    const std::size_t count = std::min(job.metrics.size(), kMetricsBatch);
-    const auto end = job.metrics.begin() + static_cast<std::ptrdiff_t>(count);
+    const auto end = job.metrics.begin() + static_cast<std::ptrdiff_t>(MetricsThatFit(job));
     out.to_controller.emplace_back(
         MetricsReport{state.session->id, job.ref(), job.metrics_first, {job.metrics.begin(), end}});
     job.metrics_sent = now.mono;
   }
-  return job.metrics.size() <= kMetricsBatch;
 }
 
 void SendFinished(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
   if (!state.session) return;
   job.report_sent = now.mono;
-  if (job.metrics.size() > kMetricsBatch) {
+  if (job.metrics.size() > MetricsThatFit(job)) {
     SendMetrics(state, out, now, job);
     return;
   }

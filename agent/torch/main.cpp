@@ -25,6 +25,7 @@ constexpr int kUsage = 2;
 constexpr const char* kHelp =
     "furrow-torch train --spec FILE     train a TorchScript module as the JSON object in FILE says\n"
     "furrow-torch evaluate --spec FILE  measure one\n"
+    "                      --spec-json TEXT  the object itself, as the agent gives it\n"
     "furrow-torch --describe            Torch's version, devices, threads, quantised engines\n"
     "furrow-torch --version | --help\n"
     "\n"
@@ -89,10 +90,11 @@ int Main(const std::vector<std::string>& words) {
     PrepareProcess(0);
     return std::fputs(DescribeTorch().c_str(), stdout) < 0;
   }
-  if (words.size() != 3 || (verb != "train" && verb != "evaluate") || words[1] != "--spec") {
+  const bool given = words.size() == 3 && words[1] == "--spec-json";
+  if (words.size() != 3 || (verb != "train" && verb != "evaluate") || (words[1] != "--spec" && !given)) {
     return Complain("usage: furrow-torch train|evaluate --spec FILE (--help says more)", kUsage);
   }
-  const auto text = ReadDataFile(words[2]);
+  const auto text = given ? Result<std::string>(words[2]) : ReadDataFile(words[2]);
   if (!text) return Complain(text.error().message, kUsage);
   if (verb == "train") return RunStep(ParseTrainSpec(*text), Train);
   const auto shard = ShardFromEnvironment();
