@@ -1,0 +1,333 @@
+#include "agent/uploader.h"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "agent/upload_metrics.h"
+#include "common/tree.h"
+#include "controller/blobs.h"
+#include "tests/support/data_farm.h"
+
+namespace furrow::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr AttemptRef kAttempt{JobId{1}, Epoch{1}};
+
+struct Rig : DataFarm {
+  Rig() {
+    Grant(kAttempt);
+    spool = (folder / "spool").string();
+    metrics = (folder / "metrics").string();
+    fs::create_directories(folder / "ws");
+    StartUploader();
+  }
+  ~Rig() { uploader.reset(); }
+  void StartUploader() {
+    uploader = Uploader::Start(context, {Options(agent), folder / "state"}, [this](UploadEvent event) {
+                 uploaded.Add(std::move(event));
+               }).value();
+  }
+  void Write(const std::string& text) { std::ofstream(spool, std::ios::app) << text; }
+  template <class T>
+  T NextA() {
+    const auto event = uploaded.Next();
+    REQUIRE(event);
+    const T* wanted = std::get_if<T>(&*event);
+    if (wanted == nullptr) {
+      if (const auto* failed = std::get_if<ArtifactsFailed>(&*event)) FAIL("failed: " << failed->message);
+      FAIL("an event of another kind: " << event->index());
+    }
+    return *wanted;
+  }
+  // Waits until the controller has more than `bytes` of the log.
+  void AwaitLog(std::uint64_t bytes) {
+    Poller pause;
+    for (int i = 0; i < 3000; ++i) {
+      if (logs && logs->Length(run, kAttempt).value_or(0) > bytes) return;
+      pause.Wait(std::chrono::milliseconds(10));
+    }
+    FAIL("the log did not come");
+  }
+  void CheckStreamed(const std::string& text) {
+    const auto streamed = NextA<LogStreamed>();
+    CHECK(streamed == LogStreamed{kAttempt, text.size(), HashOf(text)});
+    CHECK(LogText(kAttempt) == text);
+  }
+
+  std::string spool, metrics;
+  Events<UploadEvent> uploaded;
+  std::unique_ptr<Uploader> uploader;
+};
+
+TEST_CASE("uploader: the log of a short job goes inline") {
+  Rig rig;
+  rig.Write("hello\n");
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  rig.uploader->Post(FinishLog{kAttempt, 6});
+  CHECK(rig.NextA<LogInline>() == LogInline{kAttempt, "hello\n", HashOf("hello\n")});
+  CHECK(rig.logs->Length(rig.run, kAttempt).value() == 0);
+}
+
+TEST_CASE("uploader: a job that printed nothing has an empty log") {
+  Rig rig;
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  rig.uploader->Post(FinishLog{kAttempt, 0});
+  CHECK(rig.NextA<LogInline>() == LogInline{kAttempt, "", HashOf("")});
+}
+
+TEST_CASE("uploader: reading a small log without a thread") {
+  Rig rig;
+  rig.Write("hello\n");
+  CHECK(Uploader::ReadInline(kAttempt, rig.spool, 6).value().bytes == "hello\n");
+  CHECK(Uploader::ReadInline(kAttempt, rig.spool, 7).error().code == Errc::kCorrupt);
+  CHECK(Uploader::ReadInline(kAttempt, rig.spool, kSmallLogBytes + 1).error().code == Errc::kInvalid);
+}
+
+TEST_CASE("uploader: a running job's lines are at the controller before it ends") {
+  Rig rig;
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  rig.Write("one\n");
+  rig.AwaitLog(3);
+  rig.Write("two\n");
+  rig.AwaitLog(7);
+  rig.uploader->Post(FinishLog{kAttempt, 8});
+  rig.CheckStreamed("one\ntwo\n");
+}
+
+TEST_CASE("uploader: a log of many frames") {
+  Rig rig;
+  const std::string text = SomeText(40'000'000);
+  rig.Write(text);
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  rig.uploader->Post(FinishLog{kAttempt, text.size()});
+  rig.CheckStreamed(text);
+}
+
+TEST_CASE("uploader: a log is whole though the controller is killed again and again") {
+  Rig rig;
+  const std::string text = SomeText(30'000'000);
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  for (int i = 0; i < 3; ++i) {
+    rig.Write(text.substr(i * 10'000'000u, 10'000'000));
+    rig.AwaitLog(i * 10'000'000u + 1'000'000);
+    rig.Stop();
+    rig.Start();
+  }
+  rig.uploader->Post(FinishLog{kAttempt, text.size()});
+  rig.CheckStreamed(text);
+}
+
+TEST_CASE("uploader: a log is whole though the agent is killed in the middle") {
+  Rig rig;
+  const std::string text = SomeText(20'000'000);
+  rig.Write(text.substr(0, 15'000'000));
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  rig.AwaitLog(2'000'000);
+  rig.uploader.reset();
+  rig.Write(text.substr(15'000'000));
+  rig.StartUploader();
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, true});
+  rig.uploader->Post(FinishLog{kAttempt, text.size()});
+  rig.CheckStreamed(text);
+}
+
+TEST_CASE("uploader: after a restart a small log that never travelled goes inline") {
+  Rig rig;
+  rig.Write("hello\n");
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, true});
+  rig.uploader->Post(FinishLog{kAttempt, 6});
+  CHECK(rig.NextA<LogInline>().bytes == "hello\n");
+}
+
+TEST_CASE("uploader: after a restart a small log that did travel is sealed") {
+  Rig rig;
+  rig.Write("one\n");
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  rig.AwaitLog(3);
+  rig.uploader.reset();
+  rig.Write("two\n");
+  rig.StartUploader();
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, true});
+  rig.uploader->Post(FinishLog{kAttempt, 8});
+  rig.CheckStreamed("one\ntwo\n");
+}
+
+TEST_CASE("uploader: a log that was cut to its quota replaces what was sent of it") {
+  Rig rig;
+  const std::string text = SomeText(3'000'000);
+  rig.Write(text);
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  rig.AwaitLog(text.size() - 1);
+  fs::resize_file(rig.spool, 1'000'000);
+  rig.Write("furrow: more than its quota\n");
+  const std::string cut = text.substr(0, 1'000'000) + "furrow: more than its quota\n";
+  rig.uploader->Post(FinishLog{kAttempt, cut.size()});
+  rig.CheckStreamed(cut);
+}
+
+TEST_CASE("uploader: waits for a controller that is away") {
+  Rig rig;
+  rig.Stop();
+  const std::string text = SomeText(100'000);
+  rig.Write(text);
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  rig.uploader->Post(FinishLog{kAttempt, text.size()});
+  CHECK_FALSE(rig.uploaded.Next(std::chrono::seconds(0)));
+  rig.Start();
+  rig.CheckStreamed(text);
+}
+
+TEST_CASE("uploader: two logs at once are both whole") {
+  Rig rig;
+  const AttemptRef second{JobId{2}, Epoch{1}};
+  rig.Grant(second);
+  const std::string text = SomeText(12'000'000), other = SomeText(9'000'000, 2);
+  rig.Write(text);
+  { std::ofstream((rig.folder / "other").string()) << other; }
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  rig.uploader->Post(Follow{second, (rig.folder / "other").string(), "", 0, false});
+  rig.uploader->Post(FinishLog{kAttempt, text.size()});
+  rig.uploader->Post(FinishLog{second, other.size()});
+  rig.NextA<LogStreamed>();
+  rig.NextA<LogStreamed>();
+  CHECK(rig.LogText(kAttempt) == text);
+  CHECK(rig.LogText(second) == other);
+}
+
+TEST_CASE("uploader: metrics come as they are written, bad lines are counted, then the log") {
+  Rig rig;
+  rig.uploader->Post(Follow{kAttempt, rig.spool, rig.metrics, 0, false});
+  { std::ofstream(rig.metrics) << "{\"step\": 1, \"loss\": 0.5}\nnonsense\n{\"step\": 2, \"lo"; }
+  const auto first = rig.NextA<MetricsRead>();
+  CHECK(first.first == 0);
+  CHECK(first.skipped == 1);
+  REQUIRE(first.lines.size() == 1);
+  CHECK(first.lines[0].step == 1);
+  CHECK(first.lines[0].values == std::vector<std::pair<std::string, double>>{{"loss", 0.5}});
+  { std::ofstream(rig.metrics, std::ios::app) << "ss\": 0.25}\n{\"loss\": 0.125}"; }
+  rig.uploader->Post(FinishLog{kAttempt, 0});
+  std::vector<MetricLine> rest;
+  for (auto event = rig.uploaded.Next(); event; event = rig.uploaded.Next()) {
+    if (std::holds_alternative<LogInline>(*event)) break;
+    const auto& read = std::get<MetricsRead>(*event);
+    CHECK(read.first == 1 + rest.size());
+    rest.insert(rest.end(), read.lines.begin(), read.lines.end());
+  }
+  REQUIRE(rest.size() == 2);
+  CHECK(rest[0].values[0].second == 0.25);
+  CHECK(rest[1].step == -1);
+}
+
+TEST_CASE("uploader: metrics that an earlier process reported are passed over") {
+  Rig rig;
+  { std::ofstream(rig.metrics) << "{\"a\": 1}\n\nbad\n{\"a\": 2}\n{\"a\": 3}\n"; }
+  rig.uploader->Post(Follow{kAttempt, rig.spool, rig.metrics, 2, false});
+  rig.uploader->Post(FinishLog{kAttempt, 0});
+  const auto read = rig.NextA<MetricsRead>();
+  CHECK(read.first == 2);
+  REQUIRE(read.lines.size() == 1);
+  CHECK(read.lines[0].values[0].second == 3);
+}
+
+TEST_CASE("metrics: only objects with numbers count") {
+  CHECK(ParseMetricLine(R"({"step": 3, "epoch": 1, "name": "x", "done": true, "loss": 1e-3})")->values ==
+        std::vector<std::pair<std::string, double>>{{"epoch", 1}, {"loss", 1e-3}});
+  for (const char* bad : {"", "[1]", "3", R"({"step": 3})", R"({"loss": "low"})", R"({"loss": 1)", "{\"a\": 1e999}"})
+    CHECK_FALSE(ParseMetricLine(bad));
+}
+
+TEST_CASE("metrics: a line longer than allowed is skipped, not kept") {
+  Rig rig;
+  { std::ofstream(rig.metrics) << std::string(1 << 20, 'x') << "\n{\"a\": 1}\n"; }
+  MetricsReader reader(rig.metrics, 0);
+  CHECK(reader.Read(false).size() == 1);
+  CHECK(reader.skipped() == 1);
+}
+
+TEST_CASE("uploader: artifacts become a tree on the controller") {
+  Rig rig;
+  fs::create_directories(rig.folder / "ws/out");
+  { std::ofstream((rig.folder / "ws/model.pt").string()) << SomeText(3'000'000); }
+  { std::ofstream((rig.folder / "ws/out/a.txt").string()) << "a"; }
+  { std::ofstream((rig.folder / "ws/secret").string()) << "not asked for"; }
+  const Collect collect{kAttempt, (rig.folder / "ws").string(), {"*.pt", "out"}};
+  rig.uploader->Post(collect);
+  const Hash name = rig.NextA<ArtifactsCommitted>().tree;
+  const Tree tree = LoadTree(*rig.chunks, name).value();
+  REQUIRE(tree.entries.size() == 2);
+  CHECK(tree.entries[0].path == "model.pt");
+  CHECK(tree.entries[1].path == "out/a.txt");
+  CHECK(CommitTree(*rig.chunks, name).value().missing.empty());
+  rig.uploader->Post(collect);  // unchanged: the same tree again
+  CHECK(rig.NextA<ArtifactsCommitted>().tree == name);
+}
+
+TEST_CASE("uploader: an artifact that is not there is named") {
+  Rig rig;
+  { std::ofstream((rig.folder / "ws/model.pt").string()) << "m"; }
+  rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"*.pt", "report.html"}});
+  CHECK(rig.NextA<ArtifactMissing>() == ArtifactMissing{kAttempt, "report.html"});
+}
+
+TEST_CASE("uploader: an artifact that leaves the workspace fails") {
+  Rig rig;
+  fs::create_symlink("/etc/passwd", rig.folder / "ws/link");
+  rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"link"}});
+  CHECK(rig.NextA<ArtifactsFailed>().message.find("link") != std::string::npos);
+}
+
+TEST_CASE("uploader: chunks that the controller lost are sent again") {
+  Rig rig;
+  { std::ofstream((rig.folder / "ws/model.pt").string()) << SomeText(2'000'000); }
+  const Collect collect{kAttempt, (rig.folder / "ws").string(), {"*.pt"}};
+  rig.uploader->Post(collect);
+  const Hash name = rig.NextA<ArtifactsCommitted>().tree;
+  const Tree tree = LoadTree(*rig.chunks, name).value();
+  REQUIRE(fs::remove(rig.chunks->PathOf(tree.entries[0].chunks[1].hash)));
+  rig.uploader->Post(collect);
+  CHECK(rig.NextA<ArtifactsCommitted>().tree == name);
+  CHECK(CommitTree(*rig.chunks, name).value().missing.empty());
+}
+
+TEST_CASE("uploader: artifacts arrive though the controller is killed while they travel") {
+  Rig rig;
+  rig.Stop();
+  for (int i = 0; i < 20; ++i)
+    std::ofstream((rig.folder / ("ws/part" + std::to_string(i))).string()) << SomeText(1'000'000, i + 1);
+  rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"part*"}});
+  rig.Start();
+  Poller().Wait(std::chrono::milliseconds(30));
+  rig.Stop();
+  rig.Start();
+  const Hash name = rig.NextA<ArtifactsCommitted>().tree;
+  CHECK(CommitTree(*rig.chunks, name).value().missing.empty());
+}
+
+TEST_CASE("uploader: what is removed is gone, and nothing more is said about it") {
+  Rig rig;
+  const std::string text = SomeText(5'000'000);
+  rig.Write(text);
+  fs::create_directories(rig.folder / "ws/deep/er");
+  { std::ofstream((rig.folder / "ws/deep/er/file").string()) << "x"; }
+  rig.Stop();
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+  rig.uploader->Post(FinishLog{kAttempt, text.size()});
+  rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"deep"}});
+  rig.uploader->Post(Remove{kAttempt, {rig.spool, (rig.folder / "ws").string(), (rig.folder / "none").string()}});
+  // A second attempt's answer shows that the first one's commands are done.
+  rig.uploader->Post(Follow{{JobId{2}, Epoch{1}}, rig.spool, "", 0, false});
+  rig.uploader->Post(FinishLog{{JobId{2}, Epoch{1}}, 0});
+  CHECK(rig.NextA<LogInline>().attempt.job == JobId{2});
+  rig.Start();
+  rig.uploader.reset();  // ends what was being removed
+  CHECK_FALSE(fs::exists(rig.spool));
+  CHECK(rig.uploaded.Empty());
+}
+
+}  // namespace
+}  // namespace furrow::test
