@@ -35,7 +35,8 @@ const std::string kZeros(40, '0');
 std::string Shell(const fs::path& dir, const std::string& command) {
   const std::string whole =
       "cd '" + dir.string() +
-      "' && export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null GIT_AUTHOR_NAME=Ada"
+      "' && export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.fsync GIT_CONFIG_VALUE_0=none GIT_CONFIG_GLOBAL=/dev/null "
+      "GIT_CONFIG_SYSTEM=/dev/null GIT_AUTHOR_NAME=Ada"
       " GIT_AUTHOR_EMAIL=ada@example.org GIT_COMMITTER_NAME=Ada GIT_COMMITTER_EMAIL=ada@example.org; set -e; " +
       command;
   std::FILE* out = ::popen(whole.c_str(), "r");

@@ -1,0 +1,207 @@
+#include "controller/cli/hook.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+
+namespace furrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMark = "# furrow-hook: post-receive";
+constexpr const char* kKept = "post-receive.before-furrow";
+
+// $0's folder holds the kept hook; git runs hooks in the repository's own folder.
+constexpr std::string_view kBody = R"(
+input=$(cat)
+[ -n "$input" ] || exit 0
+status=0
+kept=$(dirname -- "$0")/post-receive.before-furrow
+if [ -x "$kept" ]; then
+  printf '%s\n' "$input" | "$kept" "$@"
+  status=$?
+fi
+repository=$(pwd -P)
+repository=${repository%/.git}
+bound=
+if command -v timeout >/dev/null 2>&1; then bound='timeout -k 1 20'; fi
+if [ -x "$furrow" ]; then
+  printf '%s\n' "$input" | while read -r old new ref; do
+    $bound "$furrow" trigger "$repository" "$ref" "$old" "$new" </dev/null
+    if [ $? -eq 3 ]; then FURROW_NOTE_ONLY=1; export FURROW_NOTE_ONLY; fi
+  done
+else
+  echo "furrow: $furrow is gone; the controller will find this push when it next looks, or install the hook again" >&2
+fi
+exit "$status"
+)";
+
+std::string Quoted(const std::string& text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      quoted += "'\\''";
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + "'";
+}
+
+std::string Script(const HookSettings& settings) {
+  std::string script = "#!/bin/sh\n" + std::string(kMark) +
+                       "\n# Tells the farm of each push; never fails one. Written by `furrow hook install`, which also "
+                       "changes it.\n# To remove it delete this file, and give " +
+                       kKept + ", if there is one, its name back.\nfurrow=" + Quoted(settings.program.string()) + "\n";
+  if (!settings.state.empty()) script += "FURROW_STATE=" + Quoted(settings.state) + "\nexport FURROW_STATE\n";
+  if (!settings.controller.empty()) {
+    script += "FURROW_CONTROLLER=" + Quoted(settings.controller) + "\nexport FURROW_CONTROLLER\n";
+  }
+  script += kBody;
+  return script;
+}
+
+// The first line of what `git` says on its output; its words on failure.
+Result<std::string> AskGit(std::vector<std::string> words) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return tl::unexpected(ErrnoError("cannot ask git", errno));
+  posix_spawn_file_actions_t files;
+  ::posix_spawn_file_actions_init(&files);
+  ::posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&files, ends[1], STDERR_FILENO);
+  words.insert(words.begin(), "git");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  pid_t pid = -1;
+  const int failed = ::posix_spawnp(&pid, "git", &files, nullptr, argv.data(), ::environ);
+  ::posix_spawn_file_actions_destroy(&files);
+  ::close(ends[1]);
+  std::string said;
+  char buffer[1024];
+  ssize_t got;
+  while (failed == 0 && ((got = ::read(ends[0], buffer, sizeof(buffer))) > 0 || (got < 0 && errno == EINTR))) {
+    if (got > 0) said.append(buffer, static_cast<std::size_t>(got));
+  }
+  ::close(ends[0]);
+  if (failed != 0) return tl::unexpected(ErrnoError("cannot run git (is it installed?)", failed));
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (status != 0) return Fail(Errc::kRejected, "git refuses: " + said);
+  return said.substr(0, said.find('\n'));
+}
+
+Result<bool> IsOurs(const fs::path& hook) {
+  std::ifstream in(hook);
+  std::string shebang, mark;
+  std::getline(in, shebang);
+  std::getline(in, mark);
+  return mark == kMark;
+}
+
+bool SameFile(const fs::path& a, const fs::path& b) {
+  struct stat one, two;
+  return ::lstat(a.c_str(), &one) == 0 && ::lstat(b.c_str(), &two) == 0 && one.st_ino == two.st_ino &&
+         one.st_dev == two.st_dev;
+}
+
+// Gives a foreign hook its second name; the first is then taken over in one step, so that no push finds none.
+Result<bool> KeepForeign(const fs::path& hook, const fs::path& kept) {
+  struct stat facts;
+  if (::lstat(hook.c_str(), &facts) != 0) return false;
+  FURROW_ASSIGN(const bool ours, IsOurs(hook));
+  if (ours) return false;
+  if (::linkat(AT_FDCWD, hook.c_str(), AT_FDCWD, kept.c_str(), 0) == 0 || SameFile(hook, kept)) return true;
+  if (errno == EEXIST) {
+    return Fail(Errc::kRejected, hook.string() + " is another hook than Furrow's, and an older one is kept as " +
+                                     kept.string() + " already: join the two into the latter, delete the former");
+  }
+  return tl::unexpected(ErrnoError("cannot keep " + hook.string() + " as " + kept.string(), errno));
+}
+
+Status WriteHook(const fs::path& hook, const std::string& script) {
+  const std::string temp = hook.string() + ".furrow-new";
+  const int fd = ::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
+  if (fd < 0) return tl::unexpected(ErrnoError("cannot write " + temp, errno));
+  const bool whole = ::write(fd, script.data(), script.size()) == static_cast<ssize_t>(script.size()) &&
+                     ::fchmod(fd, 0755) == 0 && ::fsync(fd) == 0;
+  const int number = errno;
+  ::close(fd);
+  if (!whole) {
+    ::unlink(temp.c_str());
+    return tl::unexpected(ErrnoError("cannot write " + temp, number));
+  }
+  if (::rename(temp.c_str(), hook.c_str()) != 0)
+    return tl::unexpected(ErrnoError("cannot write " + hook.string(), errno));
+  return {};
+}
+
+// Whoever may push may note a push: the folder has the mode and group of the objects. Where that is not allowed to us,
+// those who can write are those that git's own settings let write.
+void MakeNotesFolder(const fs::path& git_dir) {
+  const fs::path folder = git_dir / "furrow";
+  struct stat facts;
+  if (::mkdir(folder.c_str(), 0755) != 0 || ::stat((git_dir / "objects").c_str(), &facts) != 0) return;
+  if (::chown(folder.c_str(), facts.st_uid, facts.st_gid) != 0 &&
+      ::chown(folder.c_str(), static_cast<uid_t>(-1), facts.st_gid) != 0)
+    return;
+  ::chmod(folder.c_str(), facts.st_mode & 07777);
+}
+
+}  // namespace
+
+Result<fs::path> GitDirOf(const fs::path& path) {
+  std::error_code ignored;
+  const auto is_git_dir = [&](const fs::path& dir) {
+    return fs::exists(dir / "HEAD", ignored) &&
+           (fs::exists(dir / "objects", ignored) || fs::exists(dir / "commondir", ignored));
+  };
+  const fs::path inner = path / ".git";
+  fs::path found = path;
+  if (is_git_dir(inner)) {
+    found = inner;
+  } else if (fs::is_regular_file(inner, ignored)) {
+    std::string line;
+    std::ifstream in(inner);
+    std::getline(in, line);
+    constexpr std::string_view kNames = "gitdir: ";
+    if (line.starts_with(kNames)) found = path / line.substr(kNames.size());
+  }
+  std::error_code failed;
+  const fs::path real = fs::canonical(found, failed);
+  if (failed || !is_git_dir(real)) return Fail(Errc::kNotFound, "there is no git repository at " + path.string());
+  return real;
+}
+
+Result<std::string> InstallHook(const HookSettings& settings) {
+  FURROW_ASSIGN(const fs::path git_dir, GitDirOf(settings.repository));
+  if (!settings.program.is_absolute()) {
+    return Fail(Errc::kInvalid, "the hook needs the absolute path of furrow, not " + settings.program.string());
+  }
+  // Asked where hooks run, since a relative core.hooksPath counts from there.
+  FURROW_ASSIGN(const std::string answer, AskGit({"-C", git_dir.string(), "rev-parse", "--git-path", "hooks"}));
+  const fs::path folder = (git_dir / answer).lexically_normal();
+  std::error_code failed;
+  fs::create_directories(folder, failed);
+  if (failed) return tl::unexpected(ErrnoError("cannot make the folder " + folder.string(), failed.value()));
+  const fs::path hook = folder / "post-receive", kept = folder / kKept;
+  FURROW_ASSIGN(const bool foreign, KeepForeign(hook, kept));
+  FURROW_TRY(WriteHook(hook, Script(settings)));
+  MakeNotesFolder(git_dir);
+  std::string text = "installed " + hook.string();
+  if (foreign) text += "\nthe hook that was there is called first, as " + kept.string();
+  if (folder != git_dir / "hooks")
+    text += "\ncore.hooksPath leads there: it serves every repository that uses this folder";
+  return text;
+}
+
+}  // namespace furrow::cli
