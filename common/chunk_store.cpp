@@ -6,12 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 
 #include "common/beneath.h"
+#include "common/chunk_folders.h"
 #include "common/hash.h"
 
 namespace furrow {
@@ -34,12 +33,6 @@ struct RelativePath {
   }
 };
 
-std::string FolderName(std::size_t index) {
-  char name[3];
-  std::snprintf(name, sizeof(name), "%02zx", index);
-  return name;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(const std::string& root, ChunkStoreOptions options) {
@@ -48,17 +41,13 @@ Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(const std::string& root, Ch
   std::unique_ptr<ChunkStore> store(new ChunkStore(root, options));
   store->root_fd_ = FileHandle(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!store->root_fd_) return tl::unexpected(ErrnoError("cannot open " + root, errno));
-  for (std::size_t i = 0; i < 256; ++i) {
-    const std::string name = FolderName(i);
-    if (::mkdirat(store->root_fd_.Get(), name.c_str(), 0700) != 0 && errno != EEXIST)
-      return tl::unexpected(ErrnoError("cannot make the folder " + root + "/" + name, errno));
-  }
   FURROW_TRY(store->RemoveOrphans());
   FURROW_TRY(store->OpenTempFolder());
   if (options.durable) {
-    // The process before may have died between rename and sync, and the folders themselves may be new.
+    // The process before may have died between rename and sync.
     if (::fsync(store->root_fd_.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync " + root, errno));
-    store->pending_.set();
+    for (unsigned i = 0; i < 256; ++i)
+      if (::faccessat(store->root_fd_.Get(), FolderName(i).text, F_OK, 0) == 0) store->pending_.set(i);
   }
   return store;
 }

@@ -66,6 +66,7 @@ class ChunkStore final : public ChunkSource {
   ChunkStore(std::string root, ChunkStoreOptions options) : root_(std::move(root)), options_(options) {}
   Result<FileHandle> OpenChunk(const Hash& hash) const;
   Error Quarantine(const Hash& hash, const std::string& what);
+  Status MoveIntoPlace(const std::string& temp, const std::string& name, unsigned folder);
   Status OpenTempFolder();
   Status RemoveOrphans();
 
@@ -75,9 +76,10 @@ class ChunkStore final : public ChunkSource {
   FileHandle temp_fd_;  // tmp/<pid>-<random>: ours alone, locked for as long as we live
   std::string temp_name_;
   std::atomic<std::uint64_t> next_temp_{1};
-  std::mutex sync_mutex_;     // held while folders are synced, so that a second caller waits for the first
-  std::mutex pending_mutex_;  // held while chunks are renamed into place; guards pending_
-  std::bitset<256> pending_;  // folders with a rename that is not yet known durable
+  std::mutex sync_mutex_;      // held while folders are synced, so that a second caller waits for the first
+  std::mutex pending_mutex_;   // held while chunks are renamed into place; guards what is pending
+  std::bitset<256> pending_;   // folders with a rename that is not yet known durable
+  bool root_pending_ = false;  // likewise a new folder
 };
 
 // Collects blobs and makes them visible together. Nothing is visible before Commit; a Batch destroyed without it

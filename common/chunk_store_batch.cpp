@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 
+#include "common/chunk_folders.h"
 #include "common/chunk_store.h"
 #include "common/chunker.h"
 #include "common/hash.h"
@@ -90,39 +90,47 @@ Status ChunkStore::Batch::Commit() {
     for (const Temp& temp : temps_) {
       const std::string name = store_.PathOf(temp.hash).substr(store_.root_.size() + 1);
       store_.pending_.set(temp.hash.bytes[0]);
-      if (::renameat(store_.temp_fd_.Get(), temp.name.c_str(), store_.root_fd_.Get(), name.c_str()) != 0) {
-        Error error = ErrnoError("cannot move a chunk to " + store_.PathOf(temp.hash), errno);
-        Drop();
-        return tl::unexpected(std::move(error));
-      }
+      if (Status moved = store_.MoveIntoPlace(temp.name, name, temp.hash.bytes[0]); !moved) return Drop(), moved;
     }
   }
   Clear();
   return store_.SyncPresence();
 }
 
+// Folders are made when they are first needed: 256 of them at once cost a new store 0.1 s.
+Status ChunkStore::MoveIntoPlace(const std::string& temp, const std::string& name, unsigned folder) {
+  const auto move = [&] { return ::renameat(temp_fd_.Get(), temp.c_str(), root_fd_.Get(), name.c_str()) == 0; };
+  if (move()) return {};
+  if (errno == ENOENT && (::mkdirat(root_fd_.Get(), FolderName(folder).text, 0700) == 0 || errno == EEXIST)) {
+    root_pending_ = true;
+    if (move()) return {};
+  }
+  return tl::unexpected(ErrnoError("cannot move a chunk to " + root_ + "/" + name, errno));
+}
+
 Status ChunkStore::SyncPresence() {
   if (!options_.durable) return {};
   const std::lock_guard only_one(sync_mutex_);
   std::bitset<256> folders;
+  bool root = false;
   {
     const std::lock_guard lock(pending_mutex_);
     std::swap(folders, pending_);
+    std::swap(root, root_pending_);
   }
   if (folders.none()) return {};
   Status synced;
   if (folders.count() > kFewFolders) {
     synced = SyncFileSystem(root_fd_.Get(), root_);
   } else {
-    for (std::size_t i = 0; i < folders.size() && synced; ++i) {
-      char name[3];
-      std::snprintf(name, sizeof(name), "%02zx", i);
-      if (folders.test(i)) synced = SyncOne(root_fd_.Get(), name, O_DIRECTORY);
-    }
+    for (unsigned i = 0; i < folders.size() && synced; ++i)
+      if (folders.test(i)) synced = SyncOne(root_fd_.Get(), FolderName(i).text, O_DIRECTORY);
+    if (root && synced) synced = SyncOne(root_fd_.Get(), ".", O_DIRECTORY);
   }
   if (!synced) {
     const std::lock_guard lock(pending_mutex_);
     pending_ |= folders;
+    root_pending_ = root_pending_ || root;
   }
   return synced;
 }

@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 
 #include "common/check.h"
+#include "common/chunk_folders.h"
 #include "common/chunk_store.h"
 
 namespace furrow {
@@ -21,8 +21,9 @@ struct Stored {
 };
 
 Status ListFolder(int root_fd, const char* folder, std::vector<Stored>& out) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(
-      ::fdopendir(::openat(root_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)), &::closedir);
+  const int fd = ::openat(root_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return {};  // not needed yet
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(fd < 0 ? nullptr : ::fdopendir(fd), &::closedir);
   if (dir == nullptr) return tl::unexpected(ErrnoError("cannot read the chunk folder " + std::string(folder), errno));
   while (const dirent* entry = ::readdir(dir.get())) {
     const Result<Hash> hash = Hash::FromHex(entry->d_name);
@@ -41,9 +42,7 @@ Result<std::uint64_t> ChunkStore::Evict(std::uint64_t max_bytes, const std::unor
   FURROW_CHECK(options_.track_use, "only a store that tracks use evicts");
   std::vector<Stored> stored;
   for (unsigned i = 0; i < 256; ++i) {
-    char name[3];
-    std::snprintf(name, sizeof(name), "%02x", i);
-    FURROW_TRY(ListFolder(root_fd_.Get(), name, stored));
+    FURROW_TRY(ListFolder(root_fd_.Get(), FolderName(i).text, stored));
   }
   std::uint64_t total = 0;
   for (const Stored& chunk : stored) total += chunk.bytes;
