@@ -50,8 +50,10 @@ void Beat(AgentState& state, AgentOutbox& out, Now now) {
   out.to_controller.emplace_back(Heartbeat{session.id, session.sequence, HeldList(state)});
 }
 
+// The lease as we keep it ends early by the time that a kill may take, so that nothing runs when it truly ends.
 void RenewLease(AgentState& state, AgentOutbox& out, TimePoint sent) {
-  const TimePoint until = sent + state.session->lease;
+  const Duration lease = state.session->lease;
+  const TimePoint until = sent + lease - std::min(state.settings.kill_grace, lease / 4);
   if (state.lease_until && *state.lease_until >= until) return;
   state.lease_until = until;
   out.lease_until = until;

@@ -109,12 +109,19 @@ void Executor::OnForget(const Forget& forget) {
 
 void Executor::OnShutdown(Now now, bool kill_jobs, const std::string& reason) {
   shutting_down_ = true;
-  if (!kill_jobs) return;
+  if (kill_jobs) EndAll(now, OutcomeKind::kKilled, reason);
+}
+
+void Executor::OnLease(const Lease& lease) {
+  lease_ = TimePoint{Duration{static_cast<std::int64_t>(lease.until_ns)}};
+}
+
+void Executor::EndAll(Now now, OutcomeKind kind, const std::string& reason) {
   std::vector<AttemptRef> refs;
   for (const auto& [ref, job] : jobs_) refs.push_back(ref);
   for (const AttemptRef& ref : refs) {
     Job& job = jobs_.at(ref);
-    End(now, ref, job, {OutcomeKind::kKilled, 0, reason}, "killed: " + reason, Ms(job.start.kill_grace_ms));
+    End(now, ref, job, {kind, 0, reason}, "killed: " + reason, Ms(job.start.kill_grace_ms));
   }
 }
 
@@ -247,6 +254,10 @@ void Executor::CheckQuota(Now now, const AttemptRef& ref, Job& job) {
 }
 
 void Executor::OnTimers(Now now) {
+  if (lease_ && *lease_ <= now.mono) {
+    lease_.reset();
+    EndAll(now, OutcomeKind::kLost, "the lease ran out: the controller was not heard");
+  }
   std::vector<AttemptRef> refs;
   for (const auto& [ref, job] : jobs_) {
     for (const auto& at : {job.deadline, job.timeout, job.quota_check}) {
@@ -272,6 +283,7 @@ void Executor::OnTimers(Now now) {
 
 std::optional<TimePoint> Executor::NextDeadline() const {
   std::optional<TimePoint> next;
+  if (!jobs_.empty()) next = lease_;
   for (const auto& [ref, job] : jobs_) {
     for (const auto& at : {job.deadline, job.timeout, job.quota_check}) {
       if (at && (!next || *at < *next)) next = at;

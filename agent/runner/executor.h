@@ -34,7 +34,8 @@ class Executor {
   void OnKill(Now now, const Kill& kill);
   void OnForget(const Forget& forget);
   void OnShutdown(Now now, bool kill_jobs, const std::string& reason);
-  // Timeouts, quotas, and the next stage of every attempt that is being ended.
+  void OnLease(const Lease& lease);
+  // Timeouts, quotas, the lease, and the next stage of every attempt that is being ended.
   void OnTimers(Now now);
 
   // Writes the journal. Starts that could not be written are refused: their Exited says why.
@@ -82,6 +83,7 @@ class Executor {
 
   void OnLeaderExit(Now now, Jobs::iterator it, int status, const rusage& usage);
   Status SpawnStep(Now now, const AttemptRef& ref, Job& job);
+  void EndAll(Now now, OutcomeKind kind, const std::string& reason);
   void CheckQuota(Now now, const AttemptRef& ref, Job& job);
 
   // executor_ending.cpp
@@ -103,6 +105,7 @@ class Executor {
   std::vector<Frame> events_;
   std::string token_base_;
   std::uint64_t boot_;
+  std::optional<TimePoint> lease_;  // what runs then is ended; empty: none, or it has run out
   bool shutting_down_ = false;
 };
 

@@ -15,6 +15,7 @@ enum class Type : std::uint8_t {
   kForget = 4,
   kList = 5,
   kShutdown = 6,
+  kLease = 7,
   kStarted = 16,
   kExited = 17,
   kListed = 18,
@@ -97,6 +98,11 @@ Type Write(Writer& w, const Shutdown& m) {
   return Type::kShutdown;
 }
 
+Type Write(Writer& w, const Lease& m) {
+  w.U64(m.until_ns);
+  return Type::kLease;
+}
+
 Type Write(Writer& w, const Started& m) {
   WriteRef(w, m.ref);
   w.I64(m.pid);
@@ -162,6 +168,7 @@ Result<Frame> ReadFrame(std::string_view bytes) {
     case Type::kForget: frame = Forget{ReadRef(r)}; break;
     case Type::kList: frame = List{}; break;
     case Type::kShutdown: frame = Shutdown{r.U8() != 0}; break;
+    case Type::kLease: frame = Lease{r.U64()}; break;
     case Type::kStarted: frame = ReadStarted(r); break;
     case Type::kExited: frame = ReadExited(r); break;
     case Type::kListed: frame = ReadListed(r); break;

@@ -43,8 +43,9 @@ struct Start {
   std::uint64_t timeout_ms = 0;  // over all steps; 0: none
   std::uint64_t kill_grace_ms =
       0;  // from SIGTERM to SIGKILL where the runner ends the job (timeout, left-behind processes)
-  std::uint64_t log_quota_bytes = 0;  // a job that writes more is killed and its spool cut to this; 0: none
-  std::string blob;                   // the agent's own; kept in the journal, given back by Listing
+  std::uint64_t log_quota_bytes =
+      0;             // 0: none. Who writes more is killed and the spool cut to this: read no further before Exited
+  std::string blob;  // the agent's own; kept in the journal, given back by Listing
   friend bool operator==(const Start&, const Start&) = default;
 };
 
@@ -75,7 +76,15 @@ struct Shutdown {
   friend bool operator==(const Shutdown&, const Shutdown&) = default;
 };
 
-using Request = std::variant<Start, Kill, Forget, List, Shutdown>;
+// The agent may run jobs until then, because the controller was heard; a later Lease replaces it. When it runs
+// out every job is ended (with its own kill_grace_ms) as kLost: the controller is about to give them to another
+// agent, and our own agent may be stopped or dead. Until the first Lease there is none.
+struct Lease {
+  std::uint64_t until_ns = 0;  // CLOCK_MONOTONIC of this machine
+  friend bool operator==(const Lease&, const Lease&) = default;
+};
+
+using Request = std::variant<Start, Kill, Forget, List, Shutdown, Lease>;
 
 // ---- runner to agent: told to every connected client ---------------------------------------------
 
@@ -93,7 +102,7 @@ enum class OutcomeKind : std::uint8_t {
   kTimedOut = 4,     // timeout_ms had passed
   kKilled = 5,       // text: the reason given with Kill
   kLogQuota = 6,     // log_quota_bytes were exceeded
-  kLost = 7,         // the runner died; what was left of the job was killed; how far it came is not known
+  kLost = 7,         // the runner died, or the lease ran out; what was left of the job was killed
 };
 
 struct Outcome {
@@ -149,7 +158,7 @@ struct ListEnd {
   friend bool operator==(const ListEnd&, const ListEnd&) = default;
 };
 
-using Frame = std::variant<Hello, Start, Kill, Forget, List, Shutdown, Started, Exited, Listed, ListEnd>;
+using Frame = std::variant<Hello, Start, Kill, Forget, List, Shutdown, Lease, Started, Exited, Listed, ListEnd>;
 
 // ---- bytes ---------------------------------------------------------------------------------------
 
