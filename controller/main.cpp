@@ -102,7 +102,7 @@ Status Serve(const ControllerConfig& config, int stop_fd) {
   FURROW_ASSIGN(const std::unique_ptr<DiskGuard> disk,
                 DiskGuard::Open(state_folder, {config.ballast_bytes, config.disk_low_bytes,
                                                std::min<std::uint64_t>(config.disk_low_bytes / 2, 16u << 20)}));
-  FURROW_ASSIGN(const std::unique_ptr<Store> store, Store::Open(state_folder / "db"));
+  FURROW_ASSIGN(const std::unique_ptr<Store> store, Store::Open(state_folder / "db", disk.get()));
   // Streamed logs are written by the bulk thread, packs by the store's: a view of the folder for each.
   FURROW_ASSIGN(const std::unique_ptr<LogStore> logs, LogStore::Open((state_folder / "logs").string()));
   FURROW_ASSIGN(const std::unique_ptr<LogStore> packs, LogStore::Open((state_folder / "logs").string()));
@@ -130,6 +130,7 @@ Status Serve(const ControllerConfig& config, int stop_fd) {
   repository_options.program = fs::read_symlink("/proc/self/exe");
   repository_options.timeout = config.repos_timeout;
   repository_options.allowed = config.repos_allow;
+  repository_options.sync_presence = [&blobs] { return blobs->SyncPresence(); };
   FURROW_ASSIGN(const std::unique_ptr<Repositories> repositories,
                 Repositories::Start(
                     repository_options,
