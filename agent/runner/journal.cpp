@@ -166,7 +166,7 @@ Status Journal::Replay(Table& table) {
   size_ = bytes.size() - rest.size();
   rewritten_size_ = size_;
   if (!rest.empty()) {
-    Log(path_ + ": the last " + std::to_string(rest.size()) + " bytes are torn and dropped");
+    torn_bytes_ = rest.size();
     if (::ftruncate(fd_, static_cast<off_t>(size_)) != 0)
       return tl::unexpected(ErrnoError("cannot cut the torn end off " + path_, errno));
   }

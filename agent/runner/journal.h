@@ -13,7 +13,8 @@
 // What is synced, and why so little. A killed runner loses nothing, since the page cache outlives it. A power cut
 // ends every job anyway: if it takes a Start along, the controller finds the attempt missing in the agent's first
 // heartbeat; if it takes an Exited along, the attempt is listed as lost, or missing. In both cases the job runs again
-// under a new epoch, and nothing was acknowledged. So appending is never synced. The rewritten file is,
+// under a new epoch, and nothing was acknowledged. So appending is never synced (1.3 us a record; 224 us with an
+// fdatasync, as long as the whole job in a run of short ones). The rewritten file is,
 // before it replaces the old one: else a power cut could leave an empty table in place of one that was on disk.
 #pragma once
 
@@ -55,6 +56,9 @@ class Journal {
   Journal& operator=(const Journal&) = delete;
   ~Journal();
 
+  // How many bytes of a torn tail Open dropped.
+  std::uint64_t torn_bytes() const { return torn_bytes_; }
+
   // Add one record each; nothing is written before Flush.
   void AddStart(const Entry& entry);
   void AddSpawned(const AttemptRef& ref, const Leader& leader);
@@ -84,6 +88,7 @@ class Journal {
   std::uint64_t size_ = 0;            // end of the last whole record
   std::uint64_t reserved_ = 0;        // the file system has promised space up to here
   std::uint64_t rewritten_size_ = 0;  // size after the last rewrite or replay
+  std::uint64_t torn_bytes_ = 0;
   std::string starts_;
   std::string rest_;
 };

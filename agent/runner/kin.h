@@ -48,10 +48,10 @@ class Kin {
     bool ending = false;
   };
   struct Known {
-    std::uint64_t start = 0;                  // ticks: tells it from a later process of the same pid
-    std::set<AttemptRef> suspects;            // one: the owner is certain
+    std::uint64_t start = 0;                    // ticks: tells it from a later process of the same pid
+    std::set<AttemptRef> suspects;              // one: the owner is certain
     std::optional<std::uint64_t> terminated{};  // the image that has had SIGTERM
-    bool denied = false;                      // beyond our reach: not waited for
+    bool denied = false;                        // beyond our reach: not waited for
   };
 
   void SignalAll(const AttemptRef& ref, int signal);

@@ -131,6 +131,8 @@ Status Serve(const Options& options, int& ready_fd) {
   const SystemClock clock;
   Table table;
   FURROW_ASSIGN(const auto journal, Journal::Open("runner.journal", table));
+  if (journal->torn_bytes() > 0)
+    Log("runner.journal: the last " + std::to_string(journal->torn_bytes()) + " bytes were torn and are dropped");
   FURROW_TRY(EndLost(table, *journal, clock.Read()));
   Executor executor(table, *journal);
   FURROW_ASSIGN(const int listener, ListenSocket());

@@ -25,6 +25,9 @@ constexpr std::size_t kMaxReadBytes = 1u << 20;     // of one client in one turn
 constexpr std::size_t kMaxWaitingBytes = 8u << 20;  // to a client: above, its requests wait
 constexpr Duration kMaxStalled = seconds(10);       // such a client is dropped when it takes nothing for so long
 
+// A job that is over at once is told of once: its Started waits this long for company.
+constexpr Duration kStartsWait = std::chrono::milliseconds(1);
+
 // Marks in epoll's user data; connections are their addresses.
 constexpr std::uint64_t kListenerMark = 1;
 constexpr std::uint64_t kSignalsMark = 2;
@@ -91,8 +94,12 @@ Status Server::Run() {
     Write(now);  // before the spawns, which take their time: a client can prepare its next message meanwhile
     executor_.Spawn(now);
     executor_.Commit(now);
-    Tell(executor_.TakeEvents());
-    Write(now);
+    const std::vector<Frame> events = executor_.TakeEvents();
+    Tell(events);
+    starts_wait_ = !events.empty() && std::all_of(events.begin(), events.end(), [](const Frame& event) {
+      return std::holds_alternative<Started>(event);
+    });
+    if (!starts_wait_) Write(now);
     DropBroken();
     if (!connections_.empty()) alone_since_ = now.mono;
   }
@@ -116,6 +123,7 @@ int Server::WaitMs(Now now) const {
   for (const auto& connection : connections_) {
     if (connection->output.size() - connection->sent > kMaxWaitingBytes) sooner(connection->progress + kMaxStalled);
   }
+  if (starts_wait_) sooner(now.mono + kStartsWait);
   if (!next) return -1;
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - now.mono).count();
   return static_cast<int>(std::clamp<long long>(wait, 0, 3'600'000));
@@ -193,6 +201,7 @@ void Server::Handle(Now now, Connection& connection, Frame frame) {
                  [&](const Forget& m) { executor_.OnForget(m); },
                  [&](const List&) { connection.wants_list = true; },
                  [&](const Shutdown& m) { executor_.OnShutdown(now, m.kill_jobs, "the runner was shut down"); },
+                 [&](const Lease& m) { executor_.OnLease(m); },
                  [](const Hello&) {},  // there is one version so far
                  [&](const auto&) {
                    Log("a client is disconnected: it sent what only a runner sends");

@@ -55,6 +55,7 @@ class Server {
   const Clock& clock_;
   std::vector<std::unique_ptr<Connection>> connections_;
   TimePoint alone_since_;
+  bool starts_wait_ = false;  // some Started were not sent yet; they go with the next turn
   std::vector<char> buffer_;
 };
 
