@@ -43,9 +43,8 @@ struct Start {
   std::uint64_t timeout_ms = 0;  // over all steps; 0: none
   std::uint64_t kill_grace_ms =
       0;  // from SIGTERM to SIGKILL where the runner ends the job (timeout, left-behind processes)
-  std::uint64_t log_quota_bytes =
-      0;             // 0: none. Who writes more is killed and the spool cut to this: read no further before Exited
-  std::string blob;  // the agent's own; kept in the journal, given back by Listing
+  std::uint64_t log_quota_bytes = 0;  // a job that writes more is killed, its spool cut: read no further; 0: none
+  std::string blob;                   // the agent's own; kept in the journal, given back by Listing
   friend bool operator==(const Start&, const Start&) = default;
 };
 
