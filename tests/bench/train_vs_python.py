@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """Measures the native train step against the same TorchScript module trained from Python.
 
-Both train the example's network on the same images, alternately, several times; the second epoch of each
-is timed, when everything is warm. Prints one JSON line, {"name", "value", "limit", "ratio", "target", ...}:
+Both train the example's network on the same images, alternately, several times, with as many threads, which
+wait without spinning in both: spinning would measure the machine's other load. The second epoch of each is
+timed, when everything is warm. Prints one JSON line, {"name", "value", "limit", "ratio", "target", ...}:
 value and limit are the medians in images/s of furrow-torch and of Python, ratio the median over the rounds.
 Exit status 0 also where the target is missed: the line says so.
 """
@@ -72,7 +73,8 @@ def native_rate(program, folder, data, limit):
     metrics = folder / "metrics.jsonl"
     metrics.unlink(missing_ok=True)
     words = [str(program), "train", "--spec", "spec.json"]
-    subprocess.run(words, check=True, cwd=folder, stdout=subprocess.DEVNULL, env={**os.environ, "FURROW_METRICS": str(metrics)})
+    environment = {**os.environ, "FURROW_METRICS": str(metrics)}
+    subprocess.run(words, check=True, cwd=folder, stdout=subprocess.DEVNULL, env=environment)
     return json.loads(metrics.read_text().splitlines()[-1])["examples_per_s"]
 
 
@@ -94,17 +96,20 @@ def main():
         return
 
     os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     native, python, cpu = [], [], {"native": 0.0, "python": 0.0}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         define = ROOT / "config/examples/fashion-mnist/define_net.py"
         subprocess.run([sys.executable, define, "--out", folder / "net.pt"], check=True, stdout=subprocess.DEVNULL)
         for i in range(arguments.rounds):
-            runs = [("native", lambda: native.append(native_rate(arguments.program.resolve(), folder, arguments.data, arguments.images))),
-                    ("python", lambda: python.append(python_rate(folder, arguments.data, arguments.images)))]
-            for kind, run in runs if i % 2 == 0 else reversed(runs):
+            for kind in ("native", "python") if i % 2 == 0 else ("python", "native"):
                 before = cpu_seconds()
-                run()
+                if kind == "native":
+                    program = arguments.program.resolve()
+                    native.append(native_rate(program, folder, arguments.data, arguments.images))
+                else:
+                    python.append(python_rate(folder, arguments.data, arguments.images))
                 cpu[kind] += cpu_seconds() - before
     ratio = statistics.median(n / p for n, p in zip(native, python))
     print(json.dumps({
