@@ -168,6 +168,11 @@ void Workspace::Impl::Take(Input& input) {
 
 void Workspace::Impl::Begin(Prepare order) {
   const AttemptRef attempt = order.attempt;
+  if (order.trees.empty()) {  // most short jobs: not worth a hop to the pool and back
+    if (const Status made = Workspace::MakeEmpty(order.dir); !made)
+      return Fail(attempt, Annotate(made.error(), "inputs"));
+    return on_event(Prepared{attempt});
+  }
   const auto [at, is_new] = preparations.try_emplace(attempt);
   if (!is_new) return;
   at->second.order = std::move(order);

@@ -11,7 +11,7 @@ namespace furrow {
 namespace {
 
 constexpr unsigned kPoolThreads = 2;
-constexpr int kQueue = 4 * kBulkWindow;  // messages of a peer in ZeroMQ's queues, each way
+constexpr int kQueue = 2 * kBulkWindow;  // messages of a peer in ZeroMQ's queues, each way
 // Twice the window: what was under way when a connection broke may come again at once.
 constexpr std::size_t kMaxPending = 2 * kBulkWindow;
 constexpr std::size_t kMaxOutBytes = 8 << 20;  // a peer that has so much waiting gets no further work done

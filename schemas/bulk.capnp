@@ -67,7 +67,7 @@ struct TreePut {
   bytes @3 :Data;
   # At most 1 MiB.
 }
-# The last part is answered by TreeCommitted.
+# The last part is answered by TreeCommitted, each before it by ChunkStored.
 
 struct ChunkGet {
   hash @0 :Data;
