@@ -152,7 +152,9 @@ void LogReaders::OnMoved(AttemptRef attempt) {
 
 void LogReaders::OnFinal(AttemptRef attempt, const LogRecord& record) {
   Each(attempt, [&](const StreamId& id, Stream& stream) {
-    stream.place = PlaceOf(stream.place.run, attempt, record.location);
+    // Where a small log lies is known to the store alone, which has it on record by now.
+    stream.look_up = record.location.kind == LogLocation::Kind::kNone;
+    if (!stream.look_up) stream.place = PlaceOf(stream.place.run, attempt, record.location);
     stream.over = true;
     Pump(id, stream);
   });
