@@ -1,0 +1,28 @@
+// Waiting for answers on the bulk channel; internal to bulk_*.cpp.
+#pragma once
+
+#include <chrono>
+
+#include "controller/cli/farm_client.h"
+
+namespace furrow::cli {
+
+// One conversation. After an error of Send or Next, broken() says whether a new one may go better: the connection
+// broke, and what was sent may be lost.
+class BulkLink {
+ public:
+  explicit BulkLink(FarmClient& farm) : farm_(farm), generation_(farm.bulk_generation()) {}
+
+  Status Send(const BulkRequest& request);
+  Result<BulkReply> Next();
+  bool broken() const { return broken_; }
+
+ private:
+  Status Pause(std::chrono::steady_clock::time_point since);
+
+  FarmClient& farm_;
+  std::uint64_t generation_;
+  bool broken_ = false;
+};
+
+}  // namespace furrow::cli

@@ -1,0 +1,100 @@
+#include "controller/cli/child_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <string_view>
+
+#include "common/file_io.h"
+
+extern char** environ;
+
+namespace furrow::cli {
+namespace {
+
+struct Pipe {
+  FileHandle read, write;
+};
+
+Result<Pipe> MakePipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return tl::unexpected(ErrnoError("cannot make a pipe", errno));
+  return Pipe{FileHandle(ends[0]), FileHandle(ends[1])};
+}
+
+std::vector<std::string> Environment(const ProgramOptions& options) {
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable)
+    if (!std::string_view(*variable).starts_with("GIT_")) variables.emplace_back(*variable);
+  for (const auto& [name, value] : options.variables) variables.push_back(name + "=" + value);
+  return variables;
+}
+
+std::vector<char*> Pointers(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Both at once, so that neither pipe fills while the other is waited for.
+void ReadBoth(Pipe& out, Pipe& err, ProgramResult& result) {
+  std::array<char, 65536> buffer;
+  while (out.read || err.read) {
+    pollfd ready[2] = {{out.read.Get(), POLLIN, 0}, {err.read.Get(), POLLIN, 0}};
+    if (::poll(ready, 2, -1) < 0 && errno != EINTR) return;
+    for (int i = 0; i < 2; ++i) {
+      if (ready[i].revents == 0) continue;
+      const ssize_t got = ::read(ready[i].fd, buffer.data(), buffer.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got > 0)
+        (i == 0 ? result.out : result.err).append(buffer.data(), static_cast<std::size_t>(got));
+      else
+        (i == 0 ? out : err).read.Close();
+    }
+  }
+}
+
+}  // namespace
+
+Result<ProgramResult> RunProgram(const std::vector<std::string>& argv, const ProgramOptions& options) {
+  FURROW_ASSIGN(Pipe out, MakePipe());
+  FURROW_ASSIGN(Pipe err, MakePipe());
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, out.write.Get(), STDOUT_FILENO);
+  ::posix_spawn_file_actions_adddup2(&actions, err.write.Get(), STDERR_FILENO);
+  if (!options.folder.empty()) ::posix_spawn_file_actions_addchdir_np(&actions, options.folder.c_str());
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  const std::vector<std::string> variables = Environment(options);
+  pid_t pid = 0;
+  const int failed =
+      ::posix_spawnp(&pid, argv[0].c_str(), &actions, &attributes, Pointers(argv).data(), Pointers(variables).data());
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::posix_spawnattr_destroy(&attributes);
+  if (failed == ENOENT) return Fail(Errc::kNotFound, "there is no program " + argv[0] + "; install it");
+  if (failed != 0) return tl::unexpected(ErrnoError("cannot run " + argv[0], failed));
+  out.write.Close();
+  err.write.Close();
+  ProgramResult result;
+  ReadBoth(out, err, result);
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+}  // namespace furrow::cli

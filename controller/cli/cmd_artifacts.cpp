@@ -1,0 +1,115 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <map>
+#include <optional>
+
+#include "common/file_io.h"
+#include "common/pipeline.h"
+#include "common/tree_materialise.h"
+#include "controller/cli/bulk_client.h"
+#include "controller/cli/commands.h"
+#include "controller/cli/exit_status.h"
+#include "controller/cli/json.h"
+
+namespace furrow::cli {
+namespace {
+
+struct JobArtifacts {
+  std::string job;
+  Hash name;
+  Tree tree;
+};
+
+const char* KindOf(TreeMode mode) {
+  switch (mode) {
+    case TreeMode::kFile: return "file";
+    case TreeMode::kExecutable: return "executable";
+    case TreeMode::kSymlink: return "link";
+    case TreeMode::kDirectory: return "folder";
+  }
+  return "file";
+}
+
+Result<std::vector<JobArtifacts>> FetchTrees(FarmClient& farm, const Selector& what) {
+  FURROW_ASSIGN(const RunDetail detail, FetchRun(farm, what));
+  std::vector<JobArtifacts> all;
+  std::map<Hash, Tree> known;  // shards often make the same
+  for (const JobView& job : detail.jobs) {
+    if (job.artifacts.IsZero()) continue;
+    auto found = known.find(job.artifacts);
+    if (found == known.end()) {
+      FURROW_ASSIGN(Tree tree, FetchTree(farm, job.artifacts));
+      found = known.emplace(job.artifacts, std::move(tree)).first;
+    }
+    all.push_back({NameOf(job), job.artifacts, found->second});
+  }
+  return all;
+}
+
+// The entries that a name means: a file, a folder with all in it, or a glob.
+Tree Choose(const Tree& tree, const std::string& name) {
+  Tree chosen;
+  for (const TreeEntry& entry : tree.entries)
+    if (entry.path == name || entry.path.starts_with(name + "/") || GlobMatch(name, entry.path))
+      chosen.entries.push_back(entry);
+  return chosen;
+}
+
+Result<int> Get(const Session& session, FarmClient& farm, const std::vector<JobArtifacts>& all,
+                const ArtifactsOptions& options) {
+  std::string name = options.get;
+  while (name.ends_with('/')) name.pop_back();
+  std::optional<Tree> chosen;
+  std::string from;
+  for (const JobArtifacts& artifacts : all) {
+    Tree part = Choose(artifacts.tree, name);
+    if (part.entries.empty() || (chosen && *chosen == part)) continue;
+    if (chosen)
+      return Fail(Errc::kRejected, "\"" + name + "\" differs between " + from + " and " + artifacts.job +
+                                       "; name the job: " + options.what + "/" + artifacts.job);
+    chosen = std::move(part);
+    from = artifacts.job;
+  }
+  if (!chosen)
+    return Fail(Errc::kNotFound, "no artifact \"" + name + "\" in " + options.what + "; without --get they are listed");
+
+  FURROW_TRY(MakeFolders(options.out));
+  const FileHandle folder(::open(options.out.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder) return tl::unexpected(ErrnoError("cannot write into " + options.out, errno));
+  const auto chunks = FetchChunks(farm, *chosen);
+  MaterialiseOptions how;
+  how.replace = true;
+  how.threads = 1;  // the connection is this thread's
+  FURROW_TRY(MaterialiseTree(*chosen, folder.Get(), *chunks, how));
+
+  std::vector<ArtifactFile> files;
+  for (const TreeEntry& entry : chosen->entries) files.push_back({from, entry.path, KindOf(entry.mode), entry.size});
+  if (session.json) {
+    WriteOut(JsonArtifacts(files));
+  } else {
+    for (const ArtifactFile& file : files)
+      WriteOut(Plain((std::filesystem::path(options.out) / file.path).lexically_normal().string()) + "\n");
+  }
+  return kExitPassed;
+}
+
+}  // namespace
+
+Result<int> ArtifactsCommand(const Session& session, const ArtifactsOptions& options) {
+  FURROW_ASSIGN(const Selector what, ParseSelector(options.what));
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_ASSIGN(const std::vector<JobArtifacts> all, FetchTrees(*farm, what));
+  if (!options.get.empty()) return Get(session, *farm, all, options);
+  std::vector<ArtifactFile> files;
+  for (const JobArtifacts& artifacts : all)
+    for (const TreeEntry& entry : artifacts.tree.entries)
+      files.push_back({artifacts.job, entry.path, KindOf(entry.mode), entry.size});
+  WriteOut(session.json ? JsonArtifacts(files) : RenderArtifacts(files, session.Style()));
+  return kExitPassed;
+}
+
+}  // namespace furrow::cli

@@ -1,0 +1,29 @@
+#include <filesystem>
+
+#include "controller/cli/commands.h"
+#include "controller/cli/exit_status.h"
+#include "controller/cli/json.h"
+#include "controller/cli/pipeline_file.h"
+
+namespace furrow::cli {
+
+Result<int> CheckCommand(const Session& session, const std::string& file) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path() : fs::path(".");
+  FURROW_ASSIGN(const PipelineFile read, ReadPipelineFile(file, file, folder.string()));
+  const ParsedPipeline parsed = ParsePipeline(read.text, read.default_name);
+  if (session.json) {
+    WriteOut(JsonDiagnostics(file, parsed));
+  } else if (!parsed.ok()) {
+    WriteErr(FormatDiagnostics(file, parsed.diagnostics));
+  } else {
+    std::uint64_t shards = 0;
+    for (const JobSpec& job : parsed.pipeline.jobs) shards += job.shards;
+    WriteOut(Plain(file) + ": " + parsed.pipeline.name + " is fine, " + std::to_string(parsed.pipeline.jobs.size()) +
+             (parsed.pipeline.jobs.size() == 1 ? " job" : " jobs") +
+             (shards != parsed.pipeline.jobs.size() ? ", " + std::to_string(shards) + " with shards" : "") + "\n");
+  }
+  return parsed.ok() ? kExitPassed : kExitUsage;
+}
+
+}  // namespace furrow::cli

@@ -1,0 +1,99 @@
+#include <algorithm>
+#include <optional>
+
+#include "controller/cli/commands.h"
+#include "controller/cli/exit_status.h"
+#include "controller/cli/follower.h"
+#include "controller/cli/json.h"
+#include "controller/cli/log_printer.h"
+
+namespace furrow::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+bool HasLog(const JobView& job) {
+  return Raw(job.log_attempt.epoch) != 0;
+}
+
+// The jobs of the selector whose logs there are, in the order in which they started.
+Result<RunDetail> FetchLogged(FarmClient& farm, const Selector& what) {
+  FURROW_ASSIGN(RunDetail detail, FetchRun(farm, what));
+  std::erase_if(detail.jobs, [](const JobView& job) { return !HasLog(job); });
+  std::stable_sort(detail.jobs.begin(), detail.jobs.end(),
+                   [](const JobView& a, const JobView& b) { return a.started < b.started; });
+  return detail;
+}
+
+// Reads one log as it is now. kUnavailable: the controller is gone.
+Status ReadLog(FarmClient& farm, const JobView& job, std::uint32_t tail,
+               const std::function<void(std::string_view)>& take) {
+  std::optional<Status> end;
+  LogStreams stream(farm, {[&](std::uint64_t, std::string_view bytes) { take(bytes); },
+                           [&](std::uint64_t, std::uint64_t, const Status& status) { end = status; }});
+  stream.Open(1, {job.log_run, job.log_attempt, 0, tail, false});
+  const auto start = std::chrono::steady_clock::now();
+  for (;;) {
+    stream.Turn();
+    if (end) break;
+    const bool connected = farm.bulk_generation() != 0;
+    if (!connected && std::chrono::steady_clock::now() - start > std::chrono::seconds(3))
+      return tl::unexpected(farm.Away());
+    if (farm.AwayFor() > std::chrono::seconds(30)) return tl::unexpected(farm.Away());
+    farm.Wait(milliseconds(200));
+  }
+  if (*end || end->error().code == Errc::kNotFound) return {};  // it has printed nothing
+  return Fail(Errc::kInternal, NameOf(job) + ": " + end->error().message);
+}
+
+Result<int> PrintLogs(const Session& session, FarmClient& farm, const Selector& what, std::uint32_t tail) {
+  FURROW_ASSIGN(const RunDetail detail, FetchLogged(farm, what));
+  if (session.json) {
+    std::vector<JobLog> logs;
+    for (const JobView& job : detail.jobs) {
+      JobLog& log = logs.emplace_back(JobLog{NameOf(job), job.log_attempt.epoch, ""});
+      FURROW_TRY(ReadLog(farm, job, tail, [&](std::string_view bytes) { log.text += bytes; }));
+    }
+    WriteOut(JsonLogs(NameOf(detail.run), logs));
+    return kExitPassed;
+  }
+  LogPrinter printer({detail.matching > 1, session.terminal.out, session.terminal.colour}, WriteOut);
+  for (const JobView& job : detail.jobs) {
+    FURROW_TRY(ReadLog(farm, job, tail, [&](std::string_view bytes) { printer.Take(job, bytes); }));
+    printer.End(job);
+  }
+  if (detail.jobs.empty()) WriteErr("furrow: nothing has started yet in " + FormatSelector(what) + "\n");
+  return kExitPassed;
+}
+
+Result<int> FollowLogsOf(const Session& session, FarmClient& farm, const Selector& what, std::uint32_t tail) {
+  FURROW_ASSIGN(const RunDetail detail, FetchRun(farm, what));
+  Selector same = what;
+  same.number = detail.run.number;
+  LogPrinter printer({detail.matching > 1, session.terminal.out, session.terminal.colour}, WriteOut);
+  Follower follower(
+      farm, {same, FollowLogs::kWhole, tail, true},
+      {nullptr, [&](const JobView& job, std::string_view bytes) { printer.Take(job, bytes); },
+       [&](const JobView& job) { printer.End(job); },
+       [](bool away) {
+         WriteErr(away ? "furrow: the controller is away; waiting for it\n" : "furrow: the controller is back\n");
+       }});
+  for (;;) {
+    FURROW_ASSIGN(const bool more, follower.Turn());
+    if (!more) return kExitPassed;
+    farm.Wait(follower.Idle());
+  }
+}
+
+}  // namespace
+
+Result<int> LogsCommand(const Session& session, const LogsOptions& options) {
+  FURROW_ASSIGN(const Selector what, ParseSelector(options.what));
+  if (options.follow && session.json)
+    return Fail(Errc::kInvalid, "--json gives one document, so it cannot follow: leave out -f or --json");
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  if (options.follow) return FollowLogsOf(session, *farm, what, options.tail);
+  return PrintLogs(session, *farm, what, options.tail);
+}
+
+}  // namespace furrow::cli

@@ -1,0 +1,136 @@
+#include <sys/stat.h>
+
+#include <csignal>
+#include <filesystem>
+#include <optional>
+
+#include "controller/cli/bulk_client.h"
+#include "controller/cli/commands.h"
+#include "controller/cli/exit_status.h"
+#include "controller/cli/follow_run.h"
+#include "controller/cli/json.h"
+#include "controller/cli/pipeline_file.h"
+#include "controller/cli/source_tree.h"
+
+namespace furrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kWorthProgress = 8 << 20;  // bytes to upload
+constexpr int kScans = 3;                          // of a folder that changes while it is read
+
+// What the user named, taken apart: `furrow run a/furrow.yaml` means the folder a.
+struct Place {
+  std::string folder;
+  std::string file;   // the pipeline file
+  std::string shown;  // as in messages
+};
+
+Result<Place> FindPlace(const RunOptions& options) {
+  std::error_code error;
+  Place place{options.path, options.file, options.file};
+  const fs::file_status status = fs::status(options.path, error);
+  if (fs::is_regular_file(status) && options.file.empty()) {
+    place.file = place.shown = options.path;
+    const fs::path parent = fs::path(options.path).parent_path();
+    place.folder = parent.empty() ? "." : parent.string();
+  } else if (!fs::is_directory(status)) {
+    return Fail(Errc::kInvalid, "there is no folder " + options.path + " to run");
+  }
+  if (place.file.empty()) {
+    place.file = (fs::path(place.folder) / "furrow.yaml").string();
+    place.shown = options.path == "." ? "furrow.yaml" : place.file;
+  }
+  return place;
+}
+
+Result<SourceTree> TakeSources(const Place& place, const RunOptions& options) {
+  if (options.revision.empty()) return SourceTree::OfFolder(place.folder);
+  return SourceTree::OfRevision(place.folder, options.revision);
+}
+
+// The pipeline file of a revision is the one in it.
+Result<PipelineFile> ReadPipeline(const Place& place, const RunOptions& options, const SourceTree* sources) {
+  if (sources == nullptr) return ReadPipelineFile(place.file, place.shown, place.folder);
+  const fs::path inside = fs::path(place.file).lexically_proximate(place.folder);
+  return ReadPipelineFile((fs::path(sources->root()) / inside).string(), options.revision + ":" + inside.string(),
+                          place.folder);
+}
+
+// Prints what is wrong with the file; the status to end with, if it cannot be run.
+std::optional<int> Complain(const Session& session, const PipelineFile& file, const Env& overrides) {
+  const ParsedPipeline parsed = ParsePipeline(file.text, file.default_name, overrides);
+  if (parsed.ok()) return std::nullopt;
+  if (session.json)
+    WriteOut(JsonDiagnostics(file.name, parsed));
+  else
+    WriteErr(FormatDiagnostics(file.name, parsed.diagnostics));
+  return kExitUsage;
+}
+
+Result<Hash> Upload(const Session& session, FarmClient& farm, const Place& place, const RunOptions& options,
+                    std::optional<SourceTree>& sources) {
+  std::uint64_t shown = 0;
+  const auto progress = [&](std::uint64_t sent, std::uint64_t total) {
+    if (!session.terminal.err || session.json || total < kWorthProgress) return;
+    if (sent != total && sent < shown + total / 100) return;
+    shown = sent;
+    WriteErr("\r\033[Kfurrow: uploading " + FormatBytes(sent) + " of " + FormatBytes(total) +
+             (sent == total ? "\n" : ""));
+  };
+  for (int scan = 1;; ++scan) {
+    Result<UploadReport> report = UploadTree(farm, sources->tree(), sources->chunks(), progress);
+    if (report) return report->tree;
+    if (report.error().code != Errc::kCorrupt || scan == kScans) return tl::unexpected(std::move(report).error());
+    // A file changed between the scan and the upload: take the folder as it is now.
+    FURROW_ASSIGN(SourceTree again, TakeSources(place, options));
+    sources.emplace(std::move(again));
+  }
+}
+
+}  // namespace
+
+Result<int> RunCommand(const Session& session, const RunOptions& options) {
+  // Before there are threads, which would take the signals otherwise.
+  Signals signals({SIGINT, SIGTERM, SIGWINCH});
+  FURROW_ASSIGN(const Env overrides, ParseSettings(options.set));
+  FURROW_ASSIGN(const Place place, FindPlace(options));
+  std::optional<SourceTree> sources;
+  if (!options.revision.empty()) {
+    FURROW_ASSIGN(SourceTree taken, TakeSources(place, options));
+    sources.emplace(std::move(taken));
+  }
+  FURROW_ASSIGN(PipelineFile file, ReadPipeline(place, options, sources ? &*sources : nullptr));
+  if (const auto status = Complain(session, file, overrides)) return *status;
+
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_TRY(farm->Ask<Pong>(Ping{}));  // before a gigabyte is hashed
+  if (!sources) {
+    FURROW_ASSIGN(SourceTree taken, TakeSources(place, options));
+    sources.emplace(std::move(taken));
+  }
+  Submit submit;
+  submit.request = Uuid::Random();
+  submit.file = file.name;
+  submit.text = std::move(file.text);
+  submit.default_name = std::move(file.default_name);
+  submit.overrides = overrides;
+  submit.info = sources->info();
+  FURROW_ASSIGN(submit.source, Upload(session, *farm, place, options, sources));
+  FURROW_ASSIGN(const Submitted submitted, farm->Ask<Submitted>(submit));
+  if (options.detach) return SayDetached(session, submitted);
+  return FollowRun(session, *farm, submitted, signals);
+}
+
+Result<int> RetryCommand(const Session& session, const RetryOptions& options) {
+  Signals signals({SIGINT, SIGTERM, SIGWINCH});
+  FURROW_ASSIGN(const Selector run, ParseSelector(options.run));
+  if (!run.job.empty()) return Fail(Errc::kInvalid, "a whole run is retried; --failed keeps the jobs that passed");
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_ASSIGN(const Submitted submitted, farm->Ask<Submitted>(Retry{Uuid::Random(), run, options.failed}));
+  if (options.detach) return SayDetached(session, submitted);
+  return FollowRun(session, *farm, submitted, signals);
+}
+
+}  // namespace furrow::cli

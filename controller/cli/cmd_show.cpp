@@ -1,0 +1,65 @@
+// The commands that ask one question and print the answer.
+#include "controller/cli/commands.h"
+#include "controller/cli/exit_status.h"
+#include "controller/cli/json.h"
+
+namespace furrow::cli {
+
+Result<int> RunsCommand(const Session& session, const RunsOptions& options) {
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_ASSIGN(const RunList list, farm->Ask<RunList>(ListRuns{options.pipeline, options.limit, {}}));
+  WriteOut(session.json ? JsonRuns(list) : RenderRuns(list, session.Style()));
+  return kExitPassed;
+}
+
+Result<int> ShowCommand(const Session& session, const std::string& what) {
+  FURROW_ASSIGN(const Selector selector, ParseSelector(what));
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_ASSIGN(const RunDetail detail, FetchRun(*farm, selector));
+  if (session.json)
+    WriteOut(JsonRun(detail.run, detail.jobs));
+  else
+    WriteOut((selector.job.empty() ? RenderRun : RenderShards)(detail.run, detail.jobs, session.Style()));
+  return kExitPassed;
+}
+
+Result<int> AgentsCommand(const Session& session) {
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_ASSIGN(const AgentList list, farm->Ask<AgentList>(ListAgents{}));
+  WriteOut(session.json ? JsonAgents(list) : RenderAgents(list, session.Style()));
+  return kExitPassed;
+}
+
+Result<int> WhyCommand(const Session& session, const std::string& what) {
+  FURROW_ASSIGN(const Selector selector, ParseSelector(what));
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_ASSIGN(const WaitReasons reasons, farm->Ask<WaitReasons>(Why{selector}));
+  WriteOut(session.json ? JsonReasons(reasons) : RenderReasons(reasons, session.Style()));
+  return kExitPassed;
+}
+
+Result<int> CancelCommand(const Session& session, const std::string& what) {
+  FURROW_ASSIGN(const Selector selector, ParseSelector(what));
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_ASSIGN(const Done done, farm->Ask<Done>(Cancel{selector, ""}));
+  WriteOut(session.json ? JsonText("text", done.text) : done.text + "\n");
+  return kExitPassed;
+}
+
+Result<int> MetricsCommand(const Session& session, const MetricsOptions& options) {
+  FURROW_ASSIGN(const Selector selector, ParseSelector(options.what));
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_ASSIGN(const MetricsAnswer metrics, farm->Ask<MetricsAnswer>(GetMetrics{selector, options.name}));
+  const bool plot = options.plot || (!options.name.empty() && session.terminal.out);
+  if (session.json) {
+    WriteOut(JsonMetrics(metrics));
+  } else if (plot) {
+    for (const MetricSeries& series : metrics.series) WriteOut(RenderMetricPlot(series, session.Style()) + "\n");
+    if (metrics.series.empty()) WriteOut(RenderMetricTable(metrics, session.Style()));
+  } else {
+    WriteOut(RenderMetricTable(metrics, session.Style()));
+  }
+  return kExitPassed;
+}
+
+}  // namespace furrow::cli

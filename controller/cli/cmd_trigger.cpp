@@ -1,0 +1,131 @@
+// What the git hook calls: tells the farm of a push, in bounded time, and never fails the push.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+
+#include "controller/cli/commands.h"
+#include "controller/cli/exit_status.h"
+#include "controller/cli/hook.h"
+#include "controller/cli/json.h"
+
+namespace furrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kBudget{5000};  // for everything: git waits
+constexpr milliseconds kConnect{1500};
+
+class Triggers {
+ public:
+  Triggers(const Session& session, fs::path git_dir, std::string repository)
+      : session_(session), git_dir_(std::move(git_dir)), repository_(std::move(repository)) {}
+
+  // Pushes that could not be told before go first. kUnavailable: nobody there, or no time left.
+  Result<Submitted> Tell(const PendingPush& push) {
+    if (!farm_) {
+      FURROW_ASSIGN(farm_, session_.OpenFarm());
+    }
+    const auto left = kBudget - std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - start_);
+    if (left <= milliseconds(0)) return Fail(Errc::kUnavailable, "the controller has not answered in time");
+    return farm_->Ask<Submitted>(Trigger{Uuid::Random(), repository_, push.ref, push.old_commit, push.new_commit},
+                                 {kConnect, left});
+  }
+
+  // What was noted is told, or noted again.
+  Status TellNoted() {
+    FURROW_ASSIGN(const std::vector<PendingPush> noted, TakePending(git_dir_));
+    Status result;
+    for (const PendingPush& push : noted) {
+      const Result<Submitted> told = result ? Tell(push) : Result<Submitted>(tl::unexpected(result.error()));
+      if (!told && told.error().code == Errc::kUnavailable) {
+        result = tl::unexpected(told.error());
+        FURROW_TRY(NotePending(git_dir_, push));
+      } else {
+        Say(push, told, false);
+      }
+    }
+    return result;
+  }
+
+  // With --json the answer to the push itself is the document.
+  void Say(const PendingPush& push, const Result<Submitted>& told, bool asked_for) const {
+    if (session_.json && asked_for) {
+      WriteOut(told ? JsonSubmitted(*told) : JsonError(told.error()));
+    } else if (!told) {
+      WriteErr("furrow: " + push.ref + ": " + told.error().message + "\n");
+    } else if (told->name.empty()) {
+      WriteErr("furrow: " + push.ref + ": " + (told->note.empty() ? "nothing starts" : told->note) + "\n");
+    } else {
+      WriteErr("furrow: " + told->name + (told->repeated ? " was started by this push" : " started") +
+               "; follow: furrow logs -f " + told->name + "\n");
+    }
+  }
+
+ private:
+  const Session& session_;
+  const fs::path git_dir_;
+  const std::string repository_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::unique_ptr<FarmClient> farm_;
+};
+
+}  // namespace
+
+Result<int> TriggerCommand(const Session& session, const TriggerOptions& options) {
+  std::error_code error;
+  const fs::path repository = fs::canonical(options.repository, error);
+  if (error) return Fail(Errc::kInvalid, "there is no repository " + options.repository + ": " + error.message());
+  FURROW_ASSIGN(const fs::path git_dir, GitDirOf(repository));
+  const PendingPush push{options.ref, options.old_commit, options.new_commit};
+  const auto note = [&](const std::string& why) -> Result<int> {
+    FURROW_TRY(NotePending(git_dir, push));
+    WriteErr("furrow: " + push.ref + " is noted and will be taken up when the controller is back (" + why + ")\n");
+    return kExitUnreachable;
+  };
+  if (const char* only = std::getenv("FURROW_NOTE_ONLY"); only != nullptr && *only != '\0')
+    return note("it was away a moment ago");
+
+  Triggers triggers(session, git_dir, repository.string());
+  if (const Status noted = triggers.TellNoted(); !noted) return note(noted.error().message);
+  const Result<Submitted> told = triggers.Tell(push);
+  if (!told && told.error().code == Errc::kUnavailable) return note(told.error().message);
+  triggers.Say(push, told, true);
+  return kExitPassed;
+}
+
+Result<int> HookInstallCommand(const Session& session, const std::string& repository) {
+  std::error_code error;
+  HookSettings settings;
+  settings.repository = fs::canonical(repository, error);
+  if (error) return Fail(Errc::kInvalid, "there is no repository " + repository + ": " + error.message());
+  settings.program = fs::read_symlink("/proc/self/exe", error);
+  if (error) return Fail(Errc::kInternal, "cannot find this program's own path: " + error.message());
+  const char* controller = std::getenv("FURROW_CONTROLLER");
+  if (session.state.empty() && std::getenv("FURROW_STATE") == nullptr && controller != nullptr)
+    settings.controller = controller;
+  else
+    settings.state = StateFolder(session.state).string();
+  FURROW_ASSIGN(const std::string text, InstallHook(settings));
+
+  // The hook works without it; but a push that happens while the hook cannot run is found only if this is known.
+  std::string watched;
+  const auto watch = [&]() -> Result<Done> {
+    FURROW_ASSIGN(const auto farm, session.OpenFarm());
+    return farm->Ask<Done>(WatchRepository{settings.repository.string()}, {milliseconds(1500), milliseconds(5000)});
+  };
+  const Result<Done> done = watch();
+  watched = done ? done->text : "the controller does not know of it yet: " + done.error().message;
+  if (session.json) {
+    WriteOut(JsonText("text", text));
+  } else {
+    WriteOut(text + (text.ends_with('\n') ? "" : "\n"));
+    WriteErr("furrow: " + watched + "\n");
+  }
+  return kExitPassed;
+}
+
+}  // namespace furrow::cli

@@ -1,0 +1,86 @@
+// The commands of `furrow`, each in a cmd_*.cpp of its own. Each returns the exit status, or an error that main
+// prints and turns into one (exit_status.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/error.h"
+#include "controller/cli/farm_client.h"
+#include "controller/cli/terminal.h"
+#include "controller/cli/views.h"
+
+namespace furrow::cli {
+
+// What every command knows.
+struct Session {
+  std::string state;  // --state
+  bool json = false;  // --json
+  Terminal terminal;
+
+  ViewStyle Style() const;  // for stdout
+  Result<std::unique_ptr<FarmClient>> OpenFarm() const;
+  std::string Program() const;  // "furrow", with --state where it was given: for hints
+};
+
+struct UpOptions {
+  std::uint32_t agents = 1;
+  std::uint32_t port = 7070;  // web; the others follow it; 0: free ones
+};
+struct RunOptions {
+  std::string path = ".";
+  std::string file;  // empty: furrow.yaml in `path`
+  std::string revision;
+  std::vector<std::string> set;  // K=V
+  bool detach = false;
+};
+struct TriggerOptions {
+  std::string repository, ref, old_commit, new_commit;
+};
+struct RunsOptions {
+  std::string pipeline;
+  std::uint32_t limit = 20;
+};
+struct LogsOptions {
+  std::string what;
+  bool follow = false;
+  std::uint32_t tail = 0;
+};
+struct ArtifactsOptions {
+  std::string what;
+  std::string get;  // empty: list
+  std::string out = ".";
+};
+struct MetricsOptions {
+  std::string what;
+  std::string name;
+  bool plot = false;
+};
+struct RetryOptions {
+  std::string run;
+  bool failed = false;
+  bool detach = false;
+};
+
+Result<int> UpCommand(const Session& session, const UpOptions& options);
+Result<int> RunCommand(const Session& session, const RunOptions& options);
+Result<int> TriggerCommand(const Session& session, const TriggerOptions& options);
+Result<int> HookInstallCommand(const Session& session, const std::string& repository);
+Result<int> RunsCommand(const Session& session, const RunsOptions& options);
+Result<int> ShowCommand(const Session& session, const std::string& what);
+Result<int> LogsCommand(const Session& session, const LogsOptions& options);
+Result<int> ArtifactsCommand(const Session& session, const ArtifactsOptions& options);
+Result<int> MetricsCommand(const Session& session, const MetricsOptions& options);
+Result<int> CancelCommand(const Session& session, const std::string& what);
+Result<int> RetryCommand(const Session& session, const RetryOptions& options);
+Result<int> AgentsCommand(const Session& session);
+Result<int> WhyCommand(const Session& session, const std::string& what);
+Result<int> CheckCommand(const Session& session, const std::string& file);
+
+// All jobs of a run that the selector names, in as many questions as it takes.
+Result<RunDetail> FetchRun(FarmClient& farm, const Selector& what);
+
+}  // namespace furrow::cli

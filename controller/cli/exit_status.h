@@ -1,0 +1,31 @@
+// What the program's exit status says.
+#pragma once
+
+#include "common/error.h"
+
+namespace furrow::cli {
+
+enum ExitStatus : int {
+  kExitPassed = 0,
+  kExitFailed = 1,
+  kExitUsage = 2,
+  kExitUnreachable = 3,
+  kExitRefused = 4,
+  kExitCancelled = 130,
+};
+
+// The status for an error that a command returns. Within this program kUnavailable means that the
+// controller cannot be reached; an answer of the controller that refuses is kRejected or kNotFound.
+inline int ExitOf(const Error& error) {
+  switch (error.code) {
+    case Errc::kInvalid: return kExitUsage;
+    case Errc::kUnavailable: return kExitUnreachable;
+    case Errc::kNotFound:
+    case Errc::kRejected: return kExitRefused;
+    case Errc::kCorrupt:
+    case Errc::kInternal: return kExitFailed;
+  }
+  return kExitFailed;
+}
+
+}  // namespace furrow::cli

@@ -1,0 +1,81 @@
+#include "controller/cli/farm_address.h"
+
+#include <charconv>
+#include <cstdlib>
+
+#include "controller/farm_file.h"
+
+namespace furrow::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string Variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+std::optional<std::uint16_t> ParsePort(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (failed != std::errc{} || end != text.data() + text.size() || port == 0) return std::nullopt;
+  return port;
+}
+
+Result<FarmAddress> FromEnvironment(const std::string& controller) {
+  FURROW_ASSIGN(Endpoints endpoints, ParseEndpoints(controller));
+  const fs::path folder = fs::path(Variable("HOME")) / ".config/furrow";
+  FarmAddress address{std::move(endpoints.control), std::move(endpoints.bulk), "", {}, "FURROW_CONTROLLER"};
+  auto server_key = ReadPublicKey(folder / "controller.pub");
+  if (!server_key)
+    return Fail(Errc::kInvalid,
+                server_key.error().message + "; this file must hold what `furrow-controller identity` prints there");
+  address.server_key = std::move(*server_key);
+  std::error_code ignored;
+  fs::create_directories(folder, ignored);
+  FURROW_ASSIGN(address.keys, LoadOrMakeKeyPair(folder / "client.key"));
+  return address;
+}
+
+}  // namespace
+
+Result<Endpoints> ParseEndpoints(const std::string& text) {
+  const auto wrong = [&] {
+    return Fail(Errc::kInvalid, "FURROW_CONTROLLER is \"" + text + "\"; it looks like HOST:7071 or HOST:7071,7072");
+  };
+  const std::size_t comma = text.find(',');
+  const std::string control = text.substr(0, comma);
+  const std::size_t colon = control.rfind(':');
+  if (colon == std::string::npos || colon == 0) return wrong();
+  const auto port = ParsePort(std::string_view(control).substr(colon + 1));
+  if (!port || *port == 65535) return wrong();
+  std::string bulk = std::to_string(*port + 1);
+  if (comma != std::string::npos) {
+    bulk = text.substr(comma + 1);
+    if (!ParsePort(bulk)) return wrong();
+  }
+  return Endpoints{control, control.substr(0, colon + 1) + bulk};
+}
+
+fs::path StateFolder(const std::string& state) {
+  std::string folder = state.empty() ? Variable("FURROW_STATE") : state;
+  if (folder.empty()) folder = Variable("HOME") + "/.local/state/furrow";
+  return fs::absolute(folder).lexically_normal();
+}
+
+Result<FarmAddress> FindFarm(const std::string& state) {
+  const std::string controller = Variable("FURROW_CONTROLLER");
+  if (state.empty() && Variable("FURROW_STATE").empty() && !controller.empty()) return FromEnvironment(controller);
+  const fs::path folder = StateFolder(state);
+  Result<FarmFile> farm = ReadFarmFile(folder);
+  if (!farm) {
+    if (farm.error().code == Errc::kNotFound)
+      return Fail(Errc::kUnavailable, farm.error().message + ", or name another one with --state or FURROW_CONTROLLER");
+    return tl::unexpected(std::move(farm).error());
+  }
+  FURROW_ASSIGN(KeyPair keys, LoadOrMakeKeyPair(LocalClientKey(folder)));
+  return FarmAddress{std::move(farm->control), std::move(farm->bulk), std::move(farm->public_key), std::move(keys),
+                     (folder / "farm.json").string()};
+}
+
+}  // namespace furrow::cli

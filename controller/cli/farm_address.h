@@ -1,0 +1,35 @@
+// Which farm the command line means, and what is needed to talk to it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "common/error.h"
+#include "common/transport.h"
+
+namespace furrow::cli {
+
+struct FarmAddress {
+  std::string control;     // HOST:PORT
+  std::string bulk;        // HOST:PORT
+  std::string server_key;  // the controller's public key
+  KeyPair keys;            // our own
+  std::string origin;      // where all this was found: a file or a variable, for messages
+};
+
+// `state` (--state) or FURROW_STATE names the state folder of a farm on this machine; else FURROW_CONTROLLER
+// ("HOST:CONTROLPORT[,BULKPORT]") with the keys in ~/.config/furrow/; else ~/.local/state/furrow is the state folder.
+// kUnavailable: there is no farm; kInvalid: a variable or file is wrong. The message says what to do.
+Result<FarmAddress> FindFarm(const std::string& state);
+
+// The state folder that `state` or the environment names, or the default one. Absolute.
+std::filesystem::path StateFolder(const std::string& state);
+
+// "HOST:CONTROLPORT[,BULKPORT]" taken apart; the bulk port is the one above where it is left out.
+struct Endpoints {
+  std::string control;
+  std::string bulk;
+};
+Result<Endpoints> ParseEndpoints(const std::string& text);
+
+}  // namespace furrow::cli

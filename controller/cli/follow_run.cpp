@@ -1,0 +1,190 @@
+#include "controller/cli/follow_run.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "controller/cli/exit_status.h"
+#include "controller/cli/follower.h"
+#include "controller/cli/json.h"
+#include "controller/cli/live_view.h"
+#include "controller/cli/log_printer.h"
+
+namespace furrow::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr auto kRedraw = milliseconds(100);
+constexpr std::size_t kFailedLogs = 3;
+constexpr std::uint32_t kFailedLines = 20;
+
+class RunShow {
+ public:
+  RunShow(const Session& session, FarmClient& farm, const Selector& run, Signals& signals)
+      : session_(session),
+        farm_(farm),
+        signals_(signals),
+        live_(session.terminal.out && session.terminal.err && !session.json),
+        view_(session.terminal.colour),
+        printer_({true, session.json ? session.terminal.err : session.terminal.out, session.terminal.colour},
+                 session.json ? WriteErr : WriteOut),
+        follower_(farm, {run, live_ ? FollowLogs::kNewest : FollowLogs::kWhole, live_ ? 8u : 0u, false},
+                  HandlersFor()) {}
+
+  Result<int> Show() {
+    for (;;) {
+      FURROW_ASSIGN(const bool more, follower_.Turn());
+      if (!more) break;
+      if (const auto status = OnSignals()) return *status;
+      if (const auto status = OnAnswer()) return *status;
+      Redraw();
+      const milliseconds idle = live_ && !asking_ ? std::min(follower_.Idle(), kRedraw) : follower_.Idle();
+      farm_.Wait(idle, {signals_.fd(), asking_ ? STDIN_FILENO : -1});
+    }
+    if (live_ && !asking_) view_.Clear();
+    ShowEnd();
+    switch (follower_.run().state) {
+      case RunState::kPassed: return kExitPassed;
+      case RunState::kCancelled: return kExitCancelled;
+      default: return kExitFailed;
+    }
+  }
+
+ private:
+  Follower::Handlers HandlersFor() {
+    return {
+        nullptr,
+        [this](const JobView& job, std::string_view bytes) {
+          if (live_)
+            view_.TakeLog(job, bytes);
+          else
+            printer_.Take(job, bytes);
+        },
+        [this](const JobView& job) {
+          if (!live_) printer_.End(job);
+        },
+        [this](bool away) {
+          if (!live_)
+            WriteErr(away ? "furrow: the controller is away; waiting for it\n" : "furrow: the controller is back\n");
+        }};
+  }
+
+  void Redraw() {
+    if (!live_ || asking_ || !follower_.known() || Clock::now() - drawn_ < kRedraw) return;
+    drawn_ = Clock::now();
+    view_.Draw(follower_.run(), follower_.jobs(), session_.Style().now);
+  }
+
+  std::optional<int> OnSignals() {
+    while (const auto signal = signals_.Take()) {
+      if (*signal == SIGWINCH) {
+        drawn_ = {};
+      } else if (cancelled_) {
+        WriteErr("furrow: not waiting for the end of the run\n");
+        return kExitCancelled;
+      } else if (*signal == SIGINT && session_.terminal.in && session_.terminal.err && !asking_) {
+        if (live_) view_.Clear();
+        asking_ = true;
+        WriteErr("\nfurrow: [c]ancel the run, [d]etach from it, or [Enter] to go on? ");
+      } else {
+        Cancel();
+      }
+    }
+    return std::nullopt;
+  }
+
+  // What was typed at the question.
+  std::optional<int> OnAnswer() {
+    pollfd typed{STDIN_FILENO, POLLIN, 0};
+    if (!asking_ || ::poll(&typed, 1, 0) <= 0) return std::nullopt;
+    char line[64] = {};
+    const ssize_t got = ::read(STDIN_FILENO, line, sizeof(line));
+    asking_ = false;
+    if (got > 0 && (line[0] == 'c' || line[0] == 'C')) Cancel();
+    if (got <= 0 || line[0] == 'd' || line[0] == 'D') {
+      WriteErr("furrow: detached; " + session_.Program() + " logs -f " + NameOf(follower_.run()) + " follows it\n");
+      return kExitPassed;
+    }
+    return std::nullopt;
+  }
+
+  void Cancel() {
+    asking_ = false;
+    cancelled_ = true;
+    WriteErr("furrow: cancelling; again Ctrl-C does not wait for it\n");
+    follower_.Cancel("by Ctrl-C");
+  }
+
+  void ShowEnd() {
+    const RunSummary& run = follower_.run();
+    if (session_.json) return WriteOut(JsonRun(run, follower_.jobs()));
+    if (live_) ShowFailedLogs();
+    const auto write = session_.terminal.out ? WriteOut : WriteErr;
+    ViewStyle style = session_.Style();
+    style.colour = style.colour && session_.terminal.out;
+    write(RenderRun(run, follower_.jobs(), style));
+    const bool artifacts = std::any_of(follower_.jobs().begin(), follower_.jobs().end(),
+                                       [](const JobView& job) { return !job.artifacts.IsZero(); });
+    const std::string name = NameOf(run);
+    WriteErr("furrow: " + session_.Program() + " logs " + name + (artifacts ? "; artifacts " + name : "") +
+             (run.state == RunState::kFailed ? "; retry " + name + " --failed" : "") + "\n");
+  }
+
+  // The last lines of what failed: a run that is watched live shows them nowhere else.
+  void ShowFailedLogs() {
+    std::size_t shown = 0;
+    for (const JobView& job : follower_.jobs()) {
+      if (job.state != JobState::kFailed || Raw(job.log_attempt.epoch) == 0 || shown++ >= kFailedLogs) continue;
+      WriteOut(Paint("── " + NameOf(job) + ": " + (job.outcome ? Explain(*job.outcome) : "failed") + "\n", Colour::kRed,
+                     session_.terminal.colour));
+      LogPrinter printer({true, true, session_.terminal.colour}, WriteOut);
+      bool open = true;
+      LogStreams stream(farm_, {[&](std::uint64_t, std::string_view bytes) { printer.Take(job, bytes); },
+                                [&](std::uint64_t, std::uint64_t, const Status&) { open = false; }});
+      stream.Open(Raw(job.id), {job.log_run, job.log_attempt, 0, kFailedLines, false});
+      const auto deadline = Clock::now() + std::chrono::seconds(3);
+      while (open && Clock::now() < deadline) {
+        stream.Turn();
+        if (open) farm_.Wait(milliseconds(100));
+      }
+      printer.End(job);
+    }
+  }
+
+  const Session& session_;
+  FarmClient& farm_;
+  Signals& signals_;
+  const bool live_;
+  bool asking_ = false;
+  bool cancelled_ = false;
+  Clock::time_point drawn_{};
+  LiveView view_;
+  LogPrinter printer_;
+  Follower follower_;
+};
+
+}  // namespace
+
+Result<int> FollowRun(const Session& session, FarmClient& farm, const Submitted& submitted, Signals& signals) {
+  FURROW_ASSIGN(const Selector run, ParseSelector(submitted.name));
+  if (!session.json)
+    WriteErr("furrow: " + submitted.name + " started" + (submitted.note.empty() ? "" : ": " + submitted.note) + "\n");
+  RunShow show(session, farm, run, signals);
+  return show.Show();
+}
+
+int SayDetached(const Session& session, const Submitted& submitted) {
+  if (session.json) {
+    WriteOut(JsonSubmitted(submitted));
+  } else {
+    WriteOut(submitted.name + "\n");
+    WriteErr("furrow: follow it with " + session.Program() + " logs -f " + submitted.name + "\n");
+  }
+  return kExitPassed;
+}
+
+}  // namespace furrow::cli

@@ -1,0 +1,31 @@
+// The same as views.h for programs: one JSON document each, described in README.md.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/messages_client.h"
+#include "controller/cli/views.h"
+
+namespace furrow::cli {
+
+std::string JsonRuns(const RunList& list);
+std::string JsonRun(const RunSummary& run, const std::vector<JobView>& jobs);
+std::string JsonAgents(const AgentList& list);
+std::string JsonReasons(const WaitReasons& reasons);
+std::string JsonMetrics(const MetricsAnswer& metrics);
+std::string JsonArtifacts(const std::vector<ArtifactFile>& files);
+std::string JsonSubmitted(const Submitted& submitted);
+std::string JsonText(std::string_view key, std::string_view text);  // {"KEY": "TEXT"}
+std::string JsonError(const Error& error);
+std::string JsonDiagnostics(std::string_view file, const ParsedPipeline& parsed);
+
+struct JobLog {
+  std::string job;  // "test/3"
+  Epoch attempt{};
+  std::string text;
+};
+std::string JsonLogs(std::string_view run, const std::vector<JobLog>& logs);
+
+}  // namespace furrow::cli

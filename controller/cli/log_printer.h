@@ -1,0 +1,41 @@
+// Writes logs of jobs for a person or a pipe.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "common/messages_client.h"
+#include "controller/cli/terminal.h"
+
+namespace furrow::cli {
+
+struct LogPrinterOptions {
+  bool prefix = false;    // "job: " before each line; lines of several jobs are never mixed
+  bool terminal = false;  // control characters are made harmless
+  bool colour = false;    // of the prefix
+};
+
+class LogPrinter {
+ public:
+  LogPrinter(LogPrinterOptions options, std::function<void(std::string_view)> write)
+      : options_(options), write_(std::move(write)) {}
+
+  void Take(const JobView& job, std::string_view bytes);
+  void End(const JobView& job);  // a last line without its end gets one, if lines have prefixes
+
+ private:
+  struct Log {
+    LogCleaner cleaner;
+    std::string line;  // the open one
+  };
+  std::string Lines(const JobView& job, Log& log, std::string_view bytes) const;
+
+  const LogPrinterOptions options_;
+  const std::function<void(std::string_view)> write_;
+  std::unordered_map<std::uint64_t, Log> logs_;  // by JobId
+};
+
+}  // namespace furrow::cli

@@ -1,0 +1,165 @@
+// furrow: the command line of the farm. README.md describes what each command prints.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+
+#include "common/log.h"
+#include "common/version.h"
+#include "controller/cli/commands.h"
+#include "controller/cli/exit_status.h"
+#include "controller/cli/json.h"
+
+namespace furrow::cli {
+namespace {
+
+constexpr std::uint32_t kMostAgents = 1000;
+
+using Action = std::function<Result<int>()>;
+
+int Complain(const Session& session, const Error& error) {
+  if (session.json) WriteOut(JsonError(error));
+  std::string message = error.message;
+  while (message.ends_with('\n')) message.pop_back();
+  WriteErr("furrow: " + message + "\n");
+  return ExitOf(error);
+}
+
+// Everything that the command line can say. `action` is what it did say.
+class CommandLine {
+ public:
+  CommandLine(Session& session, Action& action) : session_(session), action_(action) {
+    app_.set_version_flag("--version", std::string("furrow ") + kVersion);
+    app_.require_subcommand(1);
+    app_.fallthrough();
+    app_.add_option("--state", session.state, "state folder of the farm (see furrow up); also FURROW_STATE");
+    app_.add_flag("--json", session.json, "print one JSON document");
+    app_.footer(
+        "A run is fashion#42 (fashion: the newest), a job fashion#42/test, a shard fashion#42/test/3.\n"
+        "Exit status: 0 passed, 1 failed, 2 usage, 3 no controller, 4 refused, 130 cancelled.");
+    AddRuns();
+    AddQuestions();
+    AddFarm();
+    AddReserved();
+  }
+
+  CLI::App& app() { return app_; }
+
+ private:
+  CLI::App* Add(const std::string& name, const std::string& words, Action action) {
+    CLI::App* command = app_.add_subcommand(name, words);
+    command->fallthrough();
+    command->callback([this, action = std::move(action)] { action_ = action; });
+    return command;
+  }
+
+  void AddRuns() {
+    CLI::App* run =
+        Add("run", "submit a folder as it is and follow its run", [this] { return RunCommand(session_, run_); });
+    run->add_option("PATH", run_.path, "the folder")->capture_default_str();
+    run->add_option("--file", run_.file, "the pipeline file; default: furrow.yaml in PATH");
+    run->add_option("--ref", run_.revision, "a commit, branch or tag instead of what lies there");
+    run->add_option("--set", run_.set, "NAME=VALUE: a variable of every job's environment")->allow_extra_args(false);
+    run->add_flag("--detach", run_.detach, "do not follow; print the run's name");
+    CLI::App* retry = Add("retry", "run the same sources again", [this] { return RetryCommand(session_, retry_); });
+    retry->add_option("RUN", retry_.run)->required();
+    retry->add_flag("--failed", retry_.failed, "keep what passed");
+    retry->add_flag("--detach", retry_.detach, "do not follow; print the run's name");
+    CLI::App* cancel = Add("cancel", "end a run or job", [this] { return CancelCommand(session_, what_); });
+    cancel->add_option("RUN[/JOB[/SHARD]]", what_)->required();
+    CLI::App* check = Add("check", "every error of a pipeline file", [this] { return CheckCommand(session_, file_); });
+    check->add_option("FILE", file_)->capture_default_str();
+    CLI::App* trigger = Add("trigger", "tell the farm of a push; what the git hook calls",
+                            [this] { return TriggerCommand(session_, trigger_); });
+    trigger->add_option("REPO", trigger_.repository)->required();
+    trigger->add_option("REF", trigger_.ref)->required();
+    trigger->add_option("OLD", trigger_.old_commit)->required();
+    trigger->add_option("NEW", trigger_.new_commit)->required();
+    CLI::App* hook = app_.add_subcommand("hook", "the git hook that starts a run for each push");
+    hook->require_subcommand(1);
+    hook->fallthrough();
+    CLI::App* install = hook->add_subcommand("install", "write it into a repository");
+    install->fallthrough();
+    install->callback([this] { action_ = [this] { return HookInstallCommand(session_, what_); }; });
+    install->add_option("REPO", what_)->required();
+  }
+
+  void AddQuestions() {
+    CLI::App* runs = Add("runs", "runs, newest first", [this] { return RunsCommand(session_, runs_); });
+    runs->add_option("PIPELINE", runs_.pipeline, "only of this pipeline");
+    runs->add_option("--limit", runs_.limit, "how many")->check(CLI::Range(1u, 1000u))->capture_default_str();
+    CLI::App* show = Add("show", "one run and its jobs", [this] { return ShowCommand(session_, what_); });
+    show->add_option("RUN[/JOB[/SHARD]]", what_)->required();
+    CLI::App* logs = Add("logs", "what jobs printed", [this] { return LogsCommand(session_, logs_); });
+    logs->add_option("RUN[/JOB[/SHARD]]", logs_.what)->required();
+    logs->add_flag("-f,--follow", logs_.follow, "until the run ends");
+    logs->add_option("--tail", logs_.tail, "only the last lines")->check(CLI::Range(1u, 1'000'000u));
+    CLI::App* artifacts =
+        Add("artifacts", "files that jobs made", [this] { return ArtifactsCommand(session_, artifacts_); });
+    artifacts->add_option("RUN[/JOB[/SHARD]]", artifacts_.what)->required();
+    artifacts->add_option("--get", artifacts_.get, "a file, folder or glob to fetch");
+    artifacts->add_option("-o", artifacts_.out, "folder to fetch into")->capture_default_str();
+    CLI::App* metrics = Add("metrics", "what jobs measured", [this] { return MetricsCommand(session_, metrics_); });
+    metrics->add_option("RUN[/JOB[/SHARD]]", metrics_.what)->required();
+    metrics->add_option("NAME", metrics_.name, "only this one");
+    metrics->add_flag("--plot", metrics_.plot, "draw the curves");
+    Add("agents", "machines, their devices and what runs there", [this] { return AgentsCommand(session_); });
+    CLI::App* why = Add("why", "why a job waits", [this] { return WhyCommand(session_, what_); });
+    why->add_option("RUN[/JOB[/SHARD]]", what_)->required();
+  }
+
+  void AddFarm() {
+    CLI::App* up =
+        Add("up", "a controller and agents on this machine, until Ctrl-C", [this] { return UpCommand(session_, up_); });
+    up->add_option("--agents", up_.agents, "how many")->check(CLI::Range(0u, kMostAgents))->capture_default_str();
+    up->add_option("--port", up_.port, "control is one above, bulk two; 0: free ones")
+        ->check(CLI::Range(0u, 65532u))
+        ->capture_default_str();
+  }
+
+  void AddReserved() {
+    for (const char* name :
+         {"drain", "resume", "keys", "enrol", "backup", "restore", "split", "metric", "compare", "export"}) {
+      CLI::App* command = Add(
+          name, "not yet", [name]() -> Result<int> { return Fail(Errc::kRejected, std::string(name) + ": not yet"); });
+      command->fallthrough(false);
+      command->prefix_command();  // whatever follows
+      command->group("");
+    }
+  }
+
+  Session& session_;
+  Action& action_;
+  CLI::App app_{"furrow: trains and tests models on your own machines", "furrow"};
+  RunOptions run_;
+  RetryOptions retry_;
+  TriggerOptions trigger_;
+  RunsOptions runs_;
+  LogsOptions logs_;
+  ArtifactsOptions artifacts_;
+  MetricsOptions metrics_;
+  UpOptions up_;
+  std::string what_;
+  std::string file_ = "furrow.yaml";
+};
+
+int Main(int argc, char** argv) {
+  Session session;
+  session.terminal = DetectTerminal();
+  Action action;
+  CommandLine line(session, action);
+  try {
+    line.app().parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return line.app().exit(error) == 0 ? kExitPassed : kExitUsage;
+  }
+  log::SetLevel(log::Level::kError);
+  const Result<int> status = action();
+  return status ? *status : Complain(session, status.error());
+}
+
+}  // namespace
+}  // namespace furrow::cli
+
+int main(int argc, char** argv) {
+  return furrow::cli::Main(argc, argv);
+}

@@ -1,0 +1,117 @@
+// Jobs summed up from their shards and put into a tree.
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "controller/cli/views.h"
+
+namespace furrow::cli {
+namespace {
+
+// Of several shards the one that matters most to whoever watches.
+int Weight(JobState state) {
+  switch (state) {
+    case JobState::kFailed: return 7;
+    case JobState::kRunning: return 6;
+    case JobState::kAssigned: return 5;
+    case JobState::kReady: return 4;
+    case JobState::kBlocked: return 3;
+    case JobState::kCancelled: return 2;
+    case JobState::kSkipped: return 1;
+    case JobState::kPassed: return 0;
+  }
+  return 0;
+}
+
+WallTime Earlier(WallTime a, WallTime b) {
+  if (a == WallTime{}) return b;
+  return b == WallTime{} ? a : std::min(a, b);
+}
+
+void Add(JobSum& sum, const JobView& job) {
+  if (sum.shards == 0 || Weight(job.state) > Weight(sum.state)) sum.state = job.state;
+  ++sum.shards;
+  sum.ended += IsTerminal(job.state) ? 1 : 0;
+  sum.failed += job.state == JobState::kFailed ? 1 : 0;
+  if (!job.agent.empty() && std::find(sum.agents.begin(), sum.agents.end(), job.agent) == sum.agents.end())
+    sum.agents.push_back(job.agent);
+  sum.ready = Earlier(sum.ready, job.ready);
+  sum.started = Earlier(sum.started, job.started);
+  sum.ended_at = std::max(sum.ended_at, job.ended);
+  sum.epoch = std::max(sum.epoch, job.epoch);
+  if (sum.note.empty() && job.state == JobState::kFailed && job.outcome)
+    sum.note = (job.shard_count > 1 ? "shard " + std::to_string(job.shard) + ": " : "") + Explain(*job.outcome);
+  if (sum.note.empty() && !job.waits_for.empty()) sum.note = job.waits_for;
+  if (sum.metrics.empty()) sum.metrics = job.metrics;
+}
+
+// Where a tree of the jobs is walked: each beneath the last of those that it needs.
+class Forest {
+ public:
+  Forest(std::vector<JobSum>& sums, const std::map<std::string, const JobView*>& views) : sums_(sums) {
+    for (std::size_t i = 0; i < sums.size(); ++i) place_[sums[i].job] = i;
+    children_.resize(sums.size());
+    for (std::size_t i = 0; i < sums.size(); ++i) {
+      const auto& needs = views.at(sums[i].job)->needs;
+      std::size_t parent = sums.size();
+      for (const std::string& need : needs)
+        if (const auto found = place_.find(need); found != place_.end() && found->second != i)
+          parent = parent == sums.size() || Depth(found->second) >= Depth(parent) ? found->second : parent;
+      if (parent == sums.size())
+        roots_.push_back(i);
+      else
+        children_[parent].push_back(i);
+      depth_[i] = parent == sums.size() ? 0 : Depth(parent) + 1;
+    }
+  }
+
+  std::vector<JobSum> Walk() {
+    for (const std::size_t root : roots_) Visit(root, "", "");
+    return std::move(out_);
+  }
+
+ private:
+  // A pipeline file lists jobs in any order: one that stands later has no depth yet, and counts as a root.
+  std::size_t Depth(std::size_t place) const {
+    const auto found = depth_.find(place);
+    return found == depth_.end() ? 0 : found->second;
+  }
+
+  void Visit(std::size_t place, const std::string& own, const std::string& beneath) {
+    sums_[place].branch = own;
+    out_.push_back(sums_[place]);
+    const auto& children = children_[place];
+    for (std::size_t i = 0; i < children.size(); ++i) {
+      const bool last = i + 1 == children.size();
+      Visit(children[i], beneath + (last ? "└─ " : "├─ "), beneath + (last ? "   " : "│  "));
+    }
+  }
+
+  std::vector<JobSum>& sums_;
+  std::map<std::string, std::size_t> place_;
+  std::map<std::size_t, std::size_t> depth_;
+  std::vector<std::vector<std::size_t>> children_;
+  std::vector<std::size_t> roots_;
+  std::vector<JobSum> out_;
+};
+
+}  // namespace
+
+std::vector<JobSum> SumUp(const std::vector<JobView>& jobs) {
+  std::vector<JobSum> sums;
+  std::map<std::string, std::size_t> place;
+  std::map<std::string, const JobView*> views;
+  for (const JobView& job : jobs) {
+    const auto [found, is_new] = place.try_emplace(job.job, sums.size());
+    if (is_new) {
+      sums.emplace_back().job = job.job;
+      views[job.job] = &job;
+    }
+    Add(sums[found->second], job);
+  }
+  for (JobSum& sum : sums)
+    if (sum.ended < sum.shards) sum.ended_at = WallTime{};
+  return Forest(sums, views).Walk();
+}
+
+}  // namespace furrow::cli
