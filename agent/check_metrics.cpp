@@ -1,5 +1,6 @@
 #include "agent/check_metrics.h"
 
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -23,6 +24,12 @@ bool Holds(double value, const std::string& sign, double bound) {
   return value == bound;
 }
 
+// With as many digits as it takes, so that 0.79999 does not pass for 0.8.
+std::string Shortest(double value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof(text), value).ptr};
+}
+
 int Usage(const std::string& argument) {
   std::fprintf(stderr, "check-metrics: cannot read `%s`\n", argument.c_str());
   return 2;
@@ -36,7 +43,7 @@ int CheckMetricsMain(std::span<const std::string> arguments) {
   for (const std::string& argument : arguments) {
     if (argument.starts_with("--have=")) {
       const std::string pair = argument.substr(7);
-      const std::size_t split = pair.find('=');
+      const std::size_t split = pair.rfind('=');
       double value = 0;
       if (split == std::string::npos || !ParseNumber(pair.substr(split + 1), value)) return Usage(argument);
       have[pair.substr(0, split)] = value;
@@ -54,19 +61,20 @@ int CheckMetricsMain(std::span<const std::string> arguments) {
     std::string bound_text;
     double bound = 0;
     words >> name >> sign >> bound_text;
-    if (!ParseNumber(bound_text, bound)) return Usage(rule);
+    const bool known_sign = sign == "<" || sign == "<=" || sign == ">" || sign == ">=" || sign == "==";
+    if (!known_sign || !ParseNumber(bound_text, bound)) return Usage(rule);
     const auto value = have.find(name);
     if (value == have.end()) {
       std::string known;
       for (const auto& [metric, unused] : have) known += (known.empty() ? "" : ", ") + metric;
-      std::printf("check: %s %s %g: FAILED: no needed job reported `%s` (reported: %s)\n", name.c_str(), sign.c_str(),
-                  bound, name.c_str(), known.empty() ? "nothing" : known.c_str());
+      std::printf("check: %s %s %s: FAILED: no needed job reported `%s` (reported: %s)\n", name.c_str(), sign.c_str(),
+                  Shortest(bound).c_str(), name.c_str(), known.empty() ? "nothing" : known.c_str());
       all = false;
       continue;
     }
     const bool holds = Holds(value->second, sign, bound);
-    std::printf("check: %s %s %g: %s (%s = %g)\n", name.c_str(), sign.c_str(), bound, holds ? "ok" : "FAILED",
-                name.c_str(), value->second);
+    std::printf("check: %s %s %s: %s (%s = %s)\n", name.c_str(), sign.c_str(), Shortest(bound).c_str(),
+                holds ? "ok" : "FAILED", name.c_str(), Shortest(value->second).c_str());
     all = all && holds;
   }
   return all ? 0 : 1;

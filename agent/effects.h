@@ -66,13 +66,18 @@ struct Collect {
   std::vector<std::string> patterns;  // at least one; each must match something
   friend bool operator==(const Collect&, const Collect&) = default;
 };
-// Forget the attempt, whatever it was at (no event about it will follow), and delete these.
-struct Remove {
+// Forget the attempt, whatever it was at (no event about it but Cleared will follow), and make its place as good
+// as new for another: folder emptied, spool cut to nothing, metrics file gone; what is missing is fine. Folder and
+// spool are kept, since making and deleting inodes is what file systems are slow at. Answered by Cleared, except
+// where something cannot be removed: the log says so, and the place is not used again.
+struct Clear {
   AttemptRef attempt;
-  std::vector<std::string> paths;  // absolute; files or folders; missing ones are fine
-  friend bool operator==(const Remove&, const Remove&) = default;
+  std::string workspace;  // absolute, like the others
+  std::string spool;
+  std::string metrics;
+  friend bool operator==(const Clear&, const Clear&) = default;
 };
-using UploadCommand = std::variant<Follow, FinishLog, Collect, Remove>;
+using UploadCommand = std::variant<Follow, FinishLog, Collect, Clear>;
 
 // The whole log, which never travelled.
 struct LogInline {
@@ -112,7 +117,11 @@ struct ArtifactsFailed {
   std::string message;  // for Outcome::detail; trying again will not help
   friend bool operator==(const ArtifactsFailed&, const ArtifactsFailed&) = default;
 };
+struct Cleared {
+  AttemptRef attempt;
+  friend bool operator==(const Cleared&, const Cleared&) = default;
+};
 using UploadEvent =
-    std::variant<LogInline, LogStreamed, MetricsRead, ArtifactsCommitted, ArtifactMissing, ArtifactsFailed>;
+    std::variant<LogInline, LogStreamed, MetricsRead, ArtifactsCommitted, ArtifactMissing, ArtifactsFailed, Cleared>;
 
 }  // namespace furrow

@@ -11,10 +11,6 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 
-std::string Name(AttemptRef attempt) {
-  return std::to_string(Raw(attempt.job)) + "-" + std::to_string(Raw(attempt.epoch));
-}
-
 const char* Sign(Comparison comparison) {
   switch (comparison) {
     case Comparison::kLess: return "<";
@@ -59,7 +55,8 @@ std::vector<std::string> ArgvOf(const AgentSettings& settings, const Step& step,
 }
 
 // Later settings win over earlier ones: the agent's, the pipeline's, then the farm's own words.
-std::vector<std::string> EnvOf(const AgentState& state, const Assign& assign) {
+std::vector<std::string> EnvOf(const AgentState& state, const HeldJob& job) {
+  const Assign& assign = *job.assign;
   Env env;
   for (const std::string& setting : state.settings.env) {
     const std::size_t split = setting.find('=');
@@ -75,7 +72,7 @@ std::vector<std::string> EnvOf(const AgentState& state, const Assign& assign) {
   env["FURROW_BRANCH"] = assign.branch;
   env["FURROW_SHARD_INDEX"] = std::to_string(assign.shard);
   env["FURROW_SHARD_COUNT"] = std::to_string(assign.spec->shards);
-  env["FURROW_WORKSPACE"] = WorkspaceOf(state.settings, assign.attempt);
+  env["FURROW_WORKSPACE"] = WorkspaceOf(state.settings, job.place);
   // A job sees the devices that it was given and no others; a machine without GPUs has nothing to hide.
   if (!state.offer.gpus.empty()) {
     std::string devices;
@@ -91,35 +88,49 @@ std::vector<std::string> EnvOf(const AgentState& state, const Assign& assign) {
 
 }  // namespace
 
-std::string WorkspaceOf(const AgentSettings& settings, AttemptRef attempt) {
-  return settings.state_folder + "/work/" + Name(attempt);
+std::string WorkspaceOf(const AgentSettings& settings, std::uint32_t place) {
+  return settings.state_folder + "/work/" + std::to_string(place);
 }
 
-std::string SpoolOf(const AgentSettings& settings, AttemptRef attempt) {
-  return settings.state_folder + "/spool/" + Name(attempt) + ".log";
+std::string SpoolOf(const AgentSettings& settings, std::uint32_t place) {
+  return settings.state_folder + "/spool/" + std::to_string(place) + ".log";
 }
 
-std::string MetricsFileOf(const AgentSettings& settings, AttemptRef attempt) {
-  return settings.state_folder + "/spool/" + Name(attempt) + ".metrics";
+std::string MetricsFileOf(const AgentSettings& settings, std::uint32_t place) {
+  return settings.state_folder + "/spool/" + std::to_string(place) + ".metrics";
 }
 
 Follow FollowOf(const AgentState& state, const HeldJob& job, bool resumed) {
-  return {job.ref(), SpoolOf(state.settings, job.ref()), MetricsFileOf(state.settings, job.ref()), 0, resumed};
+  return {job.ref(), SpoolOf(state.settings, job.place), MetricsFileOf(state.settings, job.place), 0, resumed};
 }
 
-runner::Start MakeStart(const AgentState& state, const Assign& assign) {
+runner::Start MakeStart(const AgentState& state, const HeldJob& job) {
+  const Assign& assign = *job.assign;
   runner::Start start;
   start.ref = assign.attempt;
-  start.workspace = WorkspaceOf(state.settings, assign.attempt);
-  start.spool = SpoolOf(state.settings, assign.attempt);
-  start.metrics = MetricsFileOf(state.settings, assign.attempt);
-  start.env = EnvOf(state, assign);
+  start.workspace = WorkspaceOf(state.settings, job.place);
+  start.spool = SpoolOf(state.settings, job.place);
+  start.metrics = MetricsFileOf(state.settings, job.place);
+  start.env = EnvOf(state, job);
   for (const Step& step : assign.spec->steps) start.steps.push_back({ArgvOf(state.settings, step, assign), step.name});
   start.timeout_ms = static_cast<std::uint64_t>(assign.spec->timeout.count());
   start.kill_grace_ms = static_cast<std::uint64_t>(state.settings.kill_grace / std::chrono::milliseconds(1));
   start.log_quota_bytes = state.settings.log_quota_bytes != 0 ? state.settings.log_quota_bytes : assign.log_quota_bytes;
-  start.blob = Encode(ToAgent{assign});
+  for (int shift = 0; shift < 32; shift += 8) start.blob += static_cast<char>(job.place >> shift);
+  start.blob += Encode(ToAgent{assign});
   return start;
+}
+
+Result<std::pair<Assign, std::uint32_t>> ReadBlob(const std::string& blob) {
+  constexpr std::size_t kPlaceBytes = 4;
+  if (blob.size() < kPlaceBytes) return Fail(Errc::kInvalid, "an attempt's description is cut short");
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(blob.data());
+  std::uint32_t place = 0;
+  for (std::size_t i = 0; i < kPlaceBytes; ++i) place |= static_cast<std::uint32_t>(bytes[i]) << (8 * i);
+  FURROW_ASSIGN(ToAgent message, DecodeToAgent({bytes + kPlaceBytes, blob.size() - kPlaceBytes}));
+  auto* assign = std::get_if<Assign>(&message);
+  if (assign == nullptr) return Fail(Errc::kInvalid, "an attempt's description is of something else");
+  return std::pair(std::move(*assign), place);
 }
 
 }  // namespace furrow

@@ -4,7 +4,10 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
+#include <set>
 #include <span>
+#include <utility>
 
 #include "agent/lease_file.h"
 #include "agent/reactor.h"
@@ -54,7 +57,10 @@ Status AgentLoop::DrainRunner() {
       runner_failures_ = 0;
       if (const auto* started = std::get_if<runner::Started>(&event)) OnRunnerStarted(state_, out_, now, *started);
       if (const auto* exited = std::get_if<runner::Exited>(&event)) OnRunnerExited(state_, out_, now, *exited);
-      if (const auto* listing = std::get_if<runner::Listing>(&event)) OnListing(state_, out_, now, *listing);
+      if (const auto* listing = std::get_if<runner::Listing>(&event)) {
+        OnListing(state_, out_, now, *listing);
+        if (!std::exchange(cleaned_, true)) RemoveLeftovers();
+      }
     }
     if (runner_->wants_write()) return runner_->Flush();
     return {};
@@ -67,6 +73,25 @@ Status AgentLoop::DrainRunner() {
   if (++runner_failures_ > kRunnerTries)
     return Fail(Errc::kInternal, "the runner ends again and again; see runner.log in " + state_.settings.state_folder);
   return ConnectRunner();
+}
+
+// What earlier processes left in places that no attempt holds: those places will be used as if they were new.
+void AgentLoop::RemoveLeftovers() {
+  std::set<std::string> held;
+  for (const auto& [ref, job] : state_.jobs) {
+    held.insert(WorkspaceOf(state_.settings, job.place));
+    held.insert(SpoolOf(state_.settings, job.place));
+    held.insert(MetricsFileOf(state_.settings, job.place));
+  }
+  std::error_code error;
+  for (const char* folder : {"/work", "/spool"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(state_.settings.state_folder + folder, error)) {
+      if (held.contains(entry.path().string())) continue;
+      std::error_code failed;
+      std::filesystem::remove_all(entry.path(), failed);
+      if (failed) log::Warning("left behind: {}: {}", entry.path().string(), failed.message());
+    }
+  }
 }
 
 void AgentLoop::DrainController() {

@@ -45,6 +45,7 @@ class AgentLoop {
 
   Status ConnectRunner();
   Status DrainRunner();
+  void RemoveLeftovers();
   void DrainController();
   void DrainThreads();
   void CarryOut();
@@ -60,6 +61,7 @@ class AgentLoop {
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<runner::RunnerClient> runner_;
   int runner_failures_ = 0;
+  bool cleaned_ = false;  // leftovers of earlier processes are gone
   Poller poller_;
 };
 

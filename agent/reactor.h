@@ -47,14 +47,18 @@ void OnUploadEvent(AgentState& state, AgentOutbox& out, Now now, const UploadEve
 Duration OnTick(AgentState& state, AgentOutbox& out, Now now);
 
 // ---- shared between the files ---------------------------------------------------------------------------------
-// Where an attempt's files lie below the state folder.
-std::string WorkspaceOf(const AgentSettings& settings, AttemptRef attempt);
-std::string SpoolOf(const AgentSettings& settings, AttemptRef attempt);
-std::string MetricsFileOf(const AgentSettings& settings, AttemptRef attempt);
-// The attempt as the runner is told it: steps as programs, the whole environment.
-runner::Start MakeStart(const AgentState& state, const Assign& assign);
+// Where the files of a place lie below the state folder.
+std::string WorkspaceOf(const AgentSettings& settings, std::uint32_t place);
+std::string SpoolOf(const AgentSettings& settings, std::uint32_t place);
+std::string MetricsFileOf(const AgentSettings& settings, std::uint32_t place);
+// The attempt as the runner is told it: steps as programs, the whole environment, and a blob that ReadBlob reads.
+runner::Start MakeStart(const AgentState& state, const HeldJob& job);
+// An attempt's Assign and place, from the blob that the runner kept. kInvalid: of a version that we do not know.
+Result<std::pair<Assign, std::uint32_t>> ReadBlob(const std::string& blob);
 // Has the output of an attempt followed.
 Follow FollowOf(const AgentState& state, const HeldJob& job, bool resumed);
+// The reason of attempts that ended because the controller was not heard for a whole lease.
+inline constexpr const char* kLeaseOut = "the lease ran out: the controller was not heard";
 // Ends an attempt without a process, or tells the runner to end it.
 void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeKind kind, const std::string& reason);
 // Sends everything that waits for an acknowledgement: after a new session, and as time passes.

@@ -19,10 +19,21 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 
+std::uint32_t TakePlace(AgentState& state) {
+  if (state.free_places.empty()) return state.places_made++;
+  const std::uint32_t place = state.free_places.back();
+  state.free_places.pop_back();
+  return place;
+}
+
 void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref) {
   out.runner.emplace_back(runner::Forget{ref});
-  out.uploads.emplace_back(Remove{
-      ref, {WorkspaceOf(state.settings, ref), SpoolOf(state.settings, ref), MetricsFileOf(state.settings, ref)}});
+  const HeldJob& job = state.jobs.at(ref);
+  if (!job.abandoned) {
+    out.uploads.emplace_back(Clear{ref, WorkspaceOf(state.settings, job.place), SpoolOf(state.settings, job.place),
+                                   MetricsFileOf(state.settings, job.place)});
+    state.clearing[ref] = job.place;
+  }
   state.reporting.erase(ref);
   state.jobs.erase(ref);
   state.done.insert(ref);
@@ -73,12 +84,15 @@ void ReportIfDone(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
   SendFinished(state, out, now, job);
 }
 
+void FreeDevices(AgentState& state, const HeldJob& job) {
+  if (!job.OccupiesDevices()) return;
+  state.cpu_milli_used -= job.assign->spec->resources.cpu_milli;
+  state.memory_used -= job.assign->spec->resources.memory_bytes;
+}
+
 // The attempt has ended; brings home what it leaves behind.
 void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran) {
-  if (job.OccupiesDevices()) {
-    state.cpu_milli_used -= job.assign->spec->resources.cpu_milli;
-    state.memory_used -= job.assign->spec->resources.memory_bytes;
-  }
+  FreeDevices(state, job);
   if (job.stage == Stage::kWaiting) std::erase(state.waiting, job.ref());
   job.stage = Stage::kCollecting;
   const AttemptRef ref = job.ref();
@@ -95,16 +109,17 @@ void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::
     job.output_done = true;
   }
   if (ran && job.report.outcome.passed() && !job.assign->spec->artifacts.empty()) {
-    out.uploads.emplace_back(Collect{ref, WorkspaceOf(state.settings, ref), job.assign->spec->artifacts});
+    out.uploads.emplace_back(Collect{ref, WorkspaceOf(state.settings, job.place), job.assign->spec->artifacts});
   } else {
     job.artifacts_done = true;
   }
   ReportIfDone(state, out, now, job);
 }
 
-// Hands prepared jobs to the runner, in order, as far as CPUs and memory allow.
-void StartWaiting(AgentState& state, AgentOutbox& out) {
-  if (!state.runner_ready) return;
+// Hands prepared jobs to the runner, in order, as far as CPUs and memory allow. Not once the lease is out: the
+// controller may have given them to another; OnTick ends them.
+void StartWaiting(AgentState& state, AgentOutbox& out, Now now) {
+  if (!state.runner_ready || (state.lease_until && now.mono >= *state.lease_until)) return;
   for (auto it = state.waiting.begin(); it != state.waiting.end();) {
     HeldJob& job = state.jobs.at(*it);
     const Resources& need = job.assign->spec->resources;
@@ -118,7 +133,7 @@ void StartWaiting(AgentState& state, AgentOutbox& out) {
     state.cpu_milli_used += need.cpu_milli;
     state.memory_used += need.memory_bytes;
     job.stage = Stage::kStarting;
-    out.runner.emplace_back(MakeStart(state, *job.assign));
+    out.runner.emplace_back(MakeStart(state, job));
     it = state.waiting.erase(it);
   }
 }
@@ -197,28 +212,28 @@ void TakeUpload(HeldJob& job, const UploadEvent& event) {
                    report.outcome.detail = artifacts.message;
                  },
                  [](const MetricsRead&) {},
+                 [](const Cleared&) {},
              },
              event);
 }
 
 // The job of a runner's attempt that we have no memory of, from the Assign in its blob.
 HeldJob* Recall(AgentState& state, AgentOutbox& out, const runner::Attempt& attempt) {
-  const std::span<const std::uint8_t> frame(reinterpret_cast<const std::uint8_t*>(attempt.blob.data()),
-                                            attempt.blob.size());
-  Result<ToAgent> message = DecodeToAgent(frame);
-  const Assign* assign = message ? std::get_if<Assign>(&*message) : nullptr;
-  if (assign == nullptr || assign->attempt != attempt.ref) {  // of a version that we do not understand
+  Result<std::pair<Assign, std::uint32_t>> read = ReadBlob(attempt.blob);
+  if (!read || read->first.attempt != attempt.ref) {  // of a version that we do not understand
     if (attempt.running) out.runner.emplace_back(runner::Kill{attempt.ref, "its description cannot be read", 0});
     out.runner.emplace_back(runner::Forget{attempt.ref});
     return nullptr;
   }
   HeldJob job;
-  job.assign = std::make_shared<const Assign>(*assign);
+  job.assign = std::make_shared<const Assign>(std::move(read->first));
+  job.place = read->second;
+  state.places_made = std::max(state.places_made, job.place + 1);
   job.stage = Stage::kRunning;
   job.shown = true;
   job.report.started = attempt.started;
-  state.cpu_milli_used += assign->spec->resources.cpu_milli;
-  state.memory_used += assign->spec->resources.memory_bytes;
+  state.cpu_milli_used += job.assign->spec->resources.cpu_milli;
+  state.memory_used += job.assign->spec->resources.memory_bytes;
   return &state.jobs.emplace(attempt.ref, std::move(job)).first->second;
 }
 
@@ -257,14 +272,15 @@ Status OnAssign(AgentState& state, AgentOutbox& out, Now now, const Assign& mess
     return Fail(Errc::kRejected, "an Assign while the lease is out");
   HeldJob job;
   job.assign = std::make_shared<const Assign>(message);
+  job.place = TakePlace(state);
   if (message.trees.empty()) {  // nothing to fetch; the runner makes the folder
     job.stage = Stage::kWaiting;
     state.waiting.push_back(ref);
   } else {
-    out.workspace.emplace_back(Prepare{ref, WorkspaceOf(state.settings, ref), message.trees});
+    out.workspace.emplace_back(Prepare{ref, WorkspaceOf(state.settings, job.place), message.trees});
   }
   state.jobs.emplace(ref, std::move(job));
-  StartWaiting(state, out);
+  StartWaiting(state, out, now);
   return {};
 }
 
@@ -280,14 +296,14 @@ void OnWorkspaceEvent(AgentState& state, AgentOutbox& out, Now now, const Worksp
   }
   job.stage = Stage::kWaiting;
   state.waiting.push_back(ref);
-  StartWaiting(state, out);
+  StartWaiting(state, out, now);
 }
 
 void OnRunnerExited(AgentState& state, AgentOutbox& out, Now now, const runner::Exited& event) {
   const auto it = state.jobs.find(event.ref);
   if (it == state.jobs.end() || !it->second.OccupiesDevices()) return;
   TakeExit(state, out, now, it->second, event);
-  StartWaiting(state, out);
+  StartWaiting(state, out, now);
 }
 
 void OnRunnerGone(AgentState& state) {
@@ -307,7 +323,7 @@ void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listi
       }
       job = Recall(state, out, attempt);
       if (job == nullptr) continue;
-      if (attempt.running) out.uploads.emplace_back(FollowOf(state, *job, /*resumed=*/true));
+      out.uploads.emplace_back(FollowOf(state, *job, /*resumed=*/true));
     }
     if (!job->OccupiesDevices()) continue;
     if (!attempt.running) {
@@ -318,20 +334,30 @@ void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listi
       OnRunnerStarted(state, out, now, runner::Started{attempt.ref, 0, attempt.started});
     if (job->killing) EndJob(state, out, now, *job, OutcomeKind::kKilled, "cancelled");
   }
-  for (auto& [ref, job] : state.jobs) {
-    if (!job.OccupiesDevices() || listed.contains(ref)) continue;
-    // Told to a runner that died before it wrote it down: no process ever ran.
-    job.stage = Stage::kStarting;
-    out.runner.emplace_back(MakeStart(state, *job.assign));
-    if (job.killing) out.runner.emplace_back(runner::Kill{ref, "cancelled", 0});
+  // Told to a runner that died before it wrote them down: no process ever ran.
+  std::vector<AttemptRef> unheard;
+  for (const auto& [ref, job] : state.jobs)
+    if (job.OccupiesDevices() && !listed.contains(ref)) unheard.push_back(ref);
+  for (const AttemptRef& ref : unheard) {
+    HeldJob& job = state.jobs.at(ref);
+    FreeDevices(state, job);
+    job.stage = Stage::kWaiting;
+    state.waiting.push_back(ref);
+    if (!job.killing) continue;
+    const bool lost = job.lease_lost;
+    EndJob(state, out, now, job, lost ? OutcomeKind::kLost : OutcomeKind::kKilled, lost ? kLeaseOut : "cancelled");
   }
   state.runner_ready = true;
-  StartWaiting(state, out);
+  if (state.lease_until && now.mono < *state.lease_until) out.lease_until = state.lease_until;  // it may be a new one
+  StartWaiting(state, out, now);
 }
 
 void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeKind kind, const std::string& reason) {
   switch (job.stage) {
-    case Stage::kPreparing: out.workspace.emplace_back(CancelPrepare{job.ref()}); [[fallthrough]];
+    case Stage::kPreparing:
+      out.workspace.emplace_back(CancelPrepare{job.ref()});
+      job.abandoned = true;
+      [[fallthrough]];
     case Stage::kWaiting:
       job.report.outcome = {kind, 0, 0, reason};
       BringHome(state, out, now, job, 0, /*ran=*/false);
@@ -362,6 +388,10 @@ Status OnKill(AgentState& state, AgentOutbox& out, Now now, const Kill& message)
 
 void OnUploadEvent(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event) {
   const AttemptRef ref = std::visit([](const auto& one) { return one.attempt; }, event);
+  if (std::holds_alternative<Cleared>(event)) {
+    if (const auto place = state.clearing.extract(ref)) state.free_places.push_back(place.mapped());
+    return;
+  }
   const auto it = state.jobs.find(ref);
   if (it == state.jobs.end()) return;
   HeldJob& job = it->second;
@@ -385,6 +415,7 @@ Status OnMetricsAck(AgentState& state, AgentOutbox& out, Now now, const MetricsA
   const auto it = state.jobs.find(message.attempt);
   if (it == state.jobs.end()) return {};
   HeldJob& job = it->second;
+  if (message.count <= job.metrics_first) return {};  // nothing new; what is not acknowledged is repeated in time
   while (job.metrics_first < message.count && !job.metrics.empty()) {
     job.metrics.pop_front();
     ++job.metrics_first;

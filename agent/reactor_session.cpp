@@ -6,7 +6,8 @@
 namespace furrow {
 namespace {
 
-constexpr Duration kRegisterWait = std::chrono::seconds(1);  // for an answer to Register
+constexpr Duration kRegisterWait = std::chrono::seconds(1);  // for an answer to Register; doubles up to
+constexpr Duration kRegisterMost = std::chrono::seconds(4);  // this: a busy controller must answer the newest one
 constexpr Duration kDoneMemory = std::chrono::seconds(60);   // longer than a message can be under way
 constexpr std::size_t kDoneLimit = 200000;
 constexpr Duration kShowDelay = std::chrono::milliseconds(20);  // jobs that end sooner are reported once
@@ -29,7 +30,8 @@ void Knock(AgentState& state, AgentOutbox& out, Now now) {
   ++state.nonce;
   state.registering = true;
   state.register_sent = now.mono;
-  state.register_next = now.mono + kRegisterWait + Jitter(state, kRegisterWait / 2);
+  const Duration wait = std::min(kRegisterWait * (1 << std::min(state.register_tries++, 4)), kRegisterMost);
+  state.register_next = now.mono + wait + Jitter(state, wait / 2);
   Register message;
   message.oldest_version = kOldestProtocol;
   message.newest_version = kNewestProtocol;
@@ -105,6 +107,7 @@ Status OnWelcome(AgentState& state, AgentOutbox& out, Now now, const Welcome& me
   if (!state.registering || message.nonce != state.nonce)
     return Fail(Errc::kRejected, "a Welcome to an earlier registration");
   state.registering = false;
+  state.register_tries = 0;
   state.refused.clear();
   state.session.emplace();
   state.session->id = message.session;
@@ -125,6 +128,7 @@ Status OnRefused(AgentState& state, Now now, const Refused& message) {
   if (!state.registering || message.nonce != state.nonce)
     return Fail(Errc::kRejected, "a refusal of an earlier registration");
   state.registering = false;
+  state.register_tries = 0;
   state.refused = message.reason;
   const Duration wait = std::chrono::milliseconds(std::max(1000u, message.retry_ms));
   state.register_next = now.mono + wait + Jitter(state, wait / 4);
@@ -163,7 +167,7 @@ Duration OnTick(AgentState& state, AgentOutbox& out, Now now) {
     for (const AttemptRef& ref : ended) {
       HeldJob& job = state.jobs.at(ref);
       job.lease_lost = true;
-      EndJob(state, out, now, job, OutcomeKind::kLost, "the lease ran out: the controller was not heard");
+      EndJob(state, out, now, job, OutcomeKind::kLost, kLeaseOut);
     }
   }
   Duration next = std::chrono::seconds(1);

@@ -46,6 +46,7 @@ struct HeldJob {
     kReporting,   // Finished is sent until it is acknowledged
   };
   std::shared_ptr<const Assign> assign;  // never null
+  std::uint32_t place = 0;               // its workspace and spool; its own until they are cleared
   Stage stage = Stage::kPreparing;
   bool killing = false;     // the runner has been told to end it
   bool unwanted = false;    // nobody wants its report: forget it when it has ended
@@ -59,6 +60,7 @@ struct HeldJob {
   std::uint64_t metrics_first = 0;  // index of the first of them
   TimePoint metrics_sent;
   TimePoint report_sent;
+  bool abandoned = false;  // its workspace may still be written to: the place is not used again
   Duration report_wait{};  // until the report is sent again
 
   AttemptRef ref() const { return assign->attempt; }
@@ -83,6 +85,7 @@ struct AgentState {
   std::optional<AgentSession> session;
   std::uint64_t nonce = 0;   // of the last Register
   bool registering = false;  // it waits for an answer
+  int register_tries = 0;    // since the last answer
   TimePoint register_next;   // not before then
   TimePoint register_sent;
   std::optional<TimePoint> lease_until;  // absent: never had one
@@ -91,6 +94,10 @@ struct AgentState {
   std::deque<AttemptRef> waiting;                             // prepared, in order
   std::deque<std::pair<TimePoint, AttemptRef>> just_started;  // not shown yet: (when to show, which)
   std::set<AttemptRef> reporting;                             // in stage kReporting, or with metrics to send
+  // Places for jobs: workspaces and spools below the state folder, numbered, used again and again.
+  std::uint32_t places_made = 0;
+  std::vector<std::uint32_t> free_places;
+  std::map<AttemptRef, std::uint32_t> clearing;  // of attempts that are forgotten
   std::uint64_t cpu_milli_used = 0;
   std::uint64_t memory_used = 0;
   // Attempts acknowledged lately: a doubled Assign that comes late must not run them again.

@@ -1,7 +1,9 @@
 #include "agent/uploader.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,7 +11,9 @@
 #include <cerrno>
 #include <chrono>
 #include <map>
+#include <memory>
 #include <optional>
+#include <string_view>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -42,11 +46,35 @@ constexpr int kUnwatched = -2;
 struct Stop {};
 using Input = std::variant<UploadCommand, Stop>;
 
-void RemoveTree(const std::string& path) {
-  FileHandle folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  Status removed = folder ? RemoveBeneath(folder.Get()) : tl::unexpected(ErrnoError("cannot open " + path, errno));
-  if (removed && ::rmdir(path.c_str()) != 0) removed = tl::unexpected(ErrnoError("cannot remove " + path, errno));
+// True for a folder without entries, and for none at all.
+bool IsEmptyFolder(const std::string& path) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
+  if (!folder) return errno == ENOENT;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") return false;
+  }
+  return true;
+}
+
+bool EmptyFolder(const std::string& path) {
+  const FileHandle folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const Status removed =
+      folder ? RemoveBeneath(folder.Get()) : tl::unexpected(ErrnoError("cannot open " + path, errno));
   if (!removed) log::Warning("left behind: {}", removed.error().message);
+  return removed.has_value();
+}
+
+bool ClearFiles(const Clear& clear) {
+  struct stat spool {};
+  const bool printed = ::stat(clear.spool.c_str(), &spool) == 0 && spool.st_size > 0;
+  if (printed && ::truncate(clear.spool.c_str(), 0) != 0) {
+    log::Warning("left behind: {}", ErrnoError("cannot empty " + clear.spool, errno).message);
+    return false;
+  }
+  if (::unlink(clear.metrics.c_str()) == 0 || errno == ENOENT) return true;
+  log::Warning("left behind: {}", ErrnoError("cannot remove " + clear.metrics, errno).message);
+  return false;
 }
 
 }  // namespace
@@ -68,7 +96,7 @@ struct Uploader::Impl {
   void Take(const UploadCommand& command);
   void Begin(const Follow& follow);
   void Finish(const FinishLog& finish);
-  void Forget(const Remove& remove);
+  void Forget(const Clear& clear);
   void OnReply(const BulkReply& reply);
   void LookAtConnection();
   void ReadInotify();
@@ -201,7 +229,7 @@ void Uploader::Impl::Take(const UploadCommand& command) {
   if (const auto* follow = std::get_if<Follow>(&command)) return Begin(*follow);
   if (const auto* finish = std::get_if<FinishLog>(&command)) return Finish(*finish);
   if (const auto* collect = std::get_if<Collect>(&command)) return artifacts.Post(*collect);
-  Forget(std::get<Remove>(command));
+  Forget(std::get<Clear>(command));
 }
 
 void Uploader::Impl::Begin(const Follow& follow) {
@@ -241,21 +269,23 @@ void Uploader::Impl::Complete(AttemptRef attempt, UploadEvent event) {
   on_event(std::move(event));
 }
 
-void Uploader::Impl::Forget(const Remove& remove) {
-  if (const auto found = uploads.find(remove.attempt); found != uploads.end()) {
+void Uploader::Impl::Forget(const Clear& clear) {
+  if (const auto found = uploads.find(clear.attempt); found != uploads.end()) {
     if (found->second.watch >= 0) {
       ::inotify_rm_watch(inotify.Get(), found->second.watch);
       watches.erase(found->second.watch);
     }
     uploads.erase(found);
   }
-  artifacts.Cancel(remove.attempt);
-  for (const std::string& path : remove.paths) {
-    // Most are one small file or an empty folder; what takes longer is done beside.
-    if (::unlink(path.c_str()) == 0 || errno == ENOENT) continue;
-    if (::rmdir(path.c_str()) == 0) continue;
-    removals.Run([path] { RemoveTree(path); });
+  artifacts.Cancel(clear.attempt);
+  if (IsEmptyFolder(clear.workspace)) {
+    if (ClearFiles(clear)) on_event(Cleared{clear.attempt});
+    return;
   }
+  // A workspace may hold much: that is done beside.
+  removals.Run([this, clear] {
+    if (EmptyFolder(clear.workspace) && ClearFiles(clear)) on_event(Cleared{clear.attempt});
+  });
 }
 
 // ---- from the controller -----------------------------------------------------------------------------------

@@ -308,7 +308,7 @@ TEST_CASE("uploader: artifacts arrive though the controller is killed while they
   CHECK(CommitTree(*rig.chunks, name).value().missing.empty());
 }
 
-TEST_CASE("uploader: what is removed is gone, and nothing more is said about it") {
+TEST_CASE("uploader: a cleared place is as good as new, and nothing more is said about its attempt") {
   Rig rig;
   const std::string text = SomeText(5'000'000);
   rig.Write(text);
@@ -318,14 +318,15 @@ TEST_CASE("uploader: what is removed is gone, and nothing more is said about it"
   rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
   rig.uploader->Post(FinishLog{kAttempt, text.size()});
   rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"deep"}});
-  rig.uploader->Post(Remove{kAttempt, {rig.spool, (rig.folder / "ws").string(), (rig.folder / "none").string()}});
+  rig.uploader->Post(Clear{kAttempt, (rig.folder / "ws").string(), rig.spool, (rig.folder / "none").string()});
+  CHECK(rig.NextA<Cleared>().attempt == kAttempt);
   // A second attempt's answer shows that the first one's commands are done.
   rig.uploader->Post(Follow{{JobId{2}, Epoch{1}}, rig.spool, "", 0, false});
   rig.uploader->Post(FinishLog{{JobId{2}, Epoch{1}}, 0});
   CHECK(rig.NextA<LogInline>().attempt.job == JobId{2});
   rig.Start();
-  rig.uploader.reset();  // ends what was being removed
-  CHECK_FALSE(fs::exists(rig.spool));
+  CHECK(fs::is_empty(rig.folder / "ws"));
+  CHECK(fs::file_size(rig.spool) == 0);
   CHECK(rig.uploaded.Empty());
 }
 
