@@ -1,6 +1,9 @@
 // The commands that ask one question and print the answer.
+#include <csignal>
+
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
+#include "controller/cli/follow_run.h"
 #include "controller/cli/json.h"
 
 namespace furrow::cli {
@@ -12,10 +15,12 @@ Result<int> RunsCommand(const Session& session, const RunsOptions& options) {
   return kExitPassed;
 }
 
-Result<int> ShowCommand(const Session& session, const std::string& what) {
+Result<int> ShowCommand(const Session& session, const std::string& what, bool follow) {
   FURROW_ASSIGN(const Selector selector, ParseSelector(what));
+  Signals signals(follow ? std::initializer_list<int>{SIGINT, SIGTERM, SIGWINCH} : std::initializer_list<int>{});
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const RunDetail detail, FetchRun(*farm, selector));
+  if (follow) return WatchRun(session, *farm, {detail.run.pipeline, detail.run.number, "", std::nullopt}, signals);
   if (session.json)
     WriteOut(JsonRun(detail.run, detail.jobs));
   else

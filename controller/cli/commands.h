@@ -70,7 +70,7 @@ Result<int> RunCommand(const Session& session, const RunOptions& options);
 Result<int> TriggerCommand(const Session& session, const TriggerOptions& options);
 Result<int> HookInstallCommand(const Session& session, const std::string& repository);
 Result<int> RunsCommand(const Session& session, const RunsOptions& options);
-Result<int> ShowCommand(const Session& session, const std::string& what);
+Result<int> ShowCommand(const Session& session, const std::string& what, bool follow);
 Result<int> LogsCommand(const Session& session, const LogsOptions& options);
 Result<int> ArtifactsCommand(const Session& session, const ArtifactsOptions& options);
 Result<int> MetricsCommand(const Session& session, const MetricsOptions& options);

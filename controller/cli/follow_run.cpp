@@ -24,8 +24,9 @@ constexpr std::uint32_t kFailedLines = 20;
 
 class RunShow {
  public:
-  RunShow(const Session& session, FarmClient& farm, const Selector& run, Signals& signals)
+  RunShow(const Session& session, FarmClient& farm, const Selector& run, Signals& signals, bool ours)
       : session_(session),
+        ours_(ours),
         farm_(farm),
         signals_(signals),
         live_(session.terminal.out && session.terminal.err && !session.json),
@@ -90,8 +91,10 @@ class RunShow {
         if (live_) view_.Clear();
         asking_ = true;
         WriteErr("\nfurrow: [c]ancel the run, [d]etach from it, or [Enter] to go on? ");
-      } else {
+      } else if (ours_) {
         Cancel();
+      } else {
+        return Detach();
       }
     }
     return std::nullopt;
@@ -105,11 +108,13 @@ class RunShow {
     const ssize_t got = ::read(STDIN_FILENO, line, sizeof(line));
     asking_ = false;
     if (got > 0 && (line[0] == 'c' || line[0] == 'C')) Cancel();
-    if (got <= 0 || line[0] == 'd' || line[0] == 'D') {
-      WriteErr("furrow: detached; " + session_.Program() + " logs -f " + NameOf(follower_.run()) + " follows it\n");
-      return kExitPassed;
-    }
+    if (got <= 0 || line[0] == 'd' || line[0] == 'D') return Detach();
     return std::nullopt;
+  }
+
+  int Detach() {
+    WriteErr("furrow: detached; " + session_.Program() + " show -f " + NameOf(follower_.run()) + " follows it\n");
+    return kExitPassed;
   }
 
   void Cancel() {
@@ -156,6 +161,7 @@ class RunShow {
   }
 
   const Session& session_;
+  const bool ours_;  // we started it: Ctrl-C without a question cancels it
   FarmClient& farm_;
   Signals& signals_;
   const bool live_;
@@ -173,8 +179,11 @@ Result<int> FollowRun(const Session& session, FarmClient& farm, const Submitted&
   FURROW_ASSIGN(const Selector run, ParseSelector(submitted.name));
   if (!session.json)
     WriteErr("furrow: " + submitted.name + " started" + (submitted.note.empty() ? "" : ": " + submitted.note) + "\n");
-  RunShow show(session, farm, run, signals);
-  return show.Show();
+  return RunShow(session, farm, run, signals, /*ours=*/true).Show();
+}
+
+Result<int> WatchRun(const Session& session, FarmClient& farm, const Selector& run, Signals& signals) {
+  return RunShow(session, farm, run, signals, /*ours=*/false).Show();
 }
 
 int SayDetached(const Session& session, const Submitted& submitted) {

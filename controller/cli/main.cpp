@@ -87,8 +87,9 @@ class CommandLine {
     CLI::App* runs = Add("runs", "runs, newest first", [this] { return RunsCommand(session_, runs_); });
     runs->add_option("PIPELINE", runs_.pipeline, "only of this pipeline");
     runs->add_option("--limit", runs_.limit, "how many")->check(CLI::Range(1u, 1000u))->capture_default_str();
-    CLI::App* show = Add("show", "one run and its jobs", [this] { return ShowCommand(session_, what_); });
+    CLI::App* show = Add("show", "one run and its jobs", [this] { return ShowCommand(session_, what_, follow_); });
     show->add_option("RUN[/JOB[/SHARD]]", what_)->required();
+    show->add_flag("-f,--follow", follow_, "live, until the run ends; its end is the exit status");
     CLI::App* logs = Add("logs", "what jobs printed", [this] { return LogsCommand(session_, logs_); });
     logs->add_option("RUN[/JOB[/SHARD]]", logs_.what)->required();
     logs->add_flag("-f,--follow", logs_.follow, "until the run ends");
@@ -139,6 +140,7 @@ class CommandLine {
   MetricsOptions metrics_;
   UpOptions up_;
   std::string what_;
+  bool follow_ = false;
   std::string file_ = "furrow.yaml";
 };
 
