@@ -87,9 +87,24 @@ struct Context::Impl {
 // Room that CURVE adds to a message on the wire.
 inline constexpr std::size_t kCurveOverhead = 64;
 
+// What is known about a socket without asking it: each question costs two system calls, and the loops ask thousands of
+// times a second. Valid while a Poller watches the socket's descriptor, which libzmq signals once for news, however
+// many; shared by the socket and its pollers, all of one thread.
+struct Readiness {
+  int pollers = 0;      // that watch it
+  bool input = true;    // a message may be waiting
+  bool monitor = true;  // an event of the connection may be waiting
+
+  // Nothing was there: until a poller says otherwise there is nothing.
+  void Drained(bool& what) const { what = pollers == 0; }
+  // Whatever talks to libzmq may have consumed the signal of a message.
+  void Unknown() { input = true; }
+};
+
 // What Poller waits on.
 struct Server::Impl {
   zmq::socket_t socket;
+  std::shared_ptr<Readiness> ready = std::make_shared<Readiness>();
   Allowlist* allowlist = nullptr;
   std::size_t max_frame_bytes = 0;
   std::uint16_t port = 0;
@@ -111,6 +126,7 @@ struct Server::Impl {
 struct Channel::Impl {
   zmq::socket_t socket;
   zmq::socket_t monitor;
+  std::shared_ptr<Readiness> ready = std::make_shared<Readiness>();
   std::string endpoint;
   LinkState link = LinkState::kConnecting;
   std::uint64_t connections = 0;

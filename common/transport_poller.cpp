@@ -1,9 +1,12 @@
 // Waiting for sockets and descriptors together, and the monitors of connections.
+#include <poll.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -14,43 +17,94 @@ namespace furrow {
 
 using std::chrono::milliseconds;
 
+namespace {
+
+int DescriptorOf(zmq::socket_t& socket) {
+  return socket.get(zmq::sockopt::fd);
+}
+
+}  // namespace
+
 struct Poller::Impl {
-  std::vector<zmq::pollitem_t> items;
-  std::vector<Channel::Impl*> channels;
+  struct Socket {
+    zmq::socket_t* socket;
+    Channel::Impl* channel;  // null: a server's
+    std::shared_ptr<Readiness> ready;
+    std::size_t item;  // in `items`; a channel's monitor is the next
+  };
+  std::vector<Socket> sockets;
+  std::vector<pollfd> items;
+
+  void Add(zmq::socket_t& socket, Channel::Impl* channel, const std::shared_ptr<Readiness>& ready) {
+    ++ready->pollers;
+    ready->input = ready->monitor = true;
+    sockets.push_back({&socket, channel, ready, items.size()});
+    items.push_back({DescriptorOf(socket), POLLIN, 0});
+    if (channel != nullptr) items.push_back({DescriptorOf(channel->monitor), POLLIN, 0});
+  }
+
+  // Asks the sockets of which it is not known. A message that came before this is found here; one that comes later
+  // signals the descriptor.
+  bool AnyInput() {
+    bool any = false;
+    for (const Socket& one : sockets) {
+      if (!one.ready->input) continue;
+      one.ready->input = (one.socket->get(zmq::sockopt::events) & ZMQ_POLLIN) != 0;
+      any = any || one.ready->input;
+    }
+    return any;
+  }
 };
 
 Poller::Poller() : impl_(std::make_unique<Impl>()) {}
-Poller::~Poller() = default;
+
+Poller::~Poller() {
+  for (const Impl::Socket& one : impl_->sockets) {
+    --one.ready->pollers;
+    one.ready->input = one.ready->monitor = true;
+  }
+}
 
 void Poller::Add(Server& server) {
-  impl_->items.push_back({server.impl().socket.handle(), 0, ZMQ_POLLIN, 0});
+  impl_->Add(server.impl().socket, nullptr, server.impl().ready);
 }
 
 void Poller::Add(Channel& channel) {
-  impl_->channels.push_back(&channel.impl());
-  impl_->items.push_back({channel.impl().socket.handle(), 0, ZMQ_POLLIN, 0});
-  impl_->items.push_back({channel.impl().monitor.handle(), 0, ZMQ_POLLIN, 0});
+  impl_->Add(channel.impl().socket, &channel.impl(), channel.impl().ready);
 }
 
 void Poller::AddFd(int fd) {
-  impl_->items.push_back({nullptr, fd, ZMQ_POLLIN, 0});
+  impl_->items.push_back({fd, POLLIN, 0});
 }
 
 void Poller::RemoveFd(int fd) {
-  std::erase_if(impl_->items, [&](const zmq::pollitem_t& item) { return item.socket == nullptr && item.fd == fd; });
+  auto& items = impl_->items;
+  for (std::size_t i = items.size(); i-- > 0;) {
+    const auto holds = [&](const Impl::Socket& one) { return i == one.item || (one.channel && i == one.item + 1); };
+    if (items[i].fd != fd || std::any_of(impl_->sockets.begin(), impl_->sockets.end(), holds)) continue;
+    items.erase(items.begin() + static_cast<std::ptrdiff_t>(i));
+    for (Impl::Socket& one : impl_->sockets)
+      if (one.item > i) --one.item;
+  }
 }
 
 bool Poller::Wait(std::chrono::milliseconds timeout) {
-  for (const Channel::Impl* channel : impl_->channels) {
-    if (!channel->retry_at) continue;
-    const auto left = std::chrono::ceil<milliseconds>(*channel->retry_at - std::chrono::steady_clock::now());
+  for (const Impl::Socket& one : impl_->sockets) {
+    if (!one.channel || !one.channel->retry_at) continue;
+    const auto left = std::chrono::ceil<milliseconds>(*one.channel->retry_at - std::chrono::steady_clock::now());
     if (timeout < milliseconds(0) || left < timeout) timeout = std::max(left, milliseconds(0));
   }
-  // zmq_poll asks each socket for its state before and after it sleeps on the descriptors: level-triggered.
-  const int rc = ::zmq_poll(impl_->items.data(), static_cast<int>(impl_->items.size()), timeout.count());
-  FURROW_CHECK(rc >= 0 || zmq_errno() == EINTR, std::string("zmq_poll: ") + zmq_strerror(zmq_errno()));
-  for (Channel::Impl* channel : impl_->channels) channel->RetryIfDue();
-  return rc != 0;
+  const bool input = impl_->AnyInput();
+  const auto wait = input ? 0 : std::clamp<std::int64_t>(timeout.count(), -1, std::numeric_limits<int>::max());
+  const int rc = ::poll(impl_->items.data(), impl_->items.size(), static_cast<int>(wait));
+  FURROW_CHECK(rc >= 0 || errno == EINTR, std::string("poll: ") + std::strerror(errno));
+  for (Impl::Socket& one : impl_->sockets) {
+    if (rc > 0 && impl_->items[one.item].revents != 0) one.ready->input = true;
+    if (!one.channel) continue;
+    if (rc > 0 && impl_->items[one.item + 1].revents != 0) one.ready->monitor = true;
+    one.channel->RetryIfDue();
+  }
+  return input || rc != 0;
 }
 
 zmq::socket_t OpenMonitor(zmq::context_t& context, zmq::socket_t& socket) {

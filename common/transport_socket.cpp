@@ -151,10 +151,14 @@ Result<std::unique_ptr<Server>> Server::Bind(Context& context, const ServerOptio
 }
 
 std::optional<Incoming> Server::Receive() {
+  if (!impl_->ready->input) return std::nullopt;
   zmq::message_t id, payload;
   try {
     for (;;) {
-      if (!impl_->socket.recv(id, zmq::recv_flags::dontwait)) return std::nullopt;
+      if (!impl_->socket.recv(id, zmq::recv_flags::dontwait)) {
+        impl_->ready->Drained(impl_->ready->input);
+        return std::nullopt;
+      }
       if (!id.more() || !impl_->socket.recv(payload, zmq::recv_flags::dontwait)) continue;
       if (payload.more()) {
         SkipRest(impl_->socket, payload);  // our peers send one part; whatever this is, it is not ours
@@ -187,6 +191,7 @@ SendResult Server::Send(PeerId peer_id, std::string_view payload) {
   FURROW_CHECK(payload.size() <= impl_->max_frame_bytes, "a message is larger than the frames of its endpoint");
   Impl::Peer* peer = impl_->Find(peer_id);
   if (peer == nullptr || !impl_->Allowed(*peer)) return SendResult::kGone;
+  impl_->ready->Unknown();
   zmq::message_t id = MakeRoutingId(peer_id);
   zmq::message_t body(payload.data(), payload.size());
   int rc = 0;
@@ -243,7 +248,12 @@ Result<std::unique_ptr<Channel>> Channel::Connect(Context& context, const Channe
 }
 
 void Channel::Impl::DrainMonitor() {
-  while (const int event = NextEvent(monitor)) {
+  while (ready->monitor) {
+    const int event = NextEvent(monitor);
+    if (event == 0) {
+      ready->Drained(ready->monitor);
+      break;
+    }
     switch (event) {
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         link = LinkState::kConnected;
@@ -272,6 +282,7 @@ void Channel::Impl::DrainMonitor() {
 void Channel::Impl::RetryIfDue() {
   if (!retry_at || std::chrono::steady_clock::now() < *retry_at) return;
   retry_at.reset();
+  ready->Unknown();
   try {
     socket.disconnect(endpoint);
   } catch (const zmq::error_t&) {
@@ -283,10 +294,11 @@ void Channel::Impl::RetryIfDue() {
 std::optional<std::string> Channel::Receive() {
   zmq::message_t payload;
   try {
-    while (impl_->socket.recv(payload, zmq::recv_flags::dontwait)) {
+    while (impl_->ready->input && impl_->socket.recv(payload, zmq::recv_flags::dontwait)) {
       if (!payload.more()) return std::string(payload.data<char>(), payload.size());
       SkipRest(impl_->socket, payload);
     }
+    impl_->ready->Drained(impl_->ready->input);
     impl_->DrainMonitor();  // or its queue would fill and hold up the I/O thread
     return std::nullopt;
   } catch (const zmq::error_t& error) {
@@ -296,6 +308,7 @@ std::optional<std::string> Channel::Receive() {
 }
 
 SendResult Channel::Send(std::string_view payload) {
+  impl_->ready->Unknown();
   zmq::message_t body(payload.data(), payload.size());
   int rc = 0;
   do {

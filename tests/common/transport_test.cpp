@@ -96,6 +96,44 @@ void CheckAlive(Farm& farm) {
   CHECK(message->payload == "alive?");
 }
 
+TEST_CASE("poller: no message is lost between a look and the wait") {
+  Farm farm;
+  auto channel = farm.Connect(farm.agent);
+  Poller at_server, at_channel;
+  at_server.Add(*farm.server);
+  at_channel.Add(*channel);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string sent = std::to_string(i);
+    REQUIRE(channel->Send(sent) == SendResult::kSent);
+    std::optional<Incoming> question;
+    while (!(question = farm.server->Receive())) REQUIRE(at_server.Wait(std::chrono::seconds(10)));
+    REQUIRE(question->payload == sent);
+    CHECK_FALSE(farm.server->Receive());
+    REQUIRE(farm.server->Send(question->peer, sent) == SendResult::kSent);
+    if (i % 2 == 0) channel->link();  // whatever else one asks in between
+    std::optional<std::string> answer;
+    while (!(answer = channel->Receive())) REQUIRE(at_channel.Wait(std::chrono::seconds(10)));
+    REQUIRE(*answer == sent);
+    CHECK_FALSE(channel->Receive());
+  }
+}
+
+TEST_CASE("poller: a socket that is no longer watched is asked itself") {
+  Farm farm;
+  auto channel = farm.Connect(farm.agent);
+  {
+    Poller poller;
+    poller.Add(*farm.server);
+    CHECK_FALSE(farm.server->Receive());
+  }
+  REQUIRE(channel->Send("late") == SendResult::kSent);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  std::optional<Incoming> message;
+  while (!message && std::chrono::steady_clock::now() < deadline) message = farm.server->Receive();
+  REQUIRE(message);
+  CHECK(message->payload == "late");
+}
+
 TEST_CASE("transport: a message there and back, with the name of its sender") {
   Farm farm;
   auto channel = farm.Connect(farm.agent);
