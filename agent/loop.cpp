@@ -137,6 +137,19 @@ void AgentLoop::CarryOut() {
   out_ = {};
 }
 
+void AgentLoop::ReportLink() {
+  const LinkState link = control_->link();
+  if (std::exchange(link_, link) == link) return;
+  if (link == LinkState::kRefused)
+    log::Warning(
+        "{} refuses this agent's key, or is not the controller whose key is configured: put the line that "
+        "`furrow-agent identity` prints into its allowlist; trying again",
+        parts_.control.address);
+  if (link == LinkState::kConnected) log::Info("connected to {}", parts_.control.address);
+  if (link == LinkState::kConnecting)
+    log::Warning("the controller at {} is away; trying again", parts_.control.address);
+}
+
 Result<StopMode> AgentLoop::Run() {
   for (;;) {
     const Duration idle = OnTick(state_, out_, parts_.clock.Read());
@@ -148,6 +161,7 @@ Result<StopMode> AgentLoop::Run() {
       if (runner_) FURROW_TRY(runner_->Send({runner::Shutdown{true}}));
       return StopMode::kEndJobs;
     }
+    ReportLink();
     DrainController();
     DrainThreads();
     FURROW_TRY(DrainRunner());

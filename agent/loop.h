@@ -49,6 +49,7 @@ class AgentLoop {
   void DrainController();
   void DrainThreads();
   void CarryOut();
+  void ReportLink();
   void SaveLease(TimePoint until);
 
   Parts parts_;
@@ -61,7 +62,8 @@ class AgentLoop {
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<runner::RunnerClient> runner_;
   int runner_failures_ = 0;
-  bool cleaned_ = false;  // leftovers of earlier processes are gone
+  LinkState link_ = LinkState::kConnecting;  // as reported last
+  bool cleaned_ = false;                     // leftovers of earlier processes are gone
   Poller poller_;
 };
 

@@ -42,6 +42,9 @@ class Allowlist {
   // Lets one more key in that is in no file: for the proof at start.
   void AddTemporary(const AllowedKey& key);
   void RemoveTemporary(const AllowedKey& key);
+  // A key that will be refused on purpose, by the proof at start: no reason for a warning.
+  void ExpectStranger(const std::string& public_key);
+  bool IsExpectedStranger(const std::string& public_key);
 
  private:
   struct Version {  // tells one content of the file from another without reading it
@@ -57,6 +60,7 @@ class Allowlist {
   Version version_;
   std::unordered_map<std::string, std::string> user_ids_;  // public key → user id
   std::unordered_map<std::string, std::string> temporary_;
+  std::string stranger_;
   std::atomic<std::uint64_t> generation_{1};
 };
 
@@ -123,7 +127,14 @@ struct Server::Impl {
   bool Allowed(Peer& peer);
 };
 
+// Opens a monitor of the handshakes of `socket`; the receiving end. StopMonitor must be called before that is closed:
+// libzmq's I/O thread blocks for good, and every connection with it, on an event that nobody can receive.
+zmq::socket_t OpenMonitor(zmq::context_t& context, zmq::socket_t& socket);
+void StopMonitor(zmq::socket_t& socket);
+
 struct Channel::Impl {
+  ~Impl() { StopMonitor(socket); }
+
   zmq::socket_t socket;
   zmq::socket_t monitor;
   std::shared_ptr<Readiness> ready = std::make_shared<Readiness>();
@@ -140,8 +151,6 @@ struct Channel::Impl {
   void RetryIfDue();
 };
 
-// Opens a monitor of the handshakes of `socket`; the receiving end.
-zmq::socket_t OpenMonitor(zmq::context_t& context, zmq::socket_t& socket);
 // The next event of a monitor, 0 if there is none.
 int NextEvent(zmq::socket_t& monitor);
 // What every socket of ours is set to.

@@ -121,6 +121,10 @@ zmq::socket_t OpenMonitor(zmq::context_t& context, zmq::socket_t& socket) {
   return monitor;
 }
 
+void StopMonitor(zmq::socket_t& socket) {
+  if (socket) ::zmq_socket_monitor(socket.handle(), nullptr, 0);
+}
+
 int NextEvent(zmq::socket_t& monitor) {
   zmq::message_t event, address;
   if (!monitor.recv(event, zmq::recv_flags::dontwait)) return 0;

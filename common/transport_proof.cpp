@@ -19,6 +19,10 @@ Verdict Knock(zmq::context_t& context, const std::string& endpoint, const KeyPai
   socket.set(zmq::sockopt::curve_publickey, keys.public_key);
   socket.set(zmq::sockopt::curve_secretkey, keys.secret_key);
   zmq::socket_t monitor = OpenMonitor(context, socket);
+  struct Quiet {
+    zmq::socket_t& watched;
+    ~Quiet() { StopMonitor(watched); }
+  } quiet{socket};  // ends before the monitor does
   socket.connect(endpoint);
 
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
@@ -47,7 +51,9 @@ Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, st
   if (host == "[::]") host = "[::1]";
   const std::string endpoint = "tcp://" + host + ':' + std::to_string(port);
   try {
-    if (Knock(context.impl().zmq, endpoint, GenerateKeyPair(), server_key) != Verdict::kRefused)
+    const KeyPair stranger = GenerateKeyPair();
+    context.impl().allowlist.ExpectStranger(stranger.public_key);
+    if (Knock(context.impl().zmq, endpoint, stranger, server_key) != Verdict::kRefused)
       return Fail(Errc::kInternal, endpoint +
                                        " lets a key in that is not on the allowlist; nothing will be served. Is "
                                        "libzmq a build with CURVE and ZAP?");

@@ -87,6 +87,16 @@ void Allowlist::AddTemporary(const AllowedKey& key) {
   temporary_.emplace(key.public_key, UserId(key));
 }
 
+void Allowlist::ExpectStranger(const std::string& public_key) {
+  std::lock_guard lock(mutex_);
+  stranger_ = public_key;
+}
+
+bool Allowlist::IsExpectedStranger(const std::string& public_key) {
+  std::lock_guard lock(mutex_);
+  return stranger_ == public_key;
+}
+
 void Allowlist::RemoveTemporary(const AllowedKey& key) {
   std::lock_guard lock(mutex_);
   temporary_.erase(key.public_key);
@@ -138,7 +148,7 @@ void ZapHandler::Answer() {
     std::array<char, 41> key{};
     ::zmq_z85_encode(key.data(), question[6].data<std::uint8_t>(), question[6].size());
     user_id = allowlist_.Find(key.data());
-    if (!user_id)
+    if (!user_id && !allowlist_.IsExpectedStranger(key.data()))
       log::Warning("refused a connection from {}: its key {} is not on the allowlist", question[3].to_string_view(),
                    key.data());
   }
