@@ -3,6 +3,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <set>
@@ -18,6 +19,7 @@ namespace furrow {
 namespace {
 
 constexpr int kFramesATurn = 256;
+constexpr Duration kReportPatience = std::chrono::seconds(5);  // for the reports of jobs that were ended
 constexpr int kRunnerTries = 5;  // in a row, before the agent gives up: something is wrong with the machine
 
 }  // namespace
@@ -65,11 +67,12 @@ Status AgentLoop::DrainRunner() {
     if (runner_->wants_write()) return runner_->Flush();
     return {};
   }
-  log::Warning("the runner is gone: {}", events.error().message);
-  OnRunnerGone(state_);
   out_.runner.clear();  // what they meant is found again from the listing
   poller_.RemoveFd(runner_->fd());
   runner_.reset();
+  if (end_by_) return {};  // it has done what it was told
+  log::Warning("the runner is gone: {}", events.error().message);
+  OnRunnerGone(state_);
   if (++runner_failures_ > kRunnerTries)
     return Fail(Errc::kInternal, "the runner ends again and again; see runner.log in " + state_.settings.state_folder);
   return ConnectRunner();
@@ -150,6 +153,20 @@ void AgentLoop::ReportLink() {
     log::Warning("the controller at {} is away; trying again", parts_.control.address);
 }
 
+void AgentLoop::BeginEnd() {
+  const Now now = parts_.clock.Read();
+  end_by_ = now.mono + state_.settings.kill_grace + kReportPatience;
+  OnStop(state_, out_, now);
+  out_.runner.emplace_back(runner::Shutdown{true});
+}
+
+bool AgentLoop::HasEnded() const {
+  if (!end_by_) return false;
+  const bool runs = std::any_of(state_.jobs.begin(), state_.jobs.end(),
+                                [](const auto& entry) { return entry.second.OccupiesDevices(); });
+  return state_.jobs.empty() || (!runs && link_ != LinkState::kConnected) || parts_.clock.Read().mono >= *end_by_;
+}
+
 Result<StopMode> AgentLoop::Run() {
   for (;;) {
     const Duration idle = OnTick(state_, out_, parts_.clock.Read());
@@ -157,14 +174,14 @@ Result<StopMode> AgentLoop::Run() {
     poller_.Wait(std::chrono::ceil<std::chrono::milliseconds>(idle));
     signalfd_siginfo signal{};
     if (::read(parts_.stop_fd, &signal, sizeof(signal)) == static_cast<ssize_t>(sizeof(signal))) {
-      if (signal.ssi_signo != SIGINT) return StopMode::kLeaveJobs;
-      if (runner_) FURROW_TRY(runner_->Send({runner::Shutdown{true}}));
-      return StopMode::kEndJobs;
+      if (signal.ssi_signo != SIGINT || end_by_) return end_by_ ? StopMode::kEndJobs : StopMode::kLeaveJobs;
+      BeginEnd();
     }
+    if (HasEnded()) return StopMode::kEndJobs;
     ReportLink();
     DrainController();
     DrainThreads();
-    FURROW_TRY(DrainRunner());
+    if (runner_) FURROW_TRY(DrainRunner());
   }
 }
 

@@ -50,6 +50,8 @@ class AgentLoop {
   void DrainThreads();
   void CarryOut();
   void ReportLink();
+  void BeginEnd();
+  bool HasEnded() const;
   void SaveLease(TimePoint until);
 
   Parts parts_;
@@ -63,6 +65,7 @@ class AgentLoop {
   std::unique_ptr<runner::RunnerClient> runner_;
   int runner_failures_ = 0;
   LinkState link_ = LinkState::kConnecting;  // as reported last
+  std::optional<TimePoint> end_by_;          // set: the jobs are being ended, and reported until then
   bool cleaned_ = false;                     // leftovers of earlier processes are gone
   Poller poller_;
 };

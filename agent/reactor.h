@@ -46,6 +46,10 @@ void OnUploadEvent(AgentState& state, AgentOutbox& out, Now now, const UploadEve
 // Registrations, heartbeats, repetitions, leases. Returns how long nothing needs to be done.
 Duration OnTick(AgentState& state, AgentOutbox& out, Now now);
 
+// The agent is to stop and its jobs with it: offers nothing any more and reports what it held as lost, so that the
+// controller gives it to others at once. main has the runner end the processes and waits until nothing is held.
+void OnStop(AgentState& state, AgentOutbox& out, Now now);
+
 // ---- shared between the files ---------------------------------------------------------------------------------
 // Where the files of a place lie below the state folder.
 std::string WorkspaceOf(const AgentSettings& settings, std::uint32_t place);
@@ -59,6 +63,7 @@ Result<std::pair<Assign, std::uint32_t>> ReadBlob(const std::string& blob);
 Follow FollowOf(const AgentState& state, const HeldJob& job, bool resumed);
 // The reason of attempts that ended because the controller was not heard for a whole lease.
 inline constexpr const char* kLeaseOut = "the lease ran out: the controller was not heard";
+inline constexpr const char* kStopped = "the agent was stopped, and its jobs with it";
 // Ends an attempt without a process, or tells the runner to end it.
 void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeKind kind, const std::string& reason);
 // Sends everything that waits for an acknowledgement: after a new session, and as time passes.

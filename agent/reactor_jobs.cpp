@@ -119,7 +119,7 @@ void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::
 // Hands prepared jobs to the runner, in order, as far as CPUs and memory allow. Not once the lease is out: the
 // controller may have given them to another; OnTick ends them.
 void StartWaiting(AgentState& state, AgentOutbox& out, Now now) {
-  if (!state.runner_ready || (state.lease_until && now.mono >= *state.lease_until)) return;
+  if (!state.runner_ready || state.stopping || (state.lease_until && now.mono >= *state.lease_until)) return;
   for (auto it = state.waiting.begin(); it != state.waiting.end();) {
     HeldJob& job = state.jobs.at(*it);
     const Resources& need = job.assign->spec->resources;
@@ -254,13 +254,18 @@ Phase HeldJob::phase() const {
 void AgentState::CheckInvariants() const {
   std::uint64_t cpu = 0;
   std::size_t waits = 0;
+  std::set<std::uint32_t> places;
   for (const auto& [ref, job] : jobs) {
     FURROW_CHECK(job.assign != nullptr && job.ref() == ref, "a job is filed under its own attempt");
     if (job.OccupiesDevices()) cpu += job.assign->spec->resources.cpu_milli;
     if (job.stage == HeldJob::Stage::kWaiting) ++waits;
+    FURROW_CHECK(places.insert(job.place).second, "a place is one job's");
     FURROW_CHECK(!done.contains(ref), "a job that is done is not held");
     FURROW_CHECK(job.stage != HeldJob::Stage::kReporting || reporting.contains(ref), "a report is repeated");
   }
+  for (const auto& [ref, place] : clearing) FURROW_CHECK(places.insert(place).second, "a place is cleared for one job");
+  for (const std::uint32_t place : free_places) FURROW_CHECK(places.insert(place).second, "a free place is no job's");
+  FURROW_CHECK(places.empty() || *places.rbegin() < places_made, "places are counted");
   FURROW_CHECK(cpu == cpu_milli_used, "CPUs are booked for the jobs that run");
   FURROW_CHECK(waits == waiting.size(), "a waiting job is queued once");
 }
@@ -273,6 +278,12 @@ Status OnAssign(AgentState& state, AgentOutbox& out, Now now, const Assign& mess
   HeldJob job;
   job.assign = std::make_shared<const Assign>(message);
   job.place = TakePlace(state);
+  if (state.stopping) {  // it was on its way: the controller hears at once that it must go elsewhere
+    job.stage = Stage::kWaiting;
+    state.waiting.push_back(ref);
+    EndJob(state, out, now, state.jobs.emplace(ref, std::move(job)).first->second, OutcomeKind::kLost, kStopped);
+    return {};
+  }
   if (message.trees.empty()) {  // nothing to fetch; the runner makes the folder
     job.stage = Stage::kWaiting;
     state.waiting.push_back(ref);
@@ -317,7 +328,10 @@ void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listi
     const auto known = state.jobs.find(attempt.ref);
     HeldJob* job = known != state.jobs.end() ? &known->second : nullptr;
     if (job == nullptr) {
-      if (state.done.contains(attempt.ref)) {
+      // Only our first look finds attempts of an earlier process of the agent. Later ones that we do not know are
+      // forgotten, a Forget of ours was lost: their places may be others' by now.
+      if (state.runner_known) {
+        if (attempt.running) out.runner.emplace_back(runner::Kill{attempt.ref, "forgotten by its agent", 0});
         out.runner.emplace_back(runner::Forget{attempt.ref});
         continue;
       }
@@ -347,7 +361,7 @@ void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listi
     const bool lost = job.lease_lost;
     EndJob(state, out, now, job, lost ? OutcomeKind::kLost : OutcomeKind::kKilled, lost ? kLeaseOut : "cancelled");
   }
-  state.runner_ready = true;
+  state.runner_ready = state.runner_known = true;
   if (state.lease_until && now.mono < *state.lease_until) out.lease_until = state.lease_until;  // it may be a new one
   StartWaiting(state, out, now);
 }

@@ -152,6 +152,18 @@ Status OnHeartbeatAck(AgentState& state, AgentOutbox& out, const HeartbeatAck& m
   return {};
 }
 
+void OnStop(AgentState& state, AgentOutbox& out, Now now) {
+  state.stopping = true;
+  state.offer = {};
+  state.session.reset();
+  state.registering = false;
+  state.register_next = now.mono;
+  std::vector<AttemptRef> unstarted;
+  for (const auto& [ref, job] : state.jobs)
+    if (job.phase() == Phase::kPreparing && !job.OccupiesDevices()) unstarted.push_back(ref);
+  for (const AttemptRef& ref : unstarted) EndJob(state, out, now, state.jobs.at(ref), OutcomeKind::kLost, kStopped);
+}
+
 Duration OnTick(AgentState& state, AgentOutbox& out, Now now) {
   ShowStarted(state, out, now);
   while (!state.done_order.empty() &&

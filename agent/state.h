@@ -81,7 +81,9 @@ struct AgentState {
   AgentSettings settings;
   Uuid incarnation;
   Offer offer;
+  bool stopping = false;      // see OnStop
   bool runner_ready = false;  // its table has been read: we know what we hold
+  bool runner_known = false;  // its table was read once, by this process
   std::optional<AgentSession> session;
   std::uint64_t nonce = 0;   // of the last Register
   bool registering = false;  // it waits for an answer

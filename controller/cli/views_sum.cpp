@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 
+#include "common/metric_mean.h"
 #include "controller/cli/views.h"
 
 namespace furrow::cli {
@@ -42,7 +43,6 @@ void Add(JobSum& sum, const JobView& job) {
   if (sum.note.empty() && job.state == JobState::kFailed && job.outcome)
     sum.note = (job.shard_count > 1 ? "shard " + std::to_string(job.shard) + ": " : "") + Explain(*job.outcome);
   if (sum.note.empty() && !job.waits_for.empty()) sum.note = job.waits_for;
-  if (sum.metrics.empty()) sum.metrics = job.metrics;
 }
 
 // Where a tree of the jobs is walked: each beneath the last of those that it needs.
@@ -101,6 +101,7 @@ std::vector<JobSum> SumUp(const std::vector<JobView>& jobs) {
   std::vector<JobSum> sums;
   std::map<std::string, std::size_t> place;
   std::map<std::string, const JobView*> views;
+  std::map<std::string, std::vector<const Metrics*>> metrics;
   for (const JobView& job : jobs) {
     const auto [found, is_new] = place.try_emplace(job.job, sums.size());
     if (is_new) {
@@ -108,7 +109,9 @@ std::vector<JobSum> SumUp(const std::vector<JobView>& jobs) {
       views[job.job] = &job;
     }
     Add(sums[found->second], job);
+    metrics[job.job].push_back(&job.metrics);
   }
+  for (JobSum& sum : sums) sum.metrics = sum.shards == 1 ? *metrics[sum.job].front() : MeanMetrics(metrics[sum.job]);
   for (JobSum& sum : sums)
     if (sum.ended < sum.shards) sum.ended_at = WallTime{};
   return Forest(sums, views).Walk();
