@@ -189,12 +189,15 @@ void State::CheckInvariants() const {
   }
   for (const auto& [name, agent] : agents) {
     FURROW_CHECK(agent.jobs == on_agent[name], "an agent and its jobs name each other");
-    std::uint64_t cpu = 0;
+    Agent booked;
     for (JobId id : agent.jobs) {
       const auto [run, job] = FindJob(id);
-      cpu += run->GroupOf(*job).spec->resources.cpu_milli;
+      Occupy(booked, *run->GroupOf(*job).spec, *job);
     }
-    FURROW_CHECK(cpu == agent.cpu_milli_used, "an agent's CPUs are booked for its jobs");
+    FURROW_CHECK(booked.cpu_milli_used == agent.cpu_milli_used, "an agent's CPUs are booked for its jobs");
+    FURROW_CHECK(booked.memory_used == agent.memory_used, "an agent's memory is booked for its jobs");
+    FURROW_CHECK(booked.gpu_milli_used == agent.gpu_milli_used, "an agent's GPUs are booked for its jobs");
+    for (const auto& [uuid, milli] : agent.gpu_milli_used) FURROW_CHECK(milli <= 1000, "a GPU is not promised twice");
     if (agent.session) {
       const auto it = sessions.find(agent.session->id);
       FURROW_CHECK(it != sessions.end() && it->second == name, "a session belongs to its agent");

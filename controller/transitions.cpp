@@ -1,6 +1,7 @@
 #include "controller/transitions.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 
 #include "common/check.h"
@@ -41,28 +42,54 @@ void EndRun(State& state, Outbox& out, Now now, Run& run) {
   Touch(state, run);
 }
 
-// A job reached a terminal state: its group counts it, jobs that need the group start or are skipped.
-void AfterEnd(State& state, Outbox& out, Now now, Run& run, Job& job) {
+// Counts and records a job that reached a terminal state.
+void CountEnd(State& state, Outbox& out, Run& run, const Job& job) {
   JobGroup& group = run.GroupOf(job);
   --group.open;
   --run.open;
   if (job.state != JobState::kPassed) ++group.failed;
   out.records.emplace_back(RecordOf(run, job));
   Touch(state, run, job);
-  const bool spoiled = group.failed > 0 && !group.spec->allow_failure;
-  if (spoiled || group.open == 0) {
-    for (std::uint32_t index : group.needed_by) {
-      JobGroup& next = run.groups[index];
-      if (!spoiled) {
-        if (--next.needs_open > 0) continue;
-        for (std::uint32_t i = next.first; i < next.first + next.spec->shards; ++i)
-          if (run.jobs[i].state == JobState::kBlocked) MakeReady(state, now, run, run.jobs[i]);
-        continue;
-      }
-      for (std::uint32_t i = next.first; i < next.first + next.spec->shards; ++i)
-        if (run.jobs[i].state == JobState::kBlocked) SettleJob(state, out, now, run, run.jobs[i], JobState::kSkipped);
-    }
+}
+
+// A group that is done lets start what needs it.
+void StartNeeding(State& state, Now now, Run& run, const JobGroup& done) {
+  for (std::uint32_t index : done.needed_by) {
+    JobGroup& next = run.groups[index];
+    if (--next.needs_open > 0) continue;
+    for (std::uint32_t i = next.first; i < next.first + next.spec->shards; ++i)
+      if (run.jobs[i].state == JobState::kBlocked) MakeReady(state, now, run, run.jobs[i]);
   }
+}
+
+// Skips what needs a group that did not pass, and what needs that. A loop, for chains may be thousands long.
+void SkipNeeding(State& state, Outbox& out, Now now, Run& run, const JobGroup& spoiled) {
+  std::deque<std::uint32_t> groups(spoiled.needed_by.begin(), spoiled.needed_by.end());
+  for (; !groups.empty(); groups.pop_front()) {
+    const JobGroup& group = run.groups[groups.front()];
+    bool skipped = false;
+    for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i) {
+      Job& job = run.jobs[i];
+      if (job.state != JobState::kBlocked) continue;
+      job.state = JobState::kSkipped;
+      CountEnd(state, out, run, job);
+      skipped = true;
+    }
+    if (!skipped) continue;
+    if (!group.spec->allow_failure)
+      groups.insert(groups.end(), group.needed_by.begin(), group.needed_by.end());
+    else if (group.open == 0)
+      StartNeeding(state, now, run, group);
+  }
+}
+
+// A job reached a terminal state: its group counts it, jobs that need the group start or are skipped.
+void AfterEnd(State& state, Outbox& out, Now now, Run& run, Job& job) {
+  const JobGroup& group = run.GroupOf(job);
+  CountEnd(state, out, run, job);
+  const bool spoiled = group.failed > 0 && !group.spec->allow_failure;
+  if (spoiled && group.failed == 1 && job.state != JobState::kPassed) SkipNeeding(state, out, now, run, group);
+  if (!spoiled && group.open == 0) StartNeeding(state, now, run, group);
   if (run.open == 0 && !run.Ended()) EndRun(state, out, now, run);
 }
 
@@ -175,9 +202,8 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
   if (outcome.passed() && attempt.started != WallTime{}) {
     const auto took = std::chrono::milliseconds(std::max<std::int64_t>(
         0, static_cast<std::int64_t>(attempt.ended) - static_cast<std::int64_t>(attempt.started)));
-    group.mean_duration = group.mean_duration == Duration::zero()
-                              ? std::max<Duration>(took, std::chrono::microseconds(1))
-                              : (group.mean_duration * 7 + took) / 8;
+    const Duration smooth = group.mean_duration == Duration::zero() ? took : (group.mean_duration * 7 + took) / 8;
+    group.mean_duration = std::max<Duration>(smooth, std::chrono::microseconds(1));  // 0 would mean not known
   }
   const bool retry = !outcome.passed() && !run.record.cancelling && MayRetry(*group.spec, job, outcome);
   const bool killed = job.killing;

@@ -153,12 +153,19 @@ class GroupPlanner {
   std::vector<Candidate> candidates_;
 };
 
+// "1", "0.25" of thousandths.
+std::string Thousandths(std::uint32_t milli) {
+  std::string text = std::to_string(milli / 1000);
+  if (milli % 1000 == 0) return text;
+  text += "." + std::to_string(1000 + milli % 1000).substr(1);
+  while (text.back() == '0') text.pop_back();
+  return text;
+}
+
 std::string Describe(const Resources& need) {
-  std::string text = std::to_string(need.cpu_milli / 1000) +
-                     (need.cpu_milli % 1000 ? "." + std::to_string(need.cpu_milli % 1000 / 100) : "") + " CPU";
+  std::string text = Thousandths(need.cpu_milli) + " CPU";
   if (need.gpu_milli > 0) {
-    text += need.gpu_milli < 1000 ? ", 0." + std::to_string(need.gpu_milli / 100) + " GPU"
-                                  : ", " + std::to_string(need.gpu_milli / 1000) + " GPU";
+    text += ", " + Thousandths(need.gpu_milli) + " GPU";
     if (!need.gpu_model.empty()) text += " (" + need.gpu_model + ")";
     if (need.gpu_memory_bytes > 0) text += " of " + std::to_string(need.gpu_memory_bytes >> 20) + " MiB";
   }
