@@ -57,7 +57,9 @@ Status OnMetricsReport(State& state, Outbox& out, Now, PeerId peer, const std::s
     out.to_agents.push_back({peer, MetricsAck{message.session, message.attempt, message.first + message.lines.size()}});
     return Fail(Errc::kRejected, "metrics of an attempt that is not current");
   }
+  const std::uint64_t known = job->metrics_count;
   TakeMetrics(out, *job, message.first, message.lines);
+  if (job->metrics_count > known) out.records.emplace_back(RecordOf(*run, *job));  // the newest values, for a check
   out.to_agents.push_back({peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
   Touch(state, *run, *job);
   return {};

@@ -1,0 +1,207 @@
+#include "tests/support/controller_farm.h"
+
+using namespace furrow;
+using namespace furrow::testing;
+
+namespace {
+
+// One job on one agent.
+struct OneJob : ControllerFarm {
+  explicit OneJob(JobSpec spec = MakeJob("test")) {
+    peer = Connect("a");
+    run = &Accept(MakePipeline({std::move(spec)}));
+    Plan();
+    job = &run->jobs[0];
+  }
+  PeerId peer = 0;
+  Run* run = nullptr;
+  Job* job = nullptr;
+};
+
+MetricLine Line(double loss) {
+  return {0, WallTime{5}, {{"loss", loss}}};
+}
+
+}  // namespace
+
+TEST_CASE("reactor: Started makes a job running, twice as well as once") {
+  OneJob farm;
+  const Started message{farm.Session("a"), farm.job->attempt(), WallTime{77}};
+  CHECK(OnStarted(farm.state, farm.out, farm.now, farm.peer, "a", message).has_value());
+  CHECK(farm.job->state == JobState::kRunning);
+  CHECK(farm.job->started == WallTime{77});
+  CHECK(OnStarted(farm.state, farm.out, farm.now, farm.peer, "a", {message.session, message.attempt, WallTime{99}}));
+  CHECK(farm.job->started == WallTime{77});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("reactor: every message about a stale epoch is refused, and answered where the agent waits for it") {
+  OneJob farm;
+  farm.End(*farm.job, OutcomeKind::kLost);
+  farm.Plan();
+  REQUIRE(farm.job->epoch == Epoch{2});
+  const AttemptRef stale{farm.job->id, Epoch{1}};
+  const SessionId session = farm.Session("a");
+  const auto code = [](const Status& status) { return status ? Errc::kInternal : status.error().code; };
+
+  CHECK(code(OnStarted(farm.state, farm.out, farm.now, farm.peer, "a", {session, stale, WallTime{1}})) ==
+        Errc::kRejected);
+  CHECK(farm.out.empty());
+  CHECK(code(OnMetricsReport(farm.state, farm.out, farm.now, farm.peer, "a", {session, stale, 3, {Line(1)}})) ==
+        Errc::kRejected);
+  CHECK(farm.out.ToAgent<MetricsAck>(farm.peer).count == 4);
+  Finished finished = farm.Report(*farm.job);
+  finished.attempt = stale;
+  CHECK(code(farm.Tell("a", finished)) == Errc::kRejected);
+  CHECK(farm.out.ToAgent<FinishedAck>(farm.peer).attempt == stale);
+  OnLogSealed(farm.state, farm.out, farm.now, stale, LogRecord{5, HashOf("x"), {}});
+  CHECK(farm.out.Bulk<BulkSealDurable>().attempt == stale);
+  CHECK_FALSE(farm.job->sealed.has_value());
+  CHECK(farm.job->state == JobState::kAssigned);
+  CHECK(farm.job->epoch == Epoch{2});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("reactor: an agent cannot speak about another's job, nor about one that does not exist") {
+  OneJob farm;
+  const PeerId other = farm.Connect("b");
+  Finished message = farm.Report(*farm.job);
+  message.session = farm.Session("b");
+  CHECK_FALSE(OnFinished(farm.state, farm.out, farm.now, other, "b", message).has_value());
+  farm.out.ToAgent<FinishedAck>(other);
+  CHECK(farm.job->OnAgent());
+  message.attempt = {JobId{12345}, Epoch{1}};
+  CHECK_FALSE(OnFinished(farm.state, farm.out, farm.now, other, "b", message).has_value());
+  farm.out.ToAgent<FinishedAck>(other);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("reactor: a Finished sent twice changes nothing") {
+  OneJob farm;
+  Finished message = farm.Report(*farm.job);
+  message.small_log = "hello\n";
+  message.log_length = 6;
+  message.log_hash = HashOf("hello\n");
+  message.artifacts = HashOf("tree");
+  message.cpu_ms = 12;
+  message.max_rss_bytes = 4096;
+  REQUIRE(farm.Tell("a", message).has_value());
+  const auto record = farm.out.Stored<JobRecord>();
+  CHECK(record.state == JobState::kPassed);
+  REQUIRE(record.attempts.size() == 1);
+  CHECK(record.attempts[0].agent == "a");
+  CHECK(record.attempts[0].epoch == Epoch{1});
+  CHECK(record.attempts[0].artifacts == HashOf("tree"));
+  CHECK(record.attempts[0].log.length == 6);
+  CHECK(farm.out.Stored<RunRecord>().state == RunState::kPassed);
+  REQUIRE(farm.out->small_logs.size() == 1);
+  CHECK(farm.out->small_logs[0].bytes == "hello\n");
+  farm.out->small_logs.clear();
+  CHECK(farm.out.Bulk<BulkLogFinal>().log.length == 6);
+  CHECK(farm.out.Bulk<BulkRevoke>().attempt == message.attempt);
+  CHECK(farm.out.ToAgent<FinishedAck>(farm.peer).attempt == message.attempt);
+  CHECK(farm.out.empty());
+
+  CHECK_FALSE(farm.Tell("a", message).has_value());
+  CHECK(farm.out.ToAgent<FinishedAck>(farm.peer).attempt == message.attempt);
+  CHECK(farm.out.empty());
+  CHECK(farm.job->attempts.size() == 1);
+}
+
+TEST_CASE("reactor: a Finished before its log is sealed waits, also over a seal of another length or hash") {
+  OneJob farm;
+  Finished message = farm.Report(*farm.job);
+  message.log_length = 5000;
+  message.log_hash = HashOf("log");
+  CHECK_FALSE(farm.Tell("a", message).has_value());
+  CHECK(farm.out.empty());
+  CHECK(farm.job->OnAgent());
+
+  OnLogSealed(farm.state, farm.out, farm.now, farm.job->attempt(), LogRecord{5000, HashOf("log"), {}});
+  const auto seal = farm.out.Stored<SealRecord>();
+  CHECK(seal.attempt == farm.job->attempt());
+  CHECK_FALSE(seal.erased);
+  farm.out.Bulk<BulkSealDurable>();
+  message.log_hash = HashOf("other");
+  CHECK_FALSE(farm.Tell("a", message).has_value());
+  message.log_hash = HashOf("log");
+  message.log_length = 4999;
+  CHECK_FALSE(farm.Tell("a", message).has_value());
+  CHECK(farm.out.empty());
+  message.log_length = 5000;
+  CHECK(farm.Tell("a", message).has_value());
+  CHECK(farm.out.Stored<SealRecord>().erased);
+  CHECK(farm.out.Stored<JobRecord>().attempts[0].log.length == 5000);
+  farm.out.Clear();
+}
+
+TEST_CASE("reactor: a log is sealed once, and sealing it again is answered again") {
+  OneJob farm;
+  OnLogSealed(farm.state, farm.out, farm.now, farm.job->attempt(), LogRecord{10, HashOf("log"), {}});
+  farm.out.Clear();
+  OnLogSealed(farm.state, farm.out, farm.now, farm.job->attempt(), LogRecord{10, HashOf("log"), {}});
+  farm.out.Bulk<BulkSealDurable>();
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("reactor: a log in a Finished has the length and hash that it states") {
+  OneJob farm;
+  Finished message = farm.Report(*farm.job);
+  message.small_log = "hello";
+  message.log_length = 5;
+  message.log_hash = HashOf("hallo");
+  CHECK_FALSE(farm.Tell("a", message).has_value());
+  message.log_hash = HashOf("hello");
+  message.log_length = 4;
+  CHECK_FALSE(farm.Tell("a", message).has_value());
+  CHECK(farm.out.empty());
+  CHECK(farm.job->OnAgent());
+}
+
+TEST_CASE("reactor: metrics are taken once, in order, without gaps, and their newest values are on record") {
+  OneJob farm;
+  const auto report = [&](std::uint64_t first, std::vector<MetricLine> lines) {
+    CHECK(OnMetricsReport(farm.state, farm.out, farm.now, farm.peer, "a",
+                          {farm.Session("a"), farm.job->attempt(), first, std::move(lines)}));
+    return farm.out.ToAgent<MetricsAck>(farm.peer).count;
+  };
+  CHECK(report(0, {Line(3), Line(2)}) == 2);
+  CHECK(farm.out.Stored<MetricsRecord>().lines.size() == 2);
+  const auto record = farm.out.Stored<JobRecord>();
+  CHECK(record.metrics == std::vector<std::pair<std::string, double>>{{"loss", 2}});
+  CHECK(farm.out.empty());
+
+  CHECK(report(0, {Line(3), Line(2)}) == 2);  // doubled
+  CHECK(farm.out.empty());
+  CHECK(report(5, {Line(1)}) == 2);  // a gap: asks for what is missing
+  CHECK(farm.out.empty());
+  CHECK(report(1, {Line(2), Line(1)}) == 3);  // overlaps
+  const auto rest = farm.out.Stored<MetricsRecord>();
+  CHECK(rest.first == 2);
+  CHECK(rest.lines == std::vector<MetricLine>{Line(1)});
+  farm.out.Clear();
+
+  Finished message = farm.Report(*farm.job);
+  message.metrics_first = 4;
+  message.metrics = {Line(0.5)};
+  CHECK_FALSE(farm.Tell("a", message).has_value());
+  CHECK(farm.out.ToAgent<MetricsAck>(farm.peer).count == 3);
+  CHECK(farm.out.empty());
+  CHECK(farm.job->OnAgent());
+  message.metrics_first = 3;
+  CHECK(farm.Tell("a", message).has_value());
+  CHECK(farm.out.Stored<MetricsRecord>().first == 3);
+  CHECK(farm.out.Stored<JobRecord>().metrics[0].second == 0.5);
+  farm.out.Clear();
+}
+
+TEST_CASE("reactor: the metrics of an attempt that is retried are not those of the next") {
+  OneJob farm;
+  CHECK(OnMetricsReport(farm.state, farm.out, farm.now, farm.peer, "a",
+                        {farm.Session("a"), farm.job->attempt(), 0, {Line(3), Line(2)}}));
+  farm.out.Clear();
+  farm.End(*farm.job, OutcomeKind::kLost);
+  farm.Plan();
+  CHECK(farm.job->metrics_count == 0);
+  CHECK(farm.job->metrics.empty());
+}

@@ -1,0 +1,189 @@
+#include "tests/sim/disk.h"
+#include "tests/support/controller_farm.h"
+
+using namespace furrow;
+using namespace furrow::testing;
+
+namespace {
+
+// A farm whose every record goes to a disk, and what comes back from it after a start.
+struct Lived : ControllerFarm {
+  // Everything that the acts before put into the outbox becomes durable.
+  void Commit() {
+    disk.Apply(Turn{1, out->records, {}});
+    out.Clear();
+  }
+  void Turns() {
+    EndTurn(state, out, now);
+    Commit();
+  }
+  Run& Accepted(Pipeline pipeline) {
+    Run& run = AcceptRun(state, out, now, Uuid{4, ++requests}, std::move(pipeline), Hash{}, SourceInfo{});
+    StartRun(state, now, run);
+    Turns();
+    return run;
+  }
+  void Joins(const std::string& name, Offer offer) {
+    OnRegister(state, out, now, ++peers, name, Registration(name, std::move(offer)));
+    Commit();
+  }
+  void Says(const Finished& message, const std::string& agent) {
+    REQUIRE(Tell(agent, message).has_value());
+    Turns();
+  }
+  // The state after a restart.
+  State Restart(FakeOutbox& effects) {
+    State restored = RestoreState(state.settings, disk.Load(), now, effects);
+    restored.CheckInvariants();
+    return restored;
+  }
+  sim::Disk disk;
+  std::uint64_t requests = 0;
+  PeerId peers = 0;
+};
+
+}  // namespace
+
+TEST_CASE("restore: every job comes back in its state, queued or granted") {
+  Lived farm;
+  farm.Joins("a", Cpus(3));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two"), MakeJob("three"), MakeJob("four"),
+                                         MakeJob("five", {"one"}), MakeJob("six", {"two"})}));
+  farm.Says(farm.Report(farm.JobOf(run, "one")), "a");
+  farm.Says(farm.Report(farm.JobOf(run, "two"), 1), "a");
+  FakeOutbox effects;
+  State state = farm.Restart(effects);
+  Run& again = *state.FindRun(run.record.id);
+  for (std::size_t i = 0; i < run.jobs.size(); ++i) {
+    CAPTURE(i);
+    CHECK(again.jobs[i].state == run.jobs[i].state);
+    CHECK(again.jobs[i].epoch == run.jobs[i].epoch);
+    CHECK(again.jobs[i].agent == run.jobs[i].agent);
+    CHECK(again.jobs[i].attempts == run.jobs[i].attempts);
+  }
+  CHECK(again.open == run.open);
+  CHECK(state.agents.at("a").cpu_milli_used == farm.state.agents.at("a").cpu_milli_used);
+  CHECK(state.agents.at("a").heard == farm.now.mono);
+  CHECK_FALSE(state.agents.at("a").session.has_value());
+  CHECK(state.boot == 1);
+  for (const Job& job : run.jobs)
+    if (job.OnAgent()) CHECK(effects.Bulk<BulkGrant>().attempt == job.attempt());
+  CHECK(effects.empty());
+}
+
+TEST_CASE("restore: a run that waits is planned for as soon as an agent comes") {
+  Lived farm;
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two", {"one"})}));
+  FakeOutbox effects;
+  State state = farm.Restart(effects);
+  CHECK(state.FindRun(run.record.id)->jobs[0].state == JobState::kReady);
+  CHECK(state.FindRun(run.record.id)->jobs[1].state == JobState::kBlocked);
+  OnRegister(state, effects, farm.now, 3, "a", farm.Registration("a", Cpus(1)));
+  EndTurn(state, effects, farm.now);
+  effects.ToAgent<Welcome>(3);
+  CHECK(effects.ToAgent<Assign>(3).attempt == AttemptRef{run.jobs[0].id, Epoch{1}});
+  effects.Clear();
+}
+
+TEST_CASE("restore: a retried job is ready again with its epoch and its ended attempts") {
+  Lived farm;
+  farm.Joins("a", Cpus(1));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one")}));
+  Finished lost = farm.Report(run.jobs[0]);
+  lost.outcome.kind = OutcomeKind::kLost;
+  REQUIRE(farm.Tell("a", lost).has_value());
+  farm.Commit();
+  FakeOutbox effects;
+  State state = farm.Restart(effects);
+  const Job& job = state.FindRun(run.record.id)->jobs[0];
+  CHECK(job.state == JobState::kReady);
+  CHECK(job.epoch == Epoch{1});
+  CHECK(job.retries == 1);
+  CHECK(job.attempts.size() == 1);
+  CHECK(state.plan_needed);
+}
+
+TEST_CASE("restore: a run that was being cancelled goes on being cancelled") {
+  Lived farm;
+  farm.Joins("a", Cpus(1));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two", {"one"})}));
+  OnCancel(farm.state, farm.out, farm.now, kAlice, 1, {{"fashion", 1, "", std::nullopt}, ""});
+  farm.Commit();
+  FakeOutbox effects;
+  State state = farm.Restart(effects);
+  effects.Bulk<BulkGrant>();
+  CHECK(effects.empty());
+  Run& again = *state.FindRun(run.record.id);
+  CHECK(again.record.cancelling);
+  CHECK(again.jobs[0].killing);
+  CHECK(again.jobs[1].state == JobState::kCancelled);
+  OnRegister(state, effects, farm.now, 3, "a",
+             farm.Registration("a", Cpus(1), {{run.jobs[0].attempt(), Phase::kRunning}}));
+  effects.ToAgent<Welcome>(3);
+  CHECK(effects.ToAgent<Kill>(3).attempt == run.jobs[0].attempt());
+  effects.Clear();
+}
+
+TEST_CASE("restore: a job whose cancelling is on record is killed again, its run goes on") {
+  Lived farm;
+  farm.Joins("a", Cpus(2));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two")}));
+  OnCancel(farm.state, farm.out, farm.now, kAlice, 1, {{"fashion", 1, "one", std::nullopt}, ""});
+  farm.Commit();
+  FakeOutbox effects;
+  State state = farm.Restart(effects);
+  effects.Clear();
+  CHECK(state.FindRun(run.record.id)->jobs[0].killing);
+  CHECK_FALSE(state.FindRun(run.record.id)->jobs[1].killing);
+}
+
+TEST_CASE("restore: seals, the count of metrics and their newest values of running attempts come back") {
+  Lived farm;
+  farm.Joins("a", Cpus(1));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one")}));
+  const AttemptRef attempt = run.jobs[0].attempt();
+  const MetricsReport report{
+      farm.Session("a"), attempt, 0, {{0, WallTime{1}, {{"loss", 3}}}, {1, WallTime{2}, {{"loss", 2}}}}};
+  CHECK(OnMetricsReport(farm.state, farm.out, farm.now, 1, "a", report).has_value());
+  OnLogSealed(farm.state, farm.out, farm.now, attempt, LogRecord{5000, HashOf("log"), {}});
+  farm.Commit();
+  FakeOutbox effects;
+  State state = farm.Restart(effects);
+  effects.Clear();
+  const Job& job = state.FindRun(run.record.id)->jobs[0];
+  CHECK(job.metrics_count == 2);
+  CHECK(job.metrics == std::vector<std::pair<std::string, double>>{{"loss", 2}});
+  REQUIRE(job.sealed.has_value());
+  CHECK(job.sealed->length == 5000);
+}
+
+TEST_CASE("restore: ids, numbers and request ids go on where they were") {
+  Lived farm;
+  farm.Joins("a", Cpus(1));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one", {}, 3)}));
+  FakeOutbox effects;
+  State state = farm.Restart(effects);
+  effects.Clear();
+  Run& next = AcceptRun(state, effects, farm.now, Uuid{5, 5}, MakePipeline({MakeJob("one")}), Hash{}, SourceInfo{});
+  CHECK(next.record.id == RunId{2});
+  CHECK(next.record.number == 2);
+  CHECK(next.record.first_job == JobId{4});
+  CHECK(state.requests.at(run.record.request) == run.record.id);
+  StartRun(state, farm.now, next);
+  effects.Clear();
+}
+
+TEST_CASE("restore: pushes that were under way are imported again, repositories looked at") {
+  ControllerFarm farm;
+  Restored restored;
+  restored.boot = 3;
+  restored.triggers = {{Uuid{1, 2}, "/srv/a.git", "refs/heads/main", "old", "new", false}};
+  restored.repositories = {{"/srv/a.git", {{"refs/heads/main", "new"}}, true}};
+  FakeOutbox effects;
+  const State state = RestoreState(farm.state.settings, restored, farm.now, effects);
+  const auto import = effects.Git<ImportCommit>();
+  CHECK(import.request.commit == "new");
+  CHECK(state.pushes.at(import.ticket).importing);
+  CHECK(effects.Git<LookAtRefs>().repository == "/srv/a.git");
+  CHECK(effects.empty());
+}
