@@ -135,9 +135,8 @@ void OnRetryFound(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t
       job.reused_run = again ? record.reused_run : old.id;
       job.reused_job = again ? record.reused_job : record.id;
     }
-    for (Job& job : run.jobs)
-      if (Raw(job.reused_run) != 0 && job.state == JobState::kBlocked)
-        SettleJob(state, out, now, run, job, JobState::kPassed);
+    for (Job& job : run.jobs)  // one may be ready by now: what it needs was settled just before it
+      if (Raw(job.reused_run) != 0 && !IsTerminal(job.state)) SettleJob(state, out, now, run, job, JobState::kPassed);
   }
   StartRun(state, now, run);
   Answer(
