@@ -61,6 +61,11 @@ void OnWatch(State& state, Outbox& out, PeerId peer, std::uint64_t number, const
     out.history.push_back({peer, number, request, {}});
     return;
   }
+  for (Watcher& known : state.watchers) {
+    if (known.peer != peer || known.request != number) continue;
+    known.fresh = true;  // asked again: told again
+    return;
+  }
   Watcher watcher;
   watcher.peer = peer;
   watcher.request = number;
@@ -119,23 +124,24 @@ void OnWhy(const State& state, Outbox& out, PeerId peer, std::uint64_t number, c
 
 void TellWatcher(State& state, Outbox& out, Now now, Watcher& watcher) {
   const Run& run = *state.FindRun(watcher.run);
-  RunUpdate update{SummaryOf(run), {}, run.Ended()};
+  std::vector<JobId> news(watcher.changed.begin(), watcher.changed.end());
   if (watcher.fresh) {
-    for (const Job& job : run.jobs) {
-      if (update.jobs.size() >= kMaxViews) break;
-      update.jobs.push_back(ViewOf(state, run, job));
-    }
-  } else {
-    for (JobId id : watcher.changed) {
-      const auto [found, job] = state.FindJob(id);
-      if (job != nullptr && update.jobs.size() < kMaxViews) update.jobs.push_back(ViewOf(state, *found, *job));
-    }
+    news.clear();
+    for (const Job& job : run.jobs)
+      if (news.size() < kMaxViews) news.push_back(job.id);
   }
+  std::size_t told = 0;
+  do {
+    RunUpdate update{SummaryOf(run), {}, false};
+    for (; told < news.size() && update.jobs.size() < kMaxViews; ++told)
+      update.jobs.push_back(ViewOf(state, run, *state.FindJob(news[told]).second));
+    update.run_ended = run.Ended() && told == news.size();
+    Answer(out, watcher.peer, watcher.request, std::move(update));
+  } while (told < news.size());
   watcher.fresh = false;
   watcher.run_changed = false;
   watcher.changed.clear();
   watcher.sent = now.mono;
-  Answer(out, watcher.peer, watcher.request, std::move(update));
 }
 
 }  // namespace

@@ -1,0 +1,234 @@
+#include "tests/support/controller_farm.h"
+
+using namespace furrow;
+using namespace furrow::testing;
+
+namespace {
+
+Selector Of(const std::string& text) {
+  return ParseSelector(text).value();
+}
+
+// A client that watches a run of three shards on a connected agent.
+struct Watched : ControllerFarm {
+  explicit Watched(std::uint32_t shards = 3) {
+    Connect("a", Cpus(1));
+    run = &Accept(MakePipeline({MakeJob("test", {}, shards)}));
+    OnQuestion(state, out, now, kAlice, 1, Watch{Of("fashion#1")});
+  }
+  RunUpdate Update() { return out.ToClient<RunUpdate>(kAlice, 1); }
+  Run* run = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("clients: a watcher hears everything first, then what changed, then the end") {
+  Watched farm;
+  CHECK(farm.out.empty());  // told at the end of the turn
+  EndTurn(farm.state, farm.out, farm.now);
+  const RunUpdate first = farm.Update();
+  CHECK(first.jobs.size() == 3);
+  CHECK(first.jobs[0].state == JobState::kAssigned);
+  CHECK(first.run.jobs_total == 3);
+  CHECK(first.run.jobs_running == 1);
+  CHECK_FALSE(first.run_ended);
+  farm.out.Clear();
+  EndTurn(farm.state, farm.out, farm.now);
+  CHECK(farm.out.empty());  // nothing changed
+
+  farm.Pass(milliseconds(20));
+  farm.Finish(farm.run->jobs[0]);
+  EndTurn(farm.state, farm.out, farm.now);
+  const RunUpdate second = farm.Update();
+  REQUIRE(second.jobs.size() == 2);
+  CHECK(second.jobs[0].state == JobState::kPassed);
+  CHECK(second.jobs[1].state == JobState::kAssigned);
+  CHECK(second.run.jobs_passed == 1);
+  farm.out.Clear();
+}
+
+TEST_CASE("clients: a watcher is not told more often than every 20 ms, and the end at once") {
+  Watched farm;
+  farm.Plan();
+  farm.Pass(milliseconds(19));
+  farm.Finish(farm.run->jobs[0]);
+  EndTurn(farm.state, farm.out, farm.now);
+  CHECK(farm.out->to_clients.empty());
+  farm.out.Clear();
+  farm.Finish(farm.run->jobs[1]);
+  farm.Plan();
+  REQUIRE(farm.Tell("a", farm.Report(farm.run->jobs[2])).has_value());
+  EndTurn(farm.state, farm.out, farm.now);
+  const RunUpdate last = farm.Update();
+  CHECK(last.run_ended);
+  CHECK(last.run.state == RunState::kPassed);
+  CHECK(last.jobs.size() == 3);
+  CHECK(farm.state.watchers.empty());
+  farm.out.Clear();
+  EndTurn(farm.state, farm.out, farm.now);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("clients: watching an ended run is answered whole and at once") {
+  ControllerFarm farm;
+  farm.Connect("a");
+  Run& run = farm.Accept(MakePipeline({MakeJob("test")}));
+  farm.Plan();
+  farm.Finish(run.jobs[0]);
+  OnQuestion(farm.state, farm.out, farm.now, kAlice, 4, Watch{Of("fashion#1")});
+  EndTurn(farm.state, farm.out, farm.now);
+  const auto update = farm.out.ToClient<RunUpdate>(kAlice, 4);
+  CHECK(update.run_ended);
+  CHECK(update.jobs.size() == 1);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("clients: a watch asked for twice is one watch, told anew") {
+  Watched farm;
+  farm.Plan();
+  OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, Watch{Of("fashion#1")});
+  CHECK(farm.state.watchers.size() == 1);
+  EndTurn(farm.state, farm.out, farm.now);
+  CHECK(farm.Update().jobs.size() == 3);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("clients: every change reaches a watcher, also where one update cannot hold them") {
+  Watched farm(10001);
+  farm.Plan();
+  farm.Pass(milliseconds(20));
+  OnCancel(farm.state, farm.out, farm.now, kAlice, 2, {Of("fashion#1"), ""});
+  farm.out.Clear();
+  Job& running = farm.run->jobs[0];
+  Finished message = farm.Report(running);
+  message.outcome.kind = OutcomeKind::kKilled;
+  REQUIRE(farm.Tell("a", message).has_value());
+  farm.out.Clear();
+  EndTurn(farm.state, farm.out, farm.now);
+  const RunUpdate one = farm.Update();
+  CHECK(one.jobs.size() == 10000);
+  CHECK_FALSE(one.run_ended);
+  const RunUpdate two = farm.Update();
+  CHECK(two.jobs.size() == 1);
+  CHECK(two.run_ended);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("clients: a watch ends with its client") {
+  Watched farm;
+  OnClientGone(farm.state, kAlice);
+  EndTurn(farm.state, farm.out, farm.now);
+  CHECK(farm.out->to_clients.empty());
+  farm.out.Clear();
+}
+
+TEST_CASE("clients: what state does not know is asked of history") {
+  ControllerFarm farm;
+  for (const ClientRequest& request :
+       {ClientRequest{Watch{Of("old#1")}}, ClientRequest{ShowRun{Of("old#1"), 0, 10}}, ClientRequest{Why{Of("old#1")}},
+        ClientRequest{GetMetrics{Of("old#1"), ""}}, ClientRequest{ListRuns{"", 10, RunId{}}}}) {
+    OnQuestion(farm.state, farm.out, farm.now, kAlice, 6, request);
+    const HistoryQuery query = farm.out.Asked();
+    CHECK(query.request.index() == request.index());
+    CHECK(query.number == 6);
+    CHECK(farm.out.empty());
+  }
+}
+
+TEST_CASE("clients: a list of runs brings what lives, newest first, within its limits") {
+  ControllerFarm farm;
+  for (int i = 0; i < 4; ++i) farm.Accept(MakePipeline({MakeJob("test")}));
+  const auto listed = [&](const ListRuns& request) {
+    OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, request);
+    std::vector<std::uint64_t> numbers;
+    for (const RunSummary& run : farm.out.Asked().live) numbers.push_back(run.number);
+    return numbers;
+  };
+  CHECK(listed({"", 2, RunId{}}) == std::vector<std::uint64_t>{4, 3});
+  CHECK(listed({"fashion", 10, RunId{3}}) == std::vector<std::uint64_t>{2, 1});
+  CHECK(listed({"other", 10, RunId{}}).empty());
+}
+
+TEST_CASE("clients: a run is shown as the window of jobs that was asked for") {
+  ControllerFarm farm;
+  farm.Accept(MakePipeline({MakeJob("train"), MakeJob("test", {"train"}, 5)}));
+  const auto show = [&](const std::string& what, std::uint32_t first, std::uint32_t limit) {
+    OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, ShowRun{Of(what), first, limit});
+    return farm.out.ToClient<RunDetail>(kAlice, 1);
+  };
+  CHECK(show("fashion#1", 0, 100).jobs.size() == 6);
+  const RunDetail window = show("fashion#1/test", 3, 10);
+  CHECK(window.matching == 5);
+  REQUIRE(window.jobs.size() == 2);
+  CHECK(window.jobs[0].shard == 3);
+  CHECK(window.jobs[0].waits_for == "needs train");
+  CHECK(window.jobs[0].needs == std::vector<std::string>{"train"});
+  CHECK(show("fashion#1", 100, 10).jobs.empty());
+  OnQuestion(farm.state, farm.out, farm.now, kAlice, 2, ShowRun{Of("fashion#1/nope"), 0, 1});
+  CHECK(farm.out.ToClient<Failure>(kAlice, 2).code == Errc::kNotFound);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("clients: a job's view shows its newest attempt and where its log is") {
+  ControllerFarm farm;
+  farm.Connect("a");
+  Run& run = farm.Accept(MakePipeline({MakeJob("test")}));
+  CHECK(ViewOf(farm.state, run, run.jobs[0]).log_attempt == AttemptRef{});
+  farm.Plan();
+  CHECK(ViewOf(farm.state, run, run.jobs[0]).log_attempt == run.jobs[0].attempt());
+  farm.End(run.jobs[0], OutcomeKind::kLost);
+  const JobView waiting = ViewOf(farm.state, run, run.jobs[0]);
+  CHECK(waiting.state == JobState::kReady);
+  CHECK(waiting.agent == "a");
+  REQUIRE(waiting.outcome.has_value());
+  CHECK(waiting.outcome->kind == OutcomeKind::kLost);
+  CHECK(waiting.log_attempt == AttemptRef{run.jobs[0].id, Epoch{1}});
+  CHECK(waiting.waits_for == "is about to be assigned");
+}
+
+TEST_CASE("clients: why tells of every state") {
+  ControllerFarm farm;
+  farm.Connect("a", Cpus(2));
+  Run& run = farm.Accept(MakePipeline({MakeJob("one"), MakeJob("two"), MakeJob("three"), MakeJob("four", {"one"})}));
+  farm.Plan();
+  farm.JobOf(run, "two").state = JobState::kRunning;
+  OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, Why{Of("fashion#1")});
+  const auto reasons = farm.out.ToClient<WaitReasons>(kAlice, 1).reasons;
+  REQUIRE(reasons.size() == 4);
+  CHECK(reasons[0].job == "fashion#1/one");
+  CHECK(reasons[0].reason == "is on agent a, which prepares it");
+  CHECK(reasons[1].reason == "does not wait: it runs on agent a");
+  CHECK(reasons[2].reason == "waits for 1 CPU: 1 agent that could take it is busy");
+  CHECK(reasons[2].holders == std::vector<std::string>{"fashion#1/one on a", "fashion#1/two on a"});
+  CHECK(reasons[3].reason == "needs one");
+  OnQuestion(farm.state, farm.out, farm.now, kAlice, 2, Why{Of("fashion#1/nope")});
+  CHECK(farm.out.ToClient<Failure>(kAlice, 2).code == Errc::kNotFound);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("clients: agents are listed with what runs on them, and a ping counts") {
+  ControllerFarm farm;
+  farm.Connect("a", Cpus(1));
+  farm.Connect("b", Cpus(1));
+  farm.Accept(MakePipeline({MakeJob("test")}));
+  farm.Plan();
+  OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, ListAgents{});
+  const auto list = farm.out.ToClient<AgentList>(kAlice, 1);
+  REQUIRE(list.agents.size() == 2);
+  CHECK(list.agents[0].connected);
+  CHECK(list.agents[0].cpu_milli_used == 1000);
+  REQUIRE(list.agents[0].jobs.size() == 1);
+  CHECK(list.agents[0].jobs[0].job == "fashion#1/test");
+  CHECK(list.agents[1].jobs.empty());
+  OnQuestion(farm.state, farm.out, farm.now, kAlice, 2, Ping{});
+  CHECK(farm.out.ToClient<Pong>(kAlice, 2) == Pong{"furrow-controller test", 2, 1});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("clients: number 0 is the newest run of the pipeline") {
+  ControllerFarm farm;
+  farm.Accept(MakePipeline({MakeJob("test")}));
+  Run& second = farm.Accept(MakePipeline({MakeJob("test")}));
+  CHECK(FindRun(farm.state, {"fashion", 0, "", std::nullopt}) == &second);
+  CHECK(FindRun(farm.state, {"other", 0, "", std::nullopt}) == nullptr);
+}
