@@ -74,10 +74,8 @@ Status ControllerLoop::Handle(Now now, LoopEvent& event) {
                           return {};
                         },
                         [&](RefsListed& listed) -> Status {
-                          if (listed.refs)
-                            OnRefs(state_, out_, now, listed.repository, *listed.refs);
-                          else
-                            log::Debug("{}: {}", listed.repository, listed.refs.error().message);
+                          if (!listed.refs) log::Debug("{}: {}", listed.repository, listed.refs.error().message);
+                          OnRefs(state_, out_, now, listed.repository, listed.refs);
                           return {};
                         },
                     },

@@ -55,8 +55,9 @@ void OnWatchRepository(State& state, Outbox& out, Now now, PeerId peer, std::uin
                        const WatchRepository& request);
 void OnImported(State& state, Outbox& out, Now now, std::uint64_t ticket, const Result<ImportedCommit>& commit);
 // The refs of a repository as they are: those that moved since we last saw them are pushes that nobody told.
+// An error: it could not be looked at this time.
 void OnRefs(State& state, Outbox& out, Now now, const std::string& repository,
-            const std::map<std::string, std::string>& refs);
+            const Result<std::map<std::string, std::string>>& refs);
 
 // ---- questions ------------------------------------------------------------------------------------------------
 // Every other request: answered from State, or passed to history.

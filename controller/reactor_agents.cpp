@@ -133,8 +133,9 @@ void OnTick(State& state, Outbox& out, Now now) {
     for (JobId id : jobs) LoseAttempt(state, out, now, id, "agent " + name + " was not heard for " + seconds + " s");
   }
   for (auto& [name, repository] : state.repositories) {
-    if (now.mono - repository.looked < state.settings.repository_poll) continue;
+    if (repository.looking || now.mono - repository.looked < state.settings.repository_poll) continue;
     repository.looked = now.mono;
+    repository.looking = true;
     repository.moved = false;
     out.repositories.emplace_back(LookAtRefs{name});
   }

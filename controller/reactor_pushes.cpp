@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "controller/reactor.h"
 #include "controller/transitions.h"
@@ -35,6 +36,23 @@ void Import(Outbox& out, std::uint64_t ticket, Push& push) {
       ImportCommit{ticket, {record.repository, record.ref, record.old_commit, record.new_commit}});
 }
 
+// The request id of a push that nobody told: made of the push itself, so that it is known again.
+Uuid RequestOf(const std::string& repository, const std::string& ref, const std::string& commit) {
+  return {std::hash<std::string>{}(repository + "\n" + ref), std::hash<std::string>{}(commit)};
+}
+
+// The run that a push of this commit started, if it is in memory or was found by a look.
+std::optional<RunId> RunOfPush(const State& state, const std::string& repository, const std::string& ref,
+                               const std::string& commit) {
+  const auto found = state.requests.find(RequestOf(repository, ref, commit));
+  if (found != state.requests.end()) return found->second;
+  for (auto it = state.runs.rbegin(); it != state.runs.rend(); ++it) {
+    const SourceInfo& info = it->second.record.info;
+    if (info.commit == commit && info.ref == ref && info.repository == repository) return it->first;
+  }
+  return std::nullopt;
+}
+
 // Notes a push and has its commit brought home. Returns its ticket.
 std::uint64_t NotePush(State& state, Outbox& out, TriggerRecord record) {
   const std::uint64_t ticket = ++state.last_ticket;
@@ -69,6 +87,7 @@ void OnTrigger(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t nu
         push.record.new_commit != request.new_commit)
       continue;
     push.asked_by.emplace_back(peer, number);
+    if (!push.importing) Import(out, ticket, push);
     return;
   }
   Repository& repository = state.repositories[request.repository];
@@ -76,16 +95,13 @@ void OnTrigger(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t nu
     repository.record.repository = request.repository;
     repository.looked = now.mono;
   } else if (const auto seen = repository.record.refs.find(request.ref);
-             seen != repository.record.refs.end() && seen->second == request.new_commit) {
-    for (auto it = state.runs.rbegin(); it != state.runs.rend(); ++it) {
-      const SourceInfo& info = it->second.record.info;
-      if (info.repository != request.repository || info.commit != request.new_commit || info.ref != request.ref)
-        continue;
-      Answer(out, peer, number, Submitted{it->first, it->second.Name(), true, ""});
+             seen != repository.record.refs.end() && seen->second != request.old_commit) {
+    // It does not begin where the ref was last seen: a look may have found it before the hook told it.
+    if (const auto run = RunOfPush(state, request.repository, request.ref, request.new_commit)) {
+      const Run* known = state.FindRun(*run);
+      Answer(out, peer, number, Submitted{*run, known != nullptr ? known->Name() : "", true, ""});
       return;
     }
-    Answer(out, peer, number, Submitted{RunId{}, "", true, "this push was taken up before"});
-    return;
   }
   repository.moved = true;
   repository.record.refs[request.ref] = request.new_commit;
@@ -101,6 +117,7 @@ void OnWatchRepository(State& state, Outbox& out, Now now, PeerId peer, std::uin
   if (repository.record.repository.empty()) {
     repository.record.repository = request.repository;
     repository.looked = now.mono;
+    repository.looking = true;
     out.records.emplace_back(repository.record);
     out.repositories.emplace_back(LookAtRefs{request.repository});
   }
@@ -156,10 +173,14 @@ void OnImported(State& state, Outbox& out, Now now, std::uint64_t ticket, const 
   settle();
 }
 
-void OnRefs(State& state, Outbox& out, Now, const std::string& name, const std::map<std::string, std::string>& refs) {
+void OnRefs(State& state, Outbox& out, Now, const std::string& name,
+            const Result<std::map<std::string, std::string>>& answer) {
   const auto found = state.repositories.find(name);
   if (found == state.repositories.end()) return;
   Repository& repository = found->second;
+  repository.looking = false;
+  if (!answer) return;
+  const std::map<std::string, std::string>& refs = *answer;
   const bool first_look = !repository.record.looked;  // what was there before us is not a push
   for (auto& [ticket, push] : state.pushes)
     if (push.record.repository == name && !push.importing) Import(out, ticket, push);
@@ -175,13 +196,11 @@ void OnRefs(State& state, Outbox& out, Now, const std::string& name, const std::
       const TriggerRecord& record = entry.second.record;
       return record.repository == name && record.ref == ref && record.new_commit == commit;
     });
+    const bool was_there = first_look && seen == repository.record.refs.end();
     repository.record.refs[ref] = commit;
     changed = true;
-    if (first_look || on_its_way) continue;
-    // The request id is made of the push itself, so that a crash between here and the record cannot double it.
-    const std::size_t high = std::hash<std::string>{}(name + "\n" + ref);
-    const std::size_t low = std::hash<std::string>{}(old + commit);
-    NotePush(state, out, {Uuid{high, low}, name, ref, old, commit, false});
+    if (was_there || on_its_way || RunOfPush(state, name, ref, commit)) continue;
+    NotePush(state, out, {RequestOf(name, ref, commit), name, ref, old, commit, false});
   }
   for (auto it = repository.record.refs.begin(); it != repository.record.refs.end();) {
     if (refs.contains(it->first)) {

@@ -100,6 +100,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     out.repositories.emplace_back(LookAtRefs{record.repository});
     repository.record = std::move(record);
     repository.looked = now.mono;
+    repository.looking = true;
   }
   return state;
 }

@@ -30,7 +30,7 @@ struct Settings {
   Duration repository_poll = std::chrono::seconds(30);
   std::uint64_t log_quota_bytes = 1ull << 30;
   std::uint32_t max_agents = 10000;
-  std::uint32_t keep_finished_runs = 1000;             // in memory for quick answers, if their jobs are few
+  std::uint32_t keep_finished_runs = 1000;  // in memory for quick answers, if their jobs are few
   // How long after an agent was last heard its attempts are surely over, clocks running at slightly
   // different speeds included. Only then may they be given to another.
   Duration LeaseWithMargin() const { return lease + lease / 10 + heartbeat; }
@@ -122,8 +122,9 @@ struct Push {
 
 struct Repository {
   RepositoryRecord record;
-  TimePoint looked;    // when its refs were last asked for
-  bool moved = false;  // a push was told since then: what that look says may be older
+  TimePoint looked;      // when its refs were last asked for
+  bool looking = false;  // that question has no answer yet
+  bool moved = false;    // a push was told since then: what that look says may be older
 };
 
 struct Watcher {

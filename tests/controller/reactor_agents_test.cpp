@@ -1,0 +1,250 @@
+#include "tests/support/controller_farm.h"
+
+using namespace furrow;
+using namespace furrow::testing;
+
+namespace {
+
+// Two agents, a job of two shards, one on each.
+struct TwoJobs : ControllerFarm {
+  TwoJobs() {
+    a = Connect("a", Cpus(1));
+    b = Connect("b", Cpus(1));
+    run = &Accept(MakePipeline({MakeJob("test", {}, 2)}));
+    Plan();
+    on_a = run->jobs[0].agent == "a" ? &run->jobs[0] : &run->jobs[1];
+    on_b = on_a == &run->jobs[0] ? &run->jobs[1] : &run->jobs[0];
+  }
+  // The agent registers again over a new connection.
+  PeerId Again(const std::string& name, std::vector<HeldAttempt> held, Uuid incarnation) {
+    Register message = Registration(name, Cpus(1), std::move(held));
+    message.incarnation = incarnation;
+    OnRegister(state, out, now, 100, name, message);
+    return 100;
+  }
+  PeerId a = 0;
+  PeerId b = 0;
+  Run* run = nullptr;
+  Job* on_a = nullptr;
+  Job* on_b = nullptr;
+};
+
+}  // namespace
+
+TEST_CASE("agents: a registration is answered with a session of its own, and recorded") {
+  ControllerFarm farm;
+  OnRegister(farm.state, farm.out, farm.now, 5, "a", farm.Registration("a", Cpus(3)));
+  const auto record = farm.out.Stored<AgentRecord>();
+  CHECK(record.name == "a");
+  CHECK(record.host == "a.example");
+  CHECK(record.offer == Cpus(3));
+  const auto welcome = farm.out.ToAgent<Welcome>(5);
+  CHECK(welcome.session == farm.Session("a"));
+  CHECK(welcome.nonce == 7);
+  CHECK(welcome.version == 1);
+  CHECK(welcome.heartbeat_ms == 5000);
+  CHECK(welcome.lease_ms == 600000);
+  CHECK(farm.out.empty());
+
+  OnRegister(farm.state, farm.out, farm.now, 5, "a", farm.Registration("a", Cpus(3)));
+  farm.out.Stored<AgentRecord>();
+  CHECK(farm.out.ToAgent<Welcome>(5).session != welcome.session);
+  CHECK(farm.state.sessions.size() == 1);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("agents: versions without overlap are refused, with the side to upgrade") {
+  ControllerFarm farm;
+  Register message = farm.Registration("a", Cpus(1));
+  message.oldest_version = 2;
+  message.newest_version = 3;
+  OnRegister(farm.state, farm.out, farm.now, 5, "a", message);
+  const auto refused = farm.out.ToAgent<Refused>(5);
+  CHECK(refused.nonce == 7);
+  CHECK(refused.reason.find("speaks protocol 1") != std::string::npos);
+  CHECK(refused.reason.find("2 to 3") != std::string::npos);
+  CHECK(refused.retry_ms == 60000);
+  message.oldest_version = message.newest_version = 0;
+  OnRegister(farm.state, farm.out, farm.now, 5, "a", message);
+  farm.out.ToAgent<Refused>(5);
+  message.newest_version = 9;  // an agent that speaks ours among others
+  OnRegister(farm.state, farm.out, farm.now, 5, "a", message);
+  CHECK(farm.out.ToAgent<Welcome>(5).version == 1);
+  farm.out.Clear();
+}
+
+TEST_CASE("agents: no more of them than the settings allow") {
+  ControllerFarm farm;
+  farm.state.settings.max_agents = 1;
+  farm.Connect("a");
+  OnRegister(farm.state, farm.out, farm.now, 5, "b", farm.Registration("b", Cpus(1)));
+  CHECK(farm.out.ToAgent<Refused>(5).reason.find("max_agents: 1") != std::string::npos);
+  CHECK(farm.out.empty());
+  CHECK(farm.state.agents.size() == 1);
+}
+
+TEST_CASE("agents: a second machine with the name of a connected one is refused until that one is silent") {
+  TwoJobs farm;
+  Register twin = farm.Registration("a", Cpus(1));
+  twin.incarnation = Machine("twin");
+  OnRegister(farm.state, farm.out, farm.now, 50, "a", twin);
+  CHECK(farm.out.ToAgent<Refused>(50).reason.find("is connected from a.example") != std::string::npos);
+  CHECK(farm.out.empty());
+  CHECK(farm.Peer("a") == farm.a);
+  farm.Pass(farm.state.settings.heartbeat * 3);
+  OnRegister(farm.state, farm.out, farm.now, 50, "a", twin);
+  farm.out.Stored<AgentRecord>();
+  CHECK(farm.out.ToAgent<Welcome>(50).nonce == 7);
+  farm.out.Clear();
+}
+
+TEST_CASE("agents: what a registering agent holds and is current stays as it is") {
+  TwoJobs farm;
+  const PeerId peer = farm.Again("a", {{farm.on_a->attempt(), Phase::kRunning}}, Machine("a"));
+  farm.out.Stored<AgentRecord>();
+  farm.out.ToAgent<Welcome>(peer);
+  CHECK(farm.out.empty());
+  CHECK(farm.on_a->state == JobState::kRunning);
+  CHECK(farm.on_a->epoch == Epoch{1});
+}
+
+TEST_CASE("agents: what a registering agent lacks is sent again at once, under the same epoch") {
+  TwoJobs farm;
+  const PeerId peer = farm.Again("a", {}, Machine("a"));
+  farm.out.Stored<AgentRecord>();
+  const SessionId session = farm.out.ToAgent<Welcome>(peer).session;
+  const auto assign = farm.out.ToAgent<Assign>(peer);
+  CHECK(assign.attempt == farm.on_a->attempt());
+  CHECK(assign.session == session);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("agents: stale and unknown attempts of a registering agent are forgotten") {
+  TwoJobs farm;
+  const AttemptRef stale{farm.on_a->id, Epoch{7}};
+  const AttemptRef unknown{JobId{999}, Epoch{1}};
+  const PeerId peer = farm.Again("a",
+                                 {{farm.on_a->attempt(), Phase::kPreparing},
+                                  {farm.on_b->attempt(), Phase::kRunning},
+                                  {stale, Phase::kRunning},
+                                  {unknown, Phase::kReporting}},
+                                 Machine("a"));
+  farm.out.Stored<AgentRecord>();
+  farm.out.ToAgent<Welcome>(peer);
+  for (const AttemptRef& ref : {farm.on_b->attempt(), stale, unknown}) {
+    const auto kill = farm.out.ToAgent<Kill>(peer);
+    CHECK(kill.attempt == ref);
+    CHECK(kill.forget);
+  }
+  CHECK(farm.out.empty());
+  CHECK(farm.on_b->agent == "b");
+}
+
+TEST_CASE("agents: another state folder means that what was on it is lost") {
+  TwoJobs farm;
+  farm.Pass(farm.state.settings.heartbeat * 3);
+  const PeerId peer = farm.Again("a", {}, Machine("new disk"));
+  farm.out.Stored<AgentRecord>();
+  farm.out.ToAgent<Welcome>(peer);
+  const auto record = farm.out.Stored<JobRecord>();
+  CHECK(record.state == JobState::kReady);
+  REQUIRE(record.attempts.size() == 1);
+  CHECK(record.attempts[0].outcome.kind == OutcomeKind::kLost);
+  CHECK(record.attempts[0].outcome.detail == "agent a came back without its state folder");
+  farm.out.Bulk<BulkLogFinal>();
+  farm.out.Bulk<BulkRevoke>();
+  CHECK(farm.out.empty());
+  farm.Plan();
+  CHECK(farm.on_a->epoch == Epoch{2});
+}
+
+TEST_CASE("agents: a heartbeat that lacks an attempt has it sent again, but not what may be on its way") {
+  TwoJobs farm;
+  farm.Beat("a", {});
+  CHECK(farm.out.empty());
+  farm.Pass(farm.state.settings.heartbeat);
+  farm.Beat("a", {});
+  CHECK(farm.out.ToAgent<Assign>(farm.a).attempt == farm.on_a->attempt());
+  CHECK(farm.out.empty());
+  farm.Beat("a", {});  // told just now
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("agents: a heartbeat says that an attempt runs where Started was lost") {
+  TwoJobs farm;
+  farm.Beat("a", {{farm.on_a->attempt(), Phase::kRunning}});
+  CHECK(farm.on_a->state == JobState::kRunning);
+  CHECK(farm.on_a->started == farm.now.wall);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("agents: Kill is repeated while heartbeats show the attempt, and not once it reports") {
+  TwoJobs farm;
+  CancelJob(farm.state, farm.out, farm.now, *farm.run, *farm.on_a, "cancelled");
+  CHECK(farm.out.Stored<JobRecord>().cancelling);
+  CHECK_FALSE(farm.out.ToAgent<Kill>(farm.a).forget);
+  farm.Beat("a", {{farm.on_a->attempt(), Phase::kRunning}});
+  CHECK(farm.out.empty());
+  farm.Pass(farm.state.settings.heartbeat);
+  farm.Beat("a", {{farm.on_a->attempt(), Phase::kRunning}});
+  CHECK(farm.out.ToAgent<Kill>(farm.a).attempt == farm.on_a->attempt());
+  farm.Pass(farm.state.settings.heartbeat);
+  farm.Beat("a", {{farm.on_a->attempt(), Phase::kReporting}});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("agents: a cancelled attempt that never arrived ends without its agent") {
+  TwoJobs farm;
+  CancelJob(farm.state, farm.out, farm.now, *farm.run, *farm.on_a, "cancelled");
+  farm.out.Clear();
+  farm.Pass(farm.state.settings.heartbeat);
+  farm.Beat("a", {});
+  CHECK(farm.on_a->state == JobState::kCancelled);
+  CHECK(farm.out.Stored<JobRecord>().attempts[0].outcome.kind == OutcomeKind::kLost);
+  farm.out.Clear();
+}
+
+TEST_CASE("agents: three silent heartbeats end a session; its jobs stay until the lease and its margin are over") {
+  TwoJobs farm;
+  const Settings& settings = farm.state.settings;
+  const TimePoint from = farm.now.mono;
+  farm.Pass(settings.heartbeat * 3);
+  farm.Beat("b", {{farm.on_b->attempt(), Phase::kRunning}});
+  farm.state.agents.at("b").heard = farm.now.mono;
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK(farm.out.empty());
+  farm.Pass(milliseconds(1));
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK(farm.out.Stored<AgentRecord>().name == "a");
+  CHECK(farm.out.empty());
+  CHECK_FALSE(farm.state.agents.at("a").session.has_value());
+  CHECK(farm.on_a->agent == "a");
+
+  CHECK(settings.LeaseWithMargin() >= settings.lease + settings.lease / 10 + settings.heartbeat);
+  farm.now.mono = from + settings.LeaseWithMargin();
+  farm.state.agents.at("b").heard = farm.now.mono;
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK(farm.out.empty());
+  CHECK(farm.on_a->agent == "a");
+  farm.Pass(milliseconds(1));
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK(farm.on_a->state == JobState::kReady);
+  const auto record = farm.out.Stored<JobRecord>();
+  CHECK(record.attempts[0].outcome.detail == "agent a was not heard for 665 s");
+  farm.out.Clear();
+}
+
+TEST_CASE("agents: repositories are looked at when it is time, and not again before the answer") {
+  ControllerFarm farm;
+  OnWatchRepository(farm.state, farm.out, farm.now, kAlice, 1, {"/srv/fashion.git"});
+  farm.out.Clear();
+  farm.Pass(farm.state.settings.repository_poll);
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK(farm.out.empty());  // the first look is not answered
+  OnRefs(farm.state, farm.out, farm.now, "/srv/fashion.git", Fail(Errc::kUnavailable, "no network"));
+  CHECK(farm.out.empty());
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK(farm.out.Git<LookAtRefs>().repository == "/srv/fashion.git");
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK(farm.out.empty());
+}

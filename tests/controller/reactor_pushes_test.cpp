@@ -1,0 +1,310 @@
+#include "tests/support/controller_farm.h"
+
+using namespace furrow;
+using namespace furrow::testing;
+
+namespace {
+
+const std::string kRepository = "/srv/git/fashion.git";
+const std::string kMain = "refs/heads/main";
+const std::string kZero(40, '0');
+const std::string kA(40, 'a');
+const std::string kB(40, 'b');
+
+constexpr const char* kFile = R"(on: { push: { branches: [main] } }
+jobs:
+  train:
+    steps: [{ run: "true" }]
+)";
+
+using Refs = std::map<std::string, std::string>;
+
+struct Pushes : ControllerFarm {
+  void Tell(std::uint64_t id, const std::string& ref, const std::string& old, const std::string& now_there,
+            std::uint64_t number = 1) {
+    OnTrigger(state, out, now, kAlice, number, {Uuid{7, id}, kRepository, ref, old, now_there});
+  }
+  ImportedCommit Commit(const std::string& commit, const std::string& text = kFile) const {
+    ImportedCommit imported;
+    imported.commit = commit;
+    imported.tree = HashOf(commit);
+    imported.title = "Wider layers";
+    imported.author = "Ada";
+    imported.pipeline_text = text;
+    imported.has_pipeline = !text.empty();
+    return imported;
+  }
+  // A push that was told; its import is asked for. Returns the ticket.
+  std::uint64_t Told(std::uint64_t id, const std::string& old, const std::string& now_there) {
+    Tell(id, kMain, old, now_there, id);
+    CHECK(out.Stored<RepositoryRecord>().refs.at(kMain) == now_there);
+    CHECK(out.Stored<TriggerRecord>().new_commit == now_there);
+    const auto import = out.Git<ImportCommit>();
+    CHECK(import.request.commit == now_there);
+    CHECK(out.empty());
+    return import.ticket;
+  }
+  // The first look at the repository is over.
+  void Watched(const Refs& refs) {
+    OnWatchRepository(state, out, now, kAlice, 50, {kRepository});
+    out.Clear();
+    OnRefs(state, out, now, kRepository, refs);
+    out.Clear();
+  }
+  void LookAgain() {
+    Pass(state.settings.repository_poll);
+    OnTick(state, out, now);
+    CHECK(out.Git<LookAtRefs>().repository == kRepository);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("pushes: a push is recorded, imported, and becomes a run that is answered") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  const auto run = farm.out.Stored<RunRecord>();
+  CHECK(run.pipeline.name == "fashion");
+  CHECK(run.source == HashOf(kA));
+  CHECK(run.request == Uuid{7, 1});
+  CHECK(run.info == SourceInfo{kRepository, kMain, "main", kA, "Wider layers", "Ada", false});
+  CHECK(farm.out.Stored<TriggerRecord>().erased);
+  CHECK(farm.out.ToClient<Submitted>(kAlice, 1).name == "fashion#1");
+  CHECK(farm.out.empty());
+  CHECK(farm.state.pushes.empty());
+  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("pushes: one push told twice is one run, and both tellers hear of it") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  farm.Tell(1, kMain, kZero, kA, 2);
+  farm.Tell(2, kMain, kZero, kA, 3);
+  CHECK(farm.out.empty());
+  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  for (std::uint64_t number : {1, 2, 3}) CHECK(farm.out.ToClient<Submitted>(kAlice, number).name == "fashion#1");
+  farm.out.Clear();
+  farm.Tell(1, kMain, kZero, kA, 4);  // the same request
+  CHECK(farm.out.ToClient<Submitted>(kAlice, 4).repeated);
+  farm.Tell(3, kMain, kZero, kA, 5);  // the same push
+  const auto answer = farm.out.ToClient<Submitted>(kAlice, 5);
+  CHECK(answer.repeated);
+  CHECK(answer.name == "fashion#1");
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("pushes: a deleted branch and a tag start nothing") {
+  Pushes farm;
+  farm.Tell(1, kMain, kA, kZero, 1);
+  CHECK(farm.out.ToClient<Submitted>(kAlice, 1).note == "a deleted branch starts nothing");
+  farm.Tell(2, "refs/tags/v1", kZero, kA, 2);
+  const auto answer = farm.out.ToClient<Submitted>(kAlice, 2);
+  CHECK(answer.run == RunId{});
+  CHECK(answer.note == "only pushes to branches start runs");
+  CHECK(farm.out.empty());
+  CHECK(farm.state.pushes.empty());
+}
+
+TEST_CASE("pushes: what the file does not ask for, and a commit without a file, start nothing") {
+  Pushes farm;
+  OnImported(farm.state, farm.out, farm.now, farm.Told(1, kZero, kA), farm.Commit(kA, ""));
+  CHECK(farm.out.ToClient<Submitted>(kAlice, 1).note == "there is no furrow.yaml at aaaaaaaaaa");
+  CHECK(farm.out.Stored<TriggerRecord>().erased);
+  OnImported(farm.state, farm.out, farm.now, farm.Told(2, kA, kB),
+             farm.Commit(kB, "on: { push: { branches: [release] } }\njobs: { t: { steps: [{ run: x }] } }\n"));
+  CHECK(farm.out.ToClient<Submitted>(kAlice, 2).note.find("starts nothing") != std::string::npos);
+  CHECK(farm.out.Stored<TriggerRecord>().erased);
+  CHECK(farm.out.empty());
+  CHECK(farm.state.runs.empty());
+}
+
+TEST_CASE("pushes: a broken furrow.yaml is answered with every mistake and its place") {
+  Pushes farm;
+  const std::string broken = "jobs:\n  train:\n    setps: []\n  test:\n    needs: [trian]\n";
+  OnImported(farm.state, farm.out, farm.now, farm.Told(1, kZero, kA), farm.Commit(kA, broken));
+  const auto failure = farm.out.ToClient<Failure>(kAlice, 1);
+  CHECK(failure.code == Errc::kInvalid);
+  CHECK(failure.message == "furrow.yaml at aaaaaaaaaa has mistakes");
+  CHECK(failure.file == "furrow.yaml");
+  CHECK(failure.diagnostics == ParsePipeline(broken, "fashion").diagnostics);
+  CHECK(failure.diagnostics.size() >= 2);
+  CHECK(farm.out.Stored<TriggerRecord>().erased);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("pushes: an import that may pass later is kept and tried again at the next look") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  OnImported(farm.state, farm.out, farm.now, ticket, Fail(Errc::kUnavailable, "timeout"));
+  CHECK(farm.out.ToClient<Failure>(kAlice, 1).code == Errc::kUnavailable);
+  CHECK(farm.out.empty());
+  CHECK(farm.state.pushes.size() == 1);
+  farm.LookAgain();
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}});
+  CHECK(farm.out.Git<ImportCommit>().ticket == ticket);
+  farm.out.Clear();
+  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  CHECK(farm.out.Stored<RunRecord>().request == Uuid{7, 1});
+  farm.out.Clear();
+}
+
+TEST_CASE("pushes: a push that waits for another try is tried at once when it is told again") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  OnImported(farm.state, farm.out, farm.now, ticket, Fail(Errc::kUnavailable, "timeout"));
+  farm.out.Clear();
+  farm.Tell(1, kMain, kZero, kA, 2);
+  CHECK(farm.out.Git<ImportCommit>().ticket == ticket);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("pushes: an import that can never pass is dropped with its reason") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  OnImported(farm.state, farm.out, farm.now, ticket, Fail(Errc::kRejected, "no such commit"));
+  CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "no such commit");
+  CHECK(farm.out.Stored<TriggerRecord>().erased);
+  CHECK(farm.out.empty());
+  CHECK(farm.state.pushes.empty());
+}
+
+TEST_CASE("pushes: while no work is accepted a push is refused, and one under way stays noted") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  farm.state.refusing = "the disk is full";
+  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "noted; no new work is accepted: the disk is full");
+  CHECK(farm.state.pushes.size() == 1);
+  farm.Tell(2, kMain, kA, kB, 2);
+  CHECK(farm.out.ToClient<Failure>(kAlice, 2).code == Errc::kUnavailable);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("pushes: what was there at the first look is no push; what moves later is a missed one") {
+  Pushes farm;
+  OnWatchRepository(farm.state, farm.out, farm.now, kAlice, 1, {kRepository});
+  CHECK_FALSE(farm.out.Stored<RepositoryRecord>().looked);
+  farm.out.Git<LookAtRefs>();
+  CHECK(farm.out.ToClient<Done>(kAlice, 1).text == "watching " + kRepository);
+  CHECK(farm.out.empty());
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}, {"refs/heads/old", kA}});
+  CHECK(farm.out.Stored<RepositoryRecord>().looked);
+  CHECK(farm.out.empty());
+
+  farm.LookAgain();
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}, {"refs/heads/new", kA}, {"refs/tags/v1", kB}});
+  const auto moved = farm.out.Stored<TriggerRecord>();
+  CHECK(moved.ref == kMain);
+  CHECK(moved.old_commit == kA);
+  CHECK(moved.new_commit == kB);
+  CHECK_FALSE(moved.request.IsZero());
+  const auto fresh = farm.out.Stored<TriggerRecord>();
+  CHECK(fresh.ref == "refs/heads/new");
+  CHECK(fresh.old_commit == kZero);
+  CHECK(farm.out.Stored<RepositoryRecord>().refs == Refs{{kMain, kB}, {"refs/heads/new", kA}});
+  CHECK(farm.out->repositories.size() == 2);
+  farm.out->repositories.clear();
+  CHECK(farm.out.empty());
+
+  farm.LookAgain();
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}, {"refs/heads/new", kA}});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("pushes: a look that began before a push was told does not take the push back") {
+  Pushes farm;
+  farm.Watched({{kMain, kA}});
+  farm.LookAgain();
+  farm.Told(1, kA, kB);
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}});
+  CHECK(farm.out.empty());
+  farm.LookAgain();
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("pushes: a push that the first look saw before the hook told it is a push") {
+  Pushes farm;
+  farm.Watched({{kMain, kA}});  // pushed between `hook install` and the look
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  farm.out.Clear();
+  farm.Tell(2, kMain, kZero, kA, 3);
+  CHECK(farm.out.ToClient<Submitted>(kAlice, 3).repeated);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("pushes: a missed push is found at the first look if an earlier push of the ref was told") {
+  Pushes farm;
+  OnImported(farm.state, farm.out, farm.now, farm.Told(1, kZero, kA), farm.Commit(kA));
+  farm.out.Clear();
+  farm.LookAgain();
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}});
+  CHECK(farm.out.Stored<TriggerRecord>().new_commit == kB);
+  farm.out.Clear();
+}
+
+TEST_CASE("pushes: a missed push that the hook tells after all is one run") {
+  Pushes farm;
+  farm.Watched({{kMain, kA}});
+  farm.LookAgain();
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}});
+  const std::uint64_t ticket = farm.out.Git<ImportCommit>().ticket;
+  farm.out.Clear();
+  farm.Tell(1, kMain, kA, kB, 1);
+  CHECK(farm.out.empty());
+  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kB));
+  CHECK(farm.out.ToClient<Submitted>(kAlice, 1).name == "fashion#1");
+  farm.out.Clear();
+  CHECK(farm.state.runs.size() == 1);
+}
+
+TEST_CASE("pushes: an old push that the hook tells late does not make newer ones run again") {
+  Pushes farm;
+  OnImported(farm.state, farm.out, farm.now, farm.Told(1, kZero, kA), farm.Commit(kA));
+  farm.out.Clear();
+  OnImported(farm.state, farm.out, farm.now, farm.Told(2, kA, kB), farm.Commit(kB));
+  farm.out.Clear();
+  farm.Tell(3, kMain, kZero, kA, 3);  // found by a look and told only now, under another request
+  const auto answer = farm.out.ToClient<Submitted>(kAlice, 3);
+  CHECK(answer.repeated);
+  CHECK(answer.name == "fashion#1");
+  CHECK(farm.out.empty());
+  farm.Told(4, kB, kA);  // but this one moves the branch back
+}
+
+TEST_CASE("pushes: a look that finds a commit which has its run starts no other") {
+  Pushes farm;
+  OnImported(farm.state, farm.out, farm.now, farm.Told(1, kZero, kB), farm.Commit(kB));
+  farm.out.Clear();
+  OnImported(farm.state, farm.out, farm.now, farm.Told(2, kZero, kA), farm.Commit(kA));  // an older one, told late
+  farm.out.Clear();
+  farm.LookAgain();
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}});
+  CHECK(farm.out.Stored<RepositoryRecord>().refs.at(kMain) == kB);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("pushes: a branch that is deleted and comes back is a push again") {
+  Pushes farm;
+  farm.Watched({{kMain, kA}});
+  farm.LookAgain();
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{});
+  CHECK(farm.out.Stored<RepositoryRecord>().refs.empty());
+  CHECK(farm.out.empty());
+  farm.LookAgain();
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}});
+  CHECK(farm.out.Stored<TriggerRecord>().old_commit == kZero);
+  farm.out.Clear();
+}
+
+TEST_CASE("pushes: a client that is gone is not answered") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  OnClientGone(farm.state, kAlice);
+  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  CHECK(farm.out->to_clients.empty());
+  farm.out.Clear();
+}
