@@ -1,0 +1,471 @@
+#include "tests/support/agent_farm.h"
+
+using namespace furrow;
+using namespace furrow::testing;
+
+namespace {
+
+using Stage = HeldJob::Stage;
+
+runner::Attempt Listed(const Assign& assign, bool running, char place = 0) {
+  runner::Attempt attempt;
+  attempt.ref = assign.attempt;
+  attempt.running = running;
+  attempt.started = WallTime{900};
+  attempt.exited.ref = assign.attempt;
+  attempt.exited.outcome = {runner::OutcomeKind::kExited, 0, ""};
+  attempt.exited.started = WallTime{900};
+  attempt.exited.spool_bytes = 5;
+  attempt.blob = place + std::string(3, '\0') + Encode(ToAgent{assign});
+  return attempt;
+}
+
+MetricsRead Lines(AttemptRef attempt, std::uint64_t first, std::size_t count) {
+  MetricsRead read{attempt, first, {}, 0};
+  for (std::size_t i = 0; i < count; ++i)
+    read.lines.push_back({static_cast<std::int64_t>(first + i), WallTime{}, {{"loss", 1.0}}});
+  return read;
+}
+
+}  // namespace
+
+TEST_CASE("jobs: an Assign without trees goes straight to the runner") {
+  AgentFarm farm;
+  farm.Join();
+  CHECK(farm.Hear(MakeAssign(Attempt(1))).has_value());
+  CHECK(farm.out.Runner<runner::Start>().ref == Attempt(1));
+  CHECK(farm.out.empty());
+  CHECK(farm.Job(Attempt(1)).phase() == Phase::kPreparing);
+}
+
+TEST_CASE("jobs: an Assign with trees is prepared first") {
+  AgentFarm farm;
+  farm.Join();
+  CHECK(farm.Hear(MakeAssign(Attempt(1), {HashOf("a"), HashOf("b")})).has_value());
+  const auto prepare = farm.out.Workspace<Prepare>();
+  CHECK(prepare.dir == "/state/work/0");
+  CHECK(prepare.trees == std::vector<Hash>{HashOf("a"), HashOf("b")});
+  CHECK(farm.out.empty());
+  OnWorkspaceEvent(farm.state, farm.out, farm.now, Prepared{Attempt(1)});
+  farm.out.Runner<runner::Start>();
+  CHECK(farm.out.empty());
+  OnWorkspaceEvent(farm.state, farm.out, farm.now, Prepared{Attempt(1)});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: an Assign that comes twice, early or late, runs once") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  CHECK(farm.Hear(MakeAssign(Attempt(1))).has_value());
+  CHECK(farm.out.empty());
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  farm.out.Clear();
+  CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
+  farm.out.Clear();
+  CHECK(farm.state.jobs.empty());
+  farm.Pass(seconds(29));
+  CHECK(farm.Hear(MakeAssign(Attempt(1))).has_value());
+  CHECK(farm.out.empty());
+  CHECK(farm.state.jobs.empty());
+}
+
+TEST_CASE("jobs: what was acknowledged is forgotten after a while") {
+  AgentFarm farm;
+  farm.Join();
+  farm.RunToReport(MakeAssign(Attempt(1)));
+  CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
+  CHECK(farm.state.done.size() == 1);
+  farm.Pass(seconds(61));
+  farm.Tick();
+  CHECK(farm.state.done.empty());
+  farm.out.Clear();
+}
+
+TEST_CASE("jobs: no more run than there are CPUs and memory; a small one may pass a large one") {
+  AgentFarm farm;
+  farm.Join();
+  const auto sized = [](std::uint64_t job, std::uint32_t cpu, std::uint64_t memory) {
+    return With(MakeAssign(Attempt(job)), [&](JobSpec& spec) {
+      spec.resources.cpu_milli = cpu;
+      spec.resources.memory_bytes = memory;
+    });
+  };
+  CHECK(farm.Hear(sized(1, 1000, 0)).has_value());
+  farm.out.Runner<runner::Start>();
+  CHECK(farm.Hear(sized(2, 2000, 0)).has_value());
+  CHECK(farm.out.empty());
+  CHECK(farm.Hear(sized(3, 500, 2ull << 30)).has_value());
+  CHECK(farm.out.empty());
+  CHECK(farm.Hear(sized(4, 500, 0)).has_value());
+  CHECK(farm.out.Runner<runner::Start>().ref == Attempt(4));
+  for (std::uint64_t job : {1, 4}) {
+    OnRunnerStarted(farm.state, farm.out, farm.now, {Attempt(job), 1, farm.now.wall});
+    OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
+  }
+  CHECK(farm.out.Runner<runner::Start>().ref == Attempt(2));
+  farm.out.Clear();
+}
+
+TEST_CASE("jobs: from exit to report: log, artifacts, Finished, and everything removed once it is acknowledged") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(With(MakeAssign(Attempt(1)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; }));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  CHECK(farm.out.Upload<Follow>().spool == "/state/spool/0.log");
+  CHECK(farm.out.Upload<FinishLog>().length == 5);
+  CHECK(farm.out.Upload<Collect>().patterns == std::vector<std::string>{"model.pt"});
+  CHECK(farm.out.empty());
+  OnUploadEvent(farm.state, farm.out, farm.now, LogStreamed{Attempt(1), 5, HashOf("hello")});
+  CHECK(farm.out.empty());
+  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactsCommitted{Attempt(1), HashOf("tree")});
+  const auto report = farm.out.Sent<Finished>();
+  CHECK(report.session == kSession);
+  CHECK(report.outcome.passed());
+  CHECK(report.log_length == 5);
+  CHECK(report.log_hash == HashOf("hello"));
+  CHECK_FALSE(report.small_log.has_value());
+  CHECK(report.artifacts == HashOf("tree"));
+  CHECK(report.cpu_ms == 7);
+  CHECK(report.max_rss_bytes == 4096);
+  CHECK(report.started == WallTime{900});
+  CHECK(report.ended == WallTime{950});
+  CHECK(farm.out.empty());
+  CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
+  CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(1));
+  CHECK(farm.out.Upload<Clear>() == Clear{Attempt(1), "/state/work/0", "/state/spool/0.log", "/state/spool/0.metrics"});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: a report is repeated, ever less often, until it is acknowledged") {
+  AgentFarm farm;
+  farm.Join();
+  farm.RunToReport(MakeAssign(Attempt(1)));
+  for (const Duration wait : {seconds(1), seconds(2), seconds(4), seconds(8), seconds(10)}) {
+    farm.Pass(wait - milliseconds(1));
+    farm.Tick();
+    farm.out.Clear();  // heartbeats
+    farm.state.lease_until = farm.now.mono + seconds(30);
+    farm.Pass(milliseconds(1));
+    farm.state.session->heartbeat_sent = farm.now.mono;
+    farm.Tick();
+    CHECK(farm.out.Sent<Finished>().attempt == Attempt(1));
+    CHECK(farm.out.empty());
+  }
+}
+
+TEST_CASE("jobs: a FinishedAck before the report changes nothing") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
+  CHECK(farm.Hear(FinishedAck{kSession, Attempt(9)}).has_value());
+  CHECK(farm.out.empty());
+  CHECK(farm.state.jobs.size() == 1);
+}
+
+TEST_CASE("jobs: failed preparation, a missing artifact and a failed upload each have their outcome") {
+  AgentFarm farm;
+  farm.Join();
+  REQUIRE(farm.Hear(MakeAssign(Attempt(1), {HashOf("a")})).has_value());
+  farm.out.Clear();
+  OnWorkspaceEvent(farm.state, farm.out, farm.now, PrepareFailed{Attempt(1), "no such chunk"});
+  auto report = farm.out.Sent<Finished>();
+  CHECK(report.outcome.kind == OutcomeKind::kInputFailed);
+  CHECK(report.outcome.detail == "no such chunk");
+  CHECK(report.log_length == 0);
+  CHECK(farm.out.empty());
+
+  const auto promises = [](std::uint64_t job) {
+    return With(MakeAssign(Attempt(job)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; });
+  };
+  for (std::uint64_t job : {2, 3}) {
+    farm.Run(promises(job));
+    OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
+    OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(job), "", HashOf("")});
+    farm.out.Clear();
+  }
+  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactMissing{Attempt(2), "model.pt"});
+  report = farm.out.Sent<Finished>();
+  CHECK(report.outcome.kind == OutcomeKind::kArtifactMissing);
+  CHECK(report.outcome.detail.find("`model.pt`") != std::string::npos);
+  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(3), "disk full"});
+  CHECK(farm.out.Sent<Finished>().outcome == Outcome{OutcomeKind::kUploadFailed, 0, 0, "disk full"});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: a job that failed leaves no artifacts") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(With(MakeAssign(Attempt(1)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; }));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 3));
+  farm.out.Upload<Follow>();
+  farm.out.Upload<FinishLog>();
+  CHECK(farm.out.empty());
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "hello", HashOf("hello")});
+  const auto report = farm.out.Sent<Finished>();
+  CHECK(report.outcome == Outcome{OutcomeKind::kExited, 3, 0, ""});
+  CHECK(report.small_log == "hello");
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: Kill ends an attempt wherever it stands") {
+  AgentFarm farm;
+  farm.Join();
+  const auto kill = [](std::uint64_t job) { return Kill{kSession, Attempt(job), "cancelled: wrong", false}; };
+  REQUIRE(farm.Hear(MakeAssign(Attempt(1), {HashOf("a")})).has_value());
+  farm.out.Clear();
+  CHECK(farm.Hear(kill(1)).has_value());
+  CHECK(farm.out.Workspace<CancelPrepare>().attempt == Attempt(1));
+  auto report = farm.out.Sent<Finished>();
+  CHECK(report.outcome == Outcome{OutcomeKind::kKilled, 0, 0, "cancelled: wrong"});
+  CHECK(farm.out.empty());
+
+  farm.Run(MakeAssign(Attempt(2)));
+  CHECK(farm.Hear(kill(2)).has_value());
+  const auto order = farm.out.Runner<runner::Kill>();
+  CHECK(order.reason == "cancelled: wrong");
+  CHECK(order.grace_ms == 10000);
+  CHECK(farm.out.empty());
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(2), 0, runner::OutcomeKind::kKilled));
+  farm.out.Clear();
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(2), "hello", HashOf("hello")});
+  CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kKilled);
+  CHECK(farm.Hear(kill(2)).has_value());  // it reports already
+  CHECK(farm.Hear(kill(9)).has_value());  // not here
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: a stale attempt ends without a report") {
+  AgentFarm farm;
+  farm.Join();
+  const auto forget = [](std::uint64_t job) { return Kill{kSession, Attempt(job), "no longer current", true}; };
+  farm.Run(MakeAssign(Attempt(1)));
+  CHECK(farm.Hear(forget(1)).has_value());
+  farm.out.Runner<runner::Kill>();
+  CHECK(farm.out.empty());
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
+  CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(1));
+  CHECK(farm.out.Upload<Clear>().attempt == Attempt(1));
+  CHECK(farm.out.empty());
+
+  farm.RunToReport(MakeAssign(Attempt(2)));
+  CHECK(farm.Hear(forget(2)).has_value());
+  farm.out.Runner<runner::Forget>();
+  farm.out.Upload<Clear>();
+  CHECK(farm.out.empty());
+  CHECK(farm.state.jobs.empty());
+}
+
+TEST_CASE("jobs: one that was killed with the whole farm counts as lost, not as cancelled") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
+  CHECK(farm.Job(Attempt(1)).report.outcome.kind == OutcomeKind::kLost);
+  farm.out.Clear();
+}
+
+TEST_CASE("jobs: metrics travel in order, and those that nobody acknowledged travel again with the report") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 2));
+  auto report = farm.out.Sent<MetricsReport>();
+  CHECK(report.first == 0);
+  CHECK(report.lines.size() == 2);
+  CHECK(report.lines[0].at == farm.now.wall);
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 1}).has_value());
+  CHECK(farm.out.empty());
+  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 1, 2));  // overlaps by one
+  report = farm.out.Sent<MetricsReport>();
+  CHECK(report.first == 1);
+  CHECK(report.lines.size() == 2);
+  farm.Pass(seconds(1));
+  farm.state.just_started.clear();
+  farm.Tick();
+  CHECK(farm.out.Sent<MetricsReport>().lines.size() == 2);
+  CHECK(farm.out.empty());
+
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 3, 1));
+  farm.out.Clear();
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  const auto finished = farm.out.Sent<Finished>();
+  CHECK(finished.metrics_first == 1);
+  CHECK(finished.metrics.size() == 3);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: in the report's turn an acknowledgement that brings nothing new is not answered") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 4));
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 2}).has_value());
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  farm.out.Clear();
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 2}).has_value());
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 0}).has_value());
+  CHECK(farm.out.empty());
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 3}).has_value());
+  CHECK(farm.out.Sent<Finished>().metrics_first == 3);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: more metrics than a report holds go before it, in parts") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 1500));
+  farm.out.Clear();
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  CHECK(farm.out.Sent<MetricsReport>().lines.size() == 1000);
+  CHECK(farm.out.empty());
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 1000}).has_value());
+  const auto finished = farm.out.Sent<Finished>();
+  CHECK(finished.metrics_first == 1000);
+  CHECK(finished.metrics.size() == 500);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: after a restart a running attempt is taken over from the runner's table") {
+  AgentFarm farm;
+  OnListing(farm.state, farm.out, farm.now, {{Listed(MakeAssign(Attempt(1)), true)}});
+  const auto follow = farm.out.Upload<Follow>();
+  CHECK(follow.attempt == Attempt(1));
+  CHECK(follow.resumed);
+  CHECK(farm.out.empty());
+  CHECK(farm.Job(Attempt(1)).phase() == Phase::kRunning);
+  CHECK(farm.state.cpu_milli_used == 1000);
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  CHECK(farm.out.Upload<FinishLog>().attempt == Attempt(1));
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: after a restart an attempt that has ended is followed from the controller's end on, and reported") {
+  AgentFarm farm;
+  const Assign assign = With(MakeAssign(Attempt(1)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; });
+  OnListing(farm.state, farm.out, farm.now, {{Listed(assign, false)}});
+  CHECK(farm.out.Upload<Follow>().resumed);
+  CHECK(farm.out.Upload<FinishLog>().length == 5);
+  CHECK(farm.out.Upload<Collect>().attempt == Attempt(1));
+  CHECK(farm.out.empty());
+  CHECK(farm.Job(Attempt(1)).phase() == Phase::kReporting);
+  CHECK(farm.state.cpu_milli_used == 0);
+}
+
+TEST_CASE("jobs: an attempt whose description cannot be read is ended and forgotten") {
+  AgentFarm farm;
+  runner::Attempt strange = Listed(MakeAssign(Attempt(1)), true);
+  strange.blob = "from the future";
+  runner::Attempt other = Listed(MakeAssign(Attempt(9)), false);
+  other.ref = Attempt(2);
+  OnListing(farm.state, farm.out, farm.now, {{strange, other}});
+  CHECK(farm.out.Runner<runner::Kill>().ref == Attempt(1));
+  CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(1));
+  CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(2));
+  CHECK(farm.out.empty());
+  CHECK(farm.state.jobs.empty());
+}
+
+TEST_CASE("jobs: while the runner is gone nothing starts; its next table says what became of each attempt") {
+  AgentFarm farm;
+  farm.Join();
+  farm.state.offer.cpu_milli = 4000;
+  farm.Run(MakeAssign(Attempt(1)));
+  farm.Run(MakeAssign(Attempt(2)));
+  REQUIRE(farm.Hear(MakeAssign(Attempt(3))).has_value());
+  farm.out.Clear();
+  OnRunnerGone(farm.state);
+  REQUIRE(farm.Hear(MakeAssign(Attempt(4))).has_value());
+  CHECK(farm.out.empty());
+  runner::Attempt lost = Listed(MakeAssign(Attempt(2)), false, 1);
+  lost.exited.outcome.kind = runner::OutcomeKind::kLost;
+  OnListing(farm.state, farm.out, farm.now, {{Listed(MakeAssign(Attempt(1)), true), lost}});
+  CHECK(farm.out.Lease() == farm.state.lease_until);  // a new runner knows of none
+  CHECK(farm.Job(Attempt(1)).stage == Stage::kRunning);
+  CHECK(farm.Job(Attempt(2)).report.outcome.kind == OutcomeKind::kLost);
+  // The third was told to a runner that never wrote it down; the fourth to none.
+  CHECK(farm.out.Runner<runner::Start>().ref == Attempt(4));
+  CHECK(farm.out.Runner<runner::Start>().ref == Attempt(3));
+  farm.out.Upload<Follow>();
+  farm.out.Upload<FinishLog>();
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: what was being killed when the runner went ends without being started again") {
+  AgentFarm farm;
+  farm.Join();
+  REQUIRE(farm.Hear(MakeAssign(Attempt(1))).has_value());
+  farm.Run(MakeAssign(Attempt(2)));
+  CHECK(farm.Hear(Kill{kSession, Attempt(1), "cancelled", false}).has_value());
+  CHECK(farm.Hear(Kill{kSession, Attempt(2), "cancelled", false}).has_value());
+  farm.out.Clear();
+  OnRunnerGone(farm.state);
+  OnListing(farm.state, farm.out, farm.now, {{Listed(MakeAssign(Attempt(2)), true)}});
+  farm.out.Lease();
+  CHECK(farm.out.Runner<runner::Kill>().ref == Attempt(2));
+  CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kKilled);
+  CHECK(farm.out.empty());
+  CHECK(farm.state.cpu_milli_used == 1000);
+}
+
+TEST_CASE("jobs: what the runner still has of a forgotten attempt is dropped, and its place stays another's") {
+  AgentFarm farm;
+  farm.Join();
+  farm.RunToReport(MakeAssign(Attempt(1)));
+  CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
+  OnUploadEvent(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
+  farm.Run(MakeAssign(Attempt(2)));
+  CHECK(farm.Job(Attempt(2)).place == 0);
+  farm.state.done.clear();  // as after a new session
+  farm.state.done_order.clear();
+  OnRunnerGone(farm.state);
+  OnListing(farm.state, farm.out, farm.now,
+            {{Listed(MakeAssign(Attempt(1)), false), Listed(MakeAssign(Attempt(2)), true)}});
+  CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(1));
+  farm.out.Lease();
+  CHECK(farm.out.empty());
+  CHECK(farm.state.jobs.size() == 1);
+}
+
+TEST_CASE("jobs: a place is used again once it is cleared, and not before") {
+  AgentFarm farm;
+  farm.Join();
+  farm.state.offer.cpu_milli = 8000;
+  farm.RunToReport(MakeAssign(Attempt(1)));
+  CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
+  farm.out.Clear();
+  farm.Run(MakeAssign(Attempt(2)));
+  CHECK(farm.Job(Attempt(2)).place == 1);
+  OnUploadEvent(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
+  OnUploadEvent(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
+  farm.Run(MakeAssign(Attempt(3)));
+  CHECK(farm.Job(Attempt(3)).place == 0);
+  farm.Run(MakeAssign(Attempt(4)));
+  CHECK(farm.Job(Attempt(4)).place == 2);
+}
+
+TEST_CASE("jobs: a place that is still being prepared when its job ends is not used again") {
+  AgentFarm farm;
+  farm.Join();
+  REQUIRE(farm.Hear(MakeAssign(Attempt(1), {HashOf("a")})).has_value());
+  CHECK(farm.Hear(Kill{kSession, Attempt(1), "no longer current", true}).has_value());
+  farm.out.Workspace<Prepare>();
+  farm.out.Workspace<CancelPrepare>();
+  CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(1));
+  CHECK(farm.out.empty());
+  farm.Run(MakeAssign(Attempt(2)));
+  CHECK(farm.Job(Attempt(2)).place == 1);
+}
+
+TEST_CASE("jobs: after a restart places go on above those that are held") {
+  AgentFarm farm;
+  OnListing(farm.state, farm.out, farm.now, {{Listed(MakeAssign(Attempt(1)), true, 7)}});
+  CHECK(farm.out.Upload<Follow>().spool == "/state/spool/7.log");
+  CHECK(farm.state.places_made == 8);
+}

@@ -1,0 +1,220 @@
+#include "tests/support/agent_farm.h"
+
+using namespace furrow;
+using namespace furrow::testing;
+
+namespace {
+
+bool Rejected(const Status& status) {
+  return !status && status.error().code == Errc::kRejected;
+}
+
+}  // namespace
+
+TEST_CASE("session: an agent registers when it knows what its runner holds, and not before") {
+  AgentFarm farm;
+  farm.Tick();
+  CHECK(farm.out.empty());
+  runner::Attempt running;
+  running.ref = Attempt(3);
+  running.running = true;
+  running.blob = std::string(4, '\0') + Encode(ToAgent{MakeAssign(Attempt(3))});  // place 0
+  OnListing(farm.state, farm.out, farm.now, {{running}});
+  CHECK(farm.out.Upload<Follow>().resumed);
+  farm.Tick();
+  const auto message = farm.out.Sent<Register>();
+  CHECK(message.held == std::vector<HeldAttempt>{{Attempt(3), Phase::kRunning}});
+  CHECK(message.incarnation == Uuid{1, 2});
+  CHECK(message.oldest_version == kOldestProtocol);
+  CHECK(message.newest_version == kNewestProtocol);
+  CHECK(message.offer == farm.state.offer);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("session: a registration is repeated, less and less often, under a new nonce each time") {
+  AgentFarm farm;
+  OnListing(farm.state, farm.out, farm.now, {});
+  std::uint64_t nonce = 0;
+  for (const Duration least : {seconds(1), seconds(2), seconds(4), seconds(4)}) {
+    const Duration idle = farm.Tick();
+    CHECK(farm.out.Sent<Register>().nonce == ++nonce);
+    CHECK(idle <= seconds(1));
+    farm.Pass(least - milliseconds(1));
+    farm.Tick();
+    CHECK(farm.out.empty());
+    farm.Pass(least / 2 + milliseconds(1));
+  }
+}
+
+TEST_CASE("session: only the answer to the newest registration counts") {
+  AgentFarm farm;
+  OnListing(farm.state, farm.out, farm.now, {});
+  farm.Tick();
+  farm.Pass(seconds(2));
+  farm.Tick();
+  farm.out.Clear();
+  CHECK(Rejected(farm.Hear(Welcome{kSession, 1, 1, 2000, 30000})));
+  CHECK(Rejected(farm.Hear(Refused{1, "no", 1000})));
+  CHECK_FALSE(farm.state.session.has_value());
+  const TimePoint sent = farm.now.mono;
+  farm.Pass(milliseconds(100));
+  CHECK(farm.Hear(Welcome{kSession, 2, 1, 2000, 30000}).has_value());
+  CHECK(farm.out.Lease() == sent + kLease);  // counted from the sending, not from the answer
+  CHECK(farm.out.empty());
+  CHECK(Rejected(farm.Hear(Welcome{kSession, 2, 1, 2000, 30000})));  // doubled
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("session: a refused agent waits as long as it is told and remembers why") {
+  AgentFarm farm;
+  OnListing(farm.state, farm.out, farm.now, {});
+  farm.Tick();
+  farm.out.Sent<Register>();
+  CHECK(Rejected(farm.Hear(Refused{1, "another agent has this name", 60000})));
+  CHECK(farm.state.refused == "another agent has this name");
+  farm.Pass(seconds(59));
+  farm.Tick();
+  CHECK(farm.out.empty());
+  farm.Pass(seconds(17));
+  farm.Tick();
+  farm.out.Sent<Register>();
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("session: heartbeats go out on time with everything held, and acknowledged ones renew the lease") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  farm.Pass(seconds(2));
+  const TimePoint sent = farm.now.mono;
+  farm.Tick();
+  farm.out.Upload<Follow>();
+  farm.out.Sent<Started>();
+  const auto beat = farm.out.Sent<Heartbeat>();
+  CHECK(beat.session == kSession);
+  CHECK(beat.sequence == 1);
+  CHECK(beat.held == std::vector<HeldAttempt>{{Attempt(1), Phase::kRunning}});
+  farm.Tick();
+  CHECK(farm.out.empty());
+  farm.Pass(seconds(2));
+  farm.Tick();
+  CHECK(farm.out.Sent<Heartbeat>().sequence == 2);
+  farm.Pass(seconds(1));
+  CHECK(farm.Hear(HeartbeatAck{kSession, 2}).has_value());
+  CHECK(farm.out.Lease() == sent + seconds(2) + kLease);
+  CHECK(farm.Hear(HeartbeatAck{kSession, 1}).has_value());  // overtaken: the lease does not shrink
+  CHECK(farm.Hear(HeartbeatAck{kSession, 2}).has_value());
+  CHECK(farm.Hear(HeartbeatAck{kSession, 99}).has_value());
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("session: every message of another session is refused") {
+  AgentFarm farm;
+  farm.Join();
+  farm.RunToReport(MakeAssign(Attempt(1)));
+  const SessionId old{5};
+  Assign assign = MakeAssign(Attempt(2));
+  assign.session = old;
+  for (const ToAgent& message :
+       {ToAgent{HeartbeatAck{old, 1}}, ToAgent{assign}, ToAgent{Kill{old, Attempt(1), "", true}},
+        ToAgent{FinishedAck{old, Attempt(1)}}, ToAgent{MetricsAck{old, Attempt(1), 5}}, ToAgent{Reregister{old}}})
+    CHECK(Rejected(farm.Hear(message)));
+  CHECK(farm.out.empty());
+  CHECK(farm.state.jobs.size() == 1);
+  CHECK(farm.state.session.has_value());
+}
+
+TEST_CASE("session: Reregister ends the session and leaves jobs and lease as they are") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  const auto lease = farm.state.lease_until;
+  CHECK(farm.Hear(Reregister{kSession}).has_value());
+  CHECK(farm.out.empty());
+  farm.Pass(milliseconds(200));
+  farm.Tick();
+  CHECK(farm.out.Upload<Follow>().attempt == Attempt(1));
+  CHECK(farm.out.Sent<Register>().held.size() == 1);
+  CHECK(farm.state.lease_until == lease);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("session: a new session hears again what was not acknowledged") {
+  AgentFarm farm;
+  farm.Join();
+  farm.RunToReport(MakeAssign(Attempt(1)));
+  farm.Run(MakeAssign(Attempt(2)));
+  farm.Pass(milliseconds(50));
+  farm.Tick();  // shows attempt 2
+  OnUploadEvent(farm.state, farm.out, farm.now, MetricsRead{Attempt(2), 0, {{0, WallTime{}, {{"loss", 1}}}}, 0});
+  CHECK(farm.Hear(Reregister{kSession}).has_value());
+  farm.Pass(seconds(1));
+  farm.Tick();
+  farm.out.Clear();
+  const SessionId next{77};
+  CHECK(farm.Hear(Welcome{next, farm.state.nonce, 1, 2000, 30000}).has_value());
+  farm.out.Lease();
+  CHECK(farm.out.Sent<Started>().attempt == Attempt(2));
+  const auto finished = farm.out.Sent<Finished>();
+  CHECK(finished.attempt == Attempt(1));
+  CHECK(finished.session == next);
+  CHECK(farm.out.Sent<MetricsReport>().attempt == Attempt(2));
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("session: when the lease runs out every attempt ends as lost, and no other is accepted") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  REQUIRE(farm.Hear(MakeAssign(Attempt(2), {HashOf("tree")})).has_value());
+  farm.RunToReport(MakeAssign(Attempt(3)));
+  farm.out.Clear();
+  farm.now.mono = *farm.state.lease_until - milliseconds(1);
+  farm.Tick();
+  farm.out.Clear();
+  CHECK_FALSE(farm.Job(Attempt(1)).killing);
+  farm.Pass(milliseconds(1));
+  farm.Tick();
+  CHECK(farm.out.Runner<runner::Kill>().ref == Attempt(1));
+  CHECK(farm.out.Workspace<CancelPrepare>().attempt == Attempt(2));
+  CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kLost);
+  farm.out.Clear();
+  farm.Tick();
+  CHECK(farm.out.empty());  // once
+  CHECK(Rejected(farm.Hear(MakeAssign(Attempt(4)))));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
+  CHECK(farm.Job(Attempt(1)).report.outcome.kind == OutcomeKind::kLost);
+  farm.out.Clear();
+}
+
+TEST_CASE("session: what was prepared is not started once the lease is out") {
+  AgentFarm farm;
+  farm.Join();
+  REQUIRE(farm.Hear(MakeAssign(Attempt(1), {HashOf("tree")})).has_value());
+  farm.out.Clear();
+  farm.now.mono = *farm.state.lease_until;  // the process was stopped, say: this comes before the next tick
+  OnWorkspaceEvent(farm.state, farm.out, farm.now, Prepared{Attempt(1)});
+  CHECK(farm.out.empty());
+  farm.Tick();
+  const auto finished = farm.out.Sent<Finished>();
+  CHECK(finished.outcome.kind == OutcomeKind::kLost);
+  CHECK(finished.outcome.detail == kLeaseOut);
+  CHECK(finished.started == WallTime{});
+  farm.out.Sent<Heartbeat>();
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("session: jobs that end within 20 ms are not announced") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  farm.Run(MakeAssign(Attempt(2)));
+  farm.Pass(milliseconds(10));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  farm.out.Clear();
+  farm.Pass(milliseconds(10));
+  farm.Tick();
+  CHECK(farm.out.Upload<Follow>().attempt == Attempt(2));
+  CHECK(farm.out.Sent<Started>().attempt == Attempt(2));
+  CHECK(farm.out.empty());
+}
