@@ -16,10 +16,17 @@ struct Overloaded : F... {
 
 void Disk::Keep(const Record& record) {
   std::visit(Overloaded{
-                 [&](const RunRecord& run) { runs_[run.id] = run; },
+                 [&](const RunRecord& run) {
+                   const auto old = runs_.find(run.id);
+                   FURROW_CHECK(old == runs_.end() || old->second.state == RunState::kRunning, "a run ends once");
+                   runs_[run.id] = run;
+                 },
                  [&](const JobRecord& job) {
                    const auto old = jobs_.find(job.id);
-                   FURROW_CHECK(old == jobs_.end() || old->second.epoch <= job.epoch, "an epoch never goes back");
+                   if (old != jobs_.end()) {
+                     FURROW_CHECK(old->second.epoch <= job.epoch, "an epoch never goes back");
+                     FURROW_CHECK(!IsTerminal(old->second.state), "a job ends once");
+                   }
                    jobs_[job.id] = job;
                  },
                  [&](const MetricsRecord& metrics) {
@@ -35,13 +42,24 @@ void Disk::Keep(const Record& record) {
                      seals_[seal.attempt] = seal;
                  },
                  [&](const AgentRecord& agent) { agents_[agent.name] = agent; },
-                 [](const auto&) {},
+                 [&](const TriggerRecord& trigger) {
+                   if (trigger.erased)
+                     triggers_.erase(trigger.request);
+                   else
+                     triggers_[trigger.request] = trigger;
+                 },
+                 [&](const RepositoryRecord& repository) { repositories_[repository.repository] = repository; },
              },
              record);
 }
 
 void Disk::Apply(const Turn& turn) {
   for (const Record& record : turn.records) Keep(record);
+}
+
+bool Disk::Looked(const std::string& repository) const {
+  const auto it = repositories_.find(repository);
+  return it != repositories_.end() && it->second.looked;
 }
 
 Restored Disk::Load() {
@@ -62,6 +80,8 @@ Restored Disk::Load() {
   for (const auto& [attempt, metrics] : metrics_) restored.metrics.push_back(metrics);
   for (const auto& [attempt, seal] : seals_) restored.seals.push_back(seal);
   for (const auto& [name, agent] : agents_) restored.agents.push_back(agent);
+  for (const auto& [request, trigger] : triggers_) restored.triggers.push_back(trigger);
+  for (const auto& [name, repository] : repositories_) restored.repositories.push_back(repository);
   return restored;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <string>
 #include <utility>
 
 #include "controller/store.h"
@@ -10,7 +11,8 @@ namespace furrow::sim {
 
 class Disk {
  public:
-  // Applies one turn, all of it.
+  // Applies one turn, all of it. Aborts at records that no store should ever be given: an epoch that goes back,
+  // metrics with a gap or twice, an end that is taken back.
   void Apply(const Turn& turn);
 
   // As Store::Load after one more opening.
@@ -18,6 +20,9 @@ class Disk {
 
   const std::map<RunId, RunRecord>& runs() const { return runs_; }
   const std::map<JobId, JobRecord>& jobs() const { return jobs_; }
+  const std::map<AttemptRef, MetricsRecord>& metrics() const { return metrics_; }
+  bool HasTriggers() const { return !triggers_.empty(); }
+  bool Looked(const std::string& repository) const;  // the first look at its refs is on record
 
  private:
   void Keep(const Record& record);
@@ -28,6 +33,8 @@ class Disk {
   std::map<AttemptRef, MetricsRecord> metrics_;
   std::map<AttemptRef, SealRecord> seals_;
   std::map<std::string, AgentRecord> agents_;
+  std::map<Uuid, TriggerRecord> triggers_;
+  std::map<std::string, RepositoryRecord> repositories_;
 };
 
 }  // namespace furrow::sim

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,12 +17,16 @@
 
 namespace furrow::sim {
 
+// The link and the process of an agent; everything of it goes with the process.
 struct AgentProcess {
   AgentState state;
   AgentOutbox out;
+  std::set<AttemptRef> preparing;               // the workspace is at it
+  std::map<AttemptRef, bool> following;         // the uploader is at it; true: it has told the metrics
+  std::map<AttemptRef, std::uint64_t> sealing;  // logs whose seal waits for the controller → length
 };
 
-// A machine: an agent that may be down, a runner with its table, what its data threads are at.
+// A machine.
 struct World::Node {
   std::string name;
   Uuid incarnation;                     // of the state folder
@@ -30,11 +35,16 @@ struct World::Node {
   std::uint64_t life = 0;               // of the agent's process
   Duration cut_until{};                 // the link is dead until then
   Duration stopped_until{};             // the agent's process is stopped until then
+  std::optional<TimePoint> lease;       // in the agent's file
+
   std::uint64_t runner_life = 0;
+  bool runner_up = true;
   std::map<AttemptRef, runner::Attempt> table;  // the runner's journal
   std::map<AttemptRef, std::size_t> processes;  // running attempts → index into World::executions_
-  std::optional<TimePoint> lease;               // as the runner was told
-  std::map<AttemptRef, std::uint64_t> sealing;  // logs whose seal waits for the controller → length
+  std::optional<TimePoint> runner_lease;        // as the runner was told; it forgets it when it dies
+
+  std::map<std::string, AttemptRef> files;  // workspaces and spools that are not empty → whose they are
+  std::set<AttemptRef> outputs;             // whose workspaces hold their artifacts
 };
 
 struct World::Controller {

@@ -1,7 +1,8 @@
 // A whole farm on a virtual clock: the real reactors of a controller and its agents, a network that loses,
 // doubles, delays and reorders their frames, a disk that forgets what was not committed, and a runner, data
-// threads and a client that stand in for the real ones. Everything follows from one seed; the same seed
-// gives the same trace.
+// threads, a git repository and clients that stand in for the real ones. Everything follows from one seed; the
+// same seed gives the same trace. What must always hold is checked as it happens; a breach ends the program and
+// says which seed.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "agent/outbox.h"
@@ -20,21 +22,9 @@
 #include "controller/outbox.h"
 #include "controller/state.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/weather.h"
 
 namespace furrow::sim {
-
-// How bad the weather is, each a probability of an event.
-struct Weather {
-  double loss = 0.05;  // of a frame
-  double doubled = 0.05;
-  double slow = 0.1;            // a frame that takes up to 3 s instead of up to 5 ms
-  double controller_crash = 0;  // each second
-  double agent_crash = 0;       // each second and agent
-  double agent_stop = 0;        // each second and agent: SIGSTOP for up to two leases
-  double runner_crash = 0;      // each second and agent
-  double partition = 0;         // each second and agent: its link is dead for up to 60 s
-  double machine_lost = 0;      // each second and agent: comes back without its state folder
-};
 
 // One execution of a job's steps as it really happened.
 struct Execution {
@@ -42,6 +32,7 @@ struct Execution {
   std::string agent;
   Duration from{};
   std::optional<Duration> until;
+  bool succeeded = false;
 };
 
 class World {
@@ -49,18 +40,18 @@ class World {
   World(std::uint64_t seed, int agents, Weather weather);
   ~World();
 
-  // Submits a pipeline from a client that repeats its request until it is answered.
+  // Submits a pipeline from a client that repeats its request until it is answered, then watches the run.
   void Submit(Pipeline pipeline);
-  void CancelNewest();
+  // Cancels the newest run, or a job of it.
+  void CancelNewest(const std::string& job = "");
+  // Moves a branch of the repository to a new commit; its hook tells the controller, if it can.
+  void Push(const std::string& branch);
 
   // Lets time pass, with the weather as it is.
   void Pass(Duration span);
-  // Calm weather, everything up: passes time until every accepted run has ended. False if that does not happen within
-  // an hour.
+  // Calm weather, everything up: passes time until every accepted run has ended and nothing is left of it anywhere.
+  // False, with a description on standard error, if that does not happen within an hour.
   bool HealAndFinish();
-
-  // Aborts where something that must always hold does not; tells the seed.
-  void CheckLedger() const;
 
   const Disk& disk() const { return disk_; }
   const std::vector<Execution>& executions() const { return executions_; }
@@ -68,39 +59,75 @@ class World {
   std::uint64_t trace() const { return trace_; }  // a hash of everything that was delivered, in order
 
  private:
-  struct Node;  // an agent: its process, runner and data threads
+  struct Node;  // a machine: an agent's process, its runner, its disk
   struct Controller;
+  struct Watching {  // a client that follows a run
+    RunId run{};
+    std::uint64_t number = 0;  // of its newest request
+    std::map<JobId, JobView> seen;
+    bool ended = false;
+  };
 
+  // ---- world.cpp: time, accidents, the network ----
   void At(Duration delay, std::function<void()> what);
   void Step();
-  double Chance() { return std::uniform_real_distribution<>(0, 1)(random_); }
+  bool Happens(double probability) { return std::uniform_real_distribution<>(0, 1)(random_) < probability; }
   Duration Between(Duration low, Duration high);
   Now Clock() const { return {TimePoint{time_}, WallTime{1700000000000 + time_.count() / 1000000}}; }
-
-  void StartController();
-  void ControllerTurn();
-  void HandOver();
-  void Release(const Outbox& out);
-  void TickController();
+  void Accidents();
+  void Carry(Node& node, std::function<void()> deliver);
   void ToController(Node& node, const AgentMessage& message);
   void ToAgentNode(PeerId peer, const ToAgent& message);
-  void Carry(Node& node, std::function<void()> deliver);
 
+  // ---- controller.cpp ----
+  void StartController();
+  void KillController();
+  void ControllerTurn();
+  void TickController();
+  void HandOver();
+  void Commit();
+  void Release(const Outbox& out, bool dies_midway);
+  void TellSealed(AttemptRef attempt);
+
+  // ---- node.cpp: an agent's process and its runner ----
   void StartAgent(Node& node);
   void KillAgent(Node& node);
   void AgentTurn(Node& node, const std::function<void(AgentState&, AgentOutbox&)>& event);
   void TickAgent(Node& node);
   void RunnerRequest(Node& node, const runner::Request& request);
+  void StartProcess(Node& node, const runner::Start& start);
   void TellAgent(Node& node, runner::Event event);
-  void EndProcess(Node& node, AttemptRef attempt, runner::OutcomeKind kind, int code);
+  void EndProcess(Node& node, AttemptRef attempt, const runner::Outcome& outcome);
   void KillRunner(Node& node);
+  void RemoveLeftovers(Node& node);
+  void KeepLease(Node& node, TimePoint until);
+
+  // ---- data_threads.cpp: an agent's workspace and uploader ----
+  void Prepared(Node& node, const WorkspaceCommand& command);
   void Upload(Node& node, const UploadCommand& command);
+  void FinishLogOf(Node& node, const FinishLog& finish);
   void Seal(Node& node, AttemptRef attempt, std::uint64_t life);
-  void CheckLease(Node& node);
-  void Accidents();
-  void Describe() const;
+  void EmptyPlace(Node& node, const std::string& path, AttemptRef by);
+  void TellUpload(Node& node, Duration delay, UploadEvent event);
+
+  // ---- clients.cpp: clients and the git repository ----
   void Ask(std::uint64_t number);
+  void Deliver(std::uint64_t number, const ClientRequest& request);
   void TakeAnswer(const ClientSend& send);
+  void WatchRun(RunId run);
+  void TakeUpdate(Watching& watching, const RunUpdate& update);
+  void AnswerFromHistory(const HistoryQuery& query);
+  void Git(const RepositoryCommand& command);
+
+  // ---- ledger.cpp: what must hold ----
+  [[noreturn]] void Breach(const std::string& what) const;
+  void CheckTurn(const Turn& turn) const;       // as it is committed
+  void CheckSend(const AgentSend& send) const;  // as it is released
+  void CheckStart(AttemptRef attempt) const;    // as its process starts
+  void CheckEnd() const;                        // when all is settled
+  void CheckPushes() const;
+  bool Settled() const;
+  void Describe() const;
 
   const std::uint64_t seed_;
   std::mt19937_64 random_;
@@ -122,10 +149,21 @@ class World {
   std::vector<std::unique_ptr<Node>> nodes_;
   PeerId last_peer_ = 0;
   std::vector<Execution> executions_;
+
   std::map<std::uint64_t, ClientRequest> unanswered_;
-  std::map<std::uint64_t, Pipeline> pipelines_;  // of the requests
+  std::map<std::uint64_t, Pipeline> pipelines_;  // of the submissions
   std::map<Uuid, RunId> acknowledged_;
+  std::map<RunId, Watching> watching_;
   std::uint64_t requests_ = 0;
+
+  struct Pushed {
+    std::string ref;
+    std::string commit;
+    bool noticed = false;  // if it is the last of its branch it must start a run: it came after the first look
+    bool told = false;     // it must start a run: its hook was answered
+  };
+  std::map<std::string, std::string> refs_;  // of the repository: ref → commit
+  std::vector<Pushed> pushed_;               // in order
 };
 
 }  // namespace furrow::sim

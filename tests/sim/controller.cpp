@@ -1,0 +1,107 @@
+#include "controller/reactor.h"
+#include "tests/sim/node.h"
+
+namespace furrow::sim {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+Settings SimSettings() {
+  Settings settings;
+  settings.heartbeat = seconds(2);
+  settings.lease = seconds(30);
+  settings.repository_poll = seconds(10);
+  return settings;
+}
+
+}  // namespace
+
+void World::StartController() {
+  controller_ = std::make_unique<Controller>();
+  controller_->state = RestoreState(SimSettings(), disk_.Load(), Clock(), controller_->out);
+  ControllerTurn();
+  TickController();
+  for (const auto& [run, watching] : watching_)  // their connections went with the old one
+    if (!watching.ended) WatchRun(run);
+}
+
+void World::KillController() {
+  controller_.reset();
+  ++controller_life_;
+  At(Between(milliseconds(50), seconds(5)), [this] { StartController(); });
+}
+
+void World::TickController() {
+  At(milliseconds(250), [this, life = controller_life_] {
+    if (!controller_ || life != controller_life_) return;
+    OnTick(controller_->state, controller_->out, Clock());
+    ControllerTurn();
+    TickController();
+  });
+}
+
+void World::ControllerTurn() {
+  EndTurn(controller_->state, controller_->out, Clock());
+  controller_->state.CheckInvariants();
+  HandOver();
+}
+
+// As ControllerLoop and the store's writer: turns wait while a commit is under way, and are committed together.
+void World::HandOver() {
+  Controller& controller = *controller_;
+  if (!controller.out.empty()) {
+    Outbox out = std::exchange(controller.out, {});
+    Turn turn{0, std::exchange(out.records, {}), std::exchange(out.small_logs, {})};
+    controller.turns.emplace_back(std::move(turn), std::move(out));
+  }
+  if (controller.committing || controller.turns.empty()) return;
+  controller.committing = true;
+  At(Between(microseconds(50), milliseconds(3)), [this, life = controller_life_] {
+    if (controller_ && life == controller_life_) Commit();
+  });
+}
+
+void World::Commit() {
+  if (Happens(weather_.commit_crash)) return KillController();
+  const std::vector<std::pair<Turn, Outbox>> turns = std::exchange(controller_->turns, {});
+  controller_->committing = false;
+  for (const auto& [turn, effects] : turns) {
+    CheckTurn(turn);
+    disk_.Apply(turn);
+  }
+  for (const auto& [turn, effects] : turns) {
+    Release(effects, Happens(weather_.commit_crash));
+    if (!controller_) return;
+  }
+  HandOver();
+}
+
+// Sends what a turn wants sent; all of it or, where the controller dies midway, its first part.
+void World::Release(const Outbox& out, bool dies_midway) {
+  const std::size_t all = out.bulk.size() + out.to_agents.size() + out.to_clients.size();
+  std::size_t left =
+      dies_midway ? static_cast<std::size_t>(Between(Duration{0}, Duration{static_cast<int>(all)}).count()) : all;
+  for (const BulkCommand& command : out.bulk) {
+    if (left == 0) break;
+    --left;
+    if (const auto* durable = std::get_if<BulkSealDurable>(&command)) TellSealed(durable->attempt);
+  }
+  for (const AgentSend& send : out.to_agents) {
+    if (left == 0) break;
+    --left;
+    CheckSend(send);
+    ToAgentNode(send.peer, send.message);
+  }
+  for (const ClientSend& send : out.to_clients) {
+    if (left == 0) break;
+    --left;
+    TakeAnswer(send);
+  }
+  if (dies_midway) return KillController();
+  for (const RepositoryCommand& command : out.repositories) Git(command);
+  for (const HistoryQuery& query : out.history) AnswerFromHistory(query);
+}
+
+}  // namespace furrow::sim

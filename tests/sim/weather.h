@@ -1,0 +1,20 @@
+// How bad the weather is over a simulated farm; each a probability of an event, all 0: calm.
+#pragma once
+
+namespace furrow::sim {
+
+struct Weather {
+  double loss = 0;              // of a frame
+  double doubled = 0;           // a frame comes twice, the second up to 20 s after the first
+  double slow = 0;              // a frame takes up to 3 s instead of up to 5 ms
+  double commit_crash = 0;      // each commit: the controller dies before it, after it, or between two releases
+  double controller_crash = 0;  // each second
+  double agent_crash = 0;       // each second and agent
+  double agent_stop = 0;        // each second and agent: SIGSTOP for up to two leases
+  double runner_crash = 0;      // each second and agent
+  double partition = 0;         // each second and agent: its link is dead for up to two leases
+  double machine_lost = 0;      // each second and agent: comes back without its state folder
+  double git_trouble = 0;       // an import or a look at refs fails, or takes long; a hook does not reach us
+};
+
+}  // namespace furrow::sim
