@@ -1,0 +1,99 @@
+// What dies under a run, and that the run and who follows it do not notice.
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/support/farm.h"
+
+namespace furrow {
+namespace {
+
+// Two jobs beside each other that print numbered lines for about three seconds, and one behind them; each notes that
+// it was started.
+std::string LongPipeline(const std::string& marks) {
+  const std::string job = "    steps:\n      - run: |\n          echo x >> " + marks +
+                          "/$FURROW_JOB\n          for i in $(seq 1 150); do echo line $i; sleep 0.02; done\n";
+  return "name: long\njobs:\n  a:\n" + job + "  b:\n" + job + "  c:\n    needs: [a, b]\n    steps:\n      - run: |\n" +
+         "          echo x >> " + marks + "/$FURROW_JOB\n          echo last\n";
+}
+
+// The lines of one job, its prefix taken off.
+std::string LinesOf(const std::string& out, const std::string& job) {
+  std::istringstream in(out);
+  std::string lines;
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with(job + ": ")) lines += line.substr(job.size() + 2) + "\n";
+  return lines;
+}
+
+std::string Numbered(int count) {
+  std::string lines;
+  for (int i = 1; i <= count; ++i) lines += "line " + std::to_string(i) + "\n";
+  return lines;
+}
+
+void CheckWhole(Farm& farm, const CliResult& run) {
+  INFO(run.err);
+  CHECK(run.status == 0);
+  CHECK(LinesOf(run.out, "a") == Numbered(150));
+  CHECK(LinesOf(run.out, "b") == Numbered(150));
+  CHECK(LinesOf(run.out, "c") == "last\n");
+  CHECK(farm.Furrow({"logs", "long#1/a"}).out == Numbered(150));
+  const auto jobs = nlohmann::json::parse(farm.Furrow({"--json", "show", "long#1"}).out)["jobs"];
+  for (const auto& job : jobs)
+    CHECK(job["attempt"] == 1);
+  for (const char* job : {"marks/a", "marks/b", "marks/c"}) CHECK(farm.Read(job) == "x\n");
+}
+
+}  // namespace
+
+TEST_CASE("controller killed in the middle: the run passes, each job ran once, each log is whole") {
+  Farm farm({.agents = 2});
+  farm.Write("marks/none", "");
+  farm.Write("work/furrow.yaml", LongPipeline(farm / "marks"));
+  const auto run = farm.Start({"run", farm / "work"});
+  REQUIRE(run->AwaitOut("a: line 20\n"));
+  farm.KillController();
+  farm.StartController();
+  REQUIRE(run->AwaitOut("b: line 80\n"));
+  farm.KillController();
+  farm.StartController();
+  CheckWhole(farm, run->Wait());
+}
+
+TEST_CASE("agent killed in the middle: its jobs run on, and their logs are whole") {
+  Farm farm({.agents = 2});
+  farm.Write("marks/none", "");
+  farm.Write("work/furrow.yaml", LongPipeline(farm / "marks"));
+  const auto run = farm.Start({"run", farm / "work"});
+  REQUIRE(run->AwaitOut("a: line 20\n"));
+  farm.KillAgent(1);
+  farm.StartAgent(1);
+  CheckWhole(farm, run->Wait());
+}
+
+TEST_CASE("controller away: a question ends with status 3 and says where it looked") {
+  Farm farm;
+  farm.StopController();
+  const CliResult runs = farm.Furrow({"runs"});
+  CHECK(runs.status == 3);
+  CHECK(runs.err.find("127.0.0.1:") != std::string::npos);
+  CHECK(runs.err.find("furrow up") != std::string::npos);
+  farm.StartController();
+  CHECK(farm.Furrow({"runs"}).status == 0);
+}
+
+TEST_CASE("cli: an unknown key is refused with the line that would let it in") {
+  Farm farm;
+  const auto address = nlohmann::json::parse(farm.Read("state/farm.json"));
+  farm.Write("home/.config/furrow/controller.pub", address["key"].get<std::string>() + "\n");
+  const CliResult runs =
+      farm.Plain({"runs"}, {{"HOME", farm / "home"}, {"FURROW_CONTROLLER", address["control"].get<std::string>()}});
+  CHECK(runs.status == 4);
+  const std::string line = "client NAME " + farm.Read("home/.config/furrow/client.key.pub").substr(0, 40);
+  CHECK(runs.err.find(line) != std::string::npos);
+}
+
+}  // namespace furrow

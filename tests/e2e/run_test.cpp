@@ -1,0 +1,173 @@
+// A run from the command line to its end, and what the other commands say of it.
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/farm.h"
+
+namespace furrow {
+namespace {
+
+constexpr const char* kThreeJobs = R"(
+name: three
+jobs:
+  prepare:
+    steps:
+      - run: |
+          echo "hello $WHO"
+          mkdir -p out/deep && echo model > out/net.pt && echo small > out/deep/a.txt
+    env: { WHO: nobody }
+    artifacts: [out]
+  train:
+    needs: [prepare]
+    steps:
+      - run: |
+          cat out/net.pt source.txt
+          for i in 1 2 3; do echo "{\"step\": $i, \"loss\": 0.$((5-i))}" >> "$FURROW_METRICS"; done
+  test:
+    needs: [train]
+    shards: 2
+    steps:
+      - exec: [sh, -c, "echo shard $FURROW_SHARD_INDEX of $FURROW_SHARD_COUNT"]
+)";
+
+std::size_t Count(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("run: a pipeline of three jobs passes, and every command can tell of it") {
+  Farm farm;
+  farm.Write("work/furrow.yaml", kThreeJobs);
+  farm.Write("work/source.txt", "from the working copy\n");
+
+  const CliResult run = farm.Furrow({"run", farm / "work", "--set", "WHO=world"});
+  INFO(run.err);
+  REQUIRE(run.status == 0);
+  CHECK(Count(run.out, "prepare: hello world\n") == 1);
+  CHECK(Count(run.out, "train: model\n") == 1);
+  CHECK(Count(run.out, "train: from the working copy\n") == 1);
+  CHECK(Count(run.out, "test/0: shard 0 of 2\n") == 1);
+  CHECK(Count(run.out, "test/1: shard 1 of 2\n") == 1);
+  CHECK(run.err.find("three#1 passed") != std::string::npos);
+
+  CHECK(farm.Furrow({"logs", "three#1/train"}).out == "model\nfrom the working copy\n");
+  CHECK(farm.Furrow({"logs", "three#1/test/1"}).out == "shard 1 of 2\n");
+  CHECK(farm.Furrow({"logs", "three", "--tail", "1"}).out.find("train: from the working copy\n") != std::string::npos);
+  CHECK(farm.Furrow({"logs", "-f", "three/prepare"}).out == "hello world\n");
+
+  const auto shown = nlohmann::json::parse(farm.Furrow({"--json", "show", "three"}).out);
+  CHECK(shown["run"]["state"] == "passed");
+  CHECK(shown["jobs"].size() == 4);
+  for (const auto& job : shown["jobs"]) CHECK(job["attempt"] == 1);
+
+  const auto artifacts = nlohmann::json::parse(farm.Furrow({"--json", "artifacts", "three"}).out)["artifacts"];
+  REQUIRE(artifacts.size() == 2);
+  CHECK(artifacts[0]["path"] == "out/deep/a.txt");
+  CHECK(artifacts[1]["size"] == 6);
+  const CliResult got = farm.Furrow({"artifacts", "three", "--get", "out", "-o", farm / "fetched"});
+  CHECK(got.status == 0);
+  CHECK(farm.Read("fetched/out/net.pt") == "model\n");
+  CHECK(farm.Read("fetched/out/deep/a.txt") == "small\n");
+  CHECK(farm.Furrow({"artifacts", "three", "--get", "none.pt"}).status == 4);
+
+  const auto series = nlohmann::json::parse(farm.Furrow({"--json", "metrics", "three/train"}).out)["series"];
+  REQUIRE(series.size() == 1);
+  CHECK(series[0]["name"] == "loss");
+  CHECK(series[0]["steps"] == nlohmann::json::array({1, 2, 3}));
+  CHECK(series[0]["values"] == nlohmann::json::array({0.4, 0.3, 0.2}));
+
+  const auto runs = nlohmann::json::parse(farm.Furrow({"--json", "runs"}).out)["runs"];
+  REQUIRE(runs.size() == 1);
+  CHECK(runs[0]["name"] == "three#1");
+  CHECK(runs[0]["jobs"]["passed"] == 4);
+}
+
+TEST_CASE("run: a job that fails ends the run with status 1 and says why") {
+  Farm farm;
+  farm.Write(
+      "work/furrow.yaml",
+      "name: bad\njobs:\n  good:\n    steps: [{run: echo fine}]\n  bad:\n    needs: [good]\n    steps: [{run: \"echo "
+      "oops; exit 7\"}]\n  after:\n    needs: [bad]\n    steps: [{run: echo never}]\n");
+  const CliResult run = farm.Furrow({"run", farm / "work"});
+  CHECK(run.status == 1);
+  CHECK(run.out.find("bad: oops\n") != std::string::npos);
+  CHECK(run.out.find("never") == std::string::npos);
+  CHECK(run.err.find("exit status 7") != std::string::npos);
+  const auto jobs = nlohmann::json::parse(farm.Furrow({"--json", "show", "bad#1"}).out)["jobs"];
+  CHECK(jobs[1]["outcome"]["code"] == 7);
+  CHECK(jobs[2]["state"] == "skipped");
+
+  // What passed is kept by a retry of the failed jobs.
+  const CliResult retried = farm.Furrow({"retry", "bad#1", "--failed"});
+  CHECK(retried.status == 1);
+  CHECK(retried.out.find("fine") == std::string::npos);
+  CHECK(retried.out.find("bad: oops\n") != std::string::npos);
+}
+
+TEST_CASE("run: mistakes of the pipeline file are told all at once, before anything is submitted") {
+  Farm farm;
+  farm.Write("work/furrow.yaml",
+             "name: x\njobs:\n  a:\n    stps: []\n  b:\n    needs: [c]\n    steps: [{run: 'true'}]\n");
+  const CliResult run = farm.Furrow({"run", farm / "work"});
+  CHECK(run.status == 2);
+  CHECK(run.err.find("furrow.yaml:4:5: ") != std::string::npos);
+  CHECK(run.err.find("furrow.yaml:6:13: ") != std::string::npos);
+  CHECK(farm.Furrow({"check", farm / "work/furrow.yaml"}).status == 2);
+  CHECK(nlohmann::json::parse(farm.Furrow({"--json", "runs"}).out)["runs"].empty());
+}
+
+TEST_CASE("cancel: a run that is followed ends with status 130") {
+  Farm farm;
+  farm.Write("work/furrow.yaml", "name: long\njobs:\n  a:\n    steps: [{run: \"echo begun; sleep 600\"}]\n");
+  SUBCASE("by the command") {
+    const auto run = farm.Start({"run", farm / "work"});
+    REQUIRE(run->AwaitOut("a: begun\n"));
+    CHECK(farm.Furrow({"cancel", "long#1"}).status == 0);
+    CHECK(run->Wait().status == 130);
+  }
+  SUBCASE("by Ctrl-C where nobody can be asked") {
+    const auto run = farm.Start({"run", farm / "work"});
+    REQUIRE(run->AwaitOut("a: begun\n"));
+    run->Signal(SIGINT);
+    CHECK(run->Wait().status == 130);
+  }
+  CHECK(nlohmann::json::parse(farm.Furrow({"--json", "show", "long#1"}).out)["run"]["state"] == "cancelled");
+  CHECK(farm.Furrow({"cancel", "long#1"}).status == 4);
+}
+
+TEST_CASE("cli: what is not there is refused, and usage is usage") {
+  Farm farm;
+  const CliResult show = farm.Furrow({"show", "nothing#1"});
+  CHECK(show.status == 4);
+  CHECK(show.err.find("nothing#1") != std::string::npos);
+  CHECK(farm.Furrow({"logs", "-f", "nothing"}).status == 4);
+  CHECK(farm.Furrow({"show", "not a name"}).status == 2);
+  CHECK(farm.Furrow({"sow"}).status == 2);
+  CHECK(farm.Furrow({"run", farm / "nowhere"}).status == 2);
+  const CliResult drain = farm.Furrow({"drain", "agent-1"});
+  CHECK(drain.status == 4);
+  CHECK(drain.err.find("not yet") != std::string::npos);
+  CHECK(nlohmann::json::parse(farm.Furrow({"--json", "show", "nothing#1"}).out)["error"]["code"] == "not found");
+}
+
+TEST_CASE("run: --detach answers with the run's name, logs -f follows it") {
+  Farm farm;
+  farm.Write("work/furrow.yaml",
+             "name: d\njobs:\n  a:\n    steps: [{run: \"seq 1 20000\"}]\n  b:\n    needs: [a]\n    steps: [{run: echo "
+             "end}]\n");
+  const CliResult run = farm.Furrow({"run", farm / "work", "--detach"});
+  CHECK(run.status == 0);
+  CHECK(run.out == "d#1\n");
+  const CliResult logs = farm.Furrow({"logs", "-f", "d#1"});
+  CHECK(logs.status == 0);
+  CHECK(Count(logs.out, "\n") == 20001);
+  CHECK(logs.out.starts_with("a: 1\na: 2\n"));
+  CHECK(logs.out.ends_with("a: 20000\nb: end\n"));
+}
+
+}  // namespace furrow
