@@ -176,6 +176,7 @@ Result<StopMode> AgentLoop::Run() {
     if (::read(parts_.stop_fd, &signal, sizeof(signal)) == static_cast<ssize_t>(sizeof(signal))) {
       if (signal.ssi_signo != SIGINT || end_by_) return end_by_ ? StopMode::kEndJobs : StopMode::kLeaveJobs;
       BeginEnd();
+      CarryOut();  // with no job to wait for this is the last turn
     }
     if (HasEnded()) return StopMode::kEndJobs;
     ReportLink();
