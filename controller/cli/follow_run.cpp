@@ -135,8 +135,9 @@ class RunShow {
     const bool artifacts = std::any_of(follower_.jobs().begin(), follower_.jobs().end(),
                                        [](const JobView& job) { return !job.artifacts.IsZero(); });
     const std::string name = NameOf(run);
-    WriteErr("furrow: " + session_.Program() + " logs " + name + (artifacts ? "; artifacts " + name : "") +
-             (run.state == RunState::kFailed ? "; retry " + name + " --failed" : "") + "\n");
+    const std::string program = session_.Program();
+    WriteErr("furrow: more: " + program + " logs " + name + (artifacts ? ", " + program + " artifacts " + name : "") +
+             (run.state == RunState::kFailed ? ", " + program + " retry " + name + " --failed" : "") + "\n");
   }
 
   // The last lines of what failed: a run that is watched live shows them nowhere else.

@@ -133,12 +133,19 @@ std::string RenderMetricPlot(const MetricSeries& series, const ViewStyle& style)
     const double part = (static_cast<double>(series.steps[i]) - static_cast<double>(*first)) / span;
     const auto x = static_cast<std::size_t>(part * static_cast<double>(right) + 0.5);
     const std::size_t y = Level(series.values[i], range, kPlotRows * 4);
-    if (!joined || x <= last_x) canvas.Set(x, y);
-    for (std::size_t at = last_x; joined && at <= x && x > last_x; ++at) {
-      const double along = static_cast<double>(at - last_x) / static_cast<double>(x - last_x);
-      canvas.Set(at, static_cast<std::size_t>(static_cast<double>(last_y) * (1 - along) +
-                                              static_cast<double>(y) * along + 0.5));
+    if (!joined) canvas.Set(x, y);
+    // Dot by dot along the longer side, so that steep parts have no gaps.
+    const std::size_t wide = x > last_x ? x - last_x : last_x - x, high = y > last_y ? y - last_y : last_y - y;
+    const std::size_t dots = joined ? std::max(wide, high) : 0;
+    for (std::size_t dot = 1; dot <= dots; ++dot) {
+      const double along = static_cast<double>(dot) / static_cast<double>(dots);
+      const auto between = [&](std::size_t from, std::size_t to) {
+        return static_cast<std::size_t>(static_cast<double>(from) * (1 - along) + static_cast<double>(to) * along +
+                                        0.5);
+      };
+      canvas.Set(between(last_x, x), between(last_y, y));
     }
+    if (joined && dots == 0) canvas.Set(x, y);
     last_x = x;
     last_y = y;
     joined = true;

@@ -142,7 +142,8 @@ std::string Table::Render(bool colour, std::size_t width) const {
     std::size_t used = 0, pending = 0;  // spaces are written when something follows them
     for (std::size_t i = 0; i < row.size(); ++i) {
       std::string cell = row[i].text;
-      if (i + 1 == row.size() && width != 0) cell = Cut(cell, width > used + pending ? width - used - pending : 0);
+      const std::size_t at = used + pending + (columns_[i].align == Align::kRight ? widths[i] - Width(cell) : 0);
+      if (width != 0) cell = Cut(cell, width > at ? width - at : 0);
       const std::size_t columns = Width(cell);
       const std::size_t padding = widths[i] > columns ? widths[i] - columns : 0;
       if (columns_[i].align == Align::kRight) pending += padding;

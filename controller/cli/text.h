@@ -51,7 +51,7 @@ class Table {
   void Add(std::vector<Cell> row);
   bool empty() const { return rows_.empty(); }
 
-  // Lines that end in a newline. The last column is cut where a line would be wider than `width` (0: no limit).
+  // Lines that end in a newline. What lies beyond `width` (0: no limit) is cut off.
   std::string Render(bool colour, std::size_t width) const;
 
  private:

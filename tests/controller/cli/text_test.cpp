@@ -1,0 +1,86 @@
+#include "controller/cli/text.h"
+
+#include <doctest/doctest.h>
+
+#include "controller/cli/farm_address.h"
+#include "controller/cli/log_printer.h"
+#include "controller/cli/pipeline_file.h"
+#include "controller/cli/terminal.h"
+
+namespace furrow::cli {
+
+TEST_CASE("text: durations, sizes and numbers are short") {
+  using std::chrono::milliseconds;
+  CHECK(FormatDuration(milliseconds(420)) == "0.42s");
+  CHECK(FormatDuration(milliseconds(12'340)) == "12.3s");
+  CHECK(FormatDuration(milliseconds(185'000)) == "3m05s");
+  CHECK(FormatDuration(milliseconds(7'440'000)) == "2h04m");
+  CHECK(FormatDuration(milliseconds(266'400'000)) == "3d02h");
+  CHECK(FormatDuration(milliseconds(-5)) == "0.00s");
+  CHECK(FormatBytes(1023) == "1023 B");
+  CHECK(FormatBytes(1536) == "1.5 KiB");
+  CHECK(FormatBytes(16ull << 30) == "16 GiB");
+  CHECK(FormatNumber(0.8125) == "0.8125");
+  CHECK(FormatNumber(3) == "3");
+  CHECK(FormatNumber(0.00001234) == "1.234e-05");
+  CHECK(FormatCpus(500) == "0.5");
+}
+
+TEST_CASE("text: what comes from outside cannot control a terminal") {
+  CHECK(Plain("a\x1b[2Jb\r\n\x7f") == "a?[2Jb???");
+  CHECK(Plain("gr\xC3\xBC\xC3\x9F") == "gr\xC3\xBC\xC3\x9F");
+  CHECK(Plain("\xC2\x9B") == "??");
+  CHECK(Plain("\xFF\xC3") == "??");
+}
+
+TEST_CASE("text: cutting counts characters") {
+  CHECK(Cut("grüße", 5) == "grüße");
+  CHECK(Cut("grüße!", 5) == "grüß…");
+  CHECK(Cut("abc", 0).empty());
+}
+
+TEST_CASE("log cleaner: colours pass, everything else is shown, wherever it is split") {
+  const std::string log = "\x1b[31mred\x1b[0m \x1b[2J\x1b]0;title\x07 10%\r20%\r\nend\x08 \xC2\x9B!";
+  const std::string clean = "\x1b[31mred\x1b[0m ^[[2J^[]0;title^G 10%\n20%\nend^H ?!";
+  LogCleaner whole;
+  CHECK(whole.Clean(log) == clean);
+  LogCleaner bytewise;
+  std::string out;
+  for (const char c : log) out += bytewise.Clean({&c, 1});
+  CHECK(out == clean);
+}
+
+TEST_CASE("log printer: lines of jobs beside each other are never mixed") {
+  JobView a, b;
+  a.id = JobId{1};
+  a.job = "a";
+  b.id = JobId{2};
+  b.job = "b";
+  b.shard = 3;
+  b.shard_count = 4;
+  std::string out;
+  LogPrinter printer({true, false, false}, [&](std::string_view text) { out += text; });
+  printer.Take(a, "one");
+  printer.Take(b, "x\ny");
+  printer.Take(a, " and a half\ntwo");
+  printer.End(a);
+  printer.End(b);
+  CHECK(out == "b/3: x\na: one and a half\na: two\nb/3: y\n");
+}
+
+TEST_CASE("farm address: the bulk port is the one above, or the one that is named") {
+  CHECK(ParseEndpoints("host:7071")->bulk == "host:7072");
+  CHECK(ParseEndpoints("[::1]:7071,9000")->bulk == "[::1]:9000");
+  for (const char* wrong : {"", "host", "host:", ":7071", "host:0", "host:x", "host:7071,", "host:65535"})
+    CHECK_FALSE(ParseEndpoints(wrong));
+}
+
+TEST_CASE("settings: NAME=VALUE, the value may hold anything") {
+  const auto env = ParseSettings({"A=1", "B=x=y", "C="});
+  REQUIRE(env);
+  CHECK(*env == Env{{"A", "1"}, {"B", "x=y"}, {"C", ""}});
+  CHECK_FALSE(ParseSettings({"=x"}));
+  CHECK_FALSE(ParseSettings({"novalue"}));
+}
+
+}  // namespace furrow::cli

@@ -1,0 +1,133 @@
+// What people read, as golden text.
+#include "controller/cli/views.h"
+
+#include <doctest/doctest.h>
+
+#include "controller/cli/json.h"
+#include "controller/cli/live_view.h"
+
+namespace furrow::cli {
+namespace {
+
+constexpr ViewStyle kStyle{false, 0, WallTime{1'000'000}};
+
+RunSummary SomeRun() {
+  RunSummary run;
+  run.pipeline = "fashion";
+  run.number = 42;
+  run.state = RunState::kFailed;
+  run.source.branch = "main";
+  run.source.commit = "0123456789abcdef";
+  run.source.title = "tune\x1b[2J";
+  run.source.dirty = true;
+  run.submitted = WallTime{900'000};
+  run.ended = WallTime{965'000};
+  run.jobs_total = 4;
+  run.jobs_passed = 2;
+  run.jobs_failed = 1;
+  return run;
+}
+
+JobView Job(std::uint64_t id, const char* name, JobState state, std::vector<std::string> needs) {
+  JobView job;
+  job.id = JobId{id};
+  job.job = name;
+  job.state = state;
+  job.needs = std::move(needs);
+  return job;
+}
+
+std::vector<JobView> SomeJobs() {
+  std::vector<JobView> jobs{Job(1, "prepare", JobState::kPassed, {}), Job(2, "train", JobState::kPassed, {"prepare"}),
+                            Job(3, "test", JobState::kFailed, {"train"}),
+                            Job(4, "test", JobState::kRunning, {"train"})};
+  jobs[0].epoch = jobs[1].epoch = jobs[2].epoch = Epoch{1};
+  jobs[0].agent = jobs[1].agent = "gpu-1";
+  jobs[0].ready = jobs[0].started = WallTime{900'000};
+  jobs[0].ended = WallTime{902'500};
+  jobs[1].ready = WallTime{902'500};
+  jobs[1].started = WallTime{903'000};
+  jobs[1].ended = WallTime{960'000};
+  jobs[1].metrics = {{"accuracy", 0.8125}, {"loss", 1e-5}};
+  for (std::uint32_t i : {2u, 3u}) {
+    jobs[i].shard = i - 2;
+    jobs[i].shard_count = 2;
+    jobs[i].epoch = Epoch{i - 1};
+    jobs[i].agent = i == 2 ? "gpu-1" : "gpu-2";
+    jobs[i].ready = jobs[i].started = WallTime{960'000};
+  }
+  jobs[2].ended = WallTime{961'000};
+  jobs[2].outcome = Outcome{OutcomeKind::kExited, 7, 1, ""};
+  return jobs;
+}
+
+}  // namespace
+
+TEST_CASE("views: a run is a tree of its jobs, shards summed up, control characters harmless") {
+  CHECK(RenderRun(SomeRun(), SomeJobs(), kStyle) ==
+        "fashion#42 failed in 1m05s  main 01234567+ tune?[2J\n"
+        "JOB         STATE     SHARDS  WAITED   TIME  AGENT     METRICS                     NOTE\n"
+        "prepare     ✓ passed           0.00s  2.50s  gpu-1\n"
+        "└─ train    ✓ passed           0.50s  57.0s  gpu-1     accuracy=0.8125 loss=1e-05\n"
+        "   └─ test  ✗ failed     1/2   0.00s  40.0s  gpu-1 +1                              attempt 2; shard 0: exit "
+        "status "
+        "7 in step 2\n");
+}
+
+TEST_CASE("views: no line is wider than the terminal") {
+  ViewStyle narrow = kStyle;
+  narrow.width = 70;
+  const std::string text = RenderShards(SomeRun(), SomeJobs(), narrow);
+  std::size_t at = text.find('\n') + 1;
+  for (std::size_t end = text.find('\n', at); end != std::string::npos; at = end + 1, end = text.find('\n', at))
+    CHECK(Width(text.substr(at, end - at)) <= 70);
+}
+
+TEST_CASE("views: the branches of a tree are joined") {
+  const std::vector<JobView> jobs{Job(1, "a", JobState::kPassed, {}), Job(2, "b", JobState::kPassed, {"a"}),
+                                  Job(3, "c", JobState::kPassed, {"b"}), Job(4, "d", JobState::kPassed, {"a"}),
+                                  Job(5, "e", JobState::kPassed, {})};
+  std::string tree;
+  for (const JobSum& sum : SumUp(jobs)) tree += sum.branch + sum.job + "\n";
+  CHECK(tree == "a\n├─ b\n│  └─ c\n└─ d\ne\n");
+}
+
+TEST_CASE("views: colours are there when asked for") {
+  ViewStyle colour = kStyle;
+  colour.colour = true;
+  CHECK(RenderRuns({{SomeRun()}}, colour).find("\033[31mfailed\033[0m") != std::string::npos);
+  CHECK(RenderRuns({{SomeRun()}}, kStyle).find('\033') == std::string::npos);
+}
+
+TEST_CASE("live view: as many lines as there are rows, those that matter first") {
+  std::vector<JobView> jobs;
+  for (std::uint64_t i = 1; i <= 30; ++i)
+    jobs.push_back(Job(i, ("job-" + std::to_string(i)).c_str(), i == 30 ? JobState::kFailed : JobState::kPassed, {}));
+  ViewStyle style = kStyle;
+  style.width = 40;
+  const auto lines = LiveLines(SomeRun(), jobs, "job-30", {"one", "two", "three", "four", "five"}, style, 9);
+  CHECK(lines == std::vector<std::string>{"job-30: three", "job-30: four", "job-30: five", "✗ job-30", "✓ job-1 ",
+                                          "✓ job-2 ", "✓ job-3 ", "… 26 more jobs",
+                                          "fashion#42 failed  2/4 passed, 1 failed…"});
+}
+
+TEST_CASE("plot: a falling line falls from corner to corner") {
+  ViewStyle style = kStyle;
+  style.width = 20;
+  const std::string plot = RenderMetricPlot({"f#1/train", "loss", {0, 10}, {1, 0}}, style);
+  CHECK(plot.starts_with("f#1/train  loss\n1 │⠱⡀\n  │ ⠑⡄\n"));
+  CHECK(plot.find("\n0 │             ⠈⢆\n  └───────────────\n") != std::string::npos);
+  CHECK(plot.find("step 10") != std::string::npos);
+  CHECK(RenderMetricPlot({"f#1/train", "loss", {1}, {5}}, style).find("5.5 │") != std::string::npos);
+}
+
+TEST_CASE("json: documents are objects, also with a single field") {
+  CHECK(JsonRuns({}) == "{\n  \"runs\": []\n}\n");
+  CHECK(JsonText("text", "a\xff") == "{\n  \"text\": \"a\xEF\xBF\xBD\"\n}\n");
+  CHECK(JsonError({Errc::kNotFound, "no"}) ==
+        "{\n  \"error\": {\n    \"code\": \"not found\",\n    \"message\": \"no\"\n  }\n}\n");
+  CHECK(JsonReasons({{{"f#1/a", "waits", {"f#1/b"}}}}).find("\"holders\": [\n        \"f#1/b\"\n      ]") !=
+        std::string::npos);
+}
+
+}  // namespace furrow::cli
