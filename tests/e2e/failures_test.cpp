@@ -42,8 +42,7 @@ void CheckWhole(Farm& farm, const CliResult& run) {
   CHECK(LinesOf(run.out, "c") == "last\n");
   CHECK(farm.Furrow({"logs", "long#1/a"}).out == Numbered(150));
   const auto jobs = nlohmann::json::parse(farm.Furrow({"--json", "show", "long#1"}).out)["jobs"];
-  for (const auto& job : jobs)
-    CHECK(job["attempt"] == 1);
+  for (const auto& job : jobs) CHECK(job["attempt"] == 1);
   for (const char* job : {"marks/a", "marks/b", "marks/c"}) CHECK(farm.Read(job) == "x\n");
 }
 
