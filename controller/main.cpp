@@ -108,6 +108,10 @@ Status Serve(const ControllerConfig& config, int stop_fd) {
   FURROW_ASSIGN(const std::unique_ptr<LogStore> packs, LogStore::Open((state_folder / "logs").string()));
   FURROW_ASSIGN(const std::unique_ptr<ChunkStore> blobs, ChunkStore::Open((state_folder / "blobs").string()));
   FURROW_ASSIGN(Restored restored, store->Load());
+  Outbox first;
+  State state = RestoreState(SettingsOf(config), std::move(restored), clock.Read(), first);
+  state.software = std::string("furrow-controller ") + kVersion;
+  const std::size_t live = state.runs.size();
 
   FURROW_ASSIGN(const KeyPair keys, OwnKey(config));
   FURROW_TRY(LetLocalClientIn(config));
@@ -124,6 +128,8 @@ Status Serve(const ControllerConfig& config, int stop_fd) {
   FURROW_ASSIGN(const std::unique_ptr<BulkServer> bulk,
                 BulkServer::Start(context, options, *logs, *blobs, FindLogIn(*store),
                                   [&events](BulkEvent event) { events.Post(std::move(event)); }));
+  // Before anyone can ask: a log that nobody was granted counts as over.
+  for (BulkCommand& grant : std::exchange(first.bulk, {})) bulk->Post(std::move(grant));
   RepositoryOptions repository_options;
   repository_options.mirrors = state_folder / "mirrors";
   repository_options.blobs = state_folder / "blobs";
@@ -143,10 +149,6 @@ Status Serve(const ControllerConfig& config, int stop_fd) {
   store->Start(PackWriter(*packs), [&events](Committed committed) { events.Post(std::move(committed)); });
   History history(*store, [&events](HistoryEvent event) { events.Post(std::move(event)); });
 
-  Outbox first;
-  State state = RestoreState(SettingsOf(config), std::move(restored), clock.Read(), first);
-  state.software = std::string("furrow-controller ") + kVersion;
-  const std::size_t live = state.runs.size();
   ControllerLoop loop({clock, *control, *bulk, *store, history, *repositories, *disk, events, stop_fd},
                       std::move(state), std::move(first));
   const FarmFile farm{Reachable(config.listen, control->port()), Reachable(config.listen, bulk->port()),

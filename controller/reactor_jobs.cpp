@@ -40,12 +40,13 @@ bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<M
 
 }  // namespace
 
-Status OnStarted(State& state, Outbox&, Now, PeerId, const std::string& agent, const Started& message) {
+Status OnStarted(State& state, Outbox& out, Now, PeerId, const std::string& agent, const Started& message) {
   const auto [run, job] = Current(state, agent, message.attempt);
   if (job == nullptr) return Fail(Errc::kRejected, "Started of an attempt that is not current");
   if (job->state == JobState::kRunning) return {};
   job->state = JobState::kRunning;
   job->started = message.at;
+  out.records.emplace_back(RecordOf(*run, *job));  // so that a restart of ours does not begin the job's time anew
   Touch(state, *run, *job);
   return {};
 }

@@ -40,8 +40,11 @@ std::string Heading(const RunSummary& run, const ViewStyle& style) {
   return text;
 }
 
-std::string WaitOf(WallTime ready, WallTime started, const ViewStyle& style) {
-  return FormatSpan(ready, started, style.now);
+// Of a job or a sum of shards; one that ended without having started waited for nothing that is worth telling.
+template <class Shown>
+std::string WaitOf(const Shown& shown, const ViewStyle& style) {
+  if (IsTerminal(shown.state) && shown.started == WallTime{}) return "";
+  return FormatSpan(shown.ready, shown.started, style.now);
 }
 
 }  // namespace
@@ -172,7 +175,7 @@ std::string RenderRun(const RunSummary& run, const std::vector<JobView>& jobs, c
     table.Add({{sum.branch + sum.job, Colour::kBold},
                {std::string(GlyphOf(sum.state)) + " " + JobStateName(sum.state), ColourOf(sum.state)},
                {sum.shards > 1 ? std::to_string(sum.ended) + "/" + std::to_string(sum.shards) : ""},
-               {WaitOf(sum.ready, sum.started, style)},
+               {WaitOf(sum, style)},
                {FormatSpan(sum.started, sum.ended_at, style.now)},
                {agents},
                {MetricsOf(sum.metrics)},
@@ -196,7 +199,7 @@ std::string RenderShards(const RunSummary& run, const std::vector<JobView>& jobs
     table.Add({{NameOf(job), Colour::kBold},
                {std::string(GlyphOf(job.state)) + " " + JobStateName(job.state), ColourOf(job.state)},
                {Raw(job.epoch) == 0 ? "" : std::to_string(Raw(job.epoch))},
-               {WaitOf(job.ready, job.started, style)},
+               {WaitOf(job, style)},
                {FormatSpan(job.started, job.ended, style.now)},
                {job.log_length == 0 ? "" : FormatBytes(job.log_length)},
                {job.agent.empty() ? "-" : job.agent},

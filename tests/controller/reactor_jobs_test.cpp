@@ -30,6 +30,7 @@ TEST_CASE("reactor: Started makes a job running, twice as well as once") {
   CHECK(OnStarted(farm.state, farm.out, farm.now, farm.peer, "a", message).has_value());
   CHECK(farm.job->state == JobState::kRunning);
   CHECK(farm.job->started == WallTime{77});
+  CHECK(farm.out.Stored<JobRecord>().started == WallTime{77});
   CHECK(OnStarted(farm.state, farm.out, farm.now, farm.peer, "a", {message.session, message.attempt, WallTime{99}}));
   CHECK(farm.job->started == WallTime{77});
   CHECK(farm.out.empty());
