@@ -133,9 +133,18 @@ class ArtifactUploader::Sender {
     if (const auto* error = std::get_if<BulkError>(&reply)) return Fail(Errc::kUnavailable, error->message);
     const auto* stored = std::get_if<ChunkStored>(&reply);
     if (stored == nullptr) return {};
-    if (!stored->error.empty()) return Fail(Errc::kUnavailable, stored->error);
+    if (!stored->error.empty()) return WhyRefused(*stored);
     --under_way;
     return {};
+  }
+
+  // Chunks are sent as they lie there; that one does not have its hash any more shows at the controller.
+  Status WhyRefused(const ChunkStored& refused) {
+    if (const ScannedChunks::Place* place = chunks_.Find(refused.hash)) {
+      std::string bytes(place->length, '\0');
+      FURROW_TRY(chunks_.Read({refused.hash, place->length}, std::as_writable_bytes(std::span(bytes))));
+    }
+    return Fail(Errc::kUnavailable, refused.error);
   }
 
   Status PutChunks(const std::vector<ChunkRef>& chunks) {
@@ -143,7 +152,7 @@ class ArtifactUploader::Sender {
     for (const ChunkRef& chunk : chunks) {
       while (under_way >= kBulkWindow) FURROW_TRY(TakeStored(under_way));
       ChunkPut put{chunk.hash, std::string(chunk.size, '\0')};
-      FURROW_TRY(chunks_.Read(chunk, std::as_writable_bytes(std::span(put.bytes))));
+      FURROW_TRY(chunks_.ReadUnverified(chunk, std::as_writable_bytes(std::span(put.bytes))));
       FURROW_TRY(SendOne(put));
       ++under_way;
     }

@@ -23,6 +23,7 @@ constexpr auto kLeastBackoff = milliseconds(50);
 constexpr auto kMostBackoff = milliseconds(30'000);
 constexpr auto kRefusedBackoff = milliseconds(2'000);
 constexpr std::uint64_t kHashAtOnce = 8 << 20;
+constexpr std::uint64_t kHashBeside = 64 << 10;  // from so many bytes on another thread's help is worth its wake-up
 
 }  // namespace
 
@@ -133,11 +134,13 @@ std::optional<BulkRequest> LogUpload::NextFrame(Time now, std::uint64_t end, Too
     return std::nullopt;
   }
   LogAppend append{order_.attempt, sent_, static_cast<std::uint32_t>(length), {}};
+  const bool hash = hashed_ == sent_;
+  const bool beside = hash && length >= kHashBeside;
+  if (beside) tools.beside.Begin(sha_, raw);
   tools.encoder.Append(order_.attempt, sent_, raw, append.compressed);
-  if (hashed_ == sent_) {
-    sha_.Update(raw);
-    hashed_ += length;
-  }
+  if (beside) tools.beside.Wait();
+  if (hash && !beside) sha_.Update(raw);
+  if (hash) hashed_ += length;
   return append;
 }
 

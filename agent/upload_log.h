@@ -9,6 +9,7 @@
 #include <string>
 
 #include "agent/effects.h"
+#include "agent/hash_beside.h"
 #include "agent/upload_metrics.h"
 #include "common/file_io.h"
 #include "common/hash.h"
@@ -27,6 +28,7 @@ class LogUpload {
   struct Tools {
     FrameEncoder& encoder;
     std::string& buffer;  // room for one frame's raw bytes
+    HashBeside& beside;
   };
   // The next message to send, if there is one and it is time for it. `Sent` must follow if it was.
   // `may_append`: the window has room.

@@ -119,6 +119,7 @@ struct Uploader::Impl {
   AttemptRef last_served{};  // whose frame was sent last: the next one's turn
   FrameEncoder encoder;
   std::string buffer;
+  HashBeside beside;
   Time now{}, heard{};
   Time send_at{};  // not before: the network took no more
   std::uint64_t connection = 0;
@@ -317,7 +318,7 @@ void Uploader::Impl::SendLogs() {
     auto at = uploads.upper_bound(last_served);  // each in turn
     for (std::size_t left = uploads.size(); left > 0 && frames < kFramesPerTurn; --left, ++at) {
       if (at == uploads.end()) at = uploads.begin();
-      const auto request = at->second.Next(now, under_way < kBulkWindow, {encoder, buffer});
+      const auto request = at->second.Next(now, under_way < kBulkWindow, {encoder, buffer, beside});
       if (!request) continue;
       if (channel->Send(Encode(*request)) != SendResult::kSent) {
         send_at = now + kFullPause;

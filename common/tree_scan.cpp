@@ -93,7 +93,7 @@ const ScannedChunks::Place* ScannedChunks::Find(const Hash& hash) const {
   return at == places_.end() ? nullptr : &at->second;
 }
 
-Status ScannedChunks::Read(const ChunkRef& chunk, std::span<std::byte> out) {
+Status ScannedChunks::ReadUnverified(const ChunkRef& chunk, std::span<std::byte> out) {
   const Place* place = Find(chunk.hash);
   if (place == nullptr || place->length != out.size())
     return Fail(Errc::kNotFound, "chunk " + chunk.hash.ToHex() + " is in no file of this tree");
@@ -108,10 +108,14 @@ Status ScannedChunks::Read(const ChunkRef& chunk, std::span<std::byte> out) {
     }
     file = open_file_;
   }
-  Status read = ReadAllAt(file->Get(), out, place->offset, QuotePath(path));
-  if (read && HashOf(out) != chunk.hash)
-    return Fail(Errc::kCorrupt, QuotePath(path) + " changed after it was scanned; scan it again");
-  return read;
+  return ReadAllAt(file->Get(), out, place->offset, QuotePath(path));
+}
+
+Status ScannedChunks::Read(const ChunkRef& chunk, std::span<std::byte> out) {
+  FURROW_TRY(ReadUnverified(chunk, out));
+  if (HashOf(out) == chunk.hash) return {};
+  return Fail(Errc::kCorrupt,
+              QuotePath(tree_.entries[Find(chunk.hash)->entry].path) + " changed after it was scanned; scan it again");
 }
 
 }  // namespace furrow
