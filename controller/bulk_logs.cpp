@@ -11,8 +11,9 @@
 namespace furrow {
 namespace {
 
-// Between two syncs: long enough to be worth one, short enough that a sender's window does not run dry.
-constexpr auto kBatchTime = std::chrono::milliseconds(4);
+// Between two syncs while frames keep coming: long enough to be worth one (5 ms on a disk that writes a job's output
+// at the same time), short enough that a sender's window, 40 ms of a log that comes as fast as it can, is not used up.
+constexpr auto kBatchTime = std::chrono::milliseconds(12);
 // The runner adds a last line with the reason when it ends a job for its quota.
 constexpr std::uint64_t kQuotaSlackBytes = 64 << 10;
 
