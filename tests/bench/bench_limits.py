@@ -111,12 +111,16 @@ def write_log_text(path, size):
         for _ in range(size // len(block)):
             file.write(block)
         file.write(block[: size % len(block)])
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_random(path, size):
+    """On the disk when it returns: whoever syncs the file system next must not pay for it."""
     with open(path, "wb") as file:
         for _ in range(size >> 20):
             file.write(os.urandom(1 << 20))
+        os.fsync(file.fileno())
 
 
 def change_one_byte(path):

@@ -177,7 +177,6 @@ def log(bench):
             by_farm.append(bench.seconds("farm_bench", "run", farm.state, pipeline)[0])
             costs.append({name: cpu - before[name] for name, cpu in farm.cpu().items()})
             bench.say(f"log {by_farm[-1]:.2f} s, ssh {by_ssh[-1]:.2f} s; CPU s: {costs[-1]}")
-    shutil.rmtree(folder)
     cost = ", ".join(f"{name} {median([one[name] for one in costs]):.2f}" for name in costs[0])
     ratio = median([a / b for a, b in zip(by_farm, by_ssh)])
     return [
@@ -237,7 +236,6 @@ def artifact(bench):
                 rsync.append(ssh.rsync(file, target))
                 bench.say(f"up {up[-1]:.2f} s, ssh {pipe[-1]:.2f} s; one byte {changed[-1]:.2f} s, rsync "
                           f"{rsync[-1]:.2f} s; unchanged {same[-1]:.4f} s")  # fmt: skip
-    shutil.rmtree(folder)
     up_ratio = median([a / b for a, b in zip(up, pipe)])
     changed_ratio = median([a / b for a, b in zip(changed, rsync)])
     how = "agent's uploader: scan, query, send, commit"
