@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <map>
 
 #include "common/check.h"
 
@@ -253,45 +252,14 @@ void SettleJob(State& state, Outbox& out, Now now, Run& run, Job& job, JobState 
   AfterEnd(state, out, now, run, job);
 }
 
-std::vector<std::pair<std::string, double>> NeededMetrics(const Run& run, const JobGroup& group) {
-  struct Sum {
-    double weighted = 0;
-    double weight = 0;
-    double plain = 0;
-    std::size_t count = 0;
-    bool all_weighted = true;
-  };
-  std::map<std::string, Sum> sums;
+Metrics NeededMetrics(const Run& run, const JobGroup& group) {
+  std::vector<const Metrics*> shards;
   for (std::uint32_t need : group.needs) {
     const JobGroup& needed = run.groups[need];
-    for (std::uint32_t i = needed.first; i < needed.first + needed.spec->shards; ++i) {
-      const auto& metrics = run.jobs[i].metrics;
-      const auto examples =
-          std::find_if(metrics.begin(), metrics.end(), [](const auto& metric) { return metric.first == "examples"; });
-      for (const auto& [name, value] : metrics) {
-        Sum& sum = sums[name];
-        sum.plain += value;
-        ++sum.count;
-        if (examples == metrics.end()) {
-          sum.all_weighted = false;
-          continue;
-        }
-        sum.weighted += value * examples->second;
-        sum.weight += examples->second;
-      }
-    }
+    for (std::uint32_t i = needed.first; i < needed.first + needed.spec->shards; ++i)
+      shards.push_back(&run.jobs[i].metrics);
   }
-  std::vector<std::pair<std::string, double>> values;
-  for (const auto& [name, sum] : sums) {
-    if (name == "examples") {
-      values.emplace_back(name, sum.plain);
-    } else if (sum.all_weighted && sum.weight > 0) {
-      values.emplace_back(name, sum.weighted / sum.weight);
-    } else {
-      values.emplace_back(name, sum.plain / static_cast<double>(sum.count));
-    }
-  }
-  return values;
+  return MeanMetrics(shards);
 }
 
 void ForgetOldRuns(State& state) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/metric_mean.h"
 #include "controller/outbox.h"
 #include "controller/scheduler/plan.h"
 #include "controller/state.h"
@@ -35,9 +36,8 @@ void CancelJob(State& state, Outbox& out, Now now, Run& run, Job& job, const std
 // Puts a job that never ran into a terminal state and does what follows from that.
 void SettleJob(State& state, Outbox& out, Now now, Run& run, Job& job, JobState end);
 
-// The metrics of the jobs that `group` needs, one value each: the mean over their shards, weighted by
-// "examples" where every shard reports it.
-std::vector<std::pair<std::string, double>> NeededMetrics(const Run& run, const JobGroup& group);
+// The metrics of the jobs that `group` needs, one value each, by MeanMetrics over all their shards.
+Metrics NeededMetrics(const Run& run, const JobGroup& group);
 
 // Forgets ended runs beyond Settings::keep_finished_runs or 50,000 jobs, oldest first; history still has them.
 void ForgetOldRuns(State& state);
