@@ -31,6 +31,7 @@ void World::StartAgent(Node& node) {
   state.settings.seed = std::hash<std::string>{}(node.name);
   state.settings.kill_grace = seconds(1);
   state.lease_until = node.lease;
+  node.stopped_until = {};
   node.runner_up = true;
   RunnerRequest(node, runner::List{});
   TickAgent(node);
@@ -50,13 +51,12 @@ void World::TickAgent(Node& node) {
 }
 
 void World::AgentTurn(Node& node, const std::function<void(AgentState&, AgentOutbox&)>& event) {
-  if (time_ < node.stopped_until) {  // the process is stopped; the event waits for it
-    At(node.stopped_until - time_ + milliseconds(1), [this, &node, life = node.life, event] {
-      if (node.agent && node.life == life) AgentTurn(node, event);
-    });
+  AgentProcess& process = *node.agent;
+  if (time_ < node.stopped_until || !process.waiting.empty()) {  // the process is stopped; events wait in order
+    process.waiting.push_back(event);
+    if (process.waiting.size() == 1) Wake(node);
     return;
   }
-  AgentProcess& process = *node.agent;
   event(process.state, process.out);
   OnTick(process.state, process.out, Clock());
   process.state.CheckInvariants();
@@ -79,6 +79,15 @@ void World::KeepLease(Node& node, TimePoint until) {
     node.runner_lease.reset();
     const std::map<AttemptRef, std::size_t> running = node.processes;
     for (const auto& [ref, index] : running) EndProcess(node, ref, {runner::OutcomeKind::kLost, 0, kLeaseOut});
+  });
+}
+
+// When the process goes on it takes what has come since.
+void World::Wake(Node& node) {
+  At(std::max(node.stopped_until - time_, Duration{0}), [this, &node, life = node.life] {
+    if (!node.agent || node.life != life) return;
+    if (time_ < node.stopped_until) return Wake(node);
+    for (const auto& event : std::exchange(node.agent->waiting, {})) AgentTurn(node, event);
   });
 }
 

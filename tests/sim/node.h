@@ -1,6 +1,7 @@
 // The parts of a simulated farm that have a life of their own.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,7 +22,8 @@ namespace furrow::sim {
 struct AgentProcess {
   AgentState state;
   AgentOutbox out;
-  std::set<AttemptRef> preparing;               // the workspace is at it
+  std::vector<std::function<void(AgentState&, AgentOutbox&)>> waiting;  // events, while it is stopped
+  std::set<AttemptRef> preparing;                                       // the workspace is at it
   std::map<AttemptRef, bool> following;         // the uploader is at it; true: it has told the metrics
   std::map<AttemptRef, std::uint64_t> sealing;  // logs whose seal waits for the controller → length
 };

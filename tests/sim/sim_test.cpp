@@ -114,14 +114,14 @@ TEST_CASE("sim: a failed job fails its run and skips what needs it") {
 }
 
 TEST_CASE("sim: frames lost, doubled, delayed and reordered lose no run and run nothing twice") {
-  ForSeeds(SeedsOr(150), [](std::uint64_t seed) {
+  ForSeeds(SeedsOr(300), [](std::uint64_t seed) {
     PlayStorm(seed, Weather{.loss = 0.2, .doubled = 0.3, .slow = 0.3, .git_trouble = 0.2});
   });
 }
 
 // A job runs once, unless the controller was away for a whole lease.
 TEST_CASE("sim: crashes of the controller, between any two of its steps, lose nothing") {
-  ForSeeds(SeedsOr(200), [](std::uint64_t seed) {
+  ForSeeds(SeedsOr(300), [](std::uint64_t seed) {
     const Weather weather{
         .loss = 0.05, .doubled = 0.05, .slow = 0.1, .commit_crash = 0.1, .controller_crash = 0.05, .git_trouble = 0.1};
     World world(seed, 2, weather);
@@ -136,21 +136,21 @@ TEST_CASE("sim: crashes of the controller, between any two of its steps, lose no
 }
 
 TEST_CASE("sim: restarts of agents leave their jobs running, and their ends are reported") {
-  ForSeeds(SeedsOr(150), [](std::uint64_t seed) {
+  ForSeeds(SeedsOr(300), [](std::uint64_t seed) {
     PlayOne(seed, Weather{.loss = 0.05, .doubled = 0.05, .slow = 0.1, .agent_crash = 0.05});
   });
 }
 
 TEST_CASE(
     "sim: agents that are stopped or cut off for longer than their lease never run a job beside its next attempt") {
-  ForSeeds(SeedsOr(200), [](std::uint64_t seed) {
+  ForSeeds(SeedsOr(300), [](std::uint64_t seed) {
     PlayOne(seed,
             Weather{.slow = 0.2, .agent_crash = 0.01, .agent_stop = 0.04, .runner_crash = 0.02, .partition = 0.04});
   });
 }
 
 TEST_CASE("sim: everything at once") {
-  ForSeeds(SeedsOr(300), [](std::uint64_t seed) { PlayStorm(seed, kFoul); });
+  ForSeeds(SeedsOr(600), [](std::uint64_t seed) { PlayStorm(seed, kFoul); });
 }
 
 TEST_CASE("sim: the same seed gives the same trace") {

@@ -93,6 +93,7 @@ class World {
   void StartAgent(Node& node);
   void KillAgent(Node& node);
   void AgentTurn(Node& node, const std::function<void(AgentState&, AgentOutbox&)>& event);
+  void Wake(Node& node);
   void TickAgent(Node& node);
   void RunnerRequest(Node& node, const runner::Request& request);
   void StartProcess(Node& node, const runner::Start& start);
