@@ -10,8 +10,8 @@ namespace furrow {
 
 }  // namespace furrow
 
-#define FURROW_CHECK(condition, words)                                             \
-  do {                                                                             \
-    if (!(condition)) [[unlikely]]                                                 \
-      ::furrow::CheckFailed(__FILE__, __LINE__, #condition, (words));              \
+#define FURROW_CHECK(condition, words)                                \
+  do {                                                                \
+    if (!(condition)) [[unlikely]]                                    \
+      ::furrow::CheckFailed(__FILE__, __LINE__, #condition, (words)); \
   } while (0)

@@ -14,15 +14,12 @@ Error ErrnoError(const std::string& context, int number) {
   std::string message = context + ": " + std::strerror(number);
   switch (number) {
     case ENOSPC:
-    case EDQUOT:
-      return {Errc::kUnavailable, message + " (the disk is full: free space, then try again)"};
+    case EDQUOT: return {Errc::kUnavailable, message + " (the disk is full: free space, then try again)"};
     case ENOENT:
-    case ENOTDIR:
-      return {Errc::kNotFound, message};
+    case ENOTDIR: return {Errc::kNotFound, message};
     case EACCES:
     case EPERM:
-    case ELOOP:
-      return {Errc::kRejected, message};
+    case ELOOP: return {Errc::kRejected, message};
     case EAGAIN:
     case EINTR:
     case EBUSY:
@@ -30,10 +27,8 @@ Error ErrnoError(const std::string& context, int number) {
     case ENFILE:
     case ENOMEM:
     case EADDRINUSE:
-    case ECONNREFUSED:
-      return {Errc::kUnavailable, message};
-    default:
-      return {Errc::kInternal, message};
+    case ECONNREFUSED: return {Errc::kUnavailable, message};
+    default: return {Errc::kInternal, message};
   }
 }
 

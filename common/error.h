@@ -46,9 +46,9 @@ const char* ErrcName(Errc code);
 }  // namespace furrow
 
 // Evaluates a Result or Status; returns its error from the enclosing function if it failed.
-#define FURROW_TRY(expression)                                                       \
-  do {                                                                               \
-    if (auto furrow_try_result = (expression); !furrow_try_result)                   \
+#define FURROW_TRY(expression)                                                        \
+  do {                                                                                \
+    if (auto furrow_try_result = (expression); !furrow_try_result)                    \
       return ::tl::unexpected<::furrow::Error>(std::move(furrow_try_result).error()); \
   } while (0)
 
@@ -58,7 +58,7 @@ const char* ErrcName(Errc code);
 // FURROW_ASSIGN(auto file, Open(path)); declares `file` or returns the error.
 #define FURROW_ASSIGN(declaration, expression) \
   FURROW_ASSIGN_INNER(FURROW_CONCAT(furrow_assign_, __LINE__), declaration, expression)
-#define FURROW_ASSIGN_INNER(temporary, declaration, expression)                \
-  auto temporary = (expression);                                               \
+#define FURROW_ASSIGN_INNER(temporary, declaration, expression)                           \
+  auto temporary = (expression);                                                          \
   if (!temporary) return ::tl::unexpected<::furrow::Error>(std::move(temporary).error()); \
   declaration = std::move(*temporary)

@@ -34,7 +34,8 @@ Status ParseHex(std::string_view hex, std::span<std::uint8_t> out) {
   for (std::size_t i = 0; i < out.size(); ++i) {
     const int high = DigitOf(hex[i * 2]);
     const int low = DigitOf(hex[i * 2 + 1]);
-    if (high < 0 || low < 0) return Fail(Errc::kInvalid, "not a lower-case hex digit at position " + std::to_string(i * 2));
+    if (high < 0 || low < 0)
+      return Fail(Errc::kInvalid, "not a lower-case hex digit at position " + std::to_string(i * 2));
     out[i] = static_cast<std::uint8_t>(high << 4 | low);
   }
   return {};
@@ -69,7 +70,9 @@ Uuid Uuid::Random() {
   return uuid;
 }
 
-std::string Hash::ToHex() const { return HexOf(bytes); }
+std::string Hash::ToHex() const {
+  return HexOf(bytes);
+}
 
 Result<Hash> Hash::FromHex(std::string_view hex) {
   Hash hash;

@@ -30,9 +30,9 @@ struct Uuid {
   friend auto operator<=>(const Uuid&, const Uuid&) = default;
 
   bool IsZero() const { return high == 0 && low == 0; }
-  std::string ToHex() const;                        // 32 lower-case hex digits
+  std::string ToHex() const;  // 32 lower-case hex digits
   static Result<Uuid> FromHex(std::string_view hex);
-  static Uuid Random();                             // from the kernel's generator
+  static Uuid Random();  // from the kernel's generator
 };
 
 // A SHA-256 digest: names a chunk or a tree by its content.
@@ -41,7 +41,7 @@ struct Hash {
   friend auto operator<=>(const Hash&, const Hash&) = default;
 
   bool IsZero() const { return *this == Hash{}; }
-  std::string ToHex() const;                        // 64 lower-case hex digits
+  std::string ToHex() const;  // 64 lower-case hex digits
   static Result<Hash> FromHex(std::string_view hex);
 };
 

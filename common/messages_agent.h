@@ -50,17 +50,17 @@ enum class OutcomeKind : std::uint8_t {
 struct Outcome {
   OutcomeKind kind = OutcomeKind::kExited;
   std::int32_t code = 0;
-  std::uint32_t step = 0;   // index of the step that ended it
-  std::string detail;       // for a person; at most 4 KiB
+  std::uint32_t step = 0;  // index of the step that ended it
+  std::string detail;      // for a person; at most 4 KiB
   bool passed() const { return kind == OutcomeKind::kExited && code == 0; }
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
 // One line of a job's FURROW_METRICS file.
 struct MetricLine {
-  std::int64_t step = -1;                               // "step", or -1 where the line has none
-  WallTime at{};                                        // when the agent read it
-  std::vector<std::pair<std::string, double>> values;   // every other number of the line
+  std::int64_t step = -1;                              // "step", or -1 where the line has none
+  WallTime at{};                                       // when the agent read it
+  std::vector<std::pair<std::string, double>> values;  // every other number of the line
   friend bool operator==(const MetricLine&, const MetricLine&) = default;
 };
 
@@ -70,10 +70,10 @@ struct MetricLine {
 struct Register {
   std::uint16_t oldest_version = 0;  // protocol versions that the agent speaks
   std::uint16_t newest_version = 0;
-  std::string software;              // "furrow-agent 0.1.0 (cdbc41d)"
+  std::string software;  // "furrow-agent 0.1.0 (cdbc41d)"
   std::string host;
-  Uuid incarnation;                  // of the agent's state folder: new when that was lost
-  std::uint64_t nonce = 0;           // counts this process's registrations; echoed in Welcome
+  Uuid incarnation;         // of the agent's state folder: new when that was lost
+  std::uint64_t nonce = 0;  // counts this process's registrations; echoed in Welcome
   Offer offer;
   std::vector<HeldAttempt> held;
   friend bool operator==(const Register&, const Register&) = default;
@@ -82,8 +82,8 @@ struct Register {
 // Every heartbeat interval: lets the controller renew the lease and compare what it believes.
 struct Heartbeat {
   SessionId session{};
-  std::uint64_t sequence = 0;        // counts up in a session; echoed in HeartbeatAck
-  std::vector<HeldAttempt> held;     // all of them
+  std::uint64_t sequence = 0;     // counts up in a session; echoed in HeartbeatAck
+  std::vector<HeldAttempt> held;  // all of them
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
@@ -110,16 +110,16 @@ struct Finished {
   SessionId session{};
   AttemptRef attempt;
   Outcome outcome;
-  WallTime started{};                     // 0: no process ever ran
+  WallTime started{};  // 0: no process ever ran
   WallTime ended{};
-  std::uint64_t cpu_ms = 0;               // user + system, whole process tree as far as reaped
-  std::uint64_t max_rss_bytes = 0;        // largest single process
-  std::uint64_t log_length = 0;           // bytes
-  Hash log_hash;                          // SHA-256 of the whole log
-  std::optional<std::string> small_log;   // the whole log, if it never travelled on bulk; ≤ kSmallLogBytes
-  Hash artifacts;                         // tree; zero: none
-  std::uint64_t metrics_first = 0;        // index of the first of `metrics`
-  std::vector<MetricLine> metrics;        // lines not acknowledged yet: the end of the file
+  std::uint64_t cpu_ms = 0;              // user + system, whole process tree as far as reaped
+  std::uint64_t max_rss_bytes = 0;       // largest single process
+  std::uint64_t log_length = 0;          // bytes
+  Hash log_hash;                         // SHA-256 of the whole log
+  std::optional<std::string> small_log;  // the whole log, if it never travelled on bulk; ≤ kSmallLogBytes
+  Hash artifacts;                        // tree; zero: none
+  std::uint64_t metrics_first = 0;       // index of the first of `metrics`
+  std::vector<MetricLine> metrics;       // lines not acknowledged yet: the end of the file
   friend bool operator==(const Finished&, const Finished&) = default;
 };
 
@@ -129,10 +129,10 @@ using AgentMessage = std::variant<Register, Heartbeat, Started, MetricsReport, F
 
 struct Welcome {
   SessionId session{};
-  std::uint64_t nonce = 0;             // of the Register it answers
-  std::uint16_t version = 0;           // to be spoken from now on
+  std::uint64_t nonce = 0;    // of the Register it answers
+  std::uint16_t version = 0;  // to be spoken from now on
   std::uint32_t heartbeat_ms = 0;
-  std::uint32_t lease_ms = 0;          // without a HeartbeatAck for so long the agent ends its attempts
+  std::uint32_t lease_ms = 0;  // without a HeartbeatAck for so long the agent ends its attempts
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
@@ -146,7 +146,7 @@ struct Refused {
 
 // Answer to a message of a session that the controller does not know (it was restarted, say).
 struct Reregister {
-  SessionId session{};                 // the unknown one
+  SessionId session{};  // the unknown one
   friend bool operator==(const Reregister&, const Reregister&) = default;
 };
 
@@ -161,13 +161,13 @@ struct Assign {
   SessionId session{};
   AttemptRef attempt;
   RunId run{};
-  std::string run_name;                    // "fashion#42"
-  std::uint32_t shard = 0;                 // from 0
-  std::shared_ptr<const JobSpec> spec;     // never null; shared with the controller's state, not changed
-  std::vector<std::string> gpu_uuids;      // devices that are its own; empty: none
-  std::string commit;                      // full hex, or empty
+  std::string run_name;                 // "fashion#42"
+  std::uint32_t shard = 0;              // from 0
+  std::shared_ptr<const JobSpec> spec;  // never null; shared with the controller's state, not changed
+  std::vector<std::string> gpu_uuids;   // devices that are its own; empty: none
+  std::string commit;                   // full hex, or empty
   std::string branch;
-  std::vector<Hash> trees;                 // put into the workspace in this order; a later one wins
+  std::vector<Hash> trees;                              // put into the workspace in this order; a later one wins
   std::vector<std::pair<std::string, double>> metrics;  // of the needed jobs, for check steps
   std::uint64_t log_quota_bytes = 0;
 };
@@ -178,7 +178,7 @@ struct Kill {
   SessionId session{};
   AttemptRef attempt;
   std::string reason;
-  bool forget = false;                     // stale: nobody wants its report
+  bool forget = false;  // stale: nobody wants its report
   friend bool operator==(const Kill&, const Kill&) = default;
 };
 

@@ -23,9 +23,9 @@ namespace furrow {
 // "fashion#42", "fashion#42/test", "fashion#42/test/3".
 struct Selector {
   std::string pipeline;
-  std::uint64_t number = 0;                // 0: the newest run of the pipeline
-  std::string job;                         // empty: the whole run
-  std::optional<std::uint32_t> shard;      // absent: every shard
+  std::uint64_t number = 0;            // 0: the newest run of the pipeline
+  std::string job;                     // empty: the whole run
+  std::optional<std::uint32_t> shard;  // absent: every shard
   friend bool operator==(const Selector&, const Selector&) = default;
 };
 Result<Selector> ParseSelector(std::string_view text);
@@ -34,16 +34,18 @@ std::string FormatSelector(const Selector& selector);
 // ---- views: what a client is shown ---------------------------------------------------------------------
 
 enum class JobState : std::uint8_t {
-  kBlocked,    // needs jobs that have not passed yet
-  kReady,      // waits for an agent
-  kAssigned,   // an agent has it or is being told
-  kRunning,    // its first process runs
+  kBlocked,   // needs jobs that have not passed yet
+  kReady,     // waits for an agent
+  kAssigned,  // an agent has it or is being told
+  kRunning,   // its first process runs
   kPassed,
   kFailed,
   kCancelled,
-  kSkipped,    // a job it needs did not pass
+  kSkipped,  // a job it needs did not pass
 };
-inline bool IsTerminal(JobState state) { return state >= JobState::kPassed; }
+inline bool IsTerminal(JobState state) {
+  return state >= JobState::kPassed;
+}
 const char* JobStateName(JobState state);
 
 enum class RunState : std::uint8_t { kRunning, kPassed, kFailed, kCancelled };
@@ -51,29 +53,29 @@ const char* RunStateName(RunState state);
 
 // Where the sources of a run come from; every field may be empty.
 struct SourceInfo {
-  std::string repository;                  // path or address
-  std::string ref;                         // "refs/heads/main"
-  std::string branch;                      // "main"
-  std::string commit;                      // full hex
-  std::string title;                       // the commit's first line
+  std::string repository;  // path or address
+  std::string ref;         // "refs/heads/main"
+  std::string branch;      // "main"
+  std::string commit;      // full hex
+  std::string title;       // the commit's first line
   std::string author;
-  bool dirty = false;                      // a working copy with changes that are not in the commit
+  bool dirty = false;  // a working copy with changes that are not in the commit
   friend bool operator==(const SourceInfo&, const SourceInfo&) = default;
 };
 
 struct RunSummary {
   RunId id{};
   std::string pipeline;
-  std::uint64_t number = 0;                // pipeline#number is its name
+  std::uint64_t number = 0;  // pipeline#number is its name
   RunState state = RunState::kRunning;
   SourceInfo source;
   WallTime submitted{};
-  WallTime ended{};                        // 0: not yet
-  std::uint32_t jobs_total = 0;            // shards counted one by one
+  WallTime ended{};              // 0: not yet
+  std::uint32_t jobs_total = 0;  // shards counted one by one
   std::uint32_t jobs_passed = 0;
   std::uint32_t jobs_failed = 0;
-  std::uint32_t jobs_running = 0;          // assigned or running
-  std::string note;                        // why it failed or was cancelled, in one line
+  std::uint32_t jobs_running = 0;  // assigned or running
+  std::string note;                // why it failed or was cancelled, in one line
   friend bool operator==(const RunSummary&, const RunSummary&) = default;
 };
 
@@ -83,25 +85,25 @@ struct JobView {
   std::uint32_t shard = 0;
   std::uint32_t shard_count = 1;
   JobState state = JobState::kBlocked;
-  Epoch epoch{};                           // 0: never assigned
-  std::string agent;                       // of the newest attempt
+  Epoch epoch{};      // 0: never assigned
+  std::string agent;  // of the newest attempt
   std::vector<std::string> gpu_uuids;
-  WallTime ready{};                        // when its needs were met; 0: not yet
+  WallTime ready{};  // when its needs were met; 0: not yet
   WallTime started{};
   WallTime ended{};
-  std::optional<Outcome> outcome;          // of the newest attempt that ended
-  RunId log_run{};                         // where its log is read: LogRead{log_run, log_attempt}
-  AttemptRef log_attempt;                  // epoch 0: there is none yet
-  std::uint64_t log_length = 0;            // 0 until sealed
+  std::optional<Outcome> outcome;  // of the newest attempt that ended
+  RunId log_run{};                 // where its log is read: LogRead{log_run, log_attempt}
+  AttemptRef log_attempt;          // epoch 0: there is none yet
+  std::uint64_t log_length = 0;    // 0 until sealed
   Hash artifacts;
   std::vector<std::string> needs;
-  std::string waits_for;                   // one line; empty unless blocked or ready
+  std::string waits_for;                                // one line; empty unless blocked or ready
   std::vector<std::pair<std::string, double>> metrics;  // newest value of each
   friend bool operator==(const JobView&, const JobView&) = default;
 };
 
 struct AgentJob {
-  std::string job;                         // "fashion#42/test/3"
+  std::string job;  // "fashion#42/test/3"
   WallTime since{};
   std::vector<std::string> gpu_uuids;
   friend bool operator==(const AgentJob&, const AgentJob&) = default;
@@ -122,26 +124,26 @@ struct AgentView {
 // ---- requests ------------------------------------------------------------------------------------------
 
 struct Submit {
-  Uuid request;                            // the same id is the same submission, however often it is sent
-  std::string file;                        // name of the pipeline file, for diagnostics
-  std::string text;                        // its content; ≤ kMaxPipelineBytes
-  std::string default_name;                // the pipeline's, where the file gives none
-  Env overrides;                           // --set
-  Hash source;                             // tree, already on the controller; zero: an empty workspace
+  Uuid request;              // the same id is the same submission, however often it is sent
+  std::string file;          // name of the pipeline file, for diagnostics
+  std::string text;          // its content; ≤ kMaxPipelineBytes
+  std::string default_name;  // the pipeline's, where the file gives none
+  Env overrides;             // --set
+  Hash source;               // tree, already on the controller; zero: an empty workspace
   SourceInfo info;
   friend bool operator==(const Submit&, const Submit&) = default;
 };
 
-struct Trigger {                           // a push, told by the hook
+struct Trigger {  // a push, told by the hook
   Uuid request;
-  std::string repository;                  // absolute path or address
+  std::string repository;  // absolute path or address
   std::string ref;
-  std::string old_commit;                  // full hex; zeros: the ref is new
-  std::string new_commit;                  // zeros: the ref was deleted
+  std::string old_commit;  // full hex; zeros: the ref is new
+  std::string new_commit;  // zeros: the ref was deleted
   friend bool operator==(const Trigger&, const Trigger&) = default;
 };
 
-struct WatchRepository {                   // `hook install`: compare this repository's refs from now on
+struct WatchRepository {  // `hook install`: compare this repository's refs from now on
   std::string repository;
   friend bool operator==(const WatchRepository&, const WatchRepository&) = default;
 };
@@ -152,24 +154,24 @@ struct Cancel {
   friend bool operator==(const Cancel&, const Cancel&) = default;
 };
 
-struct Retry {                             // a new run of the same sources and pipeline
+struct Retry {  // a new run of the same sources and pipeline
   Uuid request;
   Selector run;
-  bool failed_only = false;                // jobs that passed are taken over with their artifacts
+  bool failed_only = false;  // jobs that passed are taken over with their artifacts
   friend bool operator==(const Retry&, const Retry&) = default;
 };
 
 struct ListRuns {
-  std::string pipeline;                    // empty: all
-  std::uint32_t limit = 20;                // 1 … 1000
-  RunId before{};                          // older than this one; 0: from the newest on
+  std::string pipeline;      // empty: all
+  std::uint32_t limit = 20;  // 1 … 1000
+  RunId before{};            // older than this one; 0: from the newest on
   friend bool operator==(const ListRuns&, const ListRuns&) = default;
 };
 
 struct ShowRun {
-  Selector what;                           // a job and shard narrow it
-  std::uint32_t first = 0;                 // of the jobs that match
-  std::uint32_t limit = 1000;              // 1 … 10,000
+  Selector what;               // a job and shard narrow it
+  std::uint32_t first = 0;     // of the jobs that match
+  std::uint32_t limit = 1000;  // 1 … 10,000
   friend bool operator==(const ShowRun&, const ShowRun&) = default;
 };
 
@@ -188,7 +190,7 @@ struct Why {
 };
 struct GetMetrics {
   Selector what;
-  std::string name;                        // empty: all
+  std::string name;  // empty: all
   friend bool operator==(const GetMetrics&, const GetMetrics&) = default;
 };
 struct Ping {
@@ -201,37 +203,37 @@ using ClientRequest = std::variant<Submit, Trigger, WatchRepository, Cancel, Ret
 // ---- answers -------------------------------------------------------------------------------------------
 
 struct Submitted {
-  RunId run{};                             // 0: the push starts nothing; note says why
+  RunId run{};  // 0: the push starts nothing; note says why
   std::string name;
-  bool repeated = false;                   // the request was known already
+  bool repeated = false;  // the request was known already
   std::string note;
   friend bool operator==(const Submitted&, const Submitted&) = default;
 };
 struct Done {
-  std::string text;                        // for a person
+  std::string text;  // for a person
   friend bool operator==(const Done&, const Done&) = default;
 };
 struct Failure {
   Errc code = Errc::kInternal;
   std::string message;
   std::string file;
-  std::vector<Diagnostic> diagnostics;     // every mistake in `file`
+  std::vector<Diagnostic> diagnostics;  // every mistake in `file`
   friend bool operator==(const Failure&, const Failure&) = default;
 };
 struct RunList {
-  std::vector<RunSummary> runs;            // newest first
+  std::vector<RunSummary> runs;  // newest first
   friend bool operator==(const RunList&, const RunList&) = default;
 };
 struct RunDetail {
   RunSummary run;
-  std::uint32_t matching = 0;              // jobs that match in all
+  std::uint32_t matching = 0;  // jobs that match in all
   std::vector<JobView> jobs;
   friend bool operator==(const RunDetail&, const RunDetail&) = default;
 };
 struct RunUpdate {
   RunSummary run;
-  std::vector<JobView> jobs;               // those that changed; in the first update all (≤ 10,000)
-  bool run_ended = false;                  // nothing more follows
+  std::vector<JobView> jobs;  // those that changed; in the first update all (≤ 10,000)
+  bool run_ended = false;     // nothing more follows
   friend bool operator==(const RunUpdate&, const RunUpdate&) = default;
 };
 struct AgentList {
@@ -239,20 +241,20 @@ struct AgentList {
   friend bool operator==(const AgentList&, const AgentList&) = default;
 };
 struct WaitReason {
-  std::string job;                         // "fashion#42/test/3"
-  std::string reason;                      // what it lacks
-  std::vector<std::string> holders;        // who holds that
+  std::string job;                   // "fashion#42/test/3"
+  std::string reason;                // what it lacks
+  std::vector<std::string> holders;  // who holds that
   friend bool operator==(const WaitReason&, const WaitReason&) = default;
 };
 struct WaitReasons {
-  std::vector<WaitReason> reasons;         // at most 1,000
+  std::vector<WaitReason> reasons;  // at most 1,000
   friend bool operator==(const WaitReasons&, const WaitReasons&) = default;
 };
 struct MetricSeries {
-  std::string job;                         // "fashion#42/train"
+  std::string job;  // "fashion#42/train"
   std::string name;
   std::vector<std::int64_t> steps;
-  std::vector<double> values;              // as many as steps; at most 10,000, thinned evenly
+  std::vector<double> values;  // as many as steps; at most 10,000, thinned evenly
   friend bool operator==(const MetricSeries&, const MetricSeries&) = default;
 };
 struct MetricsAnswer {
@@ -266,7 +268,7 @@ struct Pong {
   friend bool operator==(const Pong&, const Pong&) = default;
 };
 
-using ClientReply = std::variant<Submitted, Done, Failure, RunList, RunDetail, RunUpdate, AgentList, WaitReasons,
-                                 MetricsAnswer, Pong>;
+using ClientReply =
+    std::variant<Submitted, Done, Failure, RunList, RunDetail, RunUpdate, AgentList, WaitReasons, MetricsAnswer, Pong>;
 
 }  // namespace furrow
