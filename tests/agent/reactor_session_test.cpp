@@ -218,3 +218,27 @@ TEST_CASE("session: jobs that end within 20 ms are not announced") {
   CHECK(farm.out.Sent<Started>().attempt == Attempt(2));
   CHECK(farm.out.empty());
 }
+
+TEST_CASE("session: a stopping agent offers nothing and reports as lost what it held and what still comes") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  REQUIRE(farm.Hear(MakeAssign(Attempt(2), {HashOf("tree")})).has_value());
+  farm.out.Clear();
+  OnStop(farm.state, farm.out, farm.now);
+  CHECK(farm.out.Workspace<CancelPrepare>().attempt == Attempt(2));
+  farm.Tick();
+  const auto message = farm.out.Sent<Register>();
+  CHECK(message.offer == Offer{});
+  CHECK(message.held == std::vector<HeldAttempt>{{Attempt(1), Phase::kRunning}, {Attempt(2), Phase::kReporting}});
+  REQUIRE(farm.Hear(Welcome{kSession, farm.state.nonce, 1, 2000, 30000}).has_value());
+  CHECK(farm.out.Sent<Finished>().outcome == Outcome{OutcomeKind::kLost, 0, 0, kStopped});
+  farm.out.Clear();
+  REQUIRE(farm.Hear(MakeAssign(Attempt(3))).has_value());
+  CHECK(farm.out.Sent<Finished>().attempt == Attempt(3));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "hello", HashOf("hello")});
+  farm.out.Upload<Follow>();
+  farm.out.Upload<FinishLog>();
+  CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kLost);
+}

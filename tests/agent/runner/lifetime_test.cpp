@@ -72,6 +72,24 @@ TEST_CASE("runner: a shutdown waits for the jobs, or kills them, and refuses new
   f.AwaitGone();
 }
 
+TEST_CASE("runner: a lease that runs out ends every job, and a later one lets jobs run again") {
+  Fixture f;
+  Fifo up(f.dir() + "/up");
+  f.StartRunner();
+  const auto in = [](std::chrono::nanoseconds span) {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return Lease{static_cast<std::uint64_t>((now + span) / std::chrono::nanoseconds(1))};
+  };
+  f.Send({in(std::chrono::hours(1)), f.Shell(1, "echo up > " + up.path() + "; exec sleep 1000")});
+  up.Line();
+  f.Send({in(std::chrono::milliseconds(20))});  // a new word replaces the old one, also to an earlier end
+  const Exited ended = f.AwaitExited(1);
+  CHECK(ended.outcome.kind == OutcomeKind::kLost);
+  CHECK(ended.outcome.text == "the lease ran out: the controller was not heard");
+  f.Send({in(std::chrono::hours(1))});
+  CHECK(f.RunToEnd(f.Shell(2, "true")).outcome.Passed());
+}
+
 TEST_CASE("runner: SIGTERM kills the jobs and ends it") {
   Fixture f;
   Fifo up(f.dir() + "/up");

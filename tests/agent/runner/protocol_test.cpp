@@ -28,6 +28,7 @@ std::vector<Frame> AllKinds() {
           Forget{start.ref},
           List{},
           Shutdown{true},
+          Lease{123456789},
           Started{start.ref, 4321, WallTime{99}},
           exited,
           Listed{{start.ref, true, WallTime{5}, exited, "blob"}},
