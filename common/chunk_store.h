@@ -83,7 +83,8 @@ class ChunkStore final : public ChunkSource {
 };
 
 // Collects blobs and makes them visible together. Nothing is visible before Commit; a Batch destroyed without it
-// leaves nothing. One thread at a time; several batches may be open. The store must outlive it.
+// leaves nothing. Put may be called from several threads at once, the rest by one when no Put is under way. Several
+// batches may be open. The store must outlive it.
 class ChunkStore::Batch {
  public:
   explicit Batch(ChunkStore& store) : store_(store) {}
@@ -112,6 +113,7 @@ class ChunkStore::Batch {
   void Clear();
 
   ChunkStore& store_;
+  std::mutex mutex_;  // guards the following while blobs are put
   std::vector<Temp> temps_;
   std::unordered_set<Hash> present_;  // in this batch
   std::uint64_t bytes_ = 0;

@@ -55,7 +55,11 @@ Status ChunkStore::Batch::Put(const Hash& hash, std::span<const std::byte> bytes
   if (HashOf(bytes) != hash)
     return Fail(Errc::kCorrupt,
                 "bytes given for chunk " + hash.ToHex() + " have another hash: damaged on the way here");
-  if (present_.contains(hash) || store_.Has(hash)) return {};
+  {
+    const std::lock_guard lock(mutex_);
+    if (present_.contains(hash)) return {};
+  }
+  if (store_.Has(hash)) return {};
 
   Temp temp{hash, std::to_string(store_.next_temp_++)};
   const FileHandle file(
@@ -67,6 +71,7 @@ Status ChunkStore::Batch::Put(const Hash& hash, std::span<const std::byte> bytes
   }
   if (store_.options_.durable && bytes.size() >= kMinChunkBytes)
     (void)::sync_file_range(file.Get(), 0, 0, SYNC_FILE_RANGE_WRITE);  // a head start; Commit finds any error
+  const std::lock_guard lock(mutex_);
   temps_.push_back(std::move(temp));
   present_.insert(hash);
   bytes_ += bytes.size();

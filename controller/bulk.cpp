@@ -11,6 +11,7 @@ namespace furrow {
 namespace {
 
 constexpr unsigned kPoolThreads = 2;
+constexpr std::size_t kRequestsAtOnce = kBulkWindow / 4;
 constexpr int kQueue = 2 * kBulkWindow;  // messages of a peer in ZeroMQ's queues, each way
 // Twice the window: what was under way when a connection broke may come again at once.
 constexpr std::size_t kMaxPending = 2 * kBulkWindow;
@@ -30,6 +31,7 @@ BulkServer::Impl::Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log
       readers(
           logs, std::move(find_log), pool, [this](PeerId peer, const BulkReply& reply) { return Send(peer, reply); },
           [this](LogChunkRead read) { inputs.Post(std::move(read)); }),
+      helpers(1),
       pool(kPoolThreads),
       writer(logs, [this](LogReport report) { inputs.Post(std::move(report)); }) {}
 
@@ -195,17 +197,19 @@ void BulkServer::Impl::OnLogMessage(PeerId id, Peer& peer, BulkRequest& request)
 
 void BulkServer::Impl::WorkOnChunks(PeerId id, Peer& peer) {
   if (peer.chunks_busy || peer.chunk_requests.empty() || peer.out_bytes >= kMaxOutBytes) return;
-  if (!peer.session) peer.session = std::make_unique<ChunkSession>(chunks);
-  // One worker at a time per peer keeps its order; all that waits goes at once, trees one by one (they are large).
+  if (!peer.session) peer.session = std::make_unique<ChunkSession>(chunks, helpers);
+  // One worker at a time per peer keeps its order. It takes a few requests at once, so that the sender hears of them
+  // while the others of its window are worked on; trees one by one (they are large).
   auto requests = std::make_shared<std::vector<BulkRequest>>();
   do {
     requests->push_back(std::move(peer.chunk_requests.front()));
     peer.chunk_requests.pop_front();
-  } while (!peer.chunk_requests.empty() && !std::holds_alternative<ChunkGet>(requests->back()));
+  } while (!peer.chunk_requests.empty() && requests->size() < kRequestsAtOnce &&
+           !std::holds_alternative<ChunkGet>(requests->back()));
   peer.chunks_busy = true;
   pool.Run([this, id, requests, session = std::make_shared<std::unique_ptr<ChunkSession>>(std::move(peer.session))] {
     ChunksDone done{id, std::move(*session), {}};
-    for (const BulkRequest& request : *requests) done.session->Handle(request, done.replies);
+    done.session->Handle(*requests, done.replies);
     inputs.Post(std::move(done));
   });
 }

@@ -7,6 +7,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 #include "controller/blobs.h"
+#include "controller/share_work.h"
 
 namespace furrow {
 namespace {
@@ -19,11 +20,21 @@ BulkReply Refusal(std::uint64_t request, const Hash& hash, const Error& error) {
 
 }  // namespace
 
-void ChunkSession::Handle(const BulkRequest& request, std::vector<std::string>& replies) {
-  if (const auto* get = std::get_if<ChunkGet>(&request)) return On(*get, replies);
-  if (const auto* query = std::get_if<ChunkQuery>(&request)) replies.push_back(Encode(On(*query)));
-  if (const auto* put = std::get_if<ChunkPut>(&request)) replies.push_back(Encode(On(*put)));
-  if (const auto* part = std::get_if<TreePut>(&request)) replies.push_back(Encode(On(*part)));
+void ChunkSession::Handle(std::span<const BulkRequest> requests, std::vector<std::string>& replies) {
+  while (!requests.empty()) {
+    const auto other = std::find_if_not(requests.begin(), requests.end(), [](const BulkRequest& request) {
+      return std::holds_alternative<ChunkPut>(request);
+    });
+    const auto puts = static_cast<std::size_t>(other - requests.begin());
+    Put(requests.first(puts), replies);
+    requests = requests.subspan(puts);
+    if (requests.empty()) return;
+    const BulkRequest& request = requests.front();
+    if (const auto* get = std::get_if<ChunkGet>(&request)) On(*get, replies);
+    if (const auto* query = std::get_if<ChunkQuery>(&request)) replies.push_back(Encode(On(*query)));
+    if (const auto* part = std::get_if<TreePut>(&request)) replies.push_back(Encode(On(*part)));
+    requests = requests.subspan(1);
+  }
 }
 
 void ChunkSession::Commit() {
@@ -39,13 +50,20 @@ BulkReply ChunkSession::On(const ChunkQuery& query) {
   return answer;
 }
 
-BulkReply ChunkSession::On(const ChunkPut& put) {
-  if (put.bytes.empty() || put.bytes.size() > kMaxChunkBytes)
-    return ChunkStored{put.hash, "a chunk has 1 byte to 1 MiB"};
-  if (const Status stored = batch_.Put(put.hash, AsBytes(put.bytes)); !stored)
-    return ChunkStored{put.hash, stored.error().message};
+void ChunkSession::Put(std::span<const BulkRequest> puts, std::vector<std::string>& replies) {
+  std::vector<Status> stored(puts.size());
+  ShareWork(helpers_, puts.size(), [&](std::size_t i) { stored[i] = Put(std::get<ChunkPut>(puts[i])); });
+  for (std::size_t i = 0; i < puts.size(); ++i) {
+    const Hash& hash = std::get<ChunkPut>(puts[i]).hash;
+    replies.push_back(Encode(BulkReply(ChunkStored{hash, stored[i] ? std::string() : stored[i].error().message})));
+  }
   if (batch_.Bytes() >= kBatchBytes) Commit();
-  return ChunkStored{put.hash, {}};
+}
+
+Status ChunkSession::Put(const ChunkPut& put) {
+  if (put.bytes.empty() || put.bytes.size() > kMaxChunkBytes)
+    return Fail(Errc::kInvalid, "a chunk has 1 byte to 1 MiB");
+  return batch_.Put(put.hash, AsBytes(put.bytes));
 }
 
 BulkReply ChunkSession::On(const TreePut& part) {

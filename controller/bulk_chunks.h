@@ -3,21 +3,24 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "common/chunk_store.h"
 #include "common/messages_bulk.h"
+#include "common/worker_pool.h"
 
 namespace furrow {
 
-// One thread at a time; the store must outlive it.
+// One thread at a time; the store and the helpers must outlive it.
 class ChunkSession {
  public:
-  explicit ChunkSession(ChunkStore& store) : store_(store), batch_(store) {}
+  // `helpers` verify and write chunks beside the thread that calls Handle.
+  ChunkSession(ChunkStore& store, WorkerPool& helpers) : store_(store), helpers_(helpers), batch_(store) {}
 
-  // Does what a ChunkQuery, ChunkPut, TreePut or ChunkGet asks and appends the encoded answers.
-  void Handle(const BulkRequest& request, std::vector<std::string>& replies);
+  // Does what each ChunkQuery, ChunkPut, TreePut or ChunkGet asks, in order, and appends the encoded answers.
+  void Handle(std::span<const BulkRequest> requests, std::vector<std::string>& replies);
 
   // Makes what was received so far present and durable, so that a sender that was cut off need not send it again.
   void Commit();
@@ -31,12 +34,14 @@ class ChunkSession {
   };
 
   BulkReply On(const ChunkQuery& query);
-  BulkReply On(const ChunkPut& put);
+  void Put(std::span<const BulkRequest> puts, std::vector<std::string>& replies);
+  Status Put(const ChunkPut& put);
   BulkReply On(const TreePut& part);
   void On(const ChunkGet& get, std::vector<std::string>& replies);
   Status Commit(const Hash& tree, std::vector<Hash>& missing);
 
   ChunkStore& store_;
+  WorkerPool& helpers_;
   ChunkStore::Batch batch_;
   std::optional<Assembly> tree_;
 };

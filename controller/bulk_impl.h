@@ -74,6 +74,7 @@ struct BulkServer::Impl {
   Time now, looked;
   LogReaders readers;
   // Last, so that their threads end first: they use the readers and post into `inputs`.
+  WorkerPool helpers;  // of the pool: share its work on chunks
   WorkerPool pool;
   LogWriter writer;
   std::thread thread;

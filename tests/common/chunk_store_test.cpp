@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -155,6 +156,25 @@ TEST_CASE("chunk store: threads that put the same chunks at once all succeed") {
   for (std::thread& thread : threads) thread.join();
   CHECK(failures == 0);
   CHECK(FilesBeneath(folder.Path()) == 50);
+}
+
+TEST_CASE("chunk store: threads may fill one batch") {
+  TempFolder folder;
+  const auto store = OpenStore(folder);
+  ChunkStore::Batch batch(*store);
+  std::vector<std::string> blobs;
+  for (int i = 0; i < 40; ++i) blobs.push_back(RandomBytes(1000 + i, 300 + i));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (std::size_t i = t % 2; i < blobs.size(); i += 2)  // each blob by two of them
+        if (!batch.Put(HashOf(blobs[i]), AsBytes(blobs[i]))) std::abort();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  REQUIRE(batch.Commit());
+  for (const std::string& blob : blobs) CHECK(store->Get(HashOf(blob)).value() == blob);
+  CHECK(FilesBeneath(folder.Path()) == blobs.size());
 }
 
 TEST_CASE("chunk store: eviction removes what was not used for longest, and nothing that is kept") {
