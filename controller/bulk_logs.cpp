@@ -1,5 +1,6 @@
 #include "controller/bulk_logs.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -11,9 +12,9 @@
 namespace furrow {
 namespace {
 
-// Between two syncs while frames keep coming: long enough to be worth one (5 ms on a disk that writes a job's output
-// at the same time), short enough that a sender's window, 40 ms of a log that comes as fast as it can, is not used up.
-constexpr auto kBatchTime = std::chrono::milliseconds(12);
+// Between two syncs of a log that comes as fast as it can, in full frames: long enough to be worth one (5 ms on a disk
+// that writes the job's output at the same time), short enough that a sender's window, 40 ms of it, is not used up.
+constexpr auto kBatchTime = std::chrono::milliseconds(20);
 // The runner adds a last line with the reason when it ends a job for its quota.
 constexpr std::uint64_t kQuotaSlackBytes = 64 << 10;
 
@@ -48,19 +49,26 @@ void LogWriter::Run() {
     LogBatch batch;
     std::map<std::pair<PeerId, AttemptRef>, RunId> to_acknowledge;
     std::chrono::steady_clock::time_point until;
-    for (bool first = true;; first = false) {
+    bool full = false;  // all frames so far: others are on their way. Who sends less may be waiting for his answer
+    for (bool first = true; first || full; first = false) {
       std::vector<LogWork> work;
       {
         std::unique_lock lock(mutex_);
+        const auto something = [this] { return stopping_ || !queue_.empty(); };
         if (first) {
-          wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+          wake_.wait(lock, something);
           until = std::chrono::steady_clock::now() + kBatchTime;
+        } else if (std::chrono::steady_clock::now() >= until || !wake_.wait_until(lock, until, something)) {
+          break;
         }
         if (stopping_) return;  // what is not acknowledged will be sent again
         work.swap(queue_);
       }
       for (LogWork& one : work) Handle(one, batch, to_acknowledge);
-      if (work.empty() || std::chrono::steady_clock::now() >= until) break;
+      full = std::all_of(work.begin(), work.end(), [](const LogWork& one) {
+        const auto* append = std::get_if<LogAppend>(&one.request);
+        return append != nullptr && append->raw_length == kMaxFrameRawBytes;
+      });
     }
     if (failed_) continue;
     if (const auto synced = logs_.Sync(); !synced) {
