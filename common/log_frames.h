@@ -42,8 +42,9 @@ std::uint32_t Crc32c(std::span<const std::byte> bytes);
 // Makes frames. Keeps a zstd context: make one and use it for many. One thread at a time.
 class FrameEncoder {
  public:
-  // See log_frames.cpp for what the levels cost.
-  static constexpr int kDefaultLevel = -1;
+  // zstd's. Of a GiB of training log, in 1 MiB frames, are left: level 1 17.3 % in 2.5 s, -1 25.6 % in 2.0 s, -3 28.8 %
+  // in 1.6 s. A job that prints as fast as it can waits for this.
+  static constexpr int kDefaultLevel = -3;
 
   explicit FrameEncoder(int level = kDefaultLevel);
   ~FrameEncoder();
