@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 
 import bench_limits as limits
-from bench_farm import BenchError, Farm, process_memory
+from bench_farm import BenchError, Farm, cpu_seconds, process_memory
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SETTLED = 2.5  # seconds after which a file's stamps prove that it has not changed
@@ -222,14 +222,16 @@ def artifact(bench):
     work = folder / "work"
     work.mkdir(parents=True)
     file, target = work / "model.pt", folder / "by-ssh"
-    up, pipe, changed, rsync, same = [], [], [], [], []
+    up, pipe, changed, rsync, same, costs = [], [], [], [], [], []
     with limits.Sshd(folder / "ssh") as ssh, Farm(bench.programs, folder / "farm") as farm:
         with Uploads(bench, farm.state, work, folder / "scratch") as uploads:
             for _ in range(rounds):
                 limits.write_random(file, size)
                 settle(file)
                 pipe.append(ssh.pipe(file, target))
+                before = farm.cpu()["controller"], cpu_seconds(uploads.process.pid)
                 up.append(uploads.bring())
+                costs.append((farm.cpu()["controller"] - before[0], cpu_seconds(uploads.process.pid) - before[1]))
                 same.append(uploads.bring())
                 limits.change_one_byte(file)
                 changed.append(uploads.bring())
@@ -238,10 +240,11 @@ def artifact(bench):
                           f"{rsync[-1]:.2f} s; unchanged {same[-1]:.4f} s")  # fmt: skip
     up_ratio = median([a / b for a, b in zip(up, pipe)])
     changed_ratio = median([a / b for a, b in zip(changed, rsync)])
-    how = "agent's uploader: scan, query, send, commit"
+    how = "the agent's uploader: scan, query, send, commit"
+    cost = ", ".join(f"{name} {median([one[i] for one in costs]):.2f}" for i, name in enumerate(("controller", "uploader")))
     return [
         Row("artifact", f"artifact of {size >> 20} MiB random bytes → durable", median(up), "s", "≤ 1.0 ×", up_ratio <= 1,
-            median(pipe), "cat | ssh localhost 'cat > file && sync file'", up_ratio, how, up),
+            median(pipe), "cat | ssh localhost 'cat > file && sync file'", up_ratio, f"{how}; CPU s: {cost}", up),
         Row("artifact", "… again after changing one byte", median(changed), "s", "≤ 0.5 ×", changed_ratio <= 0.5,
             median(rsync), "rsync -tI -e ssh of the same change", changed_ratio, how, changed),
         Row("artifact", "… again unchanged", median(same), "s", "≤ 0.2 s", median(same) <= 0.2, why=how, samples=same),

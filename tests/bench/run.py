@@ -75,6 +75,8 @@ def main():
 
     programs = arguments.programs.resolve()
     about = machine()
+    if about["load_at_start"][0] > about["cores"] / 2:
+        print(f"bench: the machine is busy (load {about['load_at_start'][0]:.1f}): figures will be too bad", file=sys.stderr)
     rows, failures = [], {}
     where = arguments.folder or programs.parent
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=where)).resolve()
