@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "common/beneath.h"
+#include "common/check.h"
 #include "common/chunk_folders.h"
 #include "common/hash.h"
 
@@ -43,6 +44,11 @@ Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(const std::string& root, Ch
   if (!store->root_fd_) return tl::unexpected(ErrnoError("cannot open " + root, errno));
   FURROW_TRY(store->RemoveOrphans());
   FURROW_TRY(store->OpenTempFolder());
+  if (options.packs) {
+    FURROW_CHECK(options.durable && !options.track_use, "chunks in packs are kept, not evicted");
+    FURROW_ASSIGN(store->packs_, ChunkPacks::Open(store->root_fd_.Get(), root));
+    store->packs_pending_ = true;
+  }
   if (options.durable) {
     // The process before may have died between rename and sync.
     if (::fsync(store->root_fd_.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync " + root, errno));
@@ -95,6 +101,10 @@ std::string ChunkStore::PathOf(const Hash& hash) const {
 }
 
 bool ChunkStore::Has(const Hash& hash) const {
+  return (packs_ && packs_->Has(hash)) || HasFile(hash);
+}
+
+bool ChunkStore::HasFile(const Hash& hash) const {
   return ::faccessat(root_fd_.Get(), RelativePath(hash).text, F_OK, 0) == 0;
 }
 
@@ -106,45 +116,52 @@ std::vector<Hash> ChunkStore::Missing(std::span<const Hash> hashes) const {
   return missing;
 }
 
-Result<FileHandle> ChunkStore::OpenChunk(const Hash& hash) const {
-  FileHandle file(::openat(root_fd_.Get(), RelativePath(hash).text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file) {
+Result<ChunkStore::Place> ChunkStore::OpenChunk(const Hash& hash) const {
+  if (packs_ && packs_->Has(hash)) {
+    FURROW_ASSIGN(ChunkPacks::Place packed, packs_->Find(hash));
+    return Place{std::move(packed.file), packed.offset, packed.size};
+  }
+  Place place{FileHandle(::openat(root_fd_.Get(), RelativePath(hash).text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC))};
+  if (!place.file) {
     if (errno == ENOENT) return Fail(Errc::kNotFound, "chunk " + hash.ToHex() + " is not in " + root_);
     return tl::unexpected(ErrnoError("cannot open " + PathOf(hash), errno));
   }
+  struct stat status {};
+  if (::fstat(place.file.Get(), &status) != 0) return tl::unexpected(ErrnoError("cannot read " + PathOf(hash), errno));
+  place.size = static_cast<std::uint64_t>(status.st_size);
   if (options_.track_use) {
     const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
-    (void)::futimens(file.Get(), times);  // only the order of eviction depends on it
+    (void)::futimens(place.file.Get(), times);  // only the order of eviction depends on it
   }
-  return file;
+  return place;
 }
 
 Error ChunkStore::Quarantine(const Hash& hash, const std::string& what) {
-  const std::string aside = "corrupt/" + hash.ToHex() + "-" + Uuid::Random().ToHex();
   std::string message = "chunk " + hash.ToHex() + " in " + root_ + " is damaged (" + what + ")";
+  if (packs_ && packs_->Has(hash)) {
+    packs_->Forget(hash);
+    return {Errc::kCorrupt, message + "; it is not used again"};
+  }
+  const std::string aside = "corrupt/" + hash.ToHex() + "-" + Uuid::Random().ToHex();
   if (::renameat(root_fd_.Get(), RelativePath(hash).text, root_fd_.Get(), aside.c_str()) == 0)
     message += "; put aside as " + aside;
   return {Errc::kCorrupt, std::move(message)};
 }
 
 Result<std::string> ChunkStore::Get(const Hash& hash, bool verify) {
-  FURROW_ASSIGN(const FileHandle file, OpenChunk(hash));
-  struct stat status {};
-  if (::fstat(file.Get(), &status) != 0) return tl::unexpected(ErrnoError("cannot read " + PathOf(hash), errno));
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  if (size > kMaxBlobBytes) return tl::unexpected(Quarantine(hash, "too large"));
-  std::string bytes(size, '\0');
-  FURROW_TRY(ReadAllAt(file.Get(), std::as_writable_bytes(std::span<char>(bytes)), 0, PathOf(hash)));
+  FURROW_ASSIGN(const Place place, OpenChunk(hash));
+  if (place.size > kMaxBlobBytes) return tl::unexpected(Quarantine(hash, "too large"));
+  std::string bytes(place.size, '\0');
+  FURROW_TRY(ReadAllAt(place.file.Get(), std::as_writable_bytes(std::span<char>(bytes)), place.offset,
+                       "chunk " + hash.ToHex()));
   if (verify && HashOf(bytes) != hash) return tl::unexpected(Quarantine(hash, "its content has another hash"));
   return bytes;
 }
 
 Status ChunkStore::Read(const ChunkRef& chunk, std::span<std::byte> out) {
-  FURROW_ASSIGN(const FileHandle file, OpenChunk(chunk.hash));
-  if (Status read = ReadAllAt(file.Get(), out, 0, RelativePath(chunk.hash).text); !read) {
-    if (read.error().code != Errc::kCorrupt) return read;
-    return tl::unexpected(Quarantine(chunk.hash, "too short"));
-  }
+  FURROW_ASSIGN(const Place place, OpenChunk(chunk.hash));
+  if (place.size < out.size()) return tl::unexpected(Quarantine(chunk.hash, "too short"));
+  FURROW_TRY(ReadAllAt(place.file.Get(), out, place.offset, RelativePath(chunk.hash).text));
   if (HashOf(out) != chunk.hash) return tl::unexpected(Quarantine(chunk.hash, "its content has another hash"));
   return {};
 }

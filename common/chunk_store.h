@@ -1,4 +1,5 @@
-// Chunks and tree encodings on disk, one file each, named by SHA-256: the controller's blobs and the agent's cache.
+// Chunks and tree encodings on disk, by SHA-256, one file each or large ones together in packs: the controller's blobs
+// and the agent's cache.
 // Layout and what a power cut can leave: controller/STORE.md, "Chunks".
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "common/chunk_packs.h"
 #include "common/chunk_source.h"
 #include "common/error.h"
 #include "common/file_io.h"
@@ -27,6 +29,9 @@ struct ChunkStoreOptions {
   bool durable = true;
   // Stamp chunks when read, so that Evict knows which were not used for longest.
   bool track_use = false;
+  // A batch's large chunks go into one file. Only where durable and without track_use; what one process packs, another
+  // that has the folder open sees when it opens it again.
+  bool packs = false;
 };
 
 // Any thread. Several processes may share one folder, Evict included, since open files stay readable; but of a durable
@@ -59,12 +64,17 @@ class ChunkStore final : public ChunkSource {
   // track_use. Returns the bytes removed. Reads all folders: for a thread of its own, now and then.
   Result<std::uint64_t> Evict(std::uint64_t max_bytes, const std::unordered_set<Hash>& keep);
 
-  // Where the blob's file lies (for measuring and for tests); it need not exist.
+  // Where the blob's file lies if it has one of its own (for measuring and for tests); it need not exist.
   std::string PathOf(const Hash& hash) const;
 
  private:
   ChunkStore(std::string root, ChunkStoreOptions options) : root_(std::move(root)), options_(options) {}
-  Result<FileHandle> OpenChunk(const Hash& hash) const;
+  struct Place {
+    FileHandle file;
+    std::uint64_t offset = 0, size = 0;
+  };
+  Result<Place> OpenChunk(const Hash& hash) const;
+  bool HasFile(const Hash& hash) const;
   Error Quarantine(const Hash& hash, const std::string& what);
   Status MoveIntoPlace(const std::string& temp, const std::string& name, unsigned folder);
   Status OpenTempFolder();
@@ -80,6 +90,8 @@ class ChunkStore final : public ChunkSource {
   std::mutex pending_mutex_;   // held while chunks are renamed into place; guards what is pending
   std::bitset<256> pending_;   // folders with a rename that is not yet known durable
   bool root_pending_ = false;  // likewise a new folder
+  bool packs_pending_ = false;
+  std::unique_ptr<ChunkPacks> packs_;  // none without the option
 };
 
 // Collects blobs and makes them visible together. Nothing is visible before Commit; a Batch destroyed without it
@@ -100,7 +112,7 @@ class ChunkStore::Batch {
   // nothing, or some of the blobs, became visible, each of them whole; the batch is empty.
   Status Commit();
 
-  std::size_t Count() const { return temps_.size(); }
+  std::size_t Count() const { return present_.size(); }
   std::uint64_t Bytes() const { return bytes_; }
 
  private:
@@ -108,13 +120,17 @@ class ChunkStore::Batch {
     Hash hash;
     std::string name;
   };
+  Result<bool> PutInPack(const Hash& hash, std::span<const std::byte> bytes);  // false: there is no room
+  Status PutInFile(const Hash& hash, std::span<const std::byte> bytes);
   Status SyncData();
+  Status MakeVisible();
   void Drop();  // removes the temp files
   void Clear();
 
   ChunkStore& store_;
   std::mutex mutex_;  // guards the following while blobs are put
   std::vector<Temp> temps_;
+  std::unique_ptr<PackBuilder> pack_;
   std::unordered_set<Hash> present_;  // in this batch
   std::uint64_t bytes_ = 0;
 };

@@ -106,7 +106,8 @@ Status Serve(const ControllerConfig& config, int stop_fd) {
   // Streamed logs are written by the bulk thread, packs by the store's: a view of the folder for each.
   FURROW_ASSIGN(const std::unique_ptr<LogStore> logs, LogStore::Open((state_folder / "logs").string()));
   FURROW_ASSIGN(const std::unique_ptr<LogStore> packs, LogStore::Open((state_folder / "logs").string()));
-  FURROW_ASSIGN(const std::unique_ptr<ChunkStore> blobs, ChunkStore::Open((state_folder / "blobs").string()));
+  FURROW_ASSIGN(const std::unique_ptr<ChunkStore> blobs,
+                ChunkStore::Open((state_folder / "blobs").string(), {.packs = true}));
   FURROW_ASSIGN(Restored restored, store->Load());
   Outbox first;
   State state = RestoreState(SettingsOf(config), std::move(restored), clock.Read(), first);

@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
     Context context;
     Must(context.ServeAllowlist(dir / "allow"));
     const auto logs = Must(LogStore::Open((dir / "logs").string()));
-    const auto chunks = Must(ChunkStore::Open((dir / "blobs").string()));
+    const auto chunks = Must(ChunkStore::Open((dir / "blobs").string(), {.packs = true}));
     BulkServer* loop = nullptr;
     const auto server = Must(BulkServer::Start(
         context, {"127.0.0.1", 0, server_keys}, *logs, *chunks,

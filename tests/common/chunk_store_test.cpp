@@ -223,3 +223,120 @@ TEST_CASE("chunk store: a full disk is said to be one, and leaves nothing visibl
   }
   CHECK(FilesBeneath(disk) == 1);
 }
+
+// ---- packs -------------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr ChunkStoreOptions kPacked{.packs = true};
+
+// Chunks of 64 KiB and more, and some that are too small for a pack.
+std::vector<std::string> LargeAndSmall() {
+  std::vector<std::string> blobs;
+  for (std::uint64_t i = 0; i < 6; ++i) blobs.push_back(RandomBytes(64 * 1024 + 1000 * i, 700 + i));
+  blobs.push_back(RandomBytes(1 << 20, 800));
+  blobs.push_back(RandomBytes(64 * 1024 - 1, 801));
+  blobs.push_back("small");
+  return blobs;
+}
+
+void PutAll(ChunkStore& store, const std::vector<std::string>& blobs) {
+  ChunkStore::Batch batch(store);
+  for (const std::string& bytes : blobs) REQUIRE(batch.Put(HashOf(bytes), AsBytes(bytes)));
+  CHECK(batch.Count() == blobs.size());
+  REQUIRE(batch.Commit());
+}
+
+std::string OnlyPack(const TempFolder& folder) {
+  std::vector<std::string> packs;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "blobs/packs"))
+    packs.push_back(entry.path().string());
+  REQUIRE(packs.size() == 1);
+  return packs.front();
+}
+
+}  // namespace
+
+TEST_CASE("chunk store: a batch's large chunks lie in one pack, and are there for the next process") {
+  TempFolder folder;
+  const auto blobs = LargeAndSmall();
+  for (const bool reopened : {false, true}) {
+    const auto store = OpenStore(folder, kPacked);
+    if (!reopened) {
+      ChunkStore::Batch dropped(*store);
+      REQUIRE(dropped.Put(HashOf(blobs[0]), AsBytes(blobs[0])));
+      CHECK_FALSE(store->Has(HashOf(blobs[0])));
+    }
+    if (!reopened) PutAll(*store, blobs);
+    for (const std::string& bytes : blobs) {
+      CHECK(store->Has(HashOf(bytes)));
+      CHECK(store->Get(HashOf(bytes)).value() == bytes);
+      std::string out(bytes.size(), '\0');
+      REQUIRE(store->Read({HashOf(bytes), static_cast<std::uint32_t>(bytes.size())},
+                          std::as_writable_bytes(std::span<char>(out))));
+      CHECK(out == bytes);
+    }
+    CHECK(FilesBeneath(folder.Path()) == 3);  // the pack and two files
+  }
+}
+
+TEST_CASE("chunk store: a damaged chunk in a pack is not used again, and can be put again") {
+  TempFolder folder;
+  const auto blobs = LargeAndSmall();
+  const Hash first = HashOf(blobs[0]);
+  {
+    const auto store = OpenStore(folder, kPacked);
+    PutAll(*store, blobs);
+    Damage(OnlyPack(folder), 100);  // in the chunk that was put first
+    CHECK(store->Get(first).error().code == Errc::kCorrupt);
+    CHECK_FALSE(store->Has(first));
+    CHECK(store->Get(HashOf(blobs[1])).value() == blobs[1]);
+  }
+  const auto store = OpenStore(folder, kPacked);
+  CHECK_FALSE(store->Has(first));
+  CHECK(store->Has(HashOf(blobs[1])));
+  REQUIRE(store->Put(first, AsBytes(blobs[0])));
+  CHECK(store->Get(first).value() == blobs[0]);
+}
+
+TEST_CASE("chunk store: a pack with a damaged or missing index is put aside, the others serve") {
+  const auto blobs = LargeAndSmall();
+  for (const bool cut : {false, true}) {
+    TempFolder folder;
+    {
+      const auto store = OpenStore(folder, kPacked);
+      PutAll(*store, blobs);
+      const std::string pack = OnlyPack(folder);
+      const auto size = std::filesystem::file_size(pack);
+      if (cut)
+        std::filesystem::resize_file(pack, size - 1);
+      else
+        Damage(pack, size - 100);
+      PutAll(*store, {RandomBytes(100'000, 900)});
+    }
+    const auto store = OpenStore(folder, kPacked);
+    CHECK_FALSE(store->Has(HashOf(blobs[0])));
+    CHECK(store->Has(HashOf(RandomBytes(100'000, 900))));
+    CHECK(store->Has(HashOf(blobs.back())));  // a file of its own
+    CHECK(FilesBeneath(folder / "blobs/corrupt") == 1);
+  }
+}
+
+TEST_CASE("chunk store: threads may fill one batch's pack") {
+  TempFolder folder;
+  const auto store = OpenStore(folder, kPacked);
+  ChunkStore::Batch batch(*store);
+  std::vector<std::string> blobs;
+  for (std::uint64_t i = 0; i < 40; ++i) blobs.push_back(RandomBytes(65'536 + 10 * i, 1000 + i));
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (std::size_t i = t; i < blobs.size(); i += 4)
+        if (!batch.Put(HashOf(blobs[i]), AsBytes(blobs[i]))) std::abort();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  REQUIRE(batch.Commit());
+  for (const std::string& blob : blobs) CHECK(store->Get(HashOf(blob)).value() == blob);
+  CHECK(FilesBeneath(folder.Path()) == 1);
+}
