@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <csignal>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -9,6 +10,8 @@
 
 namespace furrow {
 namespace {
+
+namespace fs = std::filesystem;
 
 // Two jobs beside each other that print numbered lines for about three seconds, and one behind them; each notes that
 // it was started.
@@ -71,6 +74,35 @@ TEST_CASE("agent killed in the middle: its jobs run on, and their logs are whole
   farm.KillAgent(1);
   farm.StartAgent(1);
   CheckWhole(farm, run->Wait());
+}
+
+TEST_CASE("a job that would print 10 GB: ended at its quota, its log cut there, the disk spared") {
+  constexpr std::uint64_t kQuota = 64 << 20;
+  Farm farm({.controller_yaml = "jobs:\n  log_quota: 64MiB\n"});
+  farm.Write("work/furrow.yaml",
+             "name: flood\njobs:\n  flood:\n    steps:\n      - run: yes 'loss 0.1234' | head -c 10000000000\n"
+             "  other:\n    needs: [flood]\n    steps: [run: echo never]\n");
+  const auto run = farm.Start({"run", "--detach", farm / "work"});
+  REQUIRE(run->Wait().status == 0);
+  std::uint64_t most = 0;  // that the agent's disk had to hold
+  REQUIRE(Farm::Until([&] {
+    std::error_code gone;
+    for (fs::recursive_directory_iterator file(farm.AgentFolder(1), gone), end; !gone && file != end;
+         file.increment(gone))
+      if (file->is_regular_file(gone)) most = std::max<std::uint64_t>(most, file->file_size(gone));
+    const auto shown = nlohmann::json::parse(farm.Furrow({"--json", "show", "flood#1"}).out);
+    return shown["run"]["state"] == "failed";
+  }));
+  MESSAGE("the largest file on the agent: " << (most >> 20) << " MiB");
+  CHECK(most < 1'000'000'000);
+
+  const auto words = farm.Furrow({"show", "flood#1"}).out;
+  INFO(words);
+  CHECK(words.find("log quota") != std::string::npos);
+  const std::string log = farm.Furrow({"logs", "flood#1/flood"}).out;
+  CHECK(log.size() > kQuota);
+  CHECK(log.size() < kQuota + 1000);  // the runner's words behind it
+  CHECK(log.find("log quota", kQuota) != std::string::npos);
 }
 
 TEST_CASE("controller away: a question ends with status 3 and says where it looked") {
