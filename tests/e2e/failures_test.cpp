@@ -1,6 +1,7 @@
 // What dies under a run, and that the run and who follows it do not notice.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -74,6 +75,36 @@ TEST_CASE("agent killed in the middle: its jobs run on, and their logs are whole
   farm.KillAgent(1);
   farm.StartAgent(1);
   CheckWhole(farm, run->Wait());
+}
+
+TEST_CASE("agent stopped past its lease: its attempt is over before the next begins, and what it says later is stale") {
+  Farm farm({.agents = 2, .controller_yaml = "agents:\n  lease: 2s\n  heartbeat: 200ms\n"});
+  farm.Write("marks/none", "");
+  farm.Write("work/furrow.yaml",
+             "name: twice\njobs:\n  job:\n    steps:\n      - run: |\n          cd " + (farm / "marks") + "\n" +
+                 "          date +%s%N >> begun\n"
+                 "          [ $(wc -l < begun) = 1 ] || { echo second; exit 0; }\n"
+                 "          while :; do date +%s%N > beat.new; mv beat.new beat; sleep 0.01; done\n");
+
+  const auto run = farm.Start({"run", farm / "work"});
+  REQUIRE(Farm::Until([&] { return fs::exists(farm / "marks/beat"); }));
+  const auto job = [&] { return nlohmann::json::parse(farm.Furrow({"--json", "show", "twice#1"}).out)["jobs"][0]; };
+  REQUIRE(Farm::Until([&] { return job()["state"] == "running"; }));
+  const pid_t agent = farm.AgentPid(job()["agent"] == "agent-1" ? 1 : 2);
+  REQUIRE(::kill(agent, SIGSTOP) == 0);
+  const CliResult ended = run->Wait();
+  CHECK(ended.status == 0);
+  const long last_beat = std::stol(farm.Read("marks/beat"));
+  const std::string begun = farm.Read("marks/begun");
+  CHECK(last_beat < std::stol(begun.substr(begun.find('\n') + 1)));
+
+  REQUIRE(::kill(agent, SIGCONT) == 0);
+  // Registered again, it reports the attempt that its runner ended, and gets work again.
+  REQUIRE(farm.Furrow({"run", farm / "work"}).status == 0);
+  CHECK(job()["state"] == "passed");
+  CHECK(job()["attempt"] == 2);
+  CHECK(farm.Furrow({"logs", "twice#1/job"}).out == "second\n");
+  CHECK(std::count(begun.begin(), begun.end(), '\n') == 2);
 }
 
 TEST_CASE("a job that would print 10 GB: ended at its quota, its log cut there, the disk spared") {
