@@ -15,6 +15,9 @@ using Kind = YamlNode::Kind;
 // Every job has its own copy of the file's variables: 10,000 jobs with a large `env` would be gigabytes.
 constexpr std::uint64_t kMaxEnvBytes = 16 << 20;
 
+// A job travels to its agent in one message, of which this leaves half to its inputs and their metrics.
+constexpr std::uint64_t kMaxJobBytes = 2 << 20;
+
 // A name from a folder or repository may hold anything; the file's own may not.
 std::string MadeName(std::string_view text) {
   std::string name;
@@ -54,6 +57,21 @@ std::optional<PushTrigger> ReadOn(Fields& top, Report& report) {
   return trigger;
 }
 
+// What the texts of a job take. Aliases repeat a text that the file has once.
+std::uint64_t BytesOf(const JobSpec& job) {
+  std::uint64_t bytes = 0;
+  for (const auto& [name, text] : job.env) bytes += name.size() + text.size();
+  for (const std::string& artifact : job.artifacts) bytes += artifact.size();
+  for (const Step& step : job.steps) {
+    bytes += step.name.size();
+    if (const auto* run = std::get_if<RunStep>(&step.action)) bytes += run->script.size();
+    if (const auto* torch = std::get_if<TorchStep>(&step.action)) bytes += torch->spec_json.size();
+    if (const auto* exec = std::get_if<ExecStep>(&step.action))
+      for (const std::string& argument : exec->argv) bytes += argument.size();
+  }
+  return bytes;
+}
+
 void CheckOverrides(const Env& overrides, Report& report) {
   for (const auto& [name, value] : overrides) {
     const std::string what = "--set " + Quoted(name + "=");
@@ -87,6 +105,9 @@ void ReadJobs(Fields& top, const Env& env, const Env& overrides, Pipeline& pipel
     for (const auto& [name, text] : job.env) env_bytes += name.size() + text.size();
     if (env_bytes > kMaxEnvBytes) {
       return report.Add(key->place, "the variables of all jobs together exceed 16 MiB here; keep large ones in a file");
+    }
+    if (BytesOf(job) > kMaxJobBytes) {
+      report.Add(key->place, "the texts and variables of this job exceed 2 MiB; keep large ones in files beside it");
     }
     const bool fitted = shards <= kMaxShards;
     shards += job.shards;

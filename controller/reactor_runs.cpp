@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "controller/reactor.h"
 #include "controller/transitions.h"
 
@@ -5,11 +7,22 @@ namespace furrow {
 namespace {
 
 constexpr std::uint64_t kMaxJobsOfARun = 100000;
+constexpr std::uint64_t kRequestsRemembered = 10'000;  // as many runs as after a restart
 
 std::uint64_t ShardsOf(const Pipeline& pipeline) {
   std::uint64_t shards = 0;
   for (const JobSpec& job : pipeline.jobs) shards += job.shards;
   return shards;
+}
+
+// Keeps the requests of the newest runs and of those that have not ended; looks at them all once in a while only.
+void ForgetOldRequests(State& state) {
+  if (state.requests.size() < 2 * kRequestsRemembered) return;
+  std::erase_if(state.requests, [&](const auto& known) {
+    if (Raw(known.second) + kRequestsRemembered > Raw(state.last_run)) return false;
+    const Run* run = state.FindRun(known.second);
+    return run == nullptr || run->Ended();
+  });
 }
 
 // Says that a request is known already, if it is.
@@ -25,6 +38,7 @@ bool AnswerRepeated(State& state, Outbox& out, PeerId peer, std::uint64_t number
 
 Run& AcceptRun(State& state, Outbox& out, Now now, Uuid request, Pipeline pipeline, Hash source, SourceInfo info,
                RunId retry_of) {
+  ForgetOldRequests(state);
   RunRecord record;
   record.id = RunId{Raw(state.last_run) + 1};
   record.number = state.last_number[pipeline.name] + 1;
@@ -121,6 +135,13 @@ void OnRetry(State& state, Outbox& out, Now, PeerId peer, std::uint64_t number, 
 void OnRetryFound(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Retry& request,
                   const RunRecord& old, const std::vector<JobRecord>& jobs) {
   if (AnswerRepeated(state, out, peer, number, request.request)) return;
+  const std::string old_name = old.pipeline.name + "#" + std::to_string(old.number);
+  if (request.failed_only &&
+      std::all_of(jobs.begin(), jobs.end(), [](const JobRecord& job) { return job.state == JobState::kPassed; })) {
+    Answer(out, peer, number,
+           Failure{Errc::kRejected, "every job of " + old_name + " passed; retry it whole to run them again", "", {}});
+    return;
+  }
   Run& run = AcceptRun(state, out, now, request.request, old.pipeline, old.source, old.info, old.id);
   if (request.failed_only) {
     // Jobs of both runs lie in the same order, so the index in the run is the match.
@@ -139,9 +160,7 @@ void OnRetryFound(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t
       if (Raw(job.reused_run) != 0 && !IsTerminal(job.state)) SettleJob(state, out, now, run, job, JobState::kPassed);
   }
   StartRun(state, now, run);
-  Answer(
-      out, peer, number,
-      Submitted{run.record.id, run.Name(), false, "retries " + old.pipeline.name + "#" + std::to_string(old.number)});
+  Answer(out, peer, number, Submitted{run.record.id, run.Name(), false, "retries " + old_name});
 }
 
 }  // namespace furrow

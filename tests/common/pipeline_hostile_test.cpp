@@ -142,6 +142,12 @@ TEST_CASE("pipeline hostile: a file's variables are not copied without end") {
   CheckRefused(text, "the variables of all jobs together exceed 16 MiB");
 }
 
+TEST_CASE("pipeline hostile: a job that is too large for one message is refused, not sent") {
+  const std::string job = "jobs:\n  j:\n    steps:\n      - run: &a '" + std::string(100'000, 'x') + "'\n";
+  CHECK(ParsePipeline(job + "      - run: *a\n", "p").ok());
+  CheckRefused(job + Repeated("      - run: *a\n", 25), "the texts and variables of this job exceed 2 MiB");
+}
+
 TEST_CASE("pipeline hostile: a file that is all mistakes ends with how many more there are") {
   std::string keys = "jobs: { a: { steps: [{ run: x }] } }\n", needs = "jobs:\n";
   for (int i = 0; i < 20'000; ++i) keys += "kez" + std::to_string(i) + ": 1\n";

@@ -262,7 +262,7 @@ TEST_CASE("runs: a whole retry runs everything again, and the same retry twice i
   CHECK(farm.out.empty());
 }
 
-TEST_CASE("runs: retry --failed of a run in which everything passed ends at once") {
+TEST_CASE("runs: retry --failed of a run in which everything passed is refused") {
   ControllerFarm farm;
   farm.Connect("a");
   Run& old = farm.Accept(MakePipeline({MakeJob("one"), MakeJob("two", {"one"})}));
@@ -271,6 +271,23 @@ TEST_CASE("runs: retry --failed of a run in which everything passed ends at once
   farm.Plan();
   farm.Finish(old.jobs[1]);
   OnRetryFound(farm.state, farm.out, farm.now, kAlice, 1, RetryOf(1, true), old.record, RecordsOf(old));
-  CHECK(farm.state.FindRun(RunId{2})->record.state == RunState::kPassed);
+  const auto refused = farm.out.ToClient<Failure>(kAlice, 1);
+  CHECK(refused.code == Errc::kRejected);
+  CHECK(refused.message.find("every job of fashion#1 passed") != std::string::npos);
+  CHECK(farm.state.FindRun(RunId{2}) == nullptr);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("runs: the requests of old runs that ended are forgotten in time") {
+  ControllerFarm farm;
+  Run& waiting = farm.Accept(MakePipeline({MakeJob("waits")}));
+  const Uuid kept = waiting.record.request;
+  for (std::uint64_t i = 1; i < 30'000; ++i) farm.state.requests[Uuid{7, i}] = RunId{i + 1};
+  farm.state.last_run = RunId{30'000};
+  OnSubmit(farm.state, farm.out, farm.now, kAlice, 1, Submission(1));
+  CHECK(farm.state.requests.size() <= 10'002);
+  CHECK(farm.state.requests.contains(kept));
+  CHECK(farm.state.requests.contains(Uuid{7, 29'999}));
+  CHECK_FALSE(farm.state.requests.contains(Uuid{7, 1}));
   farm.out.Clear();
 }
