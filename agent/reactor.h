@@ -1,6 +1,7 @@
 // The agent's decisions, one plain function per event: On<Event>(state, outbox, now, …). They change the
 // state and fill the outbox; they read no clock, file or socket. reactor_session.cpp: registration, leases,
-// heartbeats. reactor_jobs.cpp: from Assign to the report's acknowledgement.
+// heartbeats. reactor_jobs.cpp: from Assign to the attempt's end. reactor_reports.cpp: from there to the report's
+// acknowledgement.
 #pragma once
 
 #include <string>
@@ -66,6 +67,12 @@ inline constexpr const char* kLeaseOut = "the lease ran out: the controller was 
 inline constexpr const char* kStopped = "the agent was stopped, and its jobs with it";
 // Ends an attempt without a process, or tells the runner to end it.
 void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeKind kind, const std::string& reason);
+// The attempt has ended, after a process of it `ran` or without: brings home what it leaves behind.
+void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran);
+// Gives back what the job has of CPUs and memory.
+void FreeDevices(AgentState& state, const HeldJob& job);
+// Nothing more is to be said of the attempt: has everything of it removed.
+void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref);
 // Sends everything that waits for an acknowledgement: after a new session, and as time passes.
 void SendReports(AgentState& state, AgentOutbox& out, Now now, bool all);
 

@@ -1,0 +1,214 @@
+// What an attempt leaves behind when it has ended – output, artifacts, metrics – and the report of it, until the
+// controller has acknowledged that.
+#include <algorithm>
+
+#include "agent/reactor.h"
+#include "common/codec.h"
+
+namespace furrow {
+namespace {
+
+using Stage = HeldJob::Stage;
+
+constexpr Duration kFirstRepeat = std::chrono::seconds(1);
+constexpr Duration kLastRepeat = std::chrono::seconds(10);
+constexpr std::size_t kMetricsBatch = 1000;  // lines in one message
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+// How many of the waiting lines fit into one message.
+std::size_t MetricsThatFit(const HeldJob& job) {
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+  for (const MetricLine& line : job.metrics) {
+    bytes += WireBytes(line);
+    if (count == kMetricsBatch || bytes > kMaxMetricsBytes) break;
+    ++count;
+  }
+  return count;
+}
+
+void SendMetrics(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
+  if (!job.metrics.empty() && state.session) {
+    const auto end = job.metrics.begin() + static_cast<std::ptrdiff_t>(MetricsThatFit(job));
+    out.to_controller.emplace_back(
+        MetricsReport{state.session->id, job.ref(), job.metrics_first, {job.metrics.begin(), end}});
+    job.metrics_sent = now.mono;
+  }
+}
+
+void SendFinished(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
+  if (!state.session) return;
+  job.report_sent = now.mono;
+  if (job.metrics.size() > MetricsThatFit(job)) {
+    SendMetrics(state, out, now, job);
+    return;
+  }
+  Finished report = job.report;
+  report.session = state.session->id;
+  report.attempt = job.ref();
+  report.metrics_first = job.metrics_first;
+  report.metrics.assign(job.metrics.begin(), job.metrics.end());
+  out.to_controller.emplace_back(std::move(report));
+}
+
+void ReportIfDone(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
+  if (job.stage != Stage::kCollecting || !job.output_done || !job.artifacts_done) return;
+  job.stage = Stage::kReporting;
+  job.report_wait = kFirstRepeat;
+  state.reporting.insert(job.ref());
+  SendFinished(state, out, now, job);
+}
+
+void TakeMetrics(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, const MetricsRead& event) {
+  const std::uint64_t next = job.metrics_first + job.metrics.size();
+  if (event.first > next) return;
+  for (std::size_t i = next - event.first; i < event.lines.size(); ++i) {
+    job.metrics.push_back(event.lines[i]);
+    job.metrics.back().at = now.wall;
+  }
+  // A job that has ended says the rest in its report.
+  if (job.metrics.empty() || job.stage != Stage::kRunning) return;
+  state.reporting.insert(job.ref());
+  SendMetrics(state, out, now, job);
+}
+
+void TakeUpload(HeldJob& job, const UploadEvent& event) {
+  Finished& report = job.report;
+  std::visit(Overloaded{
+                 [&](const LogInline& log) {
+                   job.output_done = true;
+                   report.log_length = log.bytes.size();
+                   report.log_hash = log.hash;
+                   report.small_log = log.bytes;
+                 },
+                 [&](const LogStreamed& log) {
+                   job.output_done = true;
+                   report.log_length = log.length;
+                   report.log_hash = log.hash;
+                   report.small_log.reset();
+                 },
+                 [&](const ArtifactsCommitted& artifacts) {
+                   job.artifacts_done = true;
+                   report.artifacts = artifacts.tree;
+                 },
+                 [&](const ArtifactMissing& artifacts) {
+                   job.artifacts_done = true;
+                   report.outcome.kind = OutcomeKind::kArtifactMissing;
+                   report.outcome.detail = "the steps passed, but nothing in the workspace matches the artifact `" +
+                                           artifacts.pattern + "`; write it, or take it out of `artifacts`";
+                 },
+                 [&](const ArtifactsFailed& artifacts) {
+                   job.artifacts_done = true;
+                   report.outcome.kind = OutcomeKind::kUploadFailed;
+                   report.outcome.detail = artifacts.message;
+                 },
+                 [](const MetricsRead&) {},
+                 [](const Cleared&) {},
+             },
+             event);
+}
+
+}  // namespace
+
+void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref) {
+  out.runner.emplace_back(runner::Forget{ref});
+  const HeldJob& job = state.jobs.at(ref);
+  if (!job.abandoned) {
+    out.uploads.emplace_back(Clear{ref, WorkspaceOf(state.settings, job.place), SpoolOf(state.settings, job.place),
+                                   MetricsFileOf(state.settings, job.place)});
+    state.clearing[ref] = job.place;
+  }
+  state.reporting.erase(ref);
+  state.jobs.erase(ref);
+  state.done.insert(ref);
+  state.done_order.emplace_back(now.mono, ref);
+}
+
+void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran) {
+  FreeDevices(state, job);
+  if (job.stage == Stage::kWaiting) std::erase(state.waiting, job.ref());
+  job.stage = Stage::kCollecting;
+  const AttemptRef ref = job.ref();
+  if (job.unwanted) {
+    Forget(state, out, now, ref);
+    return;
+  }
+  if (job.report.ended == WallTime{}) job.report.ended = now.wall;
+  if (ran) {
+    if (!job.shown) out.uploads.emplace_back(FollowOf(state, job, /*resumed=*/false));
+    job.shown = true;
+    out.uploads.emplace_back(FinishLog{ref, spool_bytes});
+  } else {
+    job.output_done = true;
+  }
+  if (ran && job.report.outcome.passed() && !job.assign->spec->artifacts.empty()) {
+    out.uploads.emplace_back(Collect{ref, WorkspaceOf(state.settings, job.place), job.assign->spec->artifacts});
+  } else {
+    job.artifacts_done = true;
+  }
+  ReportIfDone(state, out, now, job);
+}
+
+void OnUploadEvent(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event) {
+  const AttemptRef ref = std::visit([](const auto& one) { return one.attempt; }, event);
+  if (std::holds_alternative<Cleared>(event)) {
+    if (const auto place = state.clearing.extract(ref)) state.free_places.push_back(place.mapped());
+    return;
+  }
+  const auto it = state.jobs.find(ref);
+  if (it == state.jobs.end()) return;
+  HeldJob& job = it->second;
+  if (const auto* metrics = std::get_if<MetricsRead>(&event)) {
+    TakeMetrics(state, out, now, job, *metrics);
+    return;
+  }
+  if (job.stage != Stage::kCollecting) return;
+  TakeUpload(job, event);
+  ReportIfDone(state, out, now, job);
+}
+
+Status OnFinishedAck(AgentState& state, AgentOutbox& out, Now now, const FinishedAck& message) {
+  const auto it = state.jobs.find(message.attempt);
+  if (it == state.jobs.end() || it->second.stage != Stage::kReporting) return {};
+  Forget(state, out, now, message.attempt);
+  return {};
+}
+
+Status OnMetricsAck(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& message) {
+  const auto it = state.jobs.find(message.attempt);
+  if (it == state.jobs.end()) return {};
+  HeldJob& job = it->second;
+  if (message.count <= job.metrics_first) return {};  // nothing new; what is not acknowledged is repeated in time
+  while (job.metrics_first < message.count && !job.metrics.empty()) {
+    job.metrics.pop_front();
+    ++job.metrics_first;
+  }
+  if (job.metrics_first < message.count) job.metrics_first = message.count;
+  if (job.stage == Stage::kReporting) {
+    SendFinished(state, out, now, job);
+  } else if (job.metrics.empty()) {
+    state.reporting.erase(message.attempt);
+  } else if (job.metrics.size() >= kMetricsBatch) {
+    SendMetrics(state, out, now, job);
+  }
+  return {};
+}
+
+void SendReports(AgentState& state, AgentOutbox& out, Now now, bool all) {
+  for (const AttemptRef& ref : state.reporting) {
+    HeldJob& job = state.jobs.at(ref);
+    if (job.stage == Stage::kReporting) {
+      if (!all && now.mono - job.report_sent < job.report_wait) continue;
+      job.report_wait = all ? kFirstRepeat : std::min(job.report_wait * 2, kLastRepeat);
+      SendFinished(state, out, now, job);
+    } else if (!job.metrics.empty() && (all || now.mono - job.metrics_sent >= kFirstRepeat)) {
+      SendMetrics(state, out, now, job);
+    }
+  }
+}
+
+}  // namespace furrow

@@ -1,0 +1,40 @@
+#include "agent/state.h"
+
+#include <set>
+
+#include "common/check.h"
+
+namespace furrow {
+
+Phase HeldJob::phase() const {
+  switch (stage) {
+    case Stage::kPreparing:
+    case Stage::kWaiting:
+    case Stage::kStarting: return Phase::kPreparing;
+    case Stage::kRunning: return Phase::kRunning;
+    case Stage::kCollecting:
+    case Stage::kReporting: return Phase::kReporting;
+  }
+  return Phase::kReporting;
+}
+
+void AgentState::CheckInvariants() const {
+  std::uint64_t cpu = 0;
+  std::size_t waits = 0;
+  std::set<std::uint32_t> places;
+  for (const auto& [ref, job] : jobs) {
+    FURROW_CHECK(job.assign != nullptr && job.ref() == ref, "a job is filed under its own attempt");
+    if (job.OccupiesDevices()) cpu += job.assign->spec->resources.cpu_milli;
+    if (job.stage == HeldJob::Stage::kWaiting) ++waits;
+    FURROW_CHECK(places.insert(job.place).second, "a place is one job's");
+    FURROW_CHECK(!done.contains(ref), "a job that is done is not held");
+    FURROW_CHECK(job.stage != HeldJob::Stage::kReporting || reporting.contains(ref), "a report is repeated");
+  }
+  for (const auto& [ref, place] : clearing) FURROW_CHECK(places.insert(place).second, "a place is cleared for one job");
+  for (const std::uint32_t place : free_places) FURROW_CHECK(places.insert(place).second, "a free place is no job's");
+  FURROW_CHECK(places.empty() || *places.rbegin() < places_made, "places are counted");
+  FURROW_CHECK(cpu == cpu_milli_used, "CPUs are booked for the jobs that run");
+  FURROW_CHECK(waits == waiting.size(), "a waiting job is queued once");
+}
+
+}  // namespace furrow

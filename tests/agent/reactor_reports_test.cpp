@@ -1,0 +1,184 @@
+#include "tests/support/agent_farm.h"
+
+using namespace furrow;
+using namespace furrow::testing;
+
+namespace {
+
+using Stage = HeldJob::Stage;
+
+MetricsRead Lines(AttemptRef attempt, std::uint64_t first, std::size_t count) {
+  MetricsRead read{attempt, first, {}, 0};
+  for (std::size_t i = 0; i < count; ++i)
+    read.lines.push_back({static_cast<std::int64_t>(first + i), WallTime{}, {{"loss", 1.0}}});
+  return read;
+}
+
+}  // namespace
+
+TEST_CASE("reports: from exit to report: log, artifacts, Finished, and everything removed once it is acknowledged") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(With(MakeAssign(Attempt(1)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; }));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  CHECK(farm.out.Upload<Follow>().spool == "/state/spool/0.log");
+  CHECK(farm.out.Upload<FinishLog>().length == 5);
+  CHECK(farm.out.Upload<Collect>().patterns == std::vector<std::string>{"model.pt"});
+  CHECK(farm.out.empty());
+  OnUploadEvent(farm.state, farm.out, farm.now, LogStreamed{Attempt(1), 5, HashOf("hello")});
+  CHECK(farm.out.empty());
+  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactsCommitted{Attempt(1), HashOf("tree")});
+  const auto report = farm.out.Sent<Finished>();
+  CHECK(report.session == kSession);
+  CHECK(report.outcome.passed());
+  CHECK(report.log_length == 5);
+  CHECK(report.log_hash == HashOf("hello"));
+  CHECK_FALSE(report.small_log.has_value());
+  CHECK(report.artifacts == HashOf("tree"));
+  CHECK(report.cpu_ms == 7);
+  CHECK(report.max_rss_bytes == 4096);
+  CHECK(report.started == WallTime{900});
+  CHECK(report.ended == WallTime{950});
+  CHECK(farm.out.empty());
+  CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
+  CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(1));
+  CHECK(farm.out.Upload<Clear>() == Clear{Attempt(1), "/state/work/0", "/state/spool/0.log", "/state/spool/0.metrics"});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("reports: a report is repeated, ever less often, until it is acknowledged") {
+  AgentFarm farm;
+  farm.Join();
+  farm.RunToReport(MakeAssign(Attempt(1)));
+  for (const Duration wait : {seconds(1), seconds(2), seconds(4), seconds(8), seconds(10)}) {
+    farm.Pass(wait - milliseconds(1));
+    farm.Tick();
+    farm.out.Clear();  // heartbeats
+    farm.state.lease_until = farm.now.mono + seconds(30);
+    farm.Pass(milliseconds(1));
+    farm.state.session->heartbeat_sent = farm.now.mono;
+    farm.Tick();
+    CHECK(farm.out.Sent<Finished>().attempt == Attempt(1));
+    CHECK(farm.out.empty());
+  }
+}
+
+TEST_CASE("reports: a FinishedAck before the report changes nothing") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
+  CHECK(farm.Hear(FinishedAck{kSession, Attempt(9)}).has_value());
+  CHECK(farm.out.empty());
+  CHECK(farm.state.jobs.size() == 1);
+}
+
+TEST_CASE("reports: failed preparation, a missing artifact and a failed upload each have their outcome") {
+  AgentFarm farm;
+  farm.Join();
+  REQUIRE(farm.Hear(MakeAssign(Attempt(1), {HashOf("a")})).has_value());
+  farm.out.Clear();
+  OnWorkspaceEvent(farm.state, farm.out, farm.now, PrepareFailed{Attempt(1), "no such chunk"});
+  auto report = farm.out.Sent<Finished>();
+  CHECK(report.outcome.kind == OutcomeKind::kInputFailed);
+  CHECK(report.outcome.detail == "no such chunk");
+  CHECK(report.log_length == 0);
+  CHECK(farm.out.empty());
+
+  const auto promises = [](std::uint64_t job) {
+    return With(MakeAssign(Attempt(job)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; });
+  };
+  for (std::uint64_t job : {2, 3}) {
+    farm.Run(promises(job));
+    OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
+    OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(job), "", HashOf("")});
+    farm.out.Clear();
+  }
+  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactMissing{Attempt(2), "model.pt"});
+  report = farm.out.Sent<Finished>();
+  CHECK(report.outcome.kind == OutcomeKind::kArtifactMissing);
+  CHECK(report.outcome.detail.find("`model.pt`") != std::string::npos);
+  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(3), "disk full"});
+  CHECK(farm.out.Sent<Finished>().outcome == Outcome{OutcomeKind::kUploadFailed, 0, 0, "disk full"});
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("reports: a job that failed leaves no artifacts") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(With(MakeAssign(Attempt(1)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; }));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 3));
+  farm.out.Upload<Follow>();
+  farm.out.Upload<FinishLog>();
+  CHECK(farm.out.empty());
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "hello", HashOf("hello")});
+  const auto report = farm.out.Sent<Finished>();
+  CHECK(report.outcome == Outcome{OutcomeKind::kExited, 3, 0, ""});
+  CHECK(report.small_log == "hello");
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("reports: metrics travel in order, and those that nobody acknowledged travel again with the report") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 2));
+  auto report = farm.out.Sent<MetricsReport>();
+  CHECK(report.first == 0);
+  CHECK(report.lines.size() == 2);
+  CHECK(report.lines[0].at == farm.now.wall);
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 1}).has_value());
+  CHECK(farm.out.empty());
+  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 1, 2));  // overlaps by one
+  report = farm.out.Sent<MetricsReport>();
+  CHECK(report.first == 1);
+  CHECK(report.lines.size() == 2);
+  farm.Pass(seconds(1));
+  farm.state.just_started.clear();
+  farm.Tick();
+  CHECK(farm.out.Sent<MetricsReport>().lines.size() == 2);
+  CHECK(farm.out.empty());
+
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 3, 1));
+  farm.out.Clear();
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  const auto finished = farm.out.Sent<Finished>();
+  CHECK(finished.metrics_first == 1);
+  CHECK(finished.metrics.size() == 3);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("reports: in the report's turn an acknowledgement that brings nothing new is not answered") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 4));
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 2}).has_value());
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  farm.out.Clear();
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 2}).has_value());
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 0}).has_value());
+  CHECK(farm.out.empty());
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 3}).has_value());
+  CHECK(farm.out.Sent<Finished>().metrics_first == 3);
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("reports: more metrics than a report holds go before it, in parts") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 1500));
+  farm.out.Clear();
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  CHECK(farm.out.Sent<MetricsReport>().lines.size() == 1000);
+  CHECK(farm.out.empty());
+  CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 1000}).has_value());
+  const auto finished = farm.out.Sent<Finished>();
+  CHECK(finished.metrics_first == 1000);
+  CHECK(finished.metrics.size() == 500);
+  CHECK(farm.out.empty());
+}
