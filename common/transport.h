@@ -27,9 +27,14 @@ struct KeyPair {
   std::string secret_key;  // Z85, 40 characters
 };
 KeyPair GenerateKeyPair();
-// Reads or, if there is none, makes the key pair in `path` (secret, mode 0600) and `path`.pub. A secret
-// that others may read is refused (kRejected).
-Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path);
+// Who may read a secret key's file. kGroup is for the one key that the members of a group share: the local client's.
+enum class KeyReaders : std::uint8_t { kOwner, kGroup };
+// Reads the secret in `path`. kNotFound: there is none. kRejected: more than `readers` may read it, or anyone but its
+// owner write it.
+Result<KeyPair> LoadKeyPair(const std::filesystem::path& path, KeyReaders readers = KeyReaders::kOwner);
+// Reads or, if there is none, makes the key pair in `path` (secret, mode 0600) and `path`.pub. With kGroup the secret
+// gets mode 0640. kRejected: as above.
+Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path, KeyReaders readers = KeyReaders::kOwner);
 Result<std::string> ReadPublicKey(const std::filesystem::path& path);
 
 enum class Role : std::uint8_t { kAgent, kClient };

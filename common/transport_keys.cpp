@@ -101,7 +101,7 @@ std::string FirstWord(const std::string& text) {
   return word;
 }
 
-Result<KeyPair> ReadSecret(const std::filesystem::path& path) {
+Result<KeyPair> ReadSecret(const std::filesystem::path& path, KeyReaders readers) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.ok()) {
     if (errno == ENOENT) return Fail(Errc::kNotFound, "there is no key file " + path.string());
@@ -109,7 +109,7 @@ Result<KeyPair> ReadSecret(const std::filesystem::path& path) {
   }
   struct stat status;
   if (::fstat(fd.get(), &status) != 0) return tl::unexpected(ErrnoError("cannot look at " + path.string(), errno));
-  if ((status.st_mode & 077) != 0)
+  if ((status.st_mode & (readers == KeyReaders::kGroup ? 037 : 077)) != 0)
     return Fail(Errc::kRejected, "the secret key " + path.string() + " can be read by other users; run: chmod 600 " +
                                      path.string() + ", or, if they may have read it, delete it and enrol again");
   FURROW_ASSIGN(const std::string text, ReadAll(fd, path));
@@ -171,9 +171,13 @@ KeyPair GenerateKeyPair() {
   return {public_key.data(), secret_key.data()};
 }
 
-Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path) {
+Result<KeyPair> LoadKeyPair(const std::filesystem::path& path, KeyReaders readers) {
+  return ReadSecret(path, readers);
+}
+
+Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path, KeyReaders readers) {
   const std::filesystem::path public_path = path.string() + ".pub";
-  auto keys = ReadSecret(path);
+  auto keys = ReadSecret(path, readers);
   if (!keys && keys.error().code == Errc::kNotFound) {
     std::error_code failed;
     if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), failed);
@@ -183,9 +187,11 @@ Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path) {
     ::unlink(fresh.c_str());
     if (number != 0 && number != EEXIST) return tl::unexpected(ErrnoError("cannot make " + path.string(), number));
     FURROW_TRY(SyncFolder(path));
-    keys = ReadSecret(path);
+    keys = ReadSecret(path, readers);
   }
   if (!keys) return keys;
+  if (readers == KeyReaders::kGroup && ::chmod(path.c_str(), 0640) != 0)
+    return tl::unexpected(ErrnoError("cannot let the group read " + path.string(), errno));
   const auto known = ReadPublicKey(public_path);
   if (!known || *known != keys->public_key) FURROW_TRY(Replace(public_path, keys->public_key + '\n', 0644));
   return keys;

@@ -1,6 +1,11 @@
 #include "controller/farm_file.h"
 
+#include <grp.h>
+#include <unistd.h>
+
+#include <array>
 #include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +18,14 @@ std::filesystem::path PathIn(const std::filesystem::path& state) {
 
 }  // namespace
 
+bool RunsAsFarmGroup() {
+  group entry{};
+  group* found = nullptr;
+  std::array<char, 16384> buffer;
+  const int failed = ::getgrgid_r(::getegid(), &entry, buffer.data(), buffer.size(), &found);
+  return failed == 0 && found != nullptr && std::strcmp(found->gr_name, kFarmGroup) == 0;
+}
+
 Status WriteFarmFile(const std::filesystem::path& state, const FarmFile& farm) {
   const nlohmann::json json{
       {"control", farm.control}, {"bulk", farm.bulk}, {"key", farm.public_key}, {"pid", farm.pid}};
@@ -23,6 +36,8 @@ Status WriteFarmFile(const std::filesystem::path& state, const FarmFile& farm) {
   file.close();
   if (!file) return tl::unexpected<Error>(ErrnoError(part.string(), errno));
   std::error_code error;
+  if (RunsAsFarmGroup()) std::filesystem::permissions(part, static_cast<std::filesystem::perms>(0640), error);
+  if (error) return tl::unexpected<Error>(ErrnoError(part.string(), error.value()));
   std::filesystem::rename(part, path, error);
   if (error) return tl::unexpected<Error>(ErrnoError(path.string(), error.value()));
   return {};

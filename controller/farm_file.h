@@ -18,12 +18,20 @@ struct FarmFile {
   friend bool operator==(const FarmFile&, const FarmFile&) = default;
 };
 
+// The group of people who may use the command line on the controller's machine, where the controller runs as this
+// group: the packages have it so. They may then read farm.json and the client key, both mode 0640.
+inline constexpr const char* kFarmGroup = "furrow";
+bool RunsAsFarmGroup();
+
+// The state folder of the packages' controller.
+inline constexpr const char* kSystemState = "/var/lib/furrow";
+
 // <state>/farm.json. Replaced whole.
 Status WriteFarmFile(const std::filesystem::path& state, const FarmFile& farm);
 // kNotFound: no controller has run in this folder. kCorrupt: not what WriteFarmFile writes.
 Result<FarmFile> ReadFarmFile(const std::filesystem::path& state);
 
-// The secret key beside it, mode 0600, that the controller's allowlist knows as client "local".
+// The secret key beside it that the controller's allowlist knows as client "local". Its owner's, and kFarmGroup's.
 std::filesystem::path LocalClientKey(const std::filesystem::path& state);
 
 }  // namespace furrow

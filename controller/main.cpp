@@ -87,7 +87,8 @@ Store::AppendSmallLogs PackWriter(LogStore& packs) {
 }
 
 Status LetLocalClientIn(const ControllerConfig& config) {
-  FURROW_ASSIGN(const KeyPair client, LoadOrMakeKeyPair(LocalClientKey(config.state)));
+  FURROW_ASSIGN(const KeyPair client, LoadOrMakeKeyPair(LocalClientKey(config.state),
+                                                        RunsAsFarmGroup() ? KeyReaders::kGroup : KeyReaders::kOwner));
   return AddToAllowlist(AllowlistOf(config), {{Role::kClient, "local"}, client.public_key});
 }
 

@@ -19,6 +19,7 @@
 #include "agent/runner/server.h"
 #include "agent/runner/socket.h"
 #include "common/clock.h"
+#include "common/version.h"
 
 namespace furrow::runner {
 namespace {
@@ -29,7 +30,8 @@ constexpr char kUsage[] =
     "neither jobs nor an agent. SIGTERM kills its jobs and ends it.\n"
     "  --state DIR    holds runner.sock, runner.journal, runner.lock and runner.log\n"
     "  --detach       go on in the background; messages go to DIR/runner.log\n"
-    "  --ready-fd N   write \"ready\" there, or what went wrong, and close it\n";
+    "  --ready-fd N   write \"ready\" there, or what went wrong, and close it\n"
+    "  --version      print version and commit\n";
 constexpr unsigned kLockPatienceSeconds = 3;
 constexpr off_t kMaxLogBytes = 1 << 20;
 
@@ -45,6 +47,7 @@ int ParseOptions(int argc, char** argv, Options& options) {
     const std::string word = argv[i];
     const char* const value = i + 1 < argc ? argv[i + 1] : "";
     if (word == "--help" || word == "-h") return std::fputs(kUsage, stdout), 0;
+    if (word == "--version") return std::printf("furrow-runner %s\n", kVersion), 0;
     if (word == "--detach") {
       options.detach = true;
     } else if (word == "--state" && *value) {

@@ -15,6 +15,7 @@
 #include "agent/torch/runtime.h"
 #include "agent/torch/spec.h"
 #include "agent/torch/steps.h"
+#include "common/version.h"
 
 namespace furrow::steps {
 namespace {
@@ -85,7 +86,7 @@ int RunStep(const Result<Spec>& spec, const Run& step) {
 int Main(const std::vector<std::string>& words) {
   const std::string verb = words.empty() ? "" : words[0];
   if (words.size() == 1 && (verb == "--help" || verb == "-h")) return std::fputs(kHelp, stdout) < 0;
-  if (words.size() == 1 && verb == "--version") return std::puts("furrow-torch " FURROW_VERSION) < 0;
+  if (words.size() == 1 && verb == "--version") return std::printf("furrow-torch %s\n", kVersion) < 0;
   if (words.size() == 1 && verb == "--describe") {
     PrepareProcess(0);
     return std::fputs(DescribeTorch().c_str(), stdout) < 0;
