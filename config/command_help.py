@@ -116,13 +116,13 @@ def man(program: str, template: str) -> str:
         if command.commands:  # its parts are listed
             continue
         lines += [".TP", f"\\fB{roff(command.usage.replace(' [OPTIONS]', ''))}\\fR", roff(command.about)]
-        lines += ["", *[f"\\fI{roff(name)}\\fR: {roff(words)}\n.br" for name, words in command.positionals if words]]
+        lines += [f".br\n\\fI{roff(name)}\\fR: {roff(words)}" for name, words in command.positionals if words]
         own = [option for option in command.options if "--help" not in option.names]
         if own:
             lines += [".RS", roff_options(own), ".RE"]
     text = Path(template).read_text()
     text = text.replace("%OPTIONS%", roff_options(top.options))
-    return text.replace("%COMMANDS%", re.sub(r"\n\n+", "\n", "\n".join(lines)))
+    return text.replace("%COMMANDS%", "\n".join(lines))
 
 
 def yaml(file: str, template: str) -> str:
