@@ -108,7 +108,7 @@ Result<int> HookInstallCommand(const Session& session, const std::string& reposi
   if (session.state.empty() && std::getenv("FURROW_STATE") == nullptr && controller != nullptr)
     settings.controller = controller;
   else
-    settings.state = StateFolder(session.state).string();
+    settings.state = FarmFolder(session.state).string();
   FURROW_ASSIGN(const std::string text, InstallHook(settings));
 
   // The hook works without it; but a push that happens while the hook cannot run is found only if this is known.

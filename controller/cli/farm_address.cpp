@@ -1,9 +1,15 @@
 #include "controller/cli/farm_address.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdlib>
 
-#include "controller/farm_file.h"
+#include "common/file_io.h"
 
 namespace furrow::cli {
 namespace {
@@ -37,6 +43,22 @@ Result<FarmAddress> FromEnvironment(const std::string& controller) {
   return address;
 }
 
+// Whether a `furrow up` holds the folder, or the controller that wrote its farm.json lives.
+bool FarmRunsIn(const fs::path& folder) {
+  const FileHandle lock(::open((folder / "up.lock").c_str(), O_RDONLY | O_CLOEXEC));
+  if (lock && ::flock(lock.Get(), LOCK_SH | LOCK_NB) != 0) return true;
+  const Result<FarmFile> farm = ReadFarmFile(folder);
+  return farm && farm->pid > 0 && (::kill(static_cast<pid_t>(farm->pid), 0) == 0 || errno == EPERM);
+}
+
+// kRejected: there is a farm in this folder, but not for this user.
+Status MayUse(const fs::path& folder) {
+  if (::access((folder / "farm.json").c_str(), R_OK) == 0 || errno != EACCES) return {};
+  return Fail(Errc::kRejected, "the farm in " + folder.string() + " is for root and members of the group " +
+                                   kFarmGroup + "; as root, run: adduser NAME " + kFarmGroup +
+                                   ", and log in anew; `furrow up` starts a farm of your own");
+}
+
 }  // namespace
 
 Result<Endpoints> ParseEndpoints(const std::string& text) {
@@ -63,17 +85,26 @@ fs::path StateFolder(const std::string& state) {
   return fs::absolute(folder).lexically_normal();
 }
 
+fs::path FarmFolder(const std::string& state, const fs::path& system) {
+  fs::path own = StateFolder(state);
+  if (!state.empty() || !Variable("FURROW_STATE").empty() || FarmRunsIn(own)) return own;
+  const bool there = ::access((system / "farm.json").c_str(), F_OK) == 0 || errno == EACCES;
+  return there ? system : own;
+}
+
 Result<FarmAddress> FindFarm(const std::string& state) {
   const std::string controller = Variable("FURROW_CONTROLLER");
   if (state.empty() && Variable("FURROW_STATE").empty() && !controller.empty()) return FromEnvironment(controller);
-  const fs::path folder = StateFolder(state);
+  const fs::path folder = FarmFolder(state);
+  FURROW_TRY(MayUse(folder));
   Result<FarmFile> farm = ReadFarmFile(folder);
   if (!farm) {
     if (farm.error().code == Errc::kNotFound)
       return Fail(Errc::kUnavailable, farm.error().message + ", or name another one with --state or FURROW_CONTROLLER");
     return tl::unexpected(std::move(farm).error());
   }
-  FURROW_ASSIGN(KeyPair keys, LoadOrMakeKeyPair(LocalClientKey(folder)));
+  // The one secret that a group may share: the controller gave it to this group on purpose.
+  FURROW_ASSIGN(KeyPair keys, LoadKeyPair(LocalClientKey(folder), KeyReaders::kGroup));
   return FarmAddress{std::move(farm->control), std::move(farm->bulk), std::move(farm->public_key), std::move(keys),
                      (folder / "farm.json").string()};
 }

@@ -6,6 +6,7 @@
 
 #include "common/error.h"
 #include "common/transport.h"
+#include "controller/farm_file.h"
 
 namespace furrow::cli {
 
@@ -18,12 +19,17 @@ struct FarmAddress {
 };
 
 // `state` (--state) or FURROW_STATE names the state folder of a farm on this machine; else FURROW_CONTROLLER
-// ("HOST:CONTROLPORT[,BULKPORT]") with the keys in ~/.config/furrow/; else ~/.local/state/furrow is the state folder.
-// kUnavailable: there is no farm; kInvalid: a variable or file is wrong. The message says what to do.
+// ("HOST:CONTROLPORT[,BULKPORT]") with the keys in ~/.config/furrow/; else FarmFolder says where.
+// kUnavailable: there is no farm; kRejected: this user may not use it; kInvalid: a variable or file is wrong. The
+// message says what to do.
 Result<FarmAddress> FindFarm(const std::string& state);
 
-// The state folder that `state` or the environment names, or the default one. Absolute.
+// The state folder that `state` or the environment names, or else the one of `furrow up`. Absolute.
 std::filesystem::path StateFolder(const std::string& state);
+
+// The same, but where neither names one and no farm runs in that of `furrow up`, it is `system`, if a controller has
+// its state there.
+std::filesystem::path FarmFolder(const std::string& state, const std::filesystem::path& system = kSystemState);
 
 // "HOST:CONTROLPORT[,BULKPORT]" taken apart; the bulk port is the one above where it is left out.
 struct Endpoints {

@@ -68,6 +68,31 @@ TEST_CASE("keys: a secret that others may read is refused") {
   CHECK(Has(refused.error().message, "chmod 600"));
 }
 
+TEST_CASE("keys: a secret that a group shares is made so, and read by its members only as far as that") {
+  Folder folder;
+  const fs::path path = folder.path / "client.key";
+  const auto made = LoadOrMakeKeyPair(path, KeyReaders::kGroup).value();
+  struct stat status;
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0640);
+  CHECK(LoadKeyPair(path, KeyReaders::kGroup).value().public_key == made.public_key);
+  CHECK(LoadKeyPair(path).error().code == Errc::kRejected);
+  for (const mode_t mode : {0660, 0644, 0641}) {
+    ::chmod(path.c_str(), mode);
+    CHECK(LoadKeyPair(path, KeyReaders::kGroup).error().code == Errc::kRejected);
+  }
+  ::chmod(path.c_str(), 0600);
+  CHECK(LoadOrMakeKeyPair(path, KeyReaders::kGroup).value().public_key == made.public_key);
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0640);
+}
+
+TEST_CASE("keys: reading makes none") {
+  Folder folder;
+  CHECK(LoadKeyPair(folder.path / "key").error().code == Errc::kNotFound);
+  CHECK_FALSE(fs::exists(folder.path / "key"));
+}
+
 TEST_CASE("keys: a damaged secret is kept and reported") {
   Folder folder;
   Write(folder.path / "key", "not a key\n");
