@@ -227,16 +227,12 @@ Result<int> UpCommand(const Session& session, const UpOptions& options) {
   const Status folder = MakeFolders(plan.state.string());
   if (!folder) return Fail(Errc::kInvalid, folder.error().message);
   FURROW_ASSIGN(const FileHandle lock, LockState(plan.state));
-  if (options.port == 0) {
-    FURROW_ASSIGN(const FarmPorts ports, FreePorts());
-    plan.control_port = ports.control;
-    plan.bulk_port = ports.bulk;
-  } else {
-    plan.control_port = static_cast<std::uint16_t>(options.port + 1);
-    plan.bulk_port = static_cast<std::uint16_t>(options.port + 2);
-    for (const std::uint16_t port : {plan.control_port, plan.bulk_port})
-      if (const Status free = CheckPortIsFree(port); !free) return Fail(Errc::kInternal, free.error().message);
-  }
+  std::string remark;
+  const auto ports = ChoosePorts(static_cast<std::uint16_t>(options.port), options.port_named, remark);
+  if (!ports) return Fail(Errc::kInternal, ports.error().message);
+  if (!remark.empty()) WriteErr("furrow: " + remark + "\n");
+  plan.control_port = ports->control;
+  plan.bulk_port = ports->bulk;
   FURROW_ASSIGN(const std::vector<DaemonPlan> daemons, PrepareFarm(plan));
   return Supervisor(session, plan.state, daemons, signals).Run();
 }

@@ -29,6 +29,7 @@ struct Session {
 struct UpOptions {
   std::uint32_t agents = 1;
   std::uint32_t port = 7070;  // web; the others follow it; 0: free ones
+  bool port_named = false;    // on the command line
 };
 struct RunOptions {
   std::string path = ".";

@@ -141,4 +141,19 @@ Result<FarmPorts> FreePorts() {
   return Fail(Errc::kUnavailable, "found no two free ports on 127.0.0.1");
 }
 
+Result<FarmPorts> ChoosePorts(std::uint16_t first, bool named, std::string& remark) {
+  if (first == 0) return FreePorts();
+  const FarmPorts usual{static_cast<std::uint16_t>(first + 1), static_cast<std::uint16_t>(first + 2)};
+  for (const std::uint16_t port : {usual.control, usual.bulk}) {
+    const Status free = CheckPortIsFree(port);
+    if (free) continue;
+    if (named || free.error().code != Errc::kUnavailable) return tl::unexpected(free.error());
+    remark = "port " + std::to_string(port) +
+             " is in use, perhaps by an installed furrow-controller: this farm takes " +
+             "free ports; --port chooses others";
+    return FreePorts();
+  }
+  return usual;
+}
+
 }  // namespace furrow::cli

@@ -40,4 +40,8 @@ Result<FarmPorts> FreePorts();
 // kUnavailable: something listens there; the message names the port.
 Status CheckPortIsFree(std::uint16_t port);
 
+// The ports that follow `first`; free ones if it is 0. If one of them is taken: kUnavailable where somebody named
+// `first`, else free ones, and `remark` says so: an installed controller has the usual ones.
+Result<FarmPorts> ChoosePorts(std::uint16_t first, bool named, std::string& remark);
+
 }  // namespace furrow::cli

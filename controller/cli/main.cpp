@@ -114,6 +114,7 @@ class CommandLine {
     up->add_option("--agents", up_.agents, "how many")->check(CLI::Range(0u, kMostAgents))->capture_default_str();
     up->add_option("--port", up_.port, "control is one above, bulk two; 0: free ones")
         ->check(CLI::Range(0u, 65532u))
+        ->each([this](const std::string&) { up_.port_named = true; })
         ->capture_default_str();
   }
 
