@@ -1,36 +1,10 @@
 #!/usr/bin/env bash
-# contents.sh PACKAGES VERSION TORCH_PACKAGE: what each package holds, and says about itself.
+# contents.sh PACKAGES VERSION: what each package holds, and says about itself.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/support.sh"
-folder=$1 version=$2 torch=$3
+folder=$1 version=$2
 needs dpkg-deb file
-tree=$(mktemp -d)
-trap 'rm -rf "$tree"' EXIT
-
-# holds PACKAGE FILE…: exactly these, beside copyright and changelog.
-holds() {
-  local package=$1 deb=$folder/${1}_${version}_amd64.deb
-  shift
-  check "there is a package" test -f "$deb"
-  mkdir "$tree/$package"
-  dpkg-deb -x "$deb" "$tree/$package"
-  local docs=/usr/share/doc/$package
-  same "$package holds" "$(cd "$tree/$package" && find . -type f -printf '%P\n' | sort | sed 's|^|/|' | tr '\n' ' ')" \
-    "$(printf '%s\n' "$@" "$docs/changelog.gz" "$docs/copyright" | sort | tr '\n' ' ')"
-  local program
-  for program in "$tree/$package"/usr/bin/*; do
-    has "$program" "$(file "$program")" ", stripped"
-    same "$program's owner and mode" "$(dpkg-deb -c "$deb" | sed -n "s|^\(.*root/root\) .* ./usr/bin/${program##*/}\$|\1|p")" \
-      "-rwxr-xr-x root/root"
-  done
-  same "$package's version" "$(dpkg-deb -f "$deb" Version)" "$version"
-  has "$package's libraries" "$(dpkg-deb -f "$deb" Depends)" "libc6 (>= "
-  has "$package's changelog" "$(zcat "$tree/$package$docs/changelog.gz")" "furrow ($version)"
-}
-
-# page NAME.SECTION: it is gzipped, and troff has nothing to complain about.
-page() { echo "/usr/share/man/man${1##*.}/$1.gz"; }
-completion() { echo "/usr/share/bash-completion/completions/$1 /usr/share/zsh/vendor-completions/_$1"; }
+unpack_into_temp
 
 # shellcheck disable=SC2046 # two files each
 {
@@ -59,19 +33,4 @@ has "the controller wants the command line" "$(dpkg-deb -f "$folder/furrow-contr
   "furrow (>= $version)"
 has "the agent wants the steps" "$(dpkg-deb -f "$folder/furrow-agent_${version}_amd64.deb" Recommends)" furrow-torch
 
-if compgen -G "$folder/furrow-torch*.deb" >/dev/null; then
-  holds "$torch" /usr/bin/furrow-torch "$(page furrow-torch.1)"
-  deb=$folder/${torch}_${version}_amd64.deb
-  rpath=$(readelf -d "$tree/$torch/usr/bin/furrow-torch" | sed -n 's/.*R.*PATH.*\[\(.*\)\]/\1/p')
-  if [[ $torch == furrow-torch-cuda ]]; then
-    same "where it looks for LibTorch" "$rpath" /opt/furrow/libtorch/lib
-    same Conflicts "$(dpkg-deb -f "$deb" Conflicts)" furrow-torch
-    same Replaces "$(dpkg-deb -f "$deb" Replaces)" furrow-torch
-    same Provides "$(dpkg-deb -f "$deb" Provides)" "furrow-torch (= $version)"
-    same "dependencies on a packaged LibTorch" "$(dpkg-deb -f "$deb" Depends | grep -o 'libtorch[^,]*' || true)" ""
-  else
-    same "where it looks for libraries" "$rpath" ""
-    has "its LibTorch" "$(dpkg-deb -f "$deb" Depends)" "libtorch1.13 (>= "
-  fi
-fi
 finish
