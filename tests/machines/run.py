@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Proves, on machines that really boot, what ansible/ and the packages promise. See README.md.
+
+  run.py --root PROJECT --packages DIR --next DIR [--by-hand] [--keep-going]
+
+Exit status: 0 proved, 1 not, 77 this machine lacks something that booting machines needs: it says what.
+
+This part only prepares: it looks for what is needed, makes the base system, and starts proof.py in namespaces of its own
+for mounts, processes and network. When this program ends, in whichever way, the kernel ends all of that with it.
+"""
+
+import argparse
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import base  # noqa: E402
+import machine  # noqa: E402
+
+SKIPPED = 77
+PROGRAMS = {
+    "systemd-nspawn": "systemd-container", "mmdebstrap": "mmdebstrap", "ansible-playbook": "ansible-core", "ip": "iproute2",
+    "ssh": "openssh-client", "ssh-keygen": "openssh-client", "dpkg-scanpackages": "dpkg-dev", "unshare": "util-linux",
+    "git": "git",
+}
+# What the example needs on an agent beside Furrow's own packages.
+EXAMPLE_NEEDS = ["python3-torch", "python3-numpy", "dataset-fashion-mnist"]
+
+
+def what_is_missing():
+    """Why machines cannot boot here, or nothing."""
+    if os.geteuid() != 0:
+        return "this needs root"
+    for program, package in PROGRAMS.items():
+        if shutil.which(program) is None:
+            return f"{program} is missing (Debian package {package})"
+    tried = subprocess.run(
+        [*namespaces(network=True), "sh", "-c",
+         "mount -t tmpfs none /run && mkdir /run/a /run/b /run/c /run/d && "
+         "mount -t overlay none -o lowerdir=/run/a,upperdir=/run/b,workdir=/run/c /run/d && ip link add lan type bridge && "
+         "ip link add one type veth peer name two"], capture_output=True, text=True)
+    if tried.returncode != 0:
+        return f"namespaces with mounts, a bridge and veth cannot be had: {tried.stderr.strip()}"
+    if not machine.cgroup_folders() or not all(os.access(folder, os.W_OK) for folder in machine.cgroup_folders()):
+        return "control groups for the machines cannot be made below /sys/fs/cgroup"
+    return None
+
+
+def namespaces(network):
+    words = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc", "--kill-child", "--ipc", "--uts"]
+    return words + (["--net"] if network else [])
+
+
+def start(argv, **kwargs):
+    """Starts a program that dies with us."""
+    libc = ctypes.CDLL(None)
+    return subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, preexec_fn=lambda: libc.prctl(1, signal.SIGKILL), **kwargs)
+
+
+def finish(process):
+    """Waits for it; a signal to us ends it first. Its status."""
+    def end(number, _):
+        process.send_signal(signal.SIGKILL)  # unshare's --kill-child takes the rest along
+        process.wait()
+        machine.remove_groups()
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
+    return process.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser(description="boots three machines and proves ansible/ and the packages on them")
+    parser.add_argument("--root", type=pathlib.Path, default=HERE.parent.parent, help="the project")
+    parser.add_argument("--packages", type=pathlib.Path, help="the folder of Furrow's .debs")
+    parser.add_argument("--next", type=pathlib.Path, help="the same of the next version")
+    parser.add_argument("--fake-nvml", type=pathlib.Path, help="the library that gives a machine GPUs")
+    parser.add_argument("--only", default="", help="names of steps, with commas; default: all")
+    parser.add_argument("--example", choices=["small", "whole"], default="small", help="how much of config/examples/fashion-mnist")
+    arguments = parser.parse_args()
+
+    missing = what_is_missing()
+    if missing:
+        print(f"SKIPPED: no machines are booted: {missing}")
+        return SKIPPED
+
+    began = time.monotonic()
+    debs = sorted(arguments.packages.glob("*.deb"))
+    if not debs:
+        print(f"no packages in {arguments.packages}: ./farm package makes them")
+        return 1
+    maker = start([*namespaces(network=False), sys.executable, HERE / "base.py", *debs, "--", *EXAMPLE_NEEDS], stdout=subprocess.PIPE, text=True)
+    folder = maker.stdout.read().strip()
+    if finish(maker) != 0:
+        print(f"the machines' Debian could not be made; {base.cache_folder() / 'log'} has it all")
+        return 1
+    print(f"the machines' Debian: {time.monotonic() - began:.1f} s", flush=True)
+
+    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
+    status = finish(start([*namespaces(network=True), sys.executable, HERE / "proof.py", "--root", arguments.root, "--base", folder,
+                           "--packages", arguments.packages, "--next", arguments.next or "", "--fake-nvml", arguments.fake_nvml or "",
+                           "--only", arguments.only, "--example", arguments.example], env=environment))
+    machine.remove_groups()
+    left = [str(f) for parent in machine.cgroup_folders() for f in parent.glob("furrow-machines-*")]
+    if left:
+        print(f"left behind: {left}")
+        return 1
+    return 0 if status == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
