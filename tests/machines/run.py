@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Proves, on machines that really boot, what ansible/ and the packages promise. See README.md.
 
-  run.py --root PROJECT --packages DIR --next DIR [--by-hand] [--keep-going]
+  run.py --fake-nvml LIBRARY [--packages DIR --next DIR] [--example whole]
 
 Exit status: 0 proved, 1 not, 77 this machine lacks something that booting machines needs: it says what.
 
@@ -13,6 +13,7 @@ import argparse
 import ctypes
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -78,13 +79,26 @@ def finish(process):
     return process.wait()
 
 
+def make_packages(root):
+    """The folders of the packages of this version and of the next one; build/ is as it was afterwards."""
+    folder = root / "build/machines"
+    shutil.rmtree(folder, ignore_errors=True)
+    version = re.search(r"project\(furrow VERSION (\d+)\.(\d+)", (root / "CMakeLists.txt").read_text())
+    bumped = f"{version[1]}.{int(version[2]) + 1}.0"
+    for words in (["--version", bumped, "--output", folder / "next"], ["--output", folder / "now"]):
+        made = start([root / "farm", "package", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        output = made.stdout.read()
+        if finish(made) != 0:
+            sys.exit(f"./farm package failed:\n{output[-4000:]}")
+    return folder / "now", folder / "next"
+
+
 def main():
     parser = argparse.ArgumentParser(description="boots three machines and proves ansible/ and the packages on them")
     parser.add_argument("--root", type=pathlib.Path, default=HERE.parent.parent, help="the project")
-    parser.add_argument("--packages", type=pathlib.Path, help="the folder of Furrow's .debs")
-    parser.add_argument("--next", type=pathlib.Path, help="the same of the next version")
-    parser.add_argument("--fake-nvml", type=pathlib.Path, help="the library that gives a machine GPUs")
-    parser.add_argument("--only", default="", help="names of steps, with commas; default: all")
+    parser.add_argument("--packages", type=pathlib.Path, help="the folder of Furrow's .debs; without it they are made now, of this and the next version")
+    parser.add_argument("--next", type=pathlib.Path, help="the folder of the next version's")
+    parser.add_argument("--fake-nvml", type=pathlib.Path, required=True, help="the library that gives a machine GPUs")
     parser.add_argument("--example", choices=["small", "whole"], default="small", help="how much of config/examples/fashion-mnist")
     arguments = parser.parse_args()
 
@@ -93,6 +107,10 @@ def main():
         print(f"SKIPPED: no machines are booted: {missing}")
         return SKIPPED
 
+    began = time.monotonic()
+    if arguments.packages is None:
+        arguments.packages, arguments.next = make_packages(arguments.root)
+        print(f"packages of two versions: {time.monotonic() - began:.1f} s", flush=True)
     began = time.monotonic()
     debs = sorted(arguments.packages.glob("*.deb"))
     if not debs:
@@ -107,8 +125,8 @@ def main():
 
     environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
     status = finish(start([*namespaces(network=True), sys.executable, HERE / "proof.py", "--root", arguments.root, "--base", folder,
-                           "--packages", arguments.packages, "--next", arguments.next or "", "--fake-nvml", arguments.fake_nvml or "",
-                           "--only", arguments.only, "--example", arguments.example], env=environment))
+                           "--packages", arguments.packages, "--next", arguments.next,
+                           "--fake-nvml", arguments.fake_nvml, "--example", arguments.example], env=environment))
     machine.remove_groups()
     left = [str(f) for parent in machine.cgroup_folders() for f in parent.glob("furrow-machines-*")]
     if left:
