@@ -59,7 +59,7 @@ class Lan:
         run("ip", "link", "add", name, "type", "veth", "peer", "name", "host0", "netns", name)
         run("ip", "link", "set", name, "master", "lan", "up")
         for words in (["link", "set", "lo", "up"], ["address", "add", address + "/24", "dev", "host0"],
-                      ["link", "set", "host0", "up"], ["route", "add", "default", "via", self.ADDRESS]):
+                      ["link", "set", "host0", "up"]):
             run("ip", "-n", name, *words)
         return f"/run/netns/{name}"
 

@@ -12,6 +12,7 @@ from machine import FOLDER, Key, Lan, Machine, run
 
 import bad_inputs
 import jobs
+import upgrades
 
 GPUS = "gpu GPU-5a0c1f9e-0000-0000-0000-000000000001 42949672960 NVIDIA A100-SXM4-40GB\n"
 
@@ -141,6 +142,7 @@ class Proof:
         self.step("site.yml --check afterwards", self.check_after)
         self.step("an agent by hand on a fresh Debian", self.by_hand)
         jobs.steps(self)
+        upgrades.steps(self)
         bad_inputs.steps(self)
         self.step("remove.yml", self.remove)
         self.step("nothing is left", self.nothing_left)
