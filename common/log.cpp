@@ -15,6 +15,7 @@
 
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 
@@ -62,22 +63,46 @@ bool StderrIsJournal() {
   return fmt::format("{}:{}", status.st_dev, status.st_ino) == stream;
 }
 
-std::shared_ptr<spdlog::logger> MakeLogger(std::string program, spdlog::sink_ptr sink, bool journal) {
-  auto logger = std::make_shared<spdlog::logger>(std::move(program), std::move(sink));
-  logger->set_formatter(MakeFormatter(journal));
-  logger->set_level(spdlog::level::trace);  // filtered before the text is made, by Enabled
-  logger->flush_on(spdlog::level::trace);   // a line must not wait in a buffer when the process is killed
-  return logger;
+// Writes to another sink, which may be replaced while threads log.
+class SwitchSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  explicit SwitchSink(spdlog::sink_ptr to) : to_(std::move(to)) {}
+
+  void Switch(spdlog::sink_ptr to) {
+    std::lock_guard lock(mutex_);
+    to_ = std::move(to);
+  }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override { to_->log(message); }
+  void flush_() override { to_->flush(); }
+
+ private:
+  spdlog::sink_ptr to_;
+};
+
+spdlog::sink_ptr MakeStderrSink() {
+  auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+  sink->set_formatter(MakeFormatter(StderrIsJournal()));
+  return sink;
 }
 
-std::shared_ptr<spdlog::logger> MakeStderrLogger(std::string program) {
-  return MakeLogger(std::move(program), std::make_shared<spdlog::sinks::stderr_color_sink_mt>(), StderrIsJournal());
-}
+// A logger and where it writes.
+struct Output {
+  std::shared_ptr<SwitchSink> sink;
+  spdlog::logger logger;
 
-std::shared_ptr<spdlog::logger>& Logger() {
+  Output(std::string program, spdlog::sink_ptr to)
+      : sink(std::make_shared<SwitchSink>(std::move(to))), logger(std::move(program), sink) {
+    logger.set_level(spdlog::level::trace);  // filtered before the text is made, by Enabled
+    logger.flush_on(spdlog::level::trace);   // a line must not wait in a buffer when the process is killed
+  }
+};
+
+std::unique_ptr<Output>& TheOutput() {
   // Never destroyed: threads may still log while the process exits.
-  static auto& logger = *new std::shared_ptr<spdlog::logger>(MakeStderrLogger("furrow"));
-  return logger;
+  static auto& output = *new std::unique_ptr<Output>(std::make_unique<Output>("furrow", MakeStderrSink()));
+  return output;
 }
 
 std::atomic<Level> current_level{Level::kInfo};
@@ -92,6 +117,18 @@ Status TouchFile(const std::string& path) {
   if (fd < 0) return tl::unexpected(ErrnoError("cannot open the log " + path, errno));
   close(fd);
   return {};
+}
+
+Result<spdlog::sink_ptr> OpenSink(const std::string& file) {
+  if (file.empty()) return MakeStderrSink();
+  FURROW_TRY(TouchFile(file));
+  try {
+    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file);
+    sink->set_formatter(MakeFormatter(/*journal=*/false));
+    return sink;
+  } catch (const std::exception& e) {
+    return Fail(Errc::kUnavailable, "cannot open the log " + file + ": " + e.what());
+  }
 }
 
 void AppendEscaped(std::string& out, std::string_view text) {
@@ -110,19 +147,15 @@ void AppendEscaped(std::string& out, std::string_view text) {
 }  // namespace
 
 Status SetUp(const Settings& settings) {
-  if (settings.file.empty()) {
-    Logger() = MakeStderrLogger(settings.program);
-    SetLevel(settings.level);
-    return {};
-  }
-  FURROW_TRY(TouchFile(settings.file));
-  try {
-    auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(settings.file);
-    Logger() = MakeLogger(settings.program, std::move(sink), /*journal=*/false);
-  } catch (const std::exception& e) {
-    return Fail(Errc::kUnavailable, "cannot open the log " + settings.file + ": " + e.what());
-  }
+  FURROW_ASSIGN(spdlog::sink_ptr sink, OpenSink(settings.file));
+  TheOutput() = std::make_unique<Output>(settings.program, std::move(sink));
   SetLevel(settings.level);
+  return {};
+}
+
+Status Redirect(const std::string& file) {
+  FURROW_ASSIGN(spdlog::sink_ptr sink, OpenSink(file));
+  TheOutput()->sink->Switch(std::move(sink));
   return {};
 }
 
@@ -155,7 +188,7 @@ void Write(Level level, fmt::string_view format, fmt::format_args arguments) {
   try {
     std::string text;
     AppendEscaped(text, fmt::vformat(format, arguments));
-    Logger()->log(ToSpdlog(level), spdlog::string_view_t(text));
+    TheOutput()->logger.log(ToSpdlog(level), spdlog::string_view_t(text));
   } catch (const std::exception&) {
     // Out of memory, or an argument's formatter threw: the line is lost, its caller goes on.
   }

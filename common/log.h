@@ -27,6 +27,10 @@ struct Settings {
 // Fails, and leaves the log as it was, if the file cannot be opened.
 Status SetUp(const Settings& settings);
 
+// Opens `file` (empty: stderr) anew and writes there from now on; any thread, at any time. The old file may have been
+// renamed meanwhile, as logrotate does. Fails, and leaves the log as it was, if the file cannot be opened.
+Status Redirect(const std::string& file);
+
 // Lines below `level` are dropped from now on.
 void SetLevel(Level level);
 bool Enabled(Level level);

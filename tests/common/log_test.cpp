@@ -139,6 +139,35 @@ TEST_CASE("log: a file that cannot be opened is named, and the log stays where i
   CHECK(Read(folder / "log").find("still here") != std::string::npos);
 }
 
+TEST_CASE("log: a file that was renamed is opened anew, another one is gone over to") {
+  LogFolder folder;
+  REQUIRE(log::SetUp({"p", log::Level::kInfo, folder / "log"}));
+  log::Info("before");
+  std::filesystem::rename(folder / "log", folder / "log.1");
+  log::Info("between");
+
+  REQUIRE(log::Redirect(folder / "log"));
+  log::Info("after");
+  REQUIRE(log::Redirect(folder / "other"));
+  log::Info("elsewhere");
+
+  CHECK(Shape(Read(folder / "log.1")).find("before\n") != std::string::npos);
+  CHECK(Read(folder / "log.1").find("between\n") != std::string::npos);
+  CHECK(Read(folder / "log").find(" info    p: after\n") != std::string::npos);
+  CHECK(Read(folder / "log").find("between") == std::string::npos);
+  CHECK(Read(folder / "other").find(" info    p: elsewhere\n") != std::string::npos);
+}
+
+TEST_CASE("log: going over to a file that cannot be opened changes nothing") {
+  LogFolder folder;
+  REQUIRE(log::SetUp({"p", log::Level::kInfo, folder / "log"}));
+
+  CHECK_FALSE(log::Redirect(folder / "log/below-a-file"));
+
+  log::Info("still here");
+  CHECK(Read(folder / "log").find("still here") != std::string::npos);
+}
+
 TEST_CASE("log: under journald a line is a priority and words") {
   LogFolder folder;
   {
