@@ -27,7 +27,12 @@ struct CancelPrepare {
   AttemptRef attempt;
   friend bool operator==(const CancelPrepare&, const CancelPrepare&) = default;
 };
-using WorkspaceCommand = std::variant<Prepare, CancelPrepare>;
+// The cache is cut back to this from now on.
+struct LimitCache {
+  std::uint64_t bytes = 0;
+  friend bool operator==(const LimitCache&, const LimitCache&) = default;
+};
+using WorkspaceCommand = std::variant<Prepare, CancelPrepare, LimitCache>;
 
 struct Prepared {
   AttemptRef attempt;

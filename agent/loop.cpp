@@ -1,8 +1,5 @@
 #include "agent/loop.h"
 
-#include <sys/signalfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
@@ -12,7 +9,10 @@
 
 #include "agent/lease_file.h"
 #include "agent/reactor.h"
+#include "agent/settings.h"
 #include "common/codec.h"
+#include "common/config_reload.h"
+#include "common/daemon_main.h"
 #include "common/log.h"
 
 namespace furrow {
@@ -38,7 +38,8 @@ Result<std::unique_ptr<AgentLoop>> AgentLoop::Create(Parts parts, AgentState sta
   self.poller_.Add(*self.control_);
   self.poller_.AddFd(self.workspace_events_.fd());
   self.poller_.AddFd(self.upload_events_.fd());
-  self.poller_.AddFd(self.parts_.stop_fd);
+  self.poller_.AddFd(self.parts_.signals);
+  self.poller_.AddFd(self.parts_.reloader.fd());
   FURROW_TRY(self.ConnectRunner());
   return loop;
 }
@@ -156,6 +157,7 @@ void AgentLoop::ReportLink() {
 void AgentLoop::BeginEnd() {
   const Now now = parts_.clock.Read();
   end_by_ = now.mono + state_.settings.kill_grace + kReportPatience;
+  parts_.service.Stopping();
   OnStop(state_, out_, now);
   out_.runner.emplace_back(runner::Shutdown{true});
 }
@@ -167,16 +169,54 @@ bool AgentLoop::HasEnded() const {
   return state_.jobs.empty() || (!runs && link_ != LinkState::kConnected) || parts_.clock.Read().mono >= *end_by_;
 }
 
-Result<StopMode> AgentLoop::Run() {
-  for (;;) {
-    const Duration idle = OnTick(state_, out_, parts_.clock.Read());
-    CarryOut();
-    poller_.Wait(std::chrono::ceil<std::chrono::milliseconds>(idle));
-    signalfd_siginfo signal{};
-    if (::read(parts_.stop_fd, &signal, sizeof(signal)) == static_cast<ssize_t>(sizeof(signal))) {
-      if (signal.ssi_signo != SIGINT || end_by_) return end_by_ ? StopMode::kEndJobs : StopMode::kLeaveJobs;
+std::optional<StopMode> AgentLoop::HandleSignals() {
+  while (const int signal = daemon::NextSignal(parts_.signals)) {
+    if (signal == SIGHUP) {
+      parts_.service.Reloading(parts_.clock.Read().mono);
+      parts_.reloader.Begin();
+    } else if (signal != SIGINT || end_by_) {
+      return end_by_ ? StopMode::kEndJobs : StopMode::kLeaveJobs;
+    } else {
       BeginEnd();
       CarryOut();  // with no job to wait for this is the last turn
+    }
+  }
+  if (const auto fresh = parts_.reloader.Take()) Reload(*fresh);
+  return std::nullopt;
+}
+
+void AgentLoop::Reload(const Result<AgentReload>& fresh) {
+  if (fresh) {
+    LogReload(parts_.config_file, TakeReloadable(parts_.config, fresh->config));
+    for (const std::string& warning : fresh->detected.warnings) log::Warning("{}", warning);
+    log::SetLevel(parts_.config.log.level);
+    const std::filesystem::path programs = std::filesystem::path(state_.settings.agent_program).parent_path();
+    OnSettings(state_, out_, parts_.clock.Read(), SettingsOf(parts_.config, programs), fresh->detected.offer,
+               parts_.config.cache_bytes);
+  } else {
+    log::Error("the configuration stays as it is: {}", fresh.error().message);
+  }
+  if (const Status opened = log::Redirect(parts_.config.log.file); !opened) log::Error("{}", opened.error().message);
+  parts_.service.Ready();
+}
+
+Duration AgentLoop::TellServiceManager() {
+  ServiceManager& service = parts_.service;
+  if (!service.present()) return Duration::max();
+  if (state_.runner_ready && !std::exchange(told_ready_, true)) service.Ready();
+  service.Say(StatusLine(state_, parts_.control.address, link_ == LinkState::kConnected));
+  return service.Alive(parts_.clock.Read().mono);
+}
+
+Result<StopMode> AgentLoop::Run() {
+  for (;;) {
+    Duration idle = OnTick(state_, out_, parts_.clock.Read());
+    CarryOut();
+    idle = std::min(idle, TellServiceManager());
+    poller_.Wait(std::chrono::ceil<std::chrono::milliseconds>(idle));
+    if (const auto stop = HandleSignals()) {
+      parts_.service.Stopping();
+      return *stop;
     }
     if (HasEnded()) return StopMode::kEndJobs;
     ReportLink();

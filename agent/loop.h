@@ -6,13 +6,17 @@
 #include <string>
 #include <vector>
 
+#include "agent/devices/devices.h"
 #include "agent/outbox.h"
 #include "agent/runner/client.h"
 #include "agent/state.h"
 #include "agent/uploader.h"
 #include "agent/workspace.h"
 #include "common/clock.h"
+#include "common/config.h"
 #include "common/mailbox.h"
+#include "common/reloader.h"
+#include "common/service_manager.h"
 #include "common/transport.h"
 
 namespace furrow {
@@ -20,6 +24,12 @@ namespace furrow {
 enum class StopMode : std::uint8_t {
   kLeaveJobs,  // they go on in the runner; the next agent takes them over
   kEndJobs,    // the runner ends them and goes
+};
+
+// What a reload reads.
+struct AgentReload {
+  AgentConfig config;
+  devices::Detected detected;
 };
 
 class AgentLoop {
@@ -31,7 +41,11 @@ class AgentLoop {
     WorkspaceOptions workspace;
     UploaderOptions uploader;
     std::string runner_program;  // furrow-runner
-    int stop_fd = -1;            // a signalfd: SIGINT ends the jobs too, SIGTERM leaves them
+    ServiceManager& service;
+    Reloader<AgentReload>& reloader;
+    AgentConfig config;  // as it is in force
+    std::string config_file;
+    int signals = -1;  // daemon::CatchSignals; SIGINT ends the jobs too, SIGTERM leaves them
   };
 
   // Connects everything. `state` has its settings, offer and incarnation.
@@ -50,6 +64,9 @@ class AgentLoop {
   void DrainThreads();
   void CarryOut();
   void ReportLink();
+  std::optional<StopMode> HandleSignals();  // a value: to stop at once
+  void Reload(const Result<AgentReload>& fresh);
+  Duration TellServiceManager();  // how long it may wait for the next word
   void BeginEnd();
   bool HasEnded() const;
   void SaveLease(TimePoint until);
@@ -66,6 +83,7 @@ class AgentLoop {
   int runner_failures_ = 0;
   LinkState link_ = LinkState::kConnecting;  // as reported last
   std::optional<TimePoint> end_by_;          // set: the jobs are being ended, and reported until then
+  bool told_ready_ = false;                  // the service manager knows that we serve
   bool cleaned_ = false;                     // leftovers of earlier processes are gone
   Poller poller_;
 };

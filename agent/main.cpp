@@ -3,12 +3,10 @@
 // Exit status: 0 stopped by a signal, 1 cannot run (the last line says why), 2 usage or configuration.
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -16,24 +14,21 @@
 #include "agent/check_metrics.h"
 #include "agent/devices/devices.h"
 #include "agent/loop.h"
+#include "agent/settings.h"
 #include "common/codec.h"
 #include "common/config.h"
+#include "common/daemon_main.h"
 #include "common/log.h"
-#include "common/version.h"
 
 namespace furrow {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr char kProgram[] = "furrow-agent";
+
 fs::path FolderOfProgram() {
   return fs::read_symlink("/proc/self/exe").parent_path();
-}
-
-std::string HostName() {
-  char name[256] = "unknown";
-  ::gethostname(name, sizeof(name) - 1);
-  return name;
 }
 
 // Makes the folders and takes the lock that keeps two agents from one state folder. The lock lives as long as the
@@ -82,40 +77,15 @@ Result<KeyPair> OwnKey(const AgentConfig& config) {
   return LoadOrMakeKeyPair(config.key.empty() ? fs::path(config.state) / "agent.key" : fs::path(config.key));
 }
 
-std::string NameOf(const AgentConfig& config) {
-  return config.name.empty() ? HostName() : config.name;
+// What the configuration and the machine say now; may take seconds, where a GPU is sick.
+Result<AgentReload> ReadAgain(const std::string& config_file) {
+  AgentReload read;
+  FURROW_ASSIGN(read.config, LoadAgentConfig(config_file));
+  FURROW_ASSIGN(read.detected, devices::DetectDevices(read.config));
+  return read;
 }
 
-int StopSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGHUP);
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  sigdelset(&set, SIGHUP);
-  return ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-AgentSettings SettingsOf(const AgentConfig& config) {
-  AgentSettings settings;
-  settings.software = std::string("furrow-agent ") + kVersion;
-  settings.host = HostName();
-  settings.state_folder = config.state;
-  for (const std::string& name : config.env)
-    if (const char* value = std::getenv(name.c_str())) settings.env.push_back(name + "=" + value);
-  settings.shell_is_bash = ::access("/bin/bash", X_OK) == 0;
-  settings.shell = settings.shell_is_bash ? "/bin/bash" : "/bin/sh";
-  settings.torch_program = config.torch.empty() ? (FolderOfProgram() / "furrow-torch").string() : config.torch;
-  settings.agent_program = (FolderOfProgram() / "furrow-agent").string();
-  settings.kill_grace = config.kill_grace;
-  settings.log_quota_bytes = config.log_quota_bytes;
-  settings.seed = std::hash<std::string>{}(NameOf(config));
-  return settings;
-}
-
-Result<StopMode> Serve(const AgentConfig& config, int stop_fd) {
+Result<StopMode> Serve(const AgentConfig& config, const std::string& config_file, int signals) {
   FURROW_TRY(TakeStateFolder(config.state));
   FURROW_ASSIGN(const std::string controller_key, ControllerKey(config));
   FURROW_ASSIGN(const KeyPair keys, OwnKey(config));
@@ -124,7 +94,7 @@ Result<StopMode> Serve(const AgentConfig& config, int stop_fd) {
   FURROW_ASSIGN(devices::Detected detected, devices::DetectDevices(config));
   for (const std::string& warning : detected.warnings) log::Warning("{}", warning);
   state.offer = detected.offer;
-  state.settings = SettingsOf(config);
+  state.settings = SettingsOf(config, FolderOfProgram());
 
   Context context;
   const SystemClock clock;
@@ -136,22 +106,23 @@ Result<StopMode> Serve(const AgentConfig& config, int stop_fd) {
   control.send_queue = 20000;
   ChannelOptions bulk = control;
   bulk.address = config.controller_bulk;
+  ServiceManager service;
+  Reloader<AgentReload> reloader([&config_file] { return ReadAgain(config_file); });
   AgentLoop::Parts parts{clock,
                          context,
                          control,
                          WorkspaceOptions{bulk, fs::path(config.state) / "cache", config.cache_bytes},
                          UploaderOptions{bulk, config.state},
                          (FolderOfProgram() / "furrow-runner").string(),
-                         stop_fd};
+                         service,
+                         reloader,
+                         config,
+                         config_file,
+                         signals};
   log::Info("agent {} offers {} CPUs, {} MiB, {} GPUs; controller {}", NameOf(config), state.offer.cpu_milli / 1000.0,
             state.offer.memory_bytes >> 20, state.offer.gpus.size(), config.controller_control);
   FURROW_ASSIGN(const std::unique_ptr<AgentLoop> loop, AgentLoop::Create(std::move(parts), std::move(state)));
   return loop->Run();
-}
-
-int Complain(const Error& error) {
-  std::fprintf(stderr, "furrow-agent: %s\n", error.message.c_str());
-  return error.code == Errc::kInvalid ? 2 : 1;
 }
 
 int Main(int argc, char** argv) {
@@ -161,33 +132,32 @@ int Main(int argc, char** argv) {
   }
   CLI::App app{"furrow-agent: runs the jobs of a Furrow controller on this machine"};
   std::string config_file = "/etc/furrow/agent.yaml";
-  app.set_version_flag("--version", std::string("furrow-agent ") + kVersion);
-  app.add_option("--config", config_file, "configuration file (every key: config/agent.yaml)");
+  daemon::AddOptions(app, kProgram, config_file);
   CLI::App* identity =
       app.add_subcommand("identity", "prints the line that lets this agent in, for the controller's allowlist");
   identity->fallthrough();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return app.exit(error) == 0 ? 0 : daemon::kExitUsage;
   }
   Result<AgentConfig> config = LoadAgentConfig(config_file);
-  if (!config) return Complain(config.error());
+  if (!config) return daemon::Complain(kProgram, config.error());
   if (identity->parsed()) {
     std::error_code ignored;
     fs::create_directories(config->state, ignored);
     const Result<KeyPair> keys = OwnKey(*config);
-    if (!keys) return Complain(keys.error());
+    if (!keys) return daemon::Complain(kProgram, keys.error());
     std::printf("agent %s %s\n", NameOf(*config).c_str(), keys->public_key.c_str());
     return 0;
   }
-  const int stop_fd = StopSignals();
-  if (const Status status = log::SetUp({"furrow-agent", config->log.level, config->log.file}); !status)
-    return Complain(status.error());
-  const Result<StopMode> stopped = Serve(*config, stop_fd);
+  const int signals = daemon::CatchSignals();
+  if (const Status status = log::SetUp({kProgram, config->log.level, config->log.file}); !status)
+    return daemon::Complain(kProgram, status.error());
+  const Result<StopMode> stopped = Serve(*config, config_file, signals);
   if (!stopped) {
     log::Error("{}", stopped.error().message);
-    return stopped.error().code == Errc::kInvalid ? 2 : 1;
+    return daemon::ExitOf(stopped.error());
   }
   log::Info("{}", *stopped == StopMode::kEndJobs ? "stopped; its jobs were ended" : "stopped; its jobs go on");
   return 0;

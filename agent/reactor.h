@@ -47,6 +47,11 @@ void OnUploadEvent(AgentState& state, AgentOutbox& out, Now now, const UploadEve
 // Registrations, heartbeats, repetitions, leases. Returns how long nothing needs to be done.
 Duration OnTick(AgentState& state, AgentOutbox& out, Now now);
 
+// The configuration changed while we run, or the machine did. Jobs that run keep what they have; a changed offer is
+// told to the controller by registering anew.
+void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings settings, Offer offer,
+                std::uint64_t cache_bytes);
+
 // The agent is to stop and its jobs with it: offers nothing any more and reports what it held as lost, so that the
 // controller gives it to others at once. main has the runner end the processes and waits until nothing is held.
 void OnStop(AgentState& state, AgentOutbox& out, Now now);

@@ -152,6 +152,17 @@ Status OnHeartbeatAck(AgentState& state, AgentOutbox& out, const HeartbeatAck& m
   return {};
 }
 
+void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings settings, Offer offer,
+                std::uint64_t cache_bytes) {
+  state.settings = std::move(settings);
+  out.workspace.emplace_back(LimitCache{cache_bytes});
+  if (state.stopping || state.offer == offer) return;  // one that stops offers nothing any more
+  state.offer = std::move(offer);
+  state.session.reset();
+  state.registering = false;
+  state.register_next = now.mono;
+}
+
 void OnStop(AgentState& state, AgentOutbox& out, Now now) {
   state.stopping = true;
   state.offer = {};

@@ -83,6 +83,7 @@ struct Workspace::Impl {
   void Take(Input& input);
   void Begin(Prepare order);
   void Cancel(AttemptRef attempt);
+  void Limit(std::uint64_t bytes);
   void OnFetched(const ChunkFetcher::Fetched& fetched);
   void OnWritten(Written& written);
   // Goes on as far as it can without waiting.
@@ -95,7 +96,7 @@ struct Workspace::Impl {
 
   const std::unique_ptr<Channel> channel;
   const std::unique_ptr<ChunkStore> store;
-  const std::uint64_t cache_bytes;
+  std::uint64_t cache_bytes;
   const std::function<void(WorkspaceEvent)> on_event;
   Mailbox<Input> inputs;
   ChunkFetcher fetcher;
@@ -159,11 +160,21 @@ void Workspace::Impl::Run() {
 void Workspace::Impl::Take(Input& input) {
   if (auto* command = std::get_if<WorkspaceCommand>(&input)) {
     if (auto* prepare = std::get_if<Prepare>(command)) return Begin(std::move(*prepare));
+    if (const auto* limit = std::get_if<LimitCache>(command)) return Limit(limit->bytes);
     return Cancel(std::get<CancelPrepare>(*command).attempt);
   }
   if (auto* written = std::get_if<Written>(&input)) return OnWritten(*written);
-  if (std::holds_alternative<Trimmed>(input)) trimming = false;
+  if (std::holds_alternative<Trimmed>(input)) {
+    trimming = false;
+    if (fetched_since_trim == UINT64_MAX) TrimCache();  // the limit changed meanwhile
+  }
   if (std::holds_alternative<Stop>(input)) stopping = true;
+}
+
+void Workspace::Impl::Limit(std::uint64_t bytes) {
+  cache_bytes = bytes;
+  fetched_since_trim = UINT64_MAX;  // look at once
+  TrimCache();
 }
 
 void Workspace::Impl::Begin(Prepare order) {
@@ -305,8 +316,8 @@ void Workspace::Impl::TrimCache() {
       for (const ChunkRef& chunk : tree.UniqueChunks()) keep->insert(chunk.hash);
     }
   }
-  pool.Run([this, keep] {
-    if (const auto evicted = store->Evict(cache_bytes, *keep); !evicted)
+  pool.Run([this, keep, most = cache_bytes] {
+    if (const auto evicted = store->Evict(most, *keep); !evicted)
       log::Warning("the chunk cache cannot be trimmed: {}", evicted.error().message);
     inputs.Post(Trimmed{});
   });

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -24,7 +25,7 @@ Result<std::unique_ptr<DiskGuard>> DiskGuard::Open(const std::filesystem::path& 
 }
 
 DiskGuard::DiskGuard(std::filesystem::path ballast, DiskGuardOptions options)
-    : ballast_(std::move(ballast)), options_(options) {}
+    : ballast_(std::move(ballast)), options_(options), low_bytes_(options.low_bytes) {}
 
 std::uint64_t DiskGuard::FreeBytes() const {
   struct statvfs facts {};
@@ -33,16 +34,22 @@ std::uint64_t DiskGuard::FreeBytes() const {
   return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
 }
 
+void DiskGuard::SetLow(std::uint64_t low_bytes) {
+  low_bytes_.store(low_bytes, std::memory_order_relaxed);
+}
+
 DiskHealth DiskGuard::Check() {
   std::uint64_t free = FreeBytes();
-  if (free < options_.full_bytes) {
+  const std::uint64_t low = low_bytes_.load(std::memory_order_relaxed);
+  const std::uint64_t full = std::min(options_.full_bytes, low / 2);
+  if (free < full) {
     if (DropBallast()) free = FreeBytes();
-  } else if (free >= options_.low_bytes + 2 * options_.ballast_bytes) {
+  } else if (free >= low + 2 * options_.ballast_bytes) {
     LayBallast();
   }
   DiskHealth now = DiskHealth::kOk;
-  if (free < options_.low_bytes) now = DiskHealth::kLow;
-  if (free < options_.full_bytes) now = DiskHealth::kFull;
+  if (free < low) now = DiskHealth::kLow;
+  if (free < full) now = DiskHealth::kFull;
   const DiskHealth before = health_.exchange(now, std::memory_order_relaxed);
   if (now > before) {
     log::Warning("the disk of {} is {}: {} MiB free; delete something, or give the farm a larger disk",

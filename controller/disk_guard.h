@@ -22,7 +22,7 @@ enum class DiskHealth : std::uint8_t {
 struct DiskGuardOptions {
   std::uint64_t ballast_bytes = 64u << 20;  // 0: none
   std::uint64_t low_bytes = 256u << 20;     // less free than this: kLow
-  std::uint64_t full_bytes = 16u << 20;     // less free than this: kFull, and the ballast goes
+  std::uint64_t full_bytes = 16u << 20;     // less than this and half of low_bytes: kFull, and the ballast goes
 };
 
 class DiskGuard {
@@ -30,6 +30,9 @@ class DiskGuard {
   // Watches the filesystem of `dir`, which must exist; lays `dir`/ballast if there is room for it.
   // kInternal: the filesystem cannot be asked.
   static Result<std::unique_ptr<DiskGuard>> Open(const std::filesystem::path& dir, DiskGuardOptions options = {});
+
+  // From now on less than `low_bytes` free is kLow.
+  void SetLow(std::uint64_t low_bytes);
 
   // Asks the filesystem (one statvfs, about a microsecond), drops the ballast when space runs out and
   // lays it again when there is plenty. Returns the new health.
@@ -51,6 +54,7 @@ class DiskGuard {
 
   const std::filesystem::path ballast_;
   const DiskGuardOptions options_;
+  std::atomic<std::uint64_t> low_bytes_;
   std::atomic<DiskHealth> health_{DiskHealth::kOk};
   std::mutex mutex_;  // guards the ballast
   bool laid_ = false;

@@ -1,15 +1,17 @@
 #include "controller/loop.h"
 
-#include <sys/signalfd.h>
-#include <unistd.h>
+#include <csignal>
 
 #include <algorithm>
 #include <span>
 
 #include "common/codec.h"
+#include "common/config_reload.h"
+#include "common/daemon_main.h"
 #include "common/log.h"
 #include "controller/dispatcher.h"
 #include "controller/reactor.h"
+#include "controller/settings.h"
 
 namespace furrow {
 namespace {
@@ -28,7 +30,8 @@ ControllerLoop::ControllerLoop(Parts parts, State state, Outbox first)
     : parts_(parts), state_(std::move(state)), out_(std::move(first)) {
   poller_.Add(parts_.control);
   poller_.AddFd(parts_.events.fd());
-  poller_.AddFd(parts_.stop_fd);
+  poller_.AddFd(parts_.signals);
+  poller_.AddFd(parts_.reloader.fd());
 }
 
 void ControllerLoop::DrainFrames(Now now) {
@@ -142,8 +145,33 @@ std::chrono::milliseconds ControllerLoop::Idle(Now now) const {
   return std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(0));
 }
 
+bool ControllerLoop::HandleSignals(Now now) {
+  while (const int signal = daemon::NextSignal(parts_.signals)) {
+    if (signal != SIGHUP) return false;
+    parts_.service.Reloading(now.mono);
+    parts_.reloader.Begin();
+  }
+  if (const auto fresh = parts_.reloader.Take()) Reload(*fresh);
+  return true;
+}
+
+void ControllerLoop::Reload(const Result<ControllerConfig>& fresh) {
+  if (fresh) {
+    LogReload(parts_.config_file, TakeReloadable(parts_.config, *fresh));
+    log::SetLevel(parts_.config.log.level);
+    OnSettings(state_, SettingsOf(parts_.config));
+    parts_.disk.SetLow(parts_.config.disk_low_bytes);
+    parts_.repositories.SetLimits(parts_.config.repos_timeout, parts_.config.repos_allow);
+  } else {
+    log::Error("the configuration stays as it is, for the file is wrong: {}", fresh.error().message);
+  }
+  if (const Status opened = log::Redirect(parts_.config.log.file); !opened) log::Error("{}", opened.error().message);
+  parts_.service.Ready();
+}
+
 Status ControllerLoop::Run() {
   CheckDisk();
+  parts_.service.Ready();
   for (;;) {
     const Now now = parts_.clock.Read();
     DrainFrames(now);
@@ -152,13 +180,16 @@ Status ControllerLoop::Run() {
       ticked_ = now.mono;
       CheckDisk();
       OnTick(state_, out_, now);
+      if (parts_.service.present()) parts_.service.Say(StatusLine(state_));
     }
+    const Duration patience = parts_.service.Alive(now.mono);
     EndTurn(state_, out_, now);
     HandOver();
-    signalfd_siginfo signal{};
-    if (::read(parts_.stop_fd, &signal, sizeof(signal)) == static_cast<ssize_t>(sizeof(signal))) return {};
-    poller_.Wait(Idle(now));
+    if (!HandleSignals(now)) break;
+    poller_.Wait(std::min(Idle(now), std::chrono::ceil<std::chrono::milliseconds>(patience)));
   }
+  parts_.service.Stopping();
+  return {};
 }
 
 }  // namespace furrow

@@ -10,7 +10,10 @@
 #include <variant>
 
 #include "common/clock.h"
+#include "common/config.h"
 #include "common/mailbox.h"
+#include "common/reloader.h"
+#include "common/service_manager.h"
 #include "common/transport.h"
 #include "controller/bulk.h"
 #include "controller/disk_guard.h"
@@ -46,7 +49,11 @@ class ControllerLoop {
     Repositories& repositories;
     DiskGuard& disk;
     LoopMailbox& events;
-    int stop_fd = -1;  // a signalfd
+    ServiceManager& service;
+    Reloader<ControllerConfig>& reloader;
+    ControllerConfig& config;  // as it is in force
+    const std::string& config_file;
+    int signals = -1;  // daemon::CatchSignals
   };
 
   ControllerLoop(Parts parts, State state, Outbox first);
@@ -59,6 +66,8 @@ class ControllerLoop {
   void DrainFrames(Now now);
   Status DrainEvents(Now now);
   Status Handle(Now now, LoopEvent& event);
+  bool HandleSignals(Now now);  // false: to stop
+  void Reload(const Result<ControllerConfig>& fresh);
   void CheckDisk();
   void HandOver();
   void Release(Outbox& out);

@@ -2,38 +2,30 @@
 //
 // Exit status: 0 stopped by a signal, 1 cannot run or go on (the last line says why), 2 usage or configuration.
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
 #include "common/chunk_store.h"
 #include "common/codec.h"
 #include "common/config.h"
+#include "common/daemon_main.h"
 #include "common/log.h"
 #include "common/version.h"
 #include "controller/farm_file.h"
 #include "controller/logs.h"
 #include "controller/loop.h"
 #include "controller/reactor.h"
+#include "controller/settings.h"
 
 namespace furrow {
 namespace {
 
 namespace fs = std::filesystem;
 
-int StopSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
-  ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  sigdelset(&set, SIGHUP);
-  return ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
+constexpr char kProgram[] = "furrow-controller";
 
 // Ten thousand agents are as many descriptors; the usual soft limit is 1024.
 void RaiseDescriptorLimit() {
@@ -41,18 +33,6 @@ void RaiseDescriptorLimit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
   ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-Settings SettingsOf(const ControllerConfig& config) {
-  Settings settings;
-  settings.heartbeat = config.heartbeat;
-  settings.lease = config.lease;
-  settings.prefetch = config.prefetch;
-  settings.repository_poll = config.repos_poll.count() == 0 ? Duration::max() : Duration(config.repos_poll);
-  settings.log_quota_bytes = config.log_quota_bytes;
-  settings.max_agents = config.max_agents;
-  settings.keep_finished_runs = config.keep_finished_runs;
-  return settings;
 }
 
 fs::path AllowlistOf(const ControllerConfig& config) {
@@ -92,7 +72,7 @@ Status LetLocalClientIn(const ControllerConfig& config) {
   return AddToAllowlist(AllowlistOf(config), {{Role::kClient, "local"}, client.public_key});
 }
 
-Status Serve(const ControllerConfig& config, int stop_fd) {
+Status Serve(ControllerConfig config, const std::string& config_file, int signals) {
   std::error_code error;
   fs::create_directories(config.state, error);
   if (error) return Fail(Errc::kInvalid, "cannot make the state folder " + config.state + ": " + error.message());
@@ -101,8 +81,7 @@ Status Serve(const ControllerConfig& config, int stop_fd) {
   LoopMailbox events;
 
   FURROW_ASSIGN(const std::unique_ptr<DiskGuard> disk,
-                DiskGuard::Open(state_folder, {config.ballast_bytes, config.disk_low_bytes,
-                                               std::min<std::uint64_t>(config.disk_low_bytes / 2, 16u << 20)}));
+                DiskGuard::Open(state_folder, {config.ballast_bytes, config.disk_low_bytes, 16u << 20}));
   FURROW_ASSIGN(const std::unique_ptr<Store> store, Store::Open(state_folder / "db", disk.get()));
   // Streamed logs are written by the bulk thread, packs by the store's: a view of the folder for each.
   FURROW_ASSIGN(const std::unique_ptr<LogStore> logs, LogStore::Open((state_folder / "logs").string()));
@@ -151,7 +130,10 @@ Status Serve(const ControllerConfig& config, int stop_fd) {
   store->Start(PackWriter(*packs), [&events](Committed committed) { events.Post(std::move(committed)); });
   History history(*store, [&events](HistoryEvent event) { events.Post(std::move(event)); });
 
-  ControllerLoop loop({clock, *control, *bulk, *store, history, *repositories, *disk, events, stop_fd},
+  ServiceManager service;
+  Reloader<ControllerConfig> reloader([&config_file] { return LoadControllerConfig(config_file); });
+  ControllerLoop loop({clock, *control, *bulk, *store, history, *repositories, *disk, events, service, reloader, config,
+                       config_file, signals},
                       std::move(state), std::move(first));
   const FarmFile farm{Reachable(config.listen, control->port()), Reachable(config.listen, bulk->port()),
                       keys.public_key, ::getpid()};
@@ -160,43 +142,37 @@ Status Serve(const ControllerConfig& config, int stop_fd) {
   return loop.Run();
 }
 
-int Complain(const Error& error) {
-  std::fprintf(stderr, "furrow-controller: %s\n", error.message.c_str());
-  return error.code == Errc::kInvalid ? 2 : 1;
-}
-
 int Main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "--repository-worker") return RepositoryWorkerMain();
   CLI::App app{"furrow-controller: the farm's memory and its planner"};
   std::string config_file = "/etc/furrow/controller.yaml";
-  app.set_version_flag("--version", std::string("furrow-controller ") + kVersion);
-  app.add_option("--config", config_file, "configuration file (every key: config/controller.yaml)");
+  daemon::AddOptions(app, kProgram, config_file);
   CLI::App* identity =
       app.add_subcommand("identity", "prints the controller's public key, which agents and clients are told");
   identity->fallthrough();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return app.exit(error) == 0 ? 0 : daemon::kExitUsage;
   }
   const Result<ControllerConfig> config = LoadControllerConfig(config_file);
-  if (!config) return Complain(config.error());
+  if (!config) return daemon::Complain(kProgram, config.error());
   if (identity->parsed()) {
     std::error_code ignored;
     fs::create_directories(config->state, ignored);
     const Result<KeyPair> keys = OwnKey(*config);
-    if (!keys) return Complain(keys.error());
+    if (!keys) return daemon::Complain(kProgram, keys.error());
     std::printf("%s\n", keys->public_key.c_str());
     return 0;
   }
-  const int stop_fd = StopSignals();
+  const int signals = daemon::CatchSignals();
   RaiseDescriptorLimit();
-  if (const Status status = log::SetUp({"furrow-controller", config->log.level, config->log.file}); !status)
-    return Complain(status.error());
-  const Status served = Serve(*config, stop_fd);
+  if (const Status status = log::SetUp({kProgram, config->log.level, config->log.file}); !status)
+    return daemon::Complain(kProgram, status.error());
+  const Status served = Serve(*config, config_file, signals);
   if (!served) {
     log::Error("{}", served.error().message);
-    return served.error().code == Errc::kInvalid ? 2 : 1;
+    return daemon::ExitOf(served.error());
   }
   log::Info("stopped");
   return 0;

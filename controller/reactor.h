@@ -65,6 +65,10 @@ void OnQuestion(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t n
 // A client's connection is gone: its watches end.
 void OnClientGone(State& state, PeerId peer);
 
+// ---- configuration ------------------------------------------------------------------------------------------------
+// The settings changed while we run. Heartbeat and lease are promises to agents and stay as they are.
+void OnSettings(State& state, const Settings& settings);
+
 // ---- time -------------------------------------------------------------------------------------------------------
 // Leases that ran out, repositories to look at. Called about once a heartbeat or more often.
 void OnTick(State& state, Outbox& out, Now now);

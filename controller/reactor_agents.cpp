@@ -1,4 +1,5 @@
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "controller/reactor.h"
@@ -118,6 +119,13 @@ Status OnHeartbeat(State& state, Outbox& out, Now now, PeerId peer, const std::s
   out.to_agents.push_back({peer, HeartbeatAck{message.session, message.sequence}});
   Reconcile(state, out, now, agent, message.held, /*fresh=*/false);
   return {};
+}
+
+void OnSettings(State& state, const Settings& settings) {
+  const Settings before = std::exchange(state.settings, settings);
+  state.settings.heartbeat = before.heartbeat;
+  state.settings.lease = before.lease;
+  state.plan_needed = true;
 }
 
 void OnTick(State& state, Outbox& out, Now now) {

@@ -23,6 +23,7 @@ constexpr std::size_t kAtOnce = 2;
 
 struct Task {
   std::uint64_t ticket = 0;  // of imports
+  std::chrono::milliseconds timeout{};
   repos::WorkerRequest request;
 };
 
@@ -56,6 +57,7 @@ struct Repositories::Impl {
     task.request.mirrors = options.mirrors.string();
     task.request.blobs = options.blobs.string();
     task.request.allowed = options.allowed;
+    task.timeout = options.timeout;
     {
       std::lock_guard lock(mutex);
       given.push_back(std::move(task));
@@ -104,6 +106,11 @@ Repositories::~Repositories() {
   impl_->thread.join();
 }
 
+void Repositories::SetLimits(std::chrono::milliseconds timeout, std::vector<std::string> allowed) {
+  impl_->options.timeout = timeout;
+  impl_->options.allowed = std::move(allowed);
+}
+
 void Repositories::Import(std::uint64_t ticket, ImportRequest request) {
   Task task;
   task.ticket = ticket;
@@ -147,7 +154,7 @@ void Repositories::Impl::StartWaiting() {
     }
     Task taken = std::move(*task);
     task = waiting.erase(task);
-    auto process = repos::WorkerProcess::Start(options, taken.request);
+    auto process = repos::WorkerProcess::Start(options, taken.timeout, taken.request);
     if (process) {
       running.push_back({std::move(taken), std::move(*process)});
     } else {

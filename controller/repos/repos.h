@@ -62,6 +62,10 @@ class Repositories {
   static Result<std::unique_ptr<Repositories>> Start(RepositoryOptions options, OnImported on_imported, OnRefs on_refs);
   ~Repositories();  // kills a working child
 
+  // What `timeout` and `allowed` of the options say from now on, for what is asked from now on.
+  void SetLimits(std::chrono::milliseconds timeout, std::vector<std::string> allowed);
+
+  // The following may be called from one thread, which is SetLimits' too.
   // Brings the commit's tree into the chunk store. Errors: kRejected (not on the allow list, no such commit any
   // more, over the memory limit), kUnavailable (timeout, network, disk full), kNotFound (no repository there),
   // kInvalid (a link that leaves the tree, a furrow.yaml over 1 MiB), kCorrupt (the repository is damaged).

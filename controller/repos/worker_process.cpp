@@ -69,6 +69,7 @@ Result<pid_t> Spawn(const std::string& program, int input, int output) {
 }  // namespace
 
 Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOptions& options,
+                                                            std::chrono::milliseconds timeout,
                                                             const WorkerRequest& request) {
   const std::string words = Encode(request);
   if (words.size() > kMaxRequestBytes) return Fail(Errc::kInvalid, "the repository's address or ref is too long");
@@ -77,7 +78,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOpti
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, to.ends) != 0 || ::pipe2(from.ends, O_CLOEXEC) != 0) {
     return tl::unexpected(ErrnoError("cannot start a repository worker", errno));
   }
-  std::unique_ptr<WorkerProcess> worker(new WorkerProcess(options));
+  std::unique_ptr<WorkerProcess> worker(new WorkerProcess(options, timeout));
   FURROW_ASSIGN(worker->pid_, Spawn(options.program.string(), to.ends[0], from.ends[1]));
   worker->exit_ = static_cast<int>(::syscall(SYS_pidfd_open, worker->pid_, 0));
   if (worker->exit_ < 0) return tl::unexpected(ErrnoError("cannot watch a repository worker", errno));
@@ -95,7 +96,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOpti
   }
   worker->output_ = from.Take(0);
   ::fcntl(worker->output_, F_SETFL, O_NONBLOCK);
-  worker->deadline_ = Clock::now() + options.timeout;
+  worker->deadline_ = Clock::now() + timeout;
   return worker;
 }
 
@@ -139,7 +140,7 @@ std::unique_ptr<Result<WorkerReply>> WorkerProcess::Finish(Clock::time_point now
     ::kill(-pid_, SIGKILL);
     ::kill(pid_, SIGKILL);
     Reap();
-    return fate(Fail(Errc::kUnavailable, "the repository took longer than " + std::to_string(options_.timeout.count()) +
+    return fate(Fail(Errc::kUnavailable, "the repository took longer than " + std::to_string(timeout_.count()) +
                                              " ms and was given up; it will be tried again"));
   }
   ::kill(-pid_, SIGKILL);  // what it may have left

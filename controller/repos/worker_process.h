@@ -18,8 +18,10 @@ class WorkerProcess {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // Starts `program --repository-worker` and hands it the request. kInternal: it cannot be started.
-  static Result<std::unique_ptr<WorkerProcess>> Start(const RepositoryOptions& options, const WorkerRequest& request);
+  // `options` must outlive it; of them only program and memory_limit_bytes are read. Starts `program
+  // --repository-worker` and hands it the request. kInternal: it cannot be started.
+  static Result<std::unique_ptr<WorkerProcess>> Start(const RepositoryOptions& options,
+                                                      std::chrono::milliseconds timeout, const WorkerRequest& request);
   ~WorkerProcess();  // kills and reaps it, if it is still there
 
   int output() const { return output_; }  // to be polled for input, until -1
@@ -33,10 +35,12 @@ class WorkerProcess {
   std::unique_ptr<Result<WorkerReply>> Finish(Clock::time_point now);
 
  private:
-  explicit WorkerProcess(const RepositoryOptions& options) : options_(options) {}
+  WorkerProcess(const RepositoryOptions& options, std::chrono::milliseconds timeout)
+      : options_(options), timeout_(timeout) {}
   int Reap();  // waits for its end; the wait status
 
   const RepositoryOptions& options_;
+  const std::chrono::milliseconds timeout_;
   pid_t pid_ = -1;
   int output_ = -1;
   int exit_ = -1;

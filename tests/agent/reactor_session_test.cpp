@@ -242,3 +242,38 @@ TEST_CASE("session: a stopping agent offers nothing and reports as lost what it 
   farm.out.Upload<FinishLog>();
   CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kLost);
 }
+
+TEST_CASE("session: other settings keep the session; another offer is registered anew, and jobs run on") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  farm.out.Clear();
+  AgentSettings settings = farm.state.settings;
+  settings.kill_grace = seconds(3);
+
+  OnSettings(farm.state, farm.out, farm.now, settings, farm.state.offer, 7 << 20);
+  CHECK(farm.out.Workspace<LimitCache>().bytes == 7 << 20);
+  CHECK(farm.state.settings.kill_grace == seconds(3));
+  CHECK(farm.state.session.has_value());
+  CHECK(farm.out.empty());
+
+  Offer offer = farm.state.offer;
+  offer.labels = {"a100"};
+  OnSettings(farm.state, farm.out, farm.now, settings, offer, 7 << 20);
+  farm.out.Workspace<LimitCache>();
+  farm.Tick();
+  const auto message = farm.out.Sent<Register>();
+  CHECK(message.offer.labels == std::vector<std::string>{"a100"});
+  CHECK(message.held == std::vector<HeldAttempt>{{Attempt(1), Phase::kRunning}});
+}
+
+TEST_CASE("session: an agent that stops does not offer again because its configuration changed") {
+  AgentFarm farm;
+  farm.Join();
+  OnStop(farm.state, farm.out, farm.now);
+  Offer offer;
+  offer.cpu_milli = 9000;
+  OnSettings(farm.state, farm.out, farm.now, farm.state.settings, offer, 1 << 20);
+  farm.out.Workspace<LimitCache>();
+  CHECK(farm.state.offer == Offer{});
+}

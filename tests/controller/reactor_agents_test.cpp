@@ -248,3 +248,20 @@ TEST_CASE("agents: repositories are looked at when it is time, and not again bef
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.out.empty());
 }
+
+TEST_CASE("agents: new settings apply to what comes, but not to the promises that agents were given") {
+  ControllerFarm farm;
+  Settings settings = farm.state.settings;
+  settings.max_agents = 0;
+  settings.lease = std::chrono::seconds(1);
+  settings.heartbeat = std::chrono::milliseconds(1);
+  const Settings before = farm.state.settings;
+
+  OnSettings(farm.state, settings);
+
+  CHECK(farm.state.settings.lease == before.lease);
+  CHECK(farm.state.settings.heartbeat == before.heartbeat);
+  CHECK(farm.state.plan_needed);
+  OnRegister(farm.state, farm.out, farm.now, 5, "a", farm.Registration("a", Cpus(3)));
+  CHECK(farm.out.ToAgent<Refused>(5).reason.find("max_agents: 0") != std::string::npos);
+}

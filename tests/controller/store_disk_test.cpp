@@ -88,6 +88,17 @@ TEST_CASE("disk guard: the ballast goes when the disk fills and comes back when 
   CHECK(fs::file_size(disk.path / "ballast") == kOptions.ballast_bytes);
 }
 
+TEST_CASE("disk guard: what counts as low may change, and full is never more than half of it") {
+  SmallDisk disk;
+  if (!disk.mounted) return;  // not root
+  auto guard = *DiskGuard::Open(disk.path, {.ballast_bytes = 0, .low_bytes = 4 << 20, .full_bytes = 1 << 20});
+  CHECK(guard->Check() == DiskHealth::kOk);
+  guard->SetLow(1ull << 40);
+  CHECK(guard->Check() == DiskHealth::kLow);
+  guard->SetLow(4 << 20);
+  CHECK(guard->Check() == DiskHealth::kOk);
+}
+
 TEST_CASE("store: on a full disk commits wait, history stays readable, and freed space is enough to go on") {
   SmallDisk disk;
   if (!disk.mounted) return;

@@ -37,7 +37,7 @@ void World::EmptyPlace(Node& node, const std::string& path, AttemptRef by) {
 void World::Prepared(Node& node, const WorkspaceCommand& command) {
   const auto* prepare = std::get_if<Prepare>(&command);
   if (prepare == nullptr) {
-    node.agent->preparing.erase(std::get<CancelPrepare>(command).attempt);
+    if (const auto* cancel = std::get_if<CancelPrepare>(&command)) node.agent->preparing.erase(cancel->attempt);
     return;
   }
   EmptyPlace(node, prepare->dir, prepare->attempt);

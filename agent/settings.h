@@ -1,0 +1,21 @@
+// What the reactor, and people who ask systemd, are told of the configuration and the state.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "agent/state.h"
+#include "common/config.h"
+
+namespace furrow {
+
+// The name that people see: the configured one, else the host's.
+std::string NameOf(const AgentConfig& config);
+
+// `programs`: the folder that furrow-agent lies in. Reads the environment and looks for a shell.
+AgentSettings SettingsOf(const AgentConfig& config, const std::filesystem::path& programs);
+
+// One line for `systemctl status`: the controller, whether it hears us, the jobs.
+std::string StatusLine(const AgentState& state, const std::string& controller, bool connected);
+
+}  // namespace furrow

@@ -1,0 +1,41 @@
+#include "controller/settings.h"
+
+#include <algorithm>
+
+namespace furrow {
+namespace {
+
+std::string Counted(std::size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+Settings SettingsOf(const ControllerConfig& config) {
+  Settings settings;
+  settings.heartbeat = config.heartbeat;
+  settings.lease = config.lease;
+  settings.prefetch = config.prefetch;
+  settings.repository_poll = config.repos_poll.count() == 0 ? Duration::max() : Duration(config.repos_poll);
+  settings.log_quota_bytes = config.log_quota_bytes;
+  settings.max_agents = config.max_agents;
+  settings.keep_finished_runs = config.keep_finished_runs;
+  return settings;
+}
+
+std::string StatusLine(const State& state) {
+  std::size_t away = 0, jobs = 0;
+  for (const auto& [name, agent] : state.agents) {
+    away += agent.session ? 0 : 1;
+    jobs += agent.jobs.size();
+  }
+  const auto live = static_cast<std::size_t>(
+      std::count_if(state.runs.begin(), state.runs.end(), [](const auto& entry) { return !entry.second.Ended(); }));
+  std::string line = Counted(state.agents.size(), "agent");
+  if (away > 0) line += " (" + std::to_string(away) + " away)";
+  line += ", " + Counted(jobs, "job") + " on them, " + Counted(live, "live run");
+  if (!state.refusing.empty()) line = "no new work: " + state.refusing + "; " + line;
+  return line;
+}
+
+}  // namespace furrow

@@ -1,0 +1,16 @@
+// What the reactors, and people who ask systemd, are told of the configuration and the state.
+#pragma once
+
+#include <string>
+
+#include "common/config.h"
+#include "controller/state.h"
+
+namespace furrow {
+
+Settings SettingsOf(const ControllerConfig& config);
+
+// One line for `systemctl status`: agents, jobs, or why no work is accepted.
+std::string StatusLine(const State& state);
+
+}  // namespace furrow
