@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 
 #include "agent/check_metrics.h"
 #include "agent/devices/devices.h"
+#include "agent/enrol.h"
+#include "agent/enrolment.h"
 #include "agent/loop.h"
 #include "agent/settings.h"
 #include "common/codec.h"
@@ -64,30 +67,60 @@ Result<Uuid> Incarnation(const fs::path& folder) {
   return fresh;
 }
 
-Result<std::string> ControllerKey(const AgentConfig& config) {
-  if (!config.controller_key.empty()) return config.controller_key;
-  if (config.controller_key_file.empty())
-    return Fail(
-        Errc::kInvalid,
-        "the configuration names no controller key: set controller.key to what `furrow-controller identity` prints");
-  return ReadPublicKey(config.controller_key_file);
-}
-
 Result<KeyPair> OwnKey(const AgentConfig& config) {
-  return LoadOrMakeKeyPair(config.key.empty() ? fs::path(config.state) / "agent.key" : fs::path(config.key));
+  return LoadOrMakeKeyPair(KeyFileOf(config));
 }
 
 // What the configuration and the machine say now; may take seconds, where a GPU is sick.
 Result<AgentReload> ReadAgain(const std::string& config_file) {
   AgentReload read;
   FURROW_ASSIGN(read.config, LoadAgentConfig(config_file));
+  auto enrolment = ReadEnrolment(read.config.state);
+  FURROW_TRY(CompleteConfig(read.config, enrolment ? std::optional(std::move(*enrolment)) : std::nullopt));
   FURROW_ASSIGN(read.detected, devices::DetectDevices(read.config));
   return read;
 }
 
-Result<StopMode> Serve(const AgentConfig& config, const std::string& config_file, int signals) {
+// Completes the configuration with this machine's enrolment; waits for one if it has none. False: told to stop
+// meanwhile.
+Result<bool> Join(AgentConfig& config, const std::string& config_file, int signals, ServiceManager& service) {
+  const SystemClock clock;
+  auto known = ReadEnrolment(config.state);
+  std::optional<Enrolment> enrolment;
+  if (known) {
+    enrolment = std::move(*known);
+  } else if (!IsConfiguredByHand(config)) {
+    if (known.error().code != Errc::kNotFound) return tl::unexpected(known.error());
+    log::Info("{}; waiting for it", known.error().message);
+    service.Ready();  // there is nothing to do but what a person does: the unit is up, and goes on by itself
+    service.Say("not enrolled: waits for `furrow-agent enrol`");
+    bool reload = false;
+    FURROW_ASSIGN(enrolment, AwaitEnrolment(config.state, signals, [&] {
+                    const Now now = clock.Read();
+                    service.Alive(now.mono);
+                    for (int signal = daemon::NextSignal(signals); signal != 0; signal = daemon::NextSignal(signals)) {
+                      if (signal != SIGHUP) return false;
+                      reload = true;
+                      service.Reloading(now.mono);
+                      service.Ready();
+                    }
+                    return true;
+                  }));
+    if (!enrolment) return false;
+    log::Info("enrolled as agent {}", enrolment->name);
+    if (reload) {
+      FURROW_ASSIGN(config, LoadAgentConfig(config_file));
+    }
+  }
+  FURROW_TRY(CompleteConfig(config, enrolment));
+  return true;
+}
+
+Result<StopMode> Serve(AgentConfig config, const std::string& config_file, int signals) {
   FURROW_TRY(TakeStateFolder(config.state));
-  FURROW_ASSIGN(const std::string controller_key, ControllerKey(config));
+  ServiceManager service;
+  FURROW_ASSIGN(const bool joined, Join(config, config_file, signals, service));
+  if (!joined) return StopMode::kLeaveJobs;
   FURROW_ASSIGN(const KeyPair keys, OwnKey(config));
   AgentState state;
   FURROW_ASSIGN(state.incarnation, Incarnation(config.state));
@@ -101,12 +134,11 @@ Result<StopMode> Serve(const AgentConfig& config, const std::string& config_file
   ChannelOptions control;
   control.address = config.controller_control;
   control.keys = keys;
-  control.server_key = controller_key;
+  control.server_key = config.controller_key;
   control.max_frame_bytes = kMaxAgentFrame;
   control.send_queue = 20000;
   ChannelOptions bulk = control;
   bulk.address = config.controller_bulk;
-  ServiceManager service;
   Reloader<AgentReload> reloader([&config_file] { return ReadAgain(config_file); });
   AgentLoop::Parts parts{clock,
                          context,
@@ -119,10 +151,33 @@ Result<StopMode> Serve(const AgentConfig& config, const std::string& config_file
                          config,
                          config_file,
                          signals};
-  log::Info("agent {} offers {} CPUs, {} MiB, {} GPUs; controller {}", NameOf(config), state.offer.cpu_milli / 1000.0,
+  log::Info("agent {} offers {} CPUs, {} MiB, {} GPUs; controller {}", config.name, state.offer.cpu_milli / 1000.0,
             state.offer.memory_bytes >> 20, state.offer.gpus.size(), config.controller_control);
   FURROW_ASSIGN(const std::unique_ptr<AgentLoop> loop, AgentLoop::Create(std::move(parts), std::move(state)));
   return loop->Run();
+}
+
+CLI::App* AddEnrol(CLI::App& app, EnrolOptions& options) {
+  CLI::App* enrol = app.add_subcommand("enrol", "joins the farm that a line of `furrow enrol new` leads to");
+  enrol->fallthrough();
+  CLI::Option* line =
+      enrol->add_option("LINE", options.line,
+                        "the line, or - to read it from stdin. As an argument other users of this machine "
+                        "may see it for a moment, until the program has blanked it");
+  CLI::Option* file = enrol->add_option("--file", options.file, "the file that holds the line");
+  line->excludes(file);
+  enrol->add_option("--name", options.name, "the agent's name; default: the configuration's, else this host's");
+  enrol->add_flag("--replace", options.replace,
+                  "leave the farm that this machine belongs to; makes another key, as a copied machine needs");
+  enrol->footer(
+      "Exit status: 0 enrolled, 1 this machine's fault, 2 usage or no such line, 3 enrolled already; refused: 10 "
+      "unknown "
+      "line, 11 revoked, 12 wrong secret, 13 expired, 14 used up, 15 name taken, 16 key taken, 17 no name, 18 versions "
+      "too "
+      "far apart, 19 busy; not reached: 30 no such host, 31 no route, 32 timeout, 33 nothing listens, 34 something "
+      "else "
+      "answers, 35 wrong controller key, 36 closed port, 37 no answer.");
+  return enrol;
 }
 
 int Main(int argc, char** argv) {
@@ -136,13 +191,17 @@ int Main(int argc, char** argv) {
   CLI::App* identity =
       app.add_subcommand("identity", "prints the line that lets this agent in, for the controller's allowlist");
   identity->fallthrough();
+  EnrolOptions enrol_options;
+  CLI::App* enrol = AddEnrol(app, enrol_options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : daemon::kExitUsage;
   }
+  HideLine(argc, argv);
   Result<AgentConfig> config = LoadAgentConfig(config_file);
   if (!config) return daemon::Complain(kProgram, config.error());
+  if (enrol->parsed()) return EnrolMain(*config, std::move(enrol_options));
   if (identity->parsed()) {
     std::error_code ignored;
     fs::create_directories(config->state, ignored);

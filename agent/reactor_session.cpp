@@ -33,8 +33,8 @@ void Knock(AgentState& state, AgentOutbox& out, Now now) {
   const Duration wait = std::min(kRegisterWait * (1 << std::min(state.register_tries++, 4)), kRegisterMost);
   state.register_next = now.mono + wait + Jitter(state, wait / 2);
   Register message;
-  message.oldest_version = kOldestProtocol;
-  message.newest_version = kNewestProtocol;
+  message.oldest_version = state.settings.protocol.oldest;
+  message.newest_version = state.settings.protocol.newest;
   message.software = state.settings.software;
   message.host = state.settings.host;
   message.incarnation = state.incarnation;

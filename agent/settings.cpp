@@ -5,21 +5,14 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "agent/enrolment.h"
 #include "common/version.h"
 
 namespace furrow {
-namespace {
-
-std::string HostName() {
-  char name[256] = "unknown";
-  ::gethostname(name, sizeof(name) - 1);
-  return name;
-}
-
-}  // namespace
-
 std::string NameOf(const AgentConfig& config) {
-  return config.name.empty() ? HostName() : config.name;
+  if (!config.name.empty()) return config.name;
+  const auto enrolment = ReadEnrolment(config.state);
+  return enrolment ? enrolment->name : HostName();
 }
 
 AgentSettings SettingsOf(const AgentConfig& config, const std::filesystem::path& programs) {

@@ -9,7 +9,7 @@
 
 namespace furrow {
 
-// The name that people see: the configured one, else the host's.
+// The name that people see: the configured one, else that of the enrolment, else the host's.
 std::string NameOf(const AgentConfig& config);
 
 // `programs`: the folder that furrow-agent lies in. Reads the environment and looks for a shell.

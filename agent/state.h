@@ -17,6 +17,7 @@
 #include "common/ids.h"
 #include "common/messages_agent.h"
 #include "common/offer.h"
+#include "common/protocol_version.h"
 
 namespace furrow {
 
@@ -32,6 +33,7 @@ struct AgentSettings {
   std::string agent_program;  // furrow-agent: for check steps
   Duration kill_grace = std::chrono::seconds(10);
   std::uint64_t log_quota_bytes = 0;  // 0: what the controller says
+  ProtocolRange protocol;             // what this agent speaks
   std::uint64_t seed = 0;             // spreads the registrations of many agents
 };
 

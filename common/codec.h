@@ -13,6 +13,7 @@
 #include "common/messages_agent.h"
 #include "common/messages_bulk.h"
 #include "common/messages_client.h"
+#include "common/messages_enrol.h"
 
 namespace furrow {
 
@@ -22,6 +23,7 @@ using Bytes = std::span<const std::uint8_t>;
 inline constexpr std::size_t kMaxAgentFrame = 4u << 20;
 inline constexpr std::size_t kMaxClientFrame = 16u << 20;
 inline constexpr std::size_t kMaxBulkFrame = (1u << 20) + (64u << 10);
+inline constexpr std::size_t kMaxEnrolFrame = 8u << 10;
 
 // Most that one message may hold of what a job or a machine decides; senders keep to them (a longer list
 // of metrics travels in several reports), decoders refuse more. The rest is in schemas/*.capnp.
@@ -37,10 +39,6 @@ inline constexpr std::size_t kMaxAssignMetrics = 100'000;  // of all needed jobs
 std::size_t WireBytes(const MetricLine& line);
 inline constexpr std::size_t kMaxMetricsBytes = 3u << 20;
 
-// Versions of the protocol that this build speaks. Negotiated at registration, nowhere else.
-inline constexpr std::uint16_t kOldestProtocol = 1;
-inline constexpr std::uint16_t kNewestProtocol = 1;
-
 // Encoders never fail. Words for a person (a reason, a detail, a title) are cut to their cap. A reply that
 // would not fit a client frame is encoded as a Failure that says so.
 std::string Encode(const AgentMessage& message);
@@ -49,6 +47,8 @@ std::string Encode(std::uint64_t request, const ClientRequest& message);
 std::string Encode(std::uint64_t request, const ClientReply& message);
 std::string Encode(const BulkRequest& message);
 std::string Encode(const BulkReply& message);
+std::string Encode(const EnrolRequest& message);
+std::string Encode(const EnrolReply& message);
 
 Result<AgentMessage> DecodeAgentMessage(Bytes frame);
 Result<ToAgent> DecodeToAgent(Bytes frame);
@@ -56,6 +56,8 @@ Result<std::pair<std::uint64_t, ClientRequest>> DecodeClientRequest(Bytes frame)
 Result<std::pair<std::uint64_t, ClientReply>> DecodeClientReply(Bytes frame);
 Result<BulkRequest> DecodeBulkRequest(Bytes frame);
 Result<BulkReply> DecodeBulkReply(Bytes frame);
+Result<EnrolRequest> DecodeEnrolRequest(Bytes frame);
+Result<EnrolReply> DecodeEnrolReply(Bytes frame);
 
 // The request number of a client frame that DecodeClientRequest refuses, so that its sender can be told;
 // 0 if not even that can be read.

@@ -40,6 +40,9 @@ void Write(wire::FromAgent::Builder root, const Register& message) {
   WriteText(message.host, [&](auto text) { to.setHost(text); });
   codec::Write(to.initOffer(), message.offer);
   if (!message.held.empty()) WriteHeld(to.initHeld(static_cast<unsigned>(message.held.size())), message.held);
+  WriteUuid(to.getMachine(), message.machine);
+  WriteUuid(to.getBoot(), message.boot);
+  WriteUuid(to.getProcess(), message.process);
 }
 
 void Write(wire::FromAgent::Builder root, const Heartbeat& message) {
@@ -92,7 +95,10 @@ Register Read(wire::Register::Reader from) {
           .incarnation = ReadUuid(from.getIncarnation()),
           .nonce = from.getNonce(),
           .offer = codec::Read(from.getOffer()),
-          .held = ReadHeld(from.getHeld())};
+          .held = ReadHeld(from.getHeld()),
+          .machine = ReadUuid(from.getMachine()),
+          .boot = ReadUuid(from.getBoot()),
+          .process = ReadUuid(from.getProcess())};
 }
 
 Heartbeat Read(wire::Heartbeat::Reader from) {

@@ -107,6 +107,7 @@ void Write(wire::AgentView::Builder to, const AgentView& agent) {
         builder.setSinceMs(MsOf(job.since));
         WriteTexts(job.gpu_uuids, [&](unsigned count) { return builder.initGpuUuids(count); });
       });
+  WriteWords(agent.note, kWordsBytes, [&](auto text) { to.setNote(text); });
 }
 
 AgentView Read(wire::AgentView::Reader from) {
@@ -120,7 +121,61 @@ AgentView Read(wire::AgentView::Reader from) {
           .jobs = ReadList<AgentJob>(from.getJobs(), kMaxAgentJobs, "jobs of an agent", [](wire::AgentJob::Reader job) {
             return AgentJob{ReadText(job.getJob(), kNameBytes, "job"), WallTime{job.getSinceMs()},
                             ReadTexts(job.getGpuUuids(), kMaxGpus, kNameBytes, "gpu uuids")};
-          })};
+          }),
+          .note = ReadWords(from.getNote(), kWordsBytes, "note")};
+}
+
+void Write(wire::EnrolmentView::Builder to, const EnrolmentView& enrolment) {
+  to.setId(Raw(enrolment.id));
+  WriteTexts(enrolment.labels, [&](unsigned count) { return to.initLabels(count); });
+  to.setUses(enrolment.uses);
+  WriteList(
+      enrolment.used, [&](unsigned count) { return to.initUsed(count); },
+      [](wire::EnrolmentUse::Builder builder, const EnrolmentUse& use) {
+        builder.setName(TextOf(use.name));
+        builder.setFingerprint(TextOf(use.fingerprint));
+        builder.setAtMs(MsOf(use.at));
+      });
+  to.setMadeMs(MsOf(enrolment.made));
+  to.setExpiresMs(MsOf(enrolment.expires));
+  to.setRevokedMs(MsOf(enrolment.revoked));
+}
+
+EnrolmentView Read(wire::EnrolmentView::Reader from) {
+  return {.id = EnrolmentId{from.getId()},
+          .labels = ReadTexts(from.getLabels(), kMaxEnrolmentLabels, kNameBytes, "labels"),
+          .uses = from.getUses(),
+          .used = ReadList<EnrolmentUse>(from.getUsed(), kMaxEnrolmentUses, "uses of an enrolment",
+                                         [](wire::EnrolmentUse::Reader use) {
+                                           return EnrolmentUse{ReadText(use.getName(), kNameBytes, "name"),
+                                                               ReadText(use.getFingerprint(), kNameBytes, "fingerprint"),
+                                                               WallTime{use.getAtMs()}};
+                                         }),
+          .made = WallTime{from.getMadeMs()},
+          .expires = WallTime{from.getExpiresMs()},
+          .revoked = WallTime{from.getRevokedMs()}};
+}
+
+void Write(wire::KeyView::Builder to, const KeyView& key) {
+  to.setRole(WireEnum<wire::KeyRole>(key.role));
+  to.setName(TextOf(key.name));
+  to.setFingerprint(TextOf(key.fingerprint));
+  to.setPublicKey(TextOf(key.public_key));
+  to.setSinceMs(MsOf(key.since));
+  to.setEnrolment(Raw(key.enrolment));
+  to.setConnected(key.connected);
+  to.setLastSeenMs(MsOf(key.last_seen));
+}
+
+KeyView Read(wire::KeyView::Reader from) {
+  return {.role = ReadEnum(from.getRole(), KeyRole::kClient, "role"),
+          .name = ReadText(from.getName(), kNameBytes, "name"),
+          .fingerprint = ReadText(from.getFingerprint(), kNameBytes, "fingerprint"),
+          .public_key = ReadText(from.getPublicKey(), kNameBytes, "public key"),
+          .since = WallTime{from.getSinceMs()},
+          .enrolment = EnrolmentId{from.getEnrolment()},
+          .connected = from.getConnected(),
+          .last_seen = WallTime{from.getLastSeenMs()}};
 }
 
 }  // namespace furrow::codec

@@ -19,4 +19,10 @@ JobView Read(wire::JobView::Reader from);
 void Write(wire::AgentView::Builder to, const AgentView& agent);
 AgentView Read(wire::AgentView::Reader from);
 
+void Write(wire::EnrolmentView::Builder to, const EnrolmentView& enrolment);
+EnrolmentView Read(wire::EnrolmentView::Reader from);
+
+void Write(wire::KeyView::Builder to, const KeyView& key);
+KeyView Read(wire::KeyView::Reader from);
+
 }  // namespace furrow::codec

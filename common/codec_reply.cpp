@@ -18,6 +18,8 @@ constexpr std::size_t kMaxReasons = 1'000;
 constexpr std::size_t kMaxHolders = 10'000;
 constexpr std::size_t kMaxSeries = 10'000;
 constexpr std::size_t kMaxPoints = 10'000;
+constexpr std::size_t kMaxEnrolmentsListed = 10'000;
+constexpr std::size_t kMaxKeysListed = 50'000;
 constexpr std::uint64_t kMaxLine = 0x7FFFFFFF;
 
 // ---- writing -------------------------------------------------------------------------------------------------
@@ -109,6 +111,24 @@ void Write(wire::Reply::Builder root, const Pong& reply) {
   to.setRunsLive(reply.runs_live);
 }
 
+void Write(wire::Reply::Builder root, const EnrolmentMade& reply) {
+  auto to = root.initEnrolmentMade();
+  codec::Write(to.initEnrolment(), reply.enrolment);
+  WriteText(reply.host, [&](auto text) { to.setHost(text); });
+  to.setAdvertised(reply.advertised);
+  to.setPort(reply.port);
+}
+
+void Write(wire::Reply::Builder root, const EnrolmentList& reply) {
+  auto list = root.initEnrolmentList(static_cast<unsigned>(reply.enrolments.size()));
+  for (unsigned i = 0; i < list.size(); ++i) codec::Write(list[i], reply.enrolments[i]);
+}
+
+void Write(wire::Reply::Builder root, const KeyList& reply) {
+  auto list = root.initKeyList(static_cast<unsigned>(reply.keys.size()));
+  for (unsigned i = 0; i < list.size(); ++i) codec::Write(list[i], reply.keys[i]);
+}
+
 // ---- reading -------------------------------------------------------------------------------------------------
 
 Submitted Read(wire::Submitted::Reader from) {
@@ -175,6 +195,18 @@ ClientReply Read(wire::Reply::Reader root) {
       const auto from = root.getPong();
       return Pong{ReadText(from.getSoftware(), kNameBytes, "software"), from.getAgentsConnected(), from.getRunsLive()};
     }
+    case wire::Reply::ENROLMENT_MADE: {
+      const auto from = root.getEnrolmentMade();
+      return EnrolmentMade{codec::Read(from.getEnrolment()), ReadText(from.getHost(), kNameBytes, "host"),
+                           from.getAdvertised(), from.getPort()};
+    }
+    case wire::Reply::ENROLMENT_LIST:
+      return EnrolmentList{
+          ReadList<EnrolmentView>(root.getEnrolmentList(), kMaxEnrolmentsListed, "enrolments",
+                                  [](wire::EnrolmentView::Reader enrolment) { return codec::Read(enrolment); })};
+    case wire::Reply::KEY_LIST:
+      return KeyList{ReadList<KeyView>(root.getKeyList(), kMaxKeysListed, "keys",
+                                       [](wire::KeyView::Reader key) { return codec::Read(key); })};
   }
   ThrowNewer();
 }

@@ -105,6 +105,31 @@ void Write(wire::Request::Builder root, const Ping&) {
   root.setPing();
 }
 
+void Write(wire::Request::Builder root, const NewEnrolment& request) {
+  auto to = root.initNewEnrolment();
+  to.setId(Raw(request.id));
+  WriteHash(request.verify_key, [&](auto hash) { to.setVerifyKey(hash); });
+  WriteTexts(request.labels, [&](unsigned count) { return to.initLabels(count); });
+  to.setUses(request.uses);
+  to.setValidMs(request.valid.count());
+}
+
+void Write(wire::Request::Builder root, const ListEnrolments&) {
+  root.setListEnrolments();
+}
+
+void Write(wire::Request::Builder root, const RevokeEnrolment& request) {
+  root.initRevokeEnrolment().setId(Raw(request.id));
+}
+
+void Write(wire::Request::Builder root, const ListKeys&) {
+  root.setListKeys();
+}
+
+void Write(wire::Request::Builder root, const RevokeKey& request) {
+  root.setRevokeKey(TextOf(request.what));
+}
+
 // ---- reading -------------------------------------------------------------------------------------------------
 
 // A limit of 1 … max.
@@ -129,6 +154,19 @@ Trigger Read(wire::Trigger::Reader from) {
           .ref = ReadText(from.getRef(), kPathBytes, "ref"),
           .old_commit = ReadText(from.getOldCommit(), kNameBytes, "old commit"),
           .new_commit = ReadText(from.getNewCommit(), kNameBytes, "new commit")};
+}
+
+NewEnrolment Read(wire::NewEnrolment::Reader from) {
+  NewEnrolment request{.id = EnrolmentId{ReadUpTo(from.getId(), UINT32_MAX, "number of an enrolment")},
+                       .verify_key = ReadHash(from.getVerifyKey(), "key of an enrolment"),
+                       .labels = ReadTexts(from.getLabels(), kMaxEnrolmentLabels, kNameBytes, "labels"),
+                       .uses = ReadUpTo(from.getUses(), kMaxEnrolmentUses, "uses"),
+                       .valid = std::chrono::milliseconds(from.getValidMs())};
+  if (Raw(request.id) == 0 || request.verify_key.IsZero() || request.uses == 0)
+    throw Malformed{"an enrolment without number, key or uses"};
+  if (request.valid.count() <= 0 || request.valid.count() > kMaxEnrolmentMs)
+    throw Malformed{"an enrolment is good for up to 365 days"};
+  return request;
 }
 
 ClientRequest Read(wire::Request::Reader root) {
@@ -163,6 +201,11 @@ ClientRequest Read(wire::Request::Reader root) {
       return GetMetrics{ReadSelector(from.getWhat()), ReadText(from.getName(), kMaxMetricNameBytes, "metric")};
     }
     case wire::Request::PING: return Ping{};
+    case wire::Request::NEW_ENROLMENT: return Read(root.getNewEnrolment());
+    case wire::Request::LIST_ENROLMENTS: return ListEnrolments{};
+    case wire::Request::REVOKE_ENROLMENT: return RevokeEnrolment{EnrolmentId{root.getRevokeEnrolment().getId()}};
+    case wire::Request::LIST_KEYS: return ListKeys{};
+    case wire::Request::REVOKE_KEY: return RevokeKey{ReadText(root.getRevokeKey(), kNameBytes, "key")};
   }
   ThrowNewer();
 }

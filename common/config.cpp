@@ -43,6 +43,7 @@ void ReadAddress(Section& section, std::string_view key, std::string& out) {
 // "gpu-7.example:7071", "[::1]:7071".
 void ReadHostPort(Section& section, std::string_view key, std::string& out) {
   section.Text(key, out);
+  if (out.empty()) return;
   const std::size_t colon = out.rfind(':');
   const std::string host = out.substr(0, colon);
   const auto port = pipeline::ParseInteger(colon == std::string::npos ? "" : std::string_view(out).substr(colon + 1));
@@ -88,8 +89,15 @@ ControllerConfig ReadController(Section& root) {
   Section ports = root.Child("ports");
   ports.Port("control", c.control_port);
   ports.Port("bulk", c.bulk_port);
+  ports.Port("enrol", c.enrol_port);
   if (c.control_port != 0 && c.control_port == c.bulk_port) ports.Wrong("bulk", "must differ from `ports.control`");
+  if (c.enrol_port != 0 && (c.enrol_port == c.control_port || c.enrol_port == c.bulk_port))
+    ports.Wrong("enrol", "must differ from the other ports");
   ports.Finish();
+  root.Text("advertise", c.advertise);
+  if (c.advertise.find_first_of("/@ \t[]") != std::string::npos ||
+      (c.advertise.find(':') != std::string::npos && !IsAddress("[" + c.advertise + "]")))
+    root.Wrong("advertise", "must be a host's name or address, such as farm.example, without a port");
   root.Path("state", c.state);
   if (c.state.empty()) root.Wrong("state", "must name a folder");
   root.Path("key", c.key);

@@ -25,6 +25,8 @@ struct ControllerConfig {
   std::string listen = "127.0.0.1";   // an address of this machine, or "0.0.0.0", "[::]"
   std::uint16_t control_port = 7071;  // ports.control; 0: a free one
   std::uint16_t bulk_port = 7072;     // ports.bulk; 0: a free one
+  std::uint16_t enrol_port = 7073;    // ports.enrol; 0: a free one
+  std::string advertise;              // host that enrolment lines lead to; empty: found out
   std::string state = "/var/lib/furrow";
   std::string key;        // secret key's file; empty: "controller.key" in `state`
   std::string allowlist;  // file of keys that may connect; empty: "allowlist" in `state`
@@ -55,11 +57,11 @@ enum class GpuChoice : std::uint8_t { kAuto, kNone, kListed };
 
 // config/agent.yaml
 struct AgentConfig {
-  std::string name;                                   // empty: the host's name
-  std::string controller_control = "127.0.0.1:7071";  // controller.control, HOST:PORT
-  std::string controller_bulk = "127.0.0.1:7072";     // controller.bulk, HOST:PORT
-  std::string controller_key;                         // controller.key: Z85, 40 characters; or empty and
-  std::string controller_key_file;                    // controller.key_file
+  std::string name;                 // empty: as enrolled, else the host's name
+  std::string controller_control;   // controller.control, HOST:PORT; empty, here and below: as enrolled
+  std::string controller_bulk;      // controller.bulk, HOST:PORT
+  std::string controller_key;       // controller.key: Z85, 40 characters; or empty and
+  std::string controller_key_file;  // controller.key_file
   std::string state = "/var/lib/furrow-agent";
   std::string key;  // own secret key's file; empty: "agent.key" in `state`
 

@@ -37,6 +37,8 @@ constexpr Field<C> kControllerFields[] = {
     Of<C, &C::listen>("listen", kRestart),
     Of<C, &C::control_port>("ports.control", kRestart),
     Of<C, &C::bulk_port>("ports.bulk", kRestart),
+    Of<C, &C::enrol_port>("ports.enrol", kRestart),
+    Of<C, &C::advertise>("advertise", kRestart),
     Of<C, &C::state>("state", kRestart),
     Of<C, &C::key>("key", kRestart),
     Of<C, &C::allowlist>("allowlist", kRestart),

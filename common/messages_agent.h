@@ -76,6 +76,10 @@ struct Register {
   std::uint64_t nonce = 0;  // counts this process's registrations; echoed in Welcome
   Offer offer;
   std::vector<HeldAttempt> held;
+  // What tells a copy of the agent from itself; 0: not known.
+  Uuid machine;  // digest of the machine's id
+  Uuid boot;     // new at each start of the machine
+  Uuid process;  // random, of the agent's process
   friend bool operator==(const Register&, const Register&) = default;
 };
 

@@ -3,6 +3,7 @@
 // and for Watch each update, carries the same one.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "common/clock.h"
 #include "common/ids.h"
 #include "common/messages_agent.h"
+#include "common/messages_enrol.h"
 #include "common/offer.h"
 #include "common/pipeline.h"
 
@@ -118,7 +120,38 @@ struct AgentView {
   Offer offer;
   std::uint32_t cpu_milli_used = 0;
   std::vector<AgentJob> jobs;
+  std::string note;  // what is wrong with it, in one line; empty: nothing
   friend bool operator==(const AgentView&, const AgentView&) = default;
+};
+
+struct EnrolmentUse {
+  std::string name;
+  std::string fingerprint;
+  WallTime at{};
+  friend bool operator==(const EnrolmentUse&, const EnrolmentUse&) = default;
+};
+
+struct EnrolmentView {
+  EnrolmentId id{};
+  std::vector<std::string> labels;
+  std::uint32_t uses = 0;  // how many agents it lets in
+  std::vector<EnrolmentUse> used;
+  WallTime made{};
+  WallTime expires{};
+  WallTime revoked{};  // 0: it was not
+  friend bool operator==(const EnrolmentView&, const EnrolmentView&) = default;
+};
+
+struct KeyView {
+  KeyRole role = KeyRole::kClient;
+  std::string name;
+  std::string fingerprint;
+  std::string public_key;
+  WallTime since{};         // first seen on the allowlist
+  EnrolmentId enrolment{};  // that let it in; 0: a person put it there
+  bool connected = false;   // agents only
+  WallTime last_seen{};     // 0: never, or (clients) not since the controller started
+  friend bool operator==(const KeyView&, const KeyView&) = default;
 };
 
 // ---- requests ------------------------------------------------------------------------------------------
@@ -197,8 +230,32 @@ struct Ping {
   friend bool operator==(const Ping&, const Ping&) = default;
 };
 
-using ClientRequest = std::variant<Submit, Trigger, WatchRepository, Cancel, Retry, ListRuns, ShowRun, Watch,
-                                   ListAgents, Why, GetMetrics, Ping>;
+struct NewEnrolment {
+  EnrolmentId id{};  // random; the same id and verify_key are the same enrolment
+  Hash verify_key;   // see enrol_proof.h
+  std::vector<std::string> labels;
+  std::uint32_t uses = 1;  // 1 … kMaxEnrolmentUses
+  std::chrono::milliseconds valid{3'600'000};
+  friend bool operator==(const NewEnrolment&, const NewEnrolment&) = default;
+};
+struct ListEnrolments {
+  friend bool operator==(const ListEnrolments&, const ListEnrolments&) = default;
+};
+struct RevokeEnrolment {
+  EnrolmentId id{};
+  friend bool operator==(const RevokeEnrolment&, const RevokeEnrolment&) = default;
+};
+struct ListKeys {
+  friend bool operator==(const ListKeys&, const ListKeys&) = default;
+};
+struct RevokeKey {
+  std::string what;  // a name, or the start of a fingerprint
+  friend bool operator==(const RevokeKey&, const RevokeKey&) = default;
+};
+
+using ClientRequest =
+    std::variant<Submit, Trigger, WatchRepository, Cancel, Retry, ListRuns, ShowRun, Watch, ListAgents, Why, GetMetrics,
+                 Ping, NewEnrolment, ListEnrolments, RevokeEnrolment, ListKeys, RevokeKey>;
 
 // ---- answers -------------------------------------------------------------------------------------------
 
@@ -268,7 +325,23 @@ struct Pong {
   friend bool operator==(const Pong&, const Pong&) = default;
 };
 
-using ClientReply =
-    std::variant<Submitted, Done, Failure, RunList, RunDetail, RunUpdate, AgentList, WaitReasons, MetricsAnswer, Pong>;
+struct EnrolmentMade {
+  EnrolmentView enrolment;
+  std::string host;         // where machines reach the controller; empty: it does not know
+  bool advertised = false;  // `host` is configured: no guess
+  std::uint16_t port = 0;   // of the enrol endpoint
+  friend bool operator==(const EnrolmentMade&, const EnrolmentMade&) = default;
+};
+struct EnrolmentList {
+  std::vector<EnrolmentView> enrolments;  // newest first
+  friend bool operator==(const EnrolmentList&, const EnrolmentList&) = default;
+};
+struct KeyList {
+  std::vector<KeyView> keys;
+  friend bool operator==(const KeyList&, const KeyList&) = default;
+};
+
+using ClientReply = std::variant<Submitted, Done, Failure, RunList, RunDetail, RunUpdate, AgentList, WaitReasons,
+                                 MetricsAnswer, Pong, EnrolmentMade, EnrolmentList, KeyList>;
 
 }  // namespace furrow

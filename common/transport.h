@@ -45,14 +45,18 @@ struct Identity {
 };
 
 // Who may connect: lines of "ROLE NAME PUBLIC_KEY" ("agent gpu-7 <40 characters>"), # comments. Every
-// mistake is reported with its line. The file is read again when it has changed, so adding a line is
+// mistake is reported with its line; an agent's name stands there once. The file is read again when it has changed, so adding a line is
 // enough to let a machine in and deleting it shuts it out.
 struct AllowedKey {
   Identity who;
   std::string public_key;
 };
 Result<std::vector<AllowedKey>> ReadAllowlist(const std::filesystem::path& path);
-Status AddToAllowlist(const std::filesystem::path& path, const AllowedKey& key);  // durable; same line twice is one
+// Both durable. Adding the same line twice is one; kRejected: the key is another's, or an agent of that name has another
+// key. Removing leaves everything else in the file, comments too, as it was; no such key: no change.
+Status AddToAllowlist(const std::filesystem::path& path, const AllowedKey& key);
+Status RemoveFromAllowlist(const std::filesystem::path& path,
+                           const std::function<bool(const AllowedKey&)>& is_unwanted);
 
 // ---- sockets -----------------------------------------------------------------------------------------------
 
@@ -69,6 +73,13 @@ class Context {
   // without it a server accepts nobody. A later version of the file that has a mistake in it is
   // reported in the log and not used. A deleted line is noticed within a second.
   Status ServeAllowlist(const std::filesystem::path& allowlist);
+  // Calls `on_read` with the keys, now and whenever the file was read again: one call at a time, from any thread.
+  // After ServeAllowlist.
+  void OnAllowlist(std::function<void(std::vector<AllowedKey>)> on_read);
+  // Looks at the file now instead of within a second. Any thread.
+  void RefreshAllowlist();
+  // Whose key this is; nullopt: it is not on the allowlist. Any thread.
+  std::optional<Identity> FindAllowed(const std::string& public_key);
 
   struct Impl;
   Impl& impl() { return *impl_; }
@@ -82,8 +93,9 @@ using PeerId = std::uint32_t;
 
 struct Incoming {
   PeerId peer = 0;
-  Identity who;  // from the key that it proved to have
+  Identity who;  // from the key that it proved to have; on an open server without a name
   std::string payload;
+  std::string key = {};  // the public key itself; of an open server only
 };
 
 enum class SendResult : std::uint8_t {
@@ -99,6 +111,7 @@ struct ServerOptions {
   std::size_t max_frame_bytes = 0;
   int send_queue = 10000;    // messages per peer before kFull
   int receive_queue = 1000;  // messages per peer that wait here; further ones wait at the peer
+  bool open = false;         // lets any key in; whoever uses it checks what that key may say
 };
 
 class Server {
@@ -112,6 +125,8 @@ class Server {
   std::optional<Incoming> Receive();
   SendResult Send(PeerId peer, std::string_view payload);
   std::uint16_t port() const;
+  // How many connections an open server has, those in their handshake included.
+  std::size_t Connections();
 
   struct Impl;
   Impl& impl() { return *impl_; }
@@ -133,6 +148,12 @@ struct ChannelOptions {
 };
 
 enum class LinkState : std::uint8_t { kConnecting, kConnected, kRefused };
+// Why a link is kRefused.
+enum class Refusal : std::uint8_t {
+  kNone,
+  kKey,        // the server is the right one and does not let our key in
+  kHandshake,  // it does not prove to have server_key's secret half, or is no server of ours
+};
 
 // A connection to a Server. Reconnects by itself; what was queued while away may be lost.
 class Channel {
@@ -144,6 +165,7 @@ class Channel {
   SendResult Send(std::string_view payload);  // never kGone
   // What the socket's monitor last said; kRefused: the server refused our key, or is not the one of server_key.
   LinkState link();
+  Refusal refusal();  // the newest; kNone: none yet, or connected since
   // How often a connection was made. What was sent before it changed may be lost.
   std::uint64_t connections();
 

@@ -5,12 +5,14 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <vector>
 
 #include <zmq.hpp>
 
@@ -19,11 +21,15 @@
 namespace furrow {
 
 inline constexpr const char* kZapDomain = "furrow";
+inline constexpr const char* kOpenZapDomain = "furrow-open";  // of servers that let any key in
 
 // What a message carries as its "User-Id", set by the ZAP handler: "agent:NAME:PUBLIC_KEY". The key is
 // part of it, so that a name whose key was replaced does not let the old key in.
 std::string UserId(const AllowedKey& key);
 std::optional<Identity> ParseUserId(std::string_view user_id);
+// The same for a key that an open server lets in: "stranger::PUBLIC_KEY", which no allowlist holds.
+std::string StrangerId(std::string_view public_key);
+std::optional<std::string> ParseStrangerId(std::string_view user_id);  // the key
 
 // Who may connect right now. From any thread.
 class Allowlist {
@@ -32,6 +38,8 @@ class Allowlist {
   Status Load(const std::filesystem::path& path);
   // Loads again if the file is not the one that was loaded last; a mistake is logged once.
   void Refresh();
+  // See Context::OnAllowlist.
+  void OnRead(std::function<void(std::vector<AllowedKey>)> on_read);
 
   // The user id of a key that is allowed.
   std::optional<std::string> Find(const std::string& public_key);
@@ -55,6 +63,8 @@ class Allowlist {
   };
   static Version Look(const std::filesystem::path& path);
 
+  std::mutex reading_;  // held while the file is read and told: what is told last is the newest
+  std::function<void(std::vector<AllowedKey>)> on_read_;
   std::mutex mutex_;
   std::filesystem::path path_;
   Version version_;
@@ -109,13 +119,16 @@ struct Readiness {
 struct Server::Impl {
   zmq::socket_t socket;
   std::shared_ptr<Readiness> ready = std::make_shared<Readiness>();
-  Allowlist* allowlist = nullptr;
+  Allowlist* allowlist = nullptr;  // null: an open server's
+  zmq::socket_t monitor;           // an open server's: counts its connections
+  std::size_t connections = 0;
   std::size_t max_frame_bytes = 0;
   std::uint16_t port = 0;
 
   struct Peer {
     std::string user_id;
     Identity who;
+    std::string key;             // of an open server's peers
     std::uint64_t checked = 0;  // generation of the allowlist that let it in
   };
   // Peers heard from lately. When `recent` is full it becomes `older` and what was there is forgotten
@@ -123,6 +136,7 @@ struct Server::Impl {
   // which a ROUTER does not have.
   std::unordered_map<PeerId, Peer> recent, older;
 
+  ~Impl();
   Peer* Find(PeerId id);
   bool Allowed(Peer& peer);
 };
@@ -130,6 +144,8 @@ struct Server::Impl {
 // Opens a monitor of the handshakes of `socket`; the receiving end. StopMonitor must be called before that is closed:
 // libzmq's I/O thread blocks for good, and every connection with it, on an event that nobody can receive.
 zmq::socket_t OpenMonitor(zmq::context_t& context, zmq::socket_t& socket);
+// The same for the connections that a server accepted and lost.
+zmq::socket_t OpenCounter(zmq::context_t& context, zmq::socket_t& socket);
 void StopMonitor(zmq::socket_t& socket);
 
 struct Channel::Impl {
@@ -140,6 +156,7 @@ struct Channel::Impl {
   std::shared_ptr<Readiness> ready = std::make_shared<Readiness>();
   std::string endpoint;
   LinkState link = LinkState::kConnecting;
+  Refusal refusal = Refusal::kNone;
   std::uint64_t connections = 0;
 
   // libzmq gives a connection up for good when the server refuses the key; but an administrator may be

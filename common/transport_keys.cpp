@@ -24,16 +24,16 @@ constexpr std::size_t kMaxKeyFileBytes = 4u << 20;  // an allowlist of 50,000 li
 class Fd {
  public:
   explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   ~Fd() {
     if (fd_ >= 0) ::close(fd_);
   }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
+  Fd& operator=(Fd&&) = delete;
   int get() const { return fd_; }
   bool ok() const { return fd_ >= 0; }
 
  private:
-  const int fd_;
+  int fd_;
 };
 
 Result<std::string> ReadAll(const Fd& file, const std::filesystem::path& path) {
@@ -152,7 +152,11 @@ Result<std::vector<AllowedKey>> ParseAllowlist(const std::string& text, const st
     } else {
       AllowedKey allowed{{role == "agent" ? Role::kAgent : Role::kClient, name}, key};
       const auto same = std::find_if(keys.begin(), keys.end(), [&](const auto& k) { return k.public_key == key; });
-      if (same == keys.end()) {
+      const bool doubled = allowed.who.role == Role::kAgent &&
+                           std::any_of(keys.begin(), keys.end(), [&](const auto& k) { return k.who == allowed.who; });
+      if (same == keys.end() && doubled) {
+        mistake("there is an agent " + name + " with another key above; delete the line of the key that it has no more");
+      } else if (same == keys.end()) {
         keys.push_back(std::move(allowed));
       } else if (same->who != allowed.who) {
         mistake("this key belongs to " + same->who.name + " already; a key is one machine's or one person's");
@@ -161,6 +165,31 @@ Result<std::vector<AllowedKey>> ParseAllowlist(const std::string& text, const st
   }
   if (!mistakes.empty()) return Fail(Errc::kInvalid, mistakes);
   return keys;
+}
+
+// Those that change a file of this folder at once take turns; readers see the file before or after, never in between.
+Result<Fd> LockFolderOf(const std::filesystem::path& path) {
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  Fd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock.ok() || ::flock(lock.get(), LOCK_EX) != 0)
+    return tl::unexpected(ErrnoError("cannot lock " + folder.string(), errno));
+  return lock;
+}
+
+// The allowlist's text; empty where there is none.
+Result<std::string> ReadIfThere(const std::filesystem::path& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.ok()) return ReadAll(fd, path);
+  if (errno == ENOENT) return std::string();
+  return tl::unexpected(ErrnoError("cannot open the allowlist " + path.string(), errno));
+}
+
+// A rewritten file stays as readable as it was.
+mode_t ModeOf(const std::filesystem::path& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0644;
 }
 
 }  // namespace
@@ -224,28 +253,37 @@ Status AddToAllowlist(const std::filesystem::path& path, const AllowedKey& key) 
     return Fail(Errc::kInvalid, "\"" + key.who.name + "\" is no name: up to 64 letters, digits, '.', '_' and '-'");
   if (!IsKey(key.public_key)) return Fail(Errc::kInvalid, "a public key has 40 characters, as in a .pub file");
 
-  // Two that add at once take turns; readers see the file before or after, never in between.
-  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  const Fd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock.ok() || ::flock(lock.get(), LOCK_EX) != 0)
-    return tl::unexpected(ErrnoError("cannot lock " + folder.string(), errno));
-
-  std::string text;
-  if (const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)); fd.ok()) {
-    FURROW_ASSIGN(text, ReadAll(fd, path));
-  } else if (errno != ENOENT) {
-    return tl::unexpected(ErrnoError("cannot open the allowlist " + path.string(), errno));
-  }
+  FURROW_ASSIGN(const Fd lock, LockFolderOf(path));
+  FURROW_ASSIGN(std::string text, ReadIfThere(path));
   FURROW_ASSIGN(const auto keys, ParseAllowlist(text, path));
   for (const AllowedKey& known : keys) {
-    if (known.public_key != key.public_key) continue;
-    if (known.who == key.who) return {};
-    return Fail(Errc::kRejected, "this key belongs to " + known.who.name + " already; see " + path.string());
+    if (known.public_key == key.public_key) {
+      if (known.who == key.who) return {};
+      return Fail(Errc::kRejected, "this key belongs to " + known.who.name + " already; see " + path.string());
+    }
+    if (known.who == key.who && key.who.role == Role::kAgent)
+      return Fail(Errc::kRejected, "there is an agent " + key.who.name + " with another key; see " + path.string());
   }
   if (!text.empty() && text.back() != '\n') text += '\n';
-  return Replace(path, text + LineOf(key) + '\n', 0644);
+  return Replace(path, text + LineOf(key) + '\n', ModeOf(path));
+}
+
+Status RemoveFromAllowlist(const std::filesystem::path& path,
+                           const std::function<bool(const AllowedKey&)>& is_unwanted) {
+  FURROW_ASSIGN(const Fd lock, LockFolderOf(path));
+  FURROW_ASSIGN(const std::string text, ReadIfThere(path));
+  FURROW_ASSIGN(const auto keys, ParseAllowlist(text, path));
+  std::string kept;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string role, name, key;
+    words >> role >> name >> key;
+    const auto known = std::find_if(keys.begin(), keys.end(), [&](const auto& k) { return k.public_key == key; });
+    const bool is_key = !role.empty() && role.front() != '#' && known != keys.end();
+    if (!is_key || !is_unwanted(*known)) kept += line + '\n';
+  }
+  return kept == text ? Status() : Replace(path, kept, ModeOf(path));
 }
 
 }  // namespace furrow

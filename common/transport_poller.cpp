@@ -107,18 +107,29 @@ bool Poller::Wait(std::chrono::milliseconds timeout) {
   return input || rc != 0;
 }
 
-zmq::socket_t OpenMonitor(zmq::context_t& context, zmq::socket_t& socket) {
+namespace {
+
+zmq::socket_t Monitor(zmq::context_t& context, zmq::socket_t& socket, int events) {
   static std::atomic<std::uint64_t> count{0};
   const std::string endpoint = "inproc://furrow.monitor." + std::to_string(++count);
-  const int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
-                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                     ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED;
   if (::zmq_socket_monitor(socket.handle(), endpoint.c_str(), events) != 0) throw zmq::error_t();
   zmq::socket_t monitor(context, zmq::socket_type::pair);
   monitor.set(zmq::sockopt::linger, 0);
   monitor.set(zmq::sockopt::rcvhwm, 0);  // reconnects of days fit; a full queue would hold up the I/O thread
   monitor.connect(endpoint);
   return monitor;
+}
+
+}  // namespace
+
+zmq::socket_t OpenMonitor(zmq::context_t& context, zmq::socket_t& socket) {
+  return Monitor(context, socket,
+                 ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED);
+}
+
+zmq::socket_t OpenCounter(zmq::context_t& context, zmq::socket_t& socket) {
+  return Monitor(context, socket, ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED);
 }
 
 void StopMonitor(zmq::socket_t& socket) {

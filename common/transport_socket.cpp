@@ -89,6 +89,19 @@ Status Context::ServeAllowlist(const std::filesystem::path& allowlist) {
   return {};
 }
 
+void Context::OnAllowlist(std::function<void(std::vector<AllowedKey>)> on_read) {
+  impl_->allowlist.OnRead(std::move(on_read));
+}
+
+void Context::RefreshAllowlist() {
+  impl_->allowlist.Refresh();
+}
+
+std::optional<Identity> Context::FindAllowed(const std::string& public_key) {
+  const auto user_id = impl_->allowlist.Find(public_key);
+  return user_id ? ParseUserId(*user_id) : std::nullopt;
+}
+
 // ---- server ----------------------------------------------------------------------------------------------
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -106,7 +119,12 @@ Server::Impl::Peer* Server::Impl::Find(PeerId id) {
   return &moved;
 }
 
+Server::Impl::~Impl() {
+  StopMonitor(socket);
+}
+
 bool Server::Impl::Allowed(Peer& peer) {
+  if (allowlist == nullptr) return true;
   const std::uint64_t generation = allowlist->generation();
   if (peer.checked == generation) return true;
   if (!allowlist->Allows(peer.user_id)) return false;
@@ -118,7 +136,7 @@ Result<std::unique_ptr<Server>> Server::Bind(Context& context, const ServerOptio
   const std::string where = options.address + ':' + (options.port == 0 ? "*" : std::to_string(options.port));
   try {
     auto impl = std::make_unique<Impl>();
-    impl->allowlist = &context.impl().allowlist;
+    if (!options.open) impl->allowlist = &context.impl().allowlist;
     impl->max_frame_bytes = options.max_frame_bytes;
     impl->socket = zmq::socket_t(context.impl().zmq, zmq::socket_type::router);
     zmq::socket_t& socket = impl->socket;
@@ -130,10 +148,11 @@ Result<std::unique_ptr<Server>> Server::Bind(Context& context, const ServerOptio
     socket.set(zmq::sockopt::rcvhwm, options.receive_queue);
     socket.set(zmq::sockopt::curve_server, true);
     socket.set(zmq::sockopt::curve_secretkey, options.keys.secret_key);
-    socket.set(zmq::sockopt::zap_domain, kZapDomain);
+    socket.set(zmq::sockopt::zap_domain, options.open ? kOpenZapDomain : kZapDomain);
     const int enforce = 1;  // without a handler nobody gets in, instead of everybody; cppzmq has no name for it
     if (::zmq_setsockopt(socket.handle(), 93 /* ZMQ_ZAP_ENFORCE_DOMAIN */, &enforce, sizeof(enforce)) != 0)
       return Fail(Errc::kInternal, "this libzmq lacks ZAP_ENFORCE_DOMAIN; libzmq 4.3 with it is needed");
+    if (options.open) impl->monitor = OpenCounter(context.impl().zmq, socket);
     socket.bind("tcp://" + where);
     const std::string bound = socket.get(zmq::sockopt::last_endpoint);
     impl->port = static_cast<std::uint16_t>(std::stoi(bound.substr(bound.rfind(':') + 1)));
@@ -170,21 +189,31 @@ std::optional<Incoming> Server::Receive() {
 
       Impl::Peer* peer = impl_->Find(*peer_id);
       if (peer == nullptr || peer->user_id != user_id) {
-        auto who = ParseUserId(user_id);
-        if (!who) continue;
+        auto key = impl_->allowlist == nullptr ? ParseStrangerId(user_id) : std::string();
+        auto who = impl_->allowlist == nullptr ? Identity{} : ParseUserId(user_id);
+        if (!who || !key) continue;
         if (impl_->recent.size() >= kPeersRemembered) {
           impl_->older = std::move(impl_->recent);
           impl_->recent.clear();
         }
-        peer = &(impl_->recent[*peer_id] = Impl::Peer{user_id, std::move(*who), 0});
+        peer = &(impl_->recent[*peer_id] = Impl::Peer{user_id, std::move(*who), std::move(*key), 0});
       }
       if (!impl_->Allowed(*peer)) continue;
-      return Incoming{*peer_id, peer->who, std::string(payload.data<char>(), payload.size())};
+      return Incoming{*peer_id, peer->who, std::string(payload.data<char>(), payload.size()), peer->key};
     }
   } catch (const zmq::error_t& error) {
     if (error.num() == EINTR) return std::nullopt;
     FURROW_CHECK(false, std::string("receiving: ") + error.what());
   }
+}
+
+std::size_t Server::Connections() {
+  if (!impl_->monitor) return 0;
+  while (const int event = NextEvent(impl_->monitor)) {
+    if (event == ZMQ_EVENT_ACCEPTED) ++impl_->connections;
+    if (event == ZMQ_EVENT_DISCONNECTED && impl_->connections > 0) --impl_->connections;
+  }
+  return impl_->connections;
 }
 
 SendResult Server::Send(PeerId peer_id, std::string_view payload) {
@@ -257,16 +286,21 @@ void Channel::Impl::DrainMonitor() {
     switch (event) {
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         link = LinkState::kConnected;
+        refusal = Refusal::kNone;
         ++connections;
         retry_delay = retry_min;
         break;
       case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
         link = LinkState::kRefused;
+        refusal = event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH ? Refusal::kKey : Refusal::kHandshake;
         retry_at = std::chrono::steady_clock::now() + retry_delay;
         retry_delay = std::min(2 * retry_delay, retry_max);
         break;
-      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: link = LinkState::kRefused; break;  // libzmq tries again
+      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:  // libzmq tries again
+        link = LinkState::kRefused;
+        refusal = Refusal::kHandshake;
+        break;
       case ZMQ_EVENT_DISCONNECTED:
         if (link == LinkState::kConnected) link = LinkState::kConnecting;
         break;
@@ -320,6 +354,11 @@ SendResult Channel::Send(std::string_view payload) {
 std::uint64_t Channel::connections() {
   impl_->DrainMonitor();
   return impl_->connections;
+}
+
+Refusal Channel::refusal() {
+  impl_->DrainMonitor();
+  return impl_->refusal;
 }
 
 LinkState Channel::link() {

@@ -30,6 +30,16 @@ std::optional<Identity> ParseUserId(std::string_view user_id) {
                   std::string(user_id.substr(first + 1, second - first - 1))};
 }
 
+std::string StrangerId(std::string_view public_key) {
+  return "stranger::" + std::string(public_key);
+}
+
+std::optional<std::string> ParseStrangerId(std::string_view user_id) {
+  constexpr std::string_view kMark = "stranger::";
+  if (!user_id.starts_with(kMark)) return std::nullopt;
+  return std::string(user_id.substr(kMark.size()));
+}
+
 Allowlist::Version Allowlist::Look(const std::filesystem::path& path) {
   struct stat status;
   if (::stat(path.c_str(), &status) != 0) return {};
@@ -38,17 +48,32 @@ Allowlist::Version Allowlist::Look(const std::filesystem::path& path) {
 
 Status Allowlist::Load(const std::filesystem::path& path) {
   const Version version = Look(path);  // before reading: a change in between is seen at the next look
-  FURROW_ASSIGN(const auto keys, ReadAllowlist(path));
-  std::lock_guard lock(mutex_);
-  path_ = path;
-  version_ = version;
-  user_ids_.clear();
-  for (const AllowedKey& key : keys) user_ids_.emplace(key.public_key, UserId(key));
-  generation_.fetch_add(1, std::memory_order_acq_rel);
+  FURROW_ASSIGN(auto keys, ReadAllowlist(path));
+  {
+    std::lock_guard lock(mutex_);
+    path_ = path;
+    version_ = version;
+    user_ids_.clear();
+    for (const AllowedKey& key : keys) user_ids_.emplace(key.public_key, UserId(key));
+    generation_.fetch_add(1, std::memory_order_acq_rel);
+  }
+  if (on_read_) on_read_(std::move(keys));
   return {};
 }
 
+void Allowlist::OnRead(std::function<void(std::vector<AllowedKey>)> on_read) {
+  std::lock_guard reading(reading_);
+  on_read_ = std::move(on_read);
+  std::vector<AllowedKey> keys;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [key, user_id] : user_ids_) keys.push_back({*ParseUserId(user_id), key});
+  }
+  on_read_(std::move(keys));
+}
+
 void Allowlist::Refresh() {
+  std::lock_guard reading(reading_);
   std::filesystem::path path;
   const auto version = [&] {
     std::lock_guard lock(mutex_);
@@ -143,12 +168,13 @@ void ZapHandler::Answer() {
     if (!more) break;
   }
   std::optional<std::string> user_id;
-  if (question.size() == 7 && question[2].to_string_view() == kZapDomain && question[5].to_string_view() == "CURVE" &&
-      question[6].size() == 32) {
+  if (question.size() == 7 && question[5].to_string_view() == "CURVE" && question[6].size() == 32) {
     std::array<char, 41> key{};
     ::zmq_z85_encode(key.data(), question[6].data<std::uint8_t>(), question[6].size());
-    user_id = allowlist_.Find(key.data());
-    if (!user_id && !allowlist_.IsExpectedStranger(key.data()))
+    const bool closed = question[2].to_string_view() == kZapDomain;
+    if (closed) user_id = allowlist_.Find(key.data());
+    if (question[2].to_string_view() == kOpenZapDomain) user_id = StrangerId(key.data());
+    if (closed && !user_id && !allowlist_.IsExpectedStranger(key.data()))
       log::Warning("refused a connection from {}: its key {} is not on the allowlist", question[3].to_string_view(),
                    key.data());
   }

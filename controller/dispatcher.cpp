@@ -64,6 +64,11 @@ struct ClientHandlers {
   void operator()(const WatchRepository& request) const { OnWatchRepository(state, out, now, peer, number, request); }
   void operator()(const Cancel& request) const { OnCancel(state, out, now, peer, number, request); }
   void operator()(const Retry& request) const { OnRetry(state, out, now, peer, number, request); }
+  void operator()(const NewEnrolment& request) const { OnNewEnrolment(state, out, now, peer, number, request); }
+  void operator()(const ListEnrolments&) const { OnListEnrolments(state, out, peer, number); }
+  void operator()(const RevokeEnrolment& request) const { OnRevokeEnrolment(state, out, now, peer, number, request); }
+  void operator()(const ListKeys&) const { OnListKeys(state, out, peer, number); }
+  void operator()(const RevokeKey& request) const { OnRevokeKey(state, out, peer, number, request); }
   template <class Question>
   void operator()(const Question&) const {
     OnQuestion(state, out, now, peer, number, whole);
@@ -77,6 +82,7 @@ Status Dispatch(State& state, Outbox& out, Now now, const Incoming& frame) {
     FURROW_ASSIGN(const AgentMessage message, DecodeAgentMessage(AsFrame(frame.payload)));
     return DispatchAgent(state, out, now, frame.peer, frame.who.name, message);
   }
+  state.access.heard[frame.who.name] = now.wall;
   auto decoded = DecodeClientRequest(AsFrame(frame.payload));
   if (!decoded) {
     Answer(out, frame.peer, RequestNumberOf(AsFrame(frame.payload)),

@@ -27,8 +27,11 @@ bool RunsAsFarmGroup() {
 }
 
 Status WriteFarmFile(const std::filesystem::path& state, const FarmFile& farm) {
-  const nlohmann::json json{
-      {"control", farm.control}, {"bulk", farm.bulk}, {"key", farm.public_key}, {"pid", farm.pid}};
+  const nlohmann::json json{{"control", farm.control},
+                            {"bulk", farm.bulk},
+                            {"enrol", farm.enrol},
+                            {"key", farm.public_key},
+                            {"pid", farm.pid}};
   const std::filesystem::path path = PathIn(state);
   const std::filesystem::path part = path.string() + ".part";
   std::ofstream file(part, std::ios::trunc);
@@ -54,7 +57,7 @@ Result<FarmFile> ReadFarmFile(const std::filesystem::path& state) {
     return json.is_object() && json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
                                                                            : std::string();
   };
-  FarmFile farm{text("control"), text("bulk"), text("key"), 0};
+  FarmFile farm{text("control"), text("bulk"), text("key"), 0, text("enrol")};
   if (json.is_object() && json.contains("pid") && json["pid"].is_number_integer())
     farm.pid = json["pid"].get<std::int64_t>();
   if (farm.control.empty() || farm.bulk.empty() || farm.public_key.size() != 40)

@@ -15,6 +15,7 @@ struct FarmFile {
   std::string bulk;
   std::string public_key;  // the controller's, Z85
   std::int64_t pid = 0;    // of the controller that wrote it
+  std::string enrol;       // "127.0.0.1:7073"
   friend bool operator==(const FarmFile&, const FarmFile&) = default;
 };
 

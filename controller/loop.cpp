@@ -81,6 +81,16 @@ Status ControllerLoop::Handle(Now now, LoopEvent& event) {
                           OnRefs(state_, out_, now, listed.repository, listed.refs);
                           return {};
                         },
+                        [&](AccessEvent& access) -> Status {
+                          std::visit(Overloaded{
+                                         [&](const EnrolAsked& asked) { OnEnrolAsked(state_, out_, now, asked); },
+                                         [&](const KeyLetIn& let_in) { OnKeyLetIn(state_, out_, let_in); },
+                                         [&](const KeyDropped& dropped) { OnKeyDropped(state_, out_, dropped); },
+                                         [&](const AllowlistRead& read) { OnAllowlist(state_, out_, now, read); },
+                                     },
+                                     access);
+                          return {};
+                        },
                     },
                     event);
 }
@@ -118,6 +128,7 @@ void ControllerLoop::Release(Outbox& out) {
       parts_.repositories.ListRefs(std::get<LookAtRefs>(command).repository);
   }
   for (HistoryQuery& query : out.history) parts_.history.Ask(std::move(query));
+  for (AccessCommand& command : out.access) parts_.enrol.Post(std::move(command));
 }
 
 void ControllerLoop::HandOver() {

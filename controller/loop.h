@@ -17,6 +17,7 @@
 #include "common/transport.h"
 #include "controller/bulk.h"
 #include "controller/disk_guard.h"
+#include "controller/enrol_server.h"
 #include "controller/history.h"
 #include "controller/outbox.h"
 #include "controller/repos/repos.h"
@@ -34,7 +35,7 @@ struct RefsListed {
   std::string repository;
   Result<std::map<std::string, std::string>> refs;
 };
-using LoopEvent = std::variant<Committed, BulkEvent, HistoryEvent, CommitImported, RefsListed>;
+using LoopEvent = std::variant<Committed, BulkEvent, HistoryEvent, CommitImported, RefsListed, AccessEvent>;
 using LoopMailbox = Mailbox<LoopEvent>;
 
 class ControllerLoop {
@@ -47,6 +48,7 @@ class ControllerLoop {
     Store& store;
     History& history;
     Repositories& repositories;
+    EnrolServer& enrol;
     DiskGuard& disk;
     LoopMailbox& events;
     ServiceManager& service;

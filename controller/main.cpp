@@ -14,6 +14,8 @@
 #include "common/daemon_main.h"
 #include "common/log.h"
 #include "common/version.h"
+#include "controller/advertise.h"
+#include "controller/enrol_server.h"
 #include "controller/farm_file.h"
 #include "controller/logs.h"
 #include "controller/loop.h"
@@ -69,7 +71,7 @@ Store::AppendSmallLogs PackWriter(LogStore& packs) {
 Status LetLocalClientIn(const ControllerConfig& config) {
   FURROW_ASSIGN(const KeyPair client, LoadOrMakeKeyPair(LocalClientKey(config.state),
                                                         RunsAsFarmGroup() ? KeyReaders::kGroup : KeyReaders::kOwner));
-  return AddToAllowlist(AllowlistOf(config), {{Role::kClient, "local"}, client.public_key});
+  return AddToAllowlist(AllowlistOf(config), {{Role::kClient, kLocalClient}, client.public_key});
 }
 
 Status Serve(ControllerConfig config, const std::string& config_file, int signals) {
@@ -109,6 +111,15 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   FURROW_ASSIGN(const std::unique_ptr<BulkServer> bulk,
                 BulkServer::Start(context, options, *logs, *blobs, FindLogIn(*store),
                                   [&events](BulkEvent event) { events.Post(std::move(event)); }));
+  EnrolServerOptions enrol_options{config.listen, config.enrol_port,  keys, state.software, control->port(),
+                                   bulk->port(),  AllowlistOf(config)};
+  FURROW_ASSIGN(const std::unique_ptr<EnrolServer> enrol,
+                EnrolServer::Start(context, clock, std::move(enrol_options),
+                                   [&events](AccessEvent event) { events.Post(std::move(event)); }));
+  state.access.public_key = keys.public_key;
+  state.access.host = AdvertisedHost(config.advertise, config.listen);
+  state.access.advertised = !config.advertise.empty();
+  state.access.enrol_port = enrol->port();
   // Before anyone can ask: a log that nobody was granted counts as over.
   for (BulkCommand& grant : std::exchange(first.bulk, {})) bulk->Post(std::move(grant));
   RepositoryOptions repository_options;
@@ -132,13 +143,13 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
 
   ServiceManager service;
   Reloader<ControllerConfig> reloader([&config_file] { return LoadControllerConfig(config_file); });
-  ControllerLoop loop({clock, *control, *bulk, *store, history, *repositories, *disk, events, service, reloader, config,
-                       config_file, signals},
+  ControllerLoop loop({clock, *control, *bulk, *store, history, *repositories, *enrol, *disk, events, service, reloader,
+                       config, config_file, signals},
                       std::move(state), std::move(first));
   const FarmFile farm{Reachable(config.listen, control->port()), Reachable(config.listen, bulk->port()),
-                      keys.public_key, ::getpid()};
+                      keys.public_key, ::getpid(), Reachable(config.listen, enrol->port())};
   FURROW_TRY(WriteFarmFile(state_folder, farm));
-  log::Info("ready: control {}, bulk {}, {} live runs", farm.control, farm.bulk, live);
+  log::Info("ready: control {}, bulk {}, enrol {}, {} live runs", farm.control, farm.bulk, farm.enrol, live);
   return loop.Run();
 }
 

@@ -11,6 +11,7 @@
 #include "common/messages_agent.h"
 #include "common/messages_client.h"
 #include "common/transport.h"
+#include "controller/access.h"
 #include "controller/bulk.h"
 #include "controller/records.h"
 #include "controller/repos/repos.h"
@@ -54,11 +55,12 @@ struct Outbox {
   std::vector<BulkCommand> bulk;
   std::vector<RepositoryCommand> repositories;
   std::vector<HistoryQuery> history;
+  std::vector<AccessCommand> access;
 
   bool MustBeStored() const { return !records.empty() || !small_logs.empty(); }
   bool empty() const {
     return records.empty() && small_logs.empty() && to_agents.empty() && to_clients.empty() && bulk.empty() &&
-           repositories.empty() && history.empty();
+           repositories.empty() && history.empty() && access.empty();
   }
 };
 

@@ -1,6 +1,7 @@
 // The controller's decisions, one plain function per event: On<Event>(state, outbox, now, …). They change
 // State and fill the Outbox; they read no clock and touch no socket, file or database. Grouped by what is
-// acted on: reactor_agents.cpp, reactor_jobs.cpp, reactor_runs.cpp, reactor_pushes.cpp, reactor_clients.cpp.
+// acted on: reactor_access.cpp, reactor_agents.cpp, reactor_jobs.cpp, reactor_runs.cpp, reactor_pushes.cpp,
+// reactor_clients.cpp.
 //
 // An error returned says why a message was ignored (stale, not theirs); it goes to the log, not to the peer.
 #pragma once
@@ -15,6 +16,7 @@
 #include "common/messages_agent.h"
 #include "common/messages_client.h"
 #include "common/transport.h"
+#include "controller/access.h"
 #include "controller/outbox.h"
 #include "controller/state.h"
 
@@ -59,6 +61,23 @@ void OnImported(State& state, Outbox& out, Now now, std::uint64_t ticket, const 
 void OnRefs(State& state, Outbox& out, Now now, const std::string& repository,
             const Result<std::map<std::string, std::string>>& refs);
 
+// ---- who may come in: enrolments, keys ------------------------------------------------------------------------
+void OnNewEnrolment(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const NewEnrolment& request);
+void OnListEnrolments(const State& state, Outbox& out, PeerId peer, std::uint64_t number);
+void OnRevokeEnrolment(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number,
+                       const RevokeEnrolment& request);
+void OnListKeys(const State& state, Outbox& out, PeerId peer, std::uint64_t number);
+// Answered when the key is off the allowlist, durably, and its session over: OnKeyDropped.
+void OnRevokeKey(State& state, Outbox& out, PeerId peer, std::uint64_t number, const RevokeKey& request);
+void OnKeyDropped(State& state, Outbox& out, const KeyDropped& event);
+// Checks a proof and everything else about an enrolment, and puts its use on record; LetIn leaves behind that record, so
+// no crash lets one more in than was allowed. The same key asking again is let in again and costs no use.
+void OnEnrolAsked(State& state, Outbox& out, Now now, const EnrolAsked& asked);
+// The allowlist holds the key now, or could not be written: then the use is given back.
+void OnKeyLetIn(State& state, Outbox& out, const KeyLetIn& event);
+// The allowlist as it is now. Keys that left it lose their sessions at once; their jobs go as leases do.
+void OnAllowlist(State& state, Outbox& out, Now now, const AllowlistRead& event);
+
 // ---- questions ------------------------------------------------------------------------------------------------
 // Every other request: answered from State, or passed to history.
 void OnQuestion(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const ClientRequest& request);
@@ -79,6 +98,8 @@ void EndTurn(State& state, Outbox& out, Now now);
 // Accepts a run: gives it ids, a number, records and starts it. `info` and `source` as in Submit.
 Run& AcceptRun(State& state, Outbox& out, Now now, Uuid request, Pipeline pipeline, Hash source, SourceInfo info,
                RunId retry_of = RunId{});
+// The agent is away from now on. Its attempts stay its own until its lease is over.
+void EndSession(State& state, Agent& agent);
 void Answer(Outbox& out, PeerId peer, std::uint64_t number, ClientReply reply);
 // The views a client sees.
 RunSummary SummaryOf(const Run& run);

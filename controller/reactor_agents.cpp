@@ -60,27 +60,23 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
   }
 }
 
+}  // namespace
+
 void EndSession(State& state, Agent& agent) {
   if (!agent.session) return;
   state.sessions.erase(agent.session->id);
   agent.session.reset();
 }
 
-}  // namespace
-
 void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::string& name, const Register& message) {
   const auto refuse = [&](std::string reason, Duration retry) {
     out.to_agents.push_back({peer, Refused{message.nonce, std::move(reason),
                                            static_cast<std::uint32_t>(retry / std::chrono::milliseconds(1))}});
   };
-  constexpr std::uint16_t kVersion = 1;  // kNewestProtocol of codec.h, negotiated here and nowhere else
-  if (message.oldest_version > kVersion || message.newest_version < kVersion) {
-    refuse("this controller (" + state.software + ") speaks protocol " + std::to_string(kVersion) + ", agent " + name +
-               " (" + message.software + ") speaks " + std::to_string(message.oldest_version) + " to " +
-               std::to_string(message.newest_version) + "; upgrade the older of the two",
-           std::chrono::minutes(1));
-    return;
-  }
+  const auto version = NegotiateProtocol(state.settings.protocol, state.software,
+                                         {message.oldest_version, message.newest_version},
+                                         name + ", " + message.software);
+  if (!version) return refuse(version.error().message, std::chrono::minutes(1));
   Agent* known = state.FindAgent(name);
   if (known == nullptr && state.agents.size() >= state.settings.max_agents) {
     refuse("the controller has its most agents already (max_agents: " + std::to_string(state.settings.max_agents) + ")",
@@ -107,7 +103,7 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
   state.sessions[agent.session->id] = name;
   out.records.emplace_back(RecordOf(agent));
   out.to_agents.push_back(
-      {peer, Welcome{agent.session->id, message.nonce, kVersion,
+      {peer, Welcome{agent.session->id, message.nonce, *version,
                      static_cast<std::uint32_t>(state.settings.heartbeat / std::chrono::milliseconds(1)),
                      static_cast<std::uint32_t>(state.settings.lease / std::chrono::milliseconds(1))}});
   Reconcile(state, out, now, agent, message.held, /*fresh=*/true);

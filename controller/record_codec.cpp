@@ -124,6 +124,8 @@ void Write(wire::Record::Builder root, const AgentRecord& record) {
   WriteUuid(to.getIncarnation(), record.incarnation);
   codec::Write(to.initOffer(), record.offer);
   to.setLastSeenMs(MsOf(record.last_seen));
+  WriteUuid(to.getMachine(), record.machine);
+  WriteUuid(to.getBoot(), record.boot);
 }
 
 void Write(wire::Record::Builder root, const TriggerRecord& record) {
@@ -145,6 +147,34 @@ void Write(wire::Record::Builder root, const RepositoryRecord& record) {
     refs[i].setName(TextOf(name));
     refs[i++].setCommit(TextOf(commit));
   }
+}
+
+void Write(wire::Record::Builder root, const EnrolmentRecord& record) {
+  auto to = root.initEnrolment();
+  to.setId(Raw(record.id));
+  WriteHash(record.verify_key, [&](auto hash) { to.setVerifyKey(hash); });
+  WriteTexts(record.labels, [&](unsigned count) { return to.initLabels(count); });
+  to.setUses(record.uses);
+  WriteList(
+      record.used, [&](unsigned count) { return to.initUsed(count); },
+      [](wire::EnrolmentUseRecord::Builder builder, const EnrolmentRecord::Use& use) {
+        builder.setPublicKey(TextOf(use.public_key));
+        builder.setName(TextOf(use.name));
+        builder.setAtMs(MsOf(use.at));
+        builder.setLetIn(use.let_in);
+      });
+  to.setMadeMs(MsOf(record.made));
+  to.setExpiresMs(MsOf(record.expires));
+  to.setRevokedMs(MsOf(record.revoked));
+}
+
+void Write(wire::Record::Builder root, const KeyRecord& record) {
+  auto to = root.initKey();
+  to.setPublicKey(TextOf(record.public_key));
+  to.setRole(WireEnum<wire::KeyRole>(record.role));
+  to.setName(TextOf(record.name));
+  to.setSinceMs(MsOf(record.since));
+  to.setEnrolment(Raw(record.enrolment));
 }
 
 // ---- reading -----------------------------------------------------------------------------------------------------
@@ -233,7 +263,9 @@ struct Kind<AgentRecord> {
             .software = ReadText(from.getSoftware(), kNameBytes, "software"),
             .incarnation = ReadUuid(from.getIncarnation()),
             .offer = codec::Read(from.getOffer()),
-            .last_seen = WallTime{from.getLastSeenMs()}};
+            .last_seen = WallTime{from.getLastSeenMs()},
+            .machine = ReadUuid(from.getMachine()),
+            .boot = ReadUuid(from.getBoot())};
   }
 };
 
@@ -269,6 +301,45 @@ struct Kind<RepositoryRecord> {
   }
 };
 
+template <>
+struct Kind<EnrolmentRecord> {
+  static constexpr auto kWhich = wire::Record::ENROLMENT;
+  static constexpr const char* kName = "record of an enrolment";
+  static EnrolmentRecord Read(wire::Record::Reader root) {
+    const auto from = root.getEnrolment();
+    return {.id = EnrolmentId{from.getId()},
+            .verify_key = ReadHash(from.getVerifyKey(), "key of an enrolment"),
+            .labels = ReadTexts(from.getLabels(), kNoLimit, kNameBytes, "labels"),
+            .uses = from.getUses(),
+            .used = ReadList<EnrolmentRecord::Use>(
+                from.getUsed(), kNoLimit, "uses",
+                [](wire::EnrolmentUseRecord::Reader use) {
+                  return EnrolmentRecord::Use{ReadText(use.getPublicKey(), kNameBytes, "public key"),
+                                              ReadText(use.getName(), kNameBytes, "name"), WallTime{use.getAtMs()},
+                                              use.getLetIn()};
+                }),
+            .made = WallTime{from.getMadeMs()},
+            .expires = WallTime{from.getExpiresMs()},
+            .revoked = WallTime{from.getRevokedMs()},
+            .erased = false};
+  }
+};
+
+template <>
+struct Kind<KeyRecord> {
+  static constexpr auto kWhich = wire::Record::KEY;
+  static constexpr const char* kName = "record of a key";
+  static KeyRecord Read(wire::Record::Reader root) {
+    const auto from = root.getKey();
+    return {.public_key = ReadText(from.getPublicKey(), kNameBytes, "public key"),
+            .role = ReadEnum(from.getRole(), KeyRole::kClient, "role"),
+            .name = ReadText(from.getName(), kNameBytes, "name"),
+            .since = WallTime{from.getSinceMs()},
+            .enrolment = EnrolmentId{from.getEnrolment()},
+            .erased = false};
+  }
+};
+
 template <class T>
 std::string EncodeAs(const T& record) {
   FrameBuilder frame;
@@ -282,7 +353,7 @@ Result<T> DecodeAs(std::string_view value) {
   Result<T> record;
   const Status opened = OpenFrame(bytes, kMaxRecord, Kind<T>::kName, [&](capnp::MessageReader& reader) {
     const auto root = reader.getRoot<wire::Record>();
-    if (root.which() > wire::Record::REPOSITORY) throw Malformed{"written by a newer Furrow; upgrade this one"};
+    if (root.which() > wire::Record::KEY) throw Malformed{"written by a newer Furrow; upgrade this one"};
     if (root.which() != Kind<T>::kWhich) throw Malformed{"another kind of record lies here"};
     record = Kind<T>::Read(root);
   });
@@ -318,6 +389,12 @@ std::string EncodeRecord(const TriggerRecord& record) {
 std::string EncodeRecord(const RepositoryRecord& record) {
   return EncodeAs(record);
 }
+std::string EncodeRecord(const EnrolmentRecord& record) {
+  return EncodeAs(record);
+}
+std::string EncodeRecord(const KeyRecord& record) {
+  return EncodeAs(record);
+}
 
 template <>
 Result<RunRecord> DecodeRecord(std::string_view value) {
@@ -346,6 +423,14 @@ Result<TriggerRecord> DecodeRecord(std::string_view value) {
 template <>
 Result<RepositoryRecord> DecodeRecord(std::string_view value) {
   return DecodeAs<RepositoryRecord>(value);
+}
+template <>
+Result<EnrolmentRecord> DecodeRecord(std::string_view value) {
+  return DecodeAs<EnrolmentRecord>(value);
+}
+template <>
+Result<KeyRecord> DecodeRecord(std::string_view value) {
+  return DecodeAs<KeyRecord>(value);
 }
 
 }  // namespace furrow

@@ -20,6 +20,8 @@ std::string EncodeRecord(const SealRecord& record);
 std::string EncodeRecord(const AgentRecord& record);
 std::string EncodeRecord(const TriggerRecord& record);
 std::string EncodeRecord(const RepositoryRecord& record);
+std::string EncodeRecord(const EnrolmentRecord& record);
+std::string EncodeRecord(const KeyRecord& record);
 
 // The record in a stored value, which may lie at any address. kCorrupt: the bytes are damaged, are a
 // record of another kind, or were written by a newer Furrow; the message says which.
@@ -39,5 +41,9 @@ template <>
 Result<TriggerRecord> DecodeRecord(std::string_view value);
 template <>
 Result<RepositoryRecord> DecodeRecord(std::string_view value);
+template <>
+Result<EnrolmentRecord> DecodeRecord(std::string_view value);
+template <>
+Result<KeyRecord> DecodeRecord(std::string_view value);
 
 }  // namespace furrow

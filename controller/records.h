@@ -113,6 +113,8 @@ struct AgentRecord {
   Uuid incarnation;
   Offer offer;
   WallTime last_seen{};
+  Uuid machine;  // as in its last Register
+  Uuid boot;
   friend bool operator==(const AgentRecord&, const AgentRecord&) = default;
 };
 
@@ -135,7 +137,39 @@ struct RepositoryRecord {
   friend bool operator==(const RepositoryRecord&, const RepositoryRecord&) = default;
 };
 
-using Record =
-    std::variant<RunRecord, JobRecord, MetricsRecord, SealRecord, AgentRecord, TriggerRecord, RepositoryRecord>;
+// One line of `furrow enrol new`, and whom it let in.
+struct EnrolmentRecord {
+  struct Use {
+    std::string public_key;
+    std::string name;
+    WallTime at{};        // when it proved the secret
+    bool let_in = false;  // its key was put on the allowlist: if it is not there now, it was revoked
+    friend bool operator==(const Use&, const Use&) = default;
+  };
+  EnrolmentId id{};
+  Hash verify_key;  // checks proofs; the secret itself is nowhere but in the line
+  std::vector<std::string> labels;
+  std::uint32_t uses = 0;  // how many agents it lets in
+  std::vector<Use> used;   // on record before the key is let in
+  WallTime made{};
+  WallTime expires{};
+  WallTime revoked{};   // 0: it was not
+  bool erased = false;  // true: delete the record
+  friend bool operator==(const EnrolmentRecord&, const EnrolmentRecord&) = default;
+};
+
+// What is known of a key of the allowlist, beside the line itself.
+struct KeyRecord {
+  std::string public_key;
+  KeyRole role = KeyRole::kClient;
+  std::string name;
+  WallTime since{};         // when it was first seen there
+  EnrolmentId enrolment{};  // that let it in; 0: a person put it there
+  bool erased = false;      // true: delete the record
+  friend bool operator==(const KeyRecord&, const KeyRecord&) = default;
+};
+
+using Record = std::variant<RunRecord, JobRecord, MetricsRecord, SealRecord, AgentRecord, TriggerRecord,
+                            RepositoryRecord, EnrolmentRecord, KeyRecord>;
 
 }  // namespace furrow

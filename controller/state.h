@@ -18,7 +18,9 @@
 #include "common/messages_client.h"
 #include "common/offer.h"
 #include "common/pipeline.h"
+#include "common/protocol_version.h"
 #include "common/transport.h"
+#include "controller/access.h"
 #include "controller/records.h"
 
 namespace furrow {
@@ -30,6 +32,7 @@ struct Settings {
   Duration repository_poll = std::chrono::seconds(30);
   std::uint64_t log_quota_bytes = 1ull << 30;
   std::uint32_t max_agents = 10000;
+  ProtocolRange protocol;                   // what this controller speaks
   std::uint32_t keep_finished_runs = 1000;  // in memory for quick answers, if their jobs are few
   // How long after an agent was last heard its attempts are surely over, clocks running at slightly
   // different speeds included. Only then may they be given to another.
@@ -157,6 +160,7 @@ struct State {
   std::uint64_t last_ticket = 0;
   std::map<std::string, Repository> repositories;
   std::vector<Watcher> watchers;
+  Access access;
   bool plan_needed = false;  // something changed that may let a job be placed
 
   Run* FindRun(RunId id);

@@ -54,6 +54,8 @@ struct Restored {
   std::vector<AgentRecord> agents;
   std::vector<TriggerRecord> triggers;
   std::vector<RepositoryRecord> repositories;
+  std::vector<EnrolmentRecord> enrolments;
+  std::vector<KeyRecord> keys;
   std::vector<std::pair<Uuid, RunId>> requests;  // of the newest 10,000 runs
 };
 

@@ -129,6 +129,8 @@ Status Store::Impl::LoadSmallRecords(Restored& restored) const {
   if (status) load('a', restored.agents);
   if (status) load('t', restored.triggers);
   if (status) load('r', restored.repositories);
+  if (status) load('e', restored.enrolments);
+  if (status) load('k', restored.keys);
   return status;
 }
 

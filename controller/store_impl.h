@@ -50,6 +50,8 @@ struct Store::Impl {
   void Put(rocksdb::WriteBatch& batch, const AgentRecord& record);
   void Put(rocksdb::WriteBatch& batch, const TriggerRecord& record);
   void Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record);
+  void Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& record);
+  void Put(rocksdb::WriteBatch& batch, const KeyRecord& record);
   // Writes the batch with the next commit's number, synced.
   Status Write(rocksdb::WriteBatch& batch);
 

@@ -77,6 +77,12 @@ inline Key Trigger(Uuid request) {
 inline Key Repository(std::string_view name) {
   return Key('r').Text(name);
 }
+inline Key Enrolment(EnrolmentId id) {
+  return Key('e').Number(Raw(id));
+}
+inline Key PublicKey(std::string_view public_key) {
+  return Key('k').Text(public_key);
+}
 inline Key Seal(AttemptRef attempt) {
   return Key('s').Number(Raw(attempt.job)).Number(Raw(attempt.epoch));
 }

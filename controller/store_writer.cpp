@@ -157,4 +157,22 @@ void Store::Impl::Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record
   batch.Put(small, keys::Repository(record.repository).bytes(), EncodeRecord(record));
 }
 
+void Store::Impl::Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& record) {
+  const std::string key = keys::Enrolment(record.id).bytes();
+  if (record.erased) {
+    batch.Delete(small, key);
+  } else {
+    batch.Put(small, key, EncodeRecord(record));
+  }
+}
+
+void Store::Impl::Put(rocksdb::WriteBatch& batch, const KeyRecord& record) {
+  const std::string key = keys::PublicKey(record.public_key).bytes();
+  if (record.erased) {
+    batch.Delete(small, key);
+  } else {
+    batch.Put(small, key, EncodeRecord(record));
+  }
+}
+
 }  // namespace furrow

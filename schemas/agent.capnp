@@ -117,6 +117,21 @@ struct Register {
   # Absent: offers nothing.
   held @8 :List(HeldAttempt);
   # All attempts that the agent has; at most 100,000.
+  machine :group {
+    high @9 :UInt64;
+    low @10 :UInt64;
+  }
+  # Digest of the machine's id. 0: not known.
+  boot :group {
+    high @11 :UInt64;
+    low @12 :UInt64;
+  }
+  # Digest of the machine's boot id: new at each start of the machine. 0: not known.
+  process :group {
+    high @13 :UInt64;
+    low @14 :UInt64;
+  }
+  # Random, by the agent's process. 0: not known.
 }
 # First message on a connection and after Reregister, repeated until answered by Welcome or Refused.
 

@@ -11,6 +11,7 @@ using import "agent.capnp".Offer;
 using import "agent.capnp".Outcome;
 using import "pipeline.capnp".EnvVar;
 using import "pipeline.capnp".SourceInfo;
+using import "enrol.capnp".KeyRole;
 
 # ---- names and views ----
 
@@ -121,6 +122,47 @@ struct AgentView {
   cpuMilliUsed @6 :UInt32;
   jobs @7 :List(AgentJob);
   # At most 100,000.
+  note @8 :Text;
+  # What is wrong with it, one line; at most 4 KiB. Absent: nothing.
+}
+
+struct EnrolmentUse {
+  name @0 :Text;
+  # Of the agent that was let in.
+  fingerprint @1 :Text;
+  # Of its key.
+  atMs @2 :Int64;
+}
+
+struct EnrolmentView {
+  id @0 :UInt64;
+  labels @1 :List(Text);
+  # That its agents get; at most 64.
+  uses @2 :UInt32;
+  # How many agents it lets in.
+  used @3 :List(EnrolmentUse);
+  # At most 1,000.
+  madeMs @4 :Int64;
+  expiresMs @5 :Int64;
+  revokedMs @6 :Int64;
+  # 0: it was not.
+}
+
+struct KeyView {
+  role @0 :KeyRole;
+  name @1 :Text;
+  fingerprint @2 :Text;
+  # "3f2a-9c01-77de"
+  publicKey @3 :Text;
+  # 40 characters of Z85.
+  sinceMs @4 :Int64;
+  # When the controller first saw it on its allowlist.
+  enrolment @5 :UInt64;
+  # That let it in. 0: a person put it there.
+  connected @6 :Bool;
+  # Agents only.
+  lastSeenMs @7 :Int64;
+  # 0: never, or (clients) not since the controller started.
 }
 
 # ---- requests ----
@@ -213,6 +255,23 @@ struct GetMetrics {
   # Absent: all.
 }
 
+struct NewEnrolment {
+  id @0 :UInt64;
+  # Random, by the client, from 1 to 2^32 - 1. The same id with the same verifyKey is the same enrolment.
+  verifyKey @1 :Data;
+  # Ed25519 public key, 32 bytes, of which the line's secret is the seed.
+  labels @2 :List(Text);
+  # At most 64.
+  uses @3 :UInt32;
+  # 1 to 1,000.
+  validMs @4 :Int64;
+  # How long it may be used; above 0, at most 365 days.
+}
+
+struct RevokeEnrolment {
+  id @0 :UInt64;
+}
+
 struct Request {
   number @0 :UInt64;
   # Chosen by the client, not 0; every answer carries it.
@@ -231,6 +290,12 @@ struct Request {
     why @11 :Why;
     getMetrics @12 :GetMetrics;
     ping @13 :Void;
+    newEnrolment @14 :NewEnrolment;
+    listEnrolments @15 :Void;
+    revokeEnrolment @16 :RevokeEnrolment;
+    listKeys @17 :Void;
+    revokeKey @18 :Text;
+    # A name, or the start of a fingerprint.
   }
 }
 
@@ -307,6 +372,16 @@ struct Pong {
   runsLive @2 :UInt32;
 }
 
+struct EnrolmentMade {
+  enrolment @0 :EnrolmentView;
+  host @1 :Text;
+  # Where machines reach the controller, as far as it knows. Absent: it does not.
+  advertised @2 :Bool;
+  # `host` stands in its configuration: no guess.
+  port @3 :UInt16;
+  # Of the enrol endpoint.
+}
+
 struct Reply {
   number @0 :UInt64;
   # Of the request. 0: of one whose number could not be read.
@@ -328,5 +403,10 @@ struct Reply {
     metricsAnswer @10 :List(MetricSeries);
     # At most 10,000.
     pong @11 :Pong;
+    enrolmentMade @12 :EnrolmentMade;
+    enrolmentList @13 :List(EnrolmentView);
+    # Newest first; at most 10,000.
+    keyList @14 :List(KeyView);
+    # At most 50,000.
   }
 }

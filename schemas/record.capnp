@@ -13,6 +13,7 @@ using import "client.capnp".JobState;
 using import "client.capnp".RunState;
 using import "pipeline.capnp".PipelineSpec;
 using import "pipeline.capnp".SourceInfo;
+using import "enrol.capnp".KeyRole;
 
 enum LogPlace {
   none @0;
@@ -147,6 +148,50 @@ struct AgentRecord {
   offer @5 :Offer;
   # Its last one.
   lastSeenMs @6 :Int64;
+  machine :group {
+    high @7 :UInt64;
+    low @8 :UInt64;
+  }
+  boot :group {
+    high @9 :UInt64;
+    low @10 :UInt64;
+  }
+  # As in its last Register; 0: not known.
+}
+
+struct EnrolmentUseRecord {
+  publicKey @0 :Text;
+  # Of the agent that was let in.
+  name @1 :Text;
+  atMs @2 :Int64;
+  # When it proved the secret.
+  letIn @3 :Bool;
+  # Its key was put on the allowlist, so that it is missing there only if it was revoked since.
+}
+
+struct EnrolmentRecord {
+  id @0 :UInt64;
+  verifyKey @1 :Data;
+  # Checks proofs; the secret itself is nowhere but in the line.
+  labels @2 :List(Text);
+  uses @3 :UInt32;
+  # How many agents it lets in.
+  used @4 :List(EnrolmentUseRecord);
+  # On record before its key is let in.
+  madeMs @5 :Int64;
+  expiresMs @6 :Int64;
+  revokedMs @7 :Int64;
+  # 0: it was not.
+}
+
+struct KeyRecord {
+  publicKey @0 :Text;
+  role @1 :KeyRole;
+  name @2 :Text;
+  sinceMs @3 :Int64;
+  # When it was first seen on the allowlist.
+  enrolment @4 :UInt64;
+  # That let it in. 0: a person put it there.
 }
 
 struct TriggerRecord {
@@ -188,5 +233,7 @@ struct Record {
     agent @5 :AgentRecord;
     trigger @6 :TriggerRecord;
     repository @7 :RepositoryRecord;
+    enrolment @8 :EnrolmentRecord;
+    key @9 :KeyRecord;
   }
 }

@@ -233,6 +233,7 @@ Result<int> UpCommand(const Session& session, const UpOptions& options) {
   if (!remark.empty()) WriteErr("furrow: " + remark + "\n");
   plan.control_port = ports->control;
   plan.bulk_port = ports->bulk;
+  plan.enrol_port = ports->enrol;
   FURROW_ASSIGN(const std::vector<DaemonPlan> daemons, PrepareFarm(plan));
   return Supervisor(session, plan.state, daemons, signals).Run();
 }

@@ -66,6 +66,13 @@ struct RetryOptions {
   bool detach = false;
 };
 
+struct EnrolNewOptions {
+  std::vector<std::string> labels;  // each one label, or several with commas between
+  std::uint32_t uses = 1;
+  std::string expires = "1h";
+  std::string address;  // HOST[:PORT]; empty: as the controller says
+};
+
 Result<int> UpCommand(const Session& session, const UpOptions& options);
 Result<int> RunCommand(const Session& session, const RunOptions& options);
 Result<int> TriggerCommand(const Session& session, const TriggerOptions& options);
@@ -80,6 +87,11 @@ Result<int> RetryCommand(const Session& session, const RetryOptions& options);
 Result<int> AgentsCommand(const Session& session);
 Result<int> WhyCommand(const Session& session, const std::string& what);
 Result<int> CheckCommand(const Session& session, const std::string& file);
+Result<int> EnrolNewCommand(const Session& session, const EnrolNewOptions& options);
+Result<int> EnrolListCommand(const Session& session);
+Result<int> EnrolRevokeCommand(const Session& session, const std::string& id);
+Result<int> KeysCommand(const Session& session);
+Result<int> KeysRevokeCommand(const Session& session, const std::string& what);
 
 // All jobs of a run that the selector names, in as many questions as it takes.
 Result<RunDetail> FetchRun(FarmClient& farm, const Selector& what);

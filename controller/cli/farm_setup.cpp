@@ -69,6 +69,7 @@ Result<DaemonPlan> PrepareController(const FarmPlan& plan) {
   const fs::path config = plan.state / "controller.yaml";
   FURROW_TRY(WriteConfig(config, "listen: 127.0.0.1\nports:\n  control: " + std::to_string(plan.control_port) +
                                      "\n  bulk: " + std::to_string(plan.bulk_port) +
+                                     "\n  enrol: " + std::to_string(plan.enrol_port) +
                                      "\nstate: " + Quoted(plan.state.string()) + "\n"));
   return DaemonPlan{"controller",
                     {(plan.programs / "furrow-controller").string(), "--config", config.string()},
@@ -81,6 +82,10 @@ Result<DaemonPlan> PrepareAgent(const FarmPlan& plan, const std::string& control
   const fs::path folder = plan.state / "agents" / name;
   FURROW_TRY(MakeFolders(folder.string()));
   FURROW_ASSIGN(const KeyPair keys, LoadOrMakeKeyPair(folder / "agent.key"));
+  // An agent whose folder was deleted has a new key: the line of the old one goes.
+  FURROW_TRY(RemoveFromAllowlist(plan.state / "allowlist", [&](const AllowedKey& known) {
+    return known.who == Identity{Role::kAgent, name} && known.public_key != keys.public_key;
+  }));
   FURROW_TRY(AddToAllowlist(plan.state / "allowlist", {{Role::kAgent, name}, keys.public_key}));
   const fs::path config = folder / "agent.yaml";
   FURROW_TRY(WriteConfig(config, "name: " + name + "\ncontroller:\n  control: " + Local(plan.control_port) +
@@ -135,16 +140,17 @@ Result<FarmPorts> FreePorts() {
   std::uniform_int_distribution<int> ports(10'000, 32'000);
   for (int tries = 0; tries < 1000; ++tries) {
     const auto port = static_cast<std::uint16_t>(ports(random));
-    if (CheckPortIsFree(port) && CheckPortIsFree(static_cast<std::uint16_t>(port + 1)))
-      return FarmPorts{port, static_cast<std::uint16_t>(port + 1)};
+    const auto bulk = static_cast<std::uint16_t>(port + 1), enrol = static_cast<std::uint16_t>(port + 2);
+    if (CheckPortIsFree(port) && CheckPortIsFree(bulk) && CheckPortIsFree(enrol)) return FarmPorts{port, bulk, enrol};
   }
-  return Fail(Errc::kUnavailable, "found no two free ports on 127.0.0.1");
+  return Fail(Errc::kUnavailable, "found no three free ports on 127.0.0.1");
 }
 
 Result<FarmPorts> ChoosePorts(std::uint16_t first, bool named, std::string& remark) {
   if (first == 0) return FreePorts();
-  const FarmPorts usual{static_cast<std::uint16_t>(first + 1), static_cast<std::uint16_t>(first + 2)};
-  for (const std::uint16_t port : {usual.control, usual.bulk}) {
+  const FarmPorts usual{static_cast<std::uint16_t>(first + 1), static_cast<std::uint16_t>(first + 2),
+                        static_cast<std::uint16_t>(first + 3)};
+  for (const std::uint16_t port : {usual.control, usual.bulk, usual.enrol}) {
     const Status free = CheckPortIsFree(port);
     if (free) continue;
     if (named || free.error().code != Errc::kUnavailable) return tl::unexpected(free.error());

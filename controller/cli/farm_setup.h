@@ -16,6 +16,7 @@ struct FarmPlan {
   std::uint32_t agents = 1;
   std::uint16_t control_port = 0;
   std::uint16_t bulk_port = 0;
+  std::uint16_t enrol_port = 0;
 };
 
 // One daemon: how it is started and where its output goes.
@@ -31,10 +32,11 @@ struct DaemonPlan {
 // are the first one's. kInvalid: something in the way; the message names it.
 Result<std::vector<DaemonPlan>> PrepareFarm(const FarmPlan& plan);
 
-// Two ports of 127.0.0.1 that are free now, below those that outgoing connections get: a farm that is away keeps them.
+// Three ports of 127.0.0.1, one behind the other, that are free now, below those that outgoing connections get: a farm that is away keeps them.
 struct FarmPorts {
   std::uint16_t control = 0;
   std::uint16_t bulk = 0;
+  std::uint16_t enrol = 0;
 };
 Result<FarmPorts> FreePorts();
 // kUnavailable: something listens there; the message names the port.

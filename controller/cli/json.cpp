@@ -118,7 +118,8 @@ std::string JsonAgents(const AgentList& list) {
                       {"memory_bytes", agent.offer.memory_bytes},
                       {"gpus", gpus},
                       {"labels", agent.offer.labels},
-                      {"jobs", jobs}});
+                      {"jobs", jobs},
+                      {"note", agent.note}});
   }
   return Dump({{"agents", agents}});
 }

@@ -39,6 +39,7 @@ class CommandLine {
     AddRuns();
     AddQuestions();
     AddFarm();
+    AddAccess();
     AddReserved();
   }
 
@@ -112,15 +113,53 @@ class CommandLine {
     CLI::App* up =
         Add("up", "a controller and agents on this machine, until Ctrl-C", [this] { return UpCommand(session_, up_); });
     up->add_option("--agents", up_.agents, "how many")->check(CLI::Range(0u, kMostAgents))->capture_default_str();
-    up->add_option("--port", up_.port, "control is one above, bulk two; 0: free ones")
+    up->add_option("--port", up_.port, "control is one above, bulk two, enrol three; 0: free ones")
         ->check(CLI::Range(0u, 65532u))
         ->each([this](const std::string&) { up_.port_named = true; })
         ->capture_default_str();
   }
 
+  void AddAccess() {
+    CLI::App* enrol = app_.add_subcommand("enrol", "lines that let machines join the farm as agents");
+    enrol->require_subcommand(1);
+    enrol->fallthrough();
+    CLI::App* fresh = enrol->add_subcommand("new", "prints one such line; the machine gives it to furrow-agent enrol");
+    fresh->fallthrough();
+    fresh->callback([this] { action_ = [this] { return EnrolNewCommand(session_, enrol_); }; });
+    fresh->add_option("--labels", enrol_.labels, "A,B: labels that the machines get beside their own")
+        ->allow_extra_args(false);
+    fresh->add_option("--uses", enrol_.uses, "how many machines it lets in")
+        ->check(CLI::Range(1u, kMaxEnrolmentUses))
+        ->capture_default_str();
+    fresh->add_option("--expires", enrol_.expires, "how long it may be used: 10m, 6h, 3d")->capture_default_str();
+    fresh->add_option("--address", enrol_.address,
+                      "HOST[:PORT] under which the machines reach the controller's enrol port; default: `advertise` in its "
+                      "configuration, else an address that it has");
+    CLI::App* list = enrol->add_subcommand("list", "the lines that were made, and whom they let in");
+    list->fallthrough();
+    list->callback([this] { action_ = [this] { return EnrolListCommand(session_); }; });
+    CLI::App* revoke = enrol->add_subcommand("revoke", "a line lets nobody in any more; whom it let in stays");
+    revoke->fallthrough();
+    revoke->callback([this] { action_ = [this] { return EnrolRevokeCommand(session_, what_); }; });
+    revoke->add_option("ID", what_, "its 8 hex digits")->required();
+
+    CLI::App* keys = app_.add_subcommand("keys", "agents and clients that are let in");
+    keys->fallthrough();
+    keys->require_subcommand(0, 1);
+    keys->callback([this] {
+      if (!action_) action_ = [this] { return KeysCommand(session_); };
+    });
+    CLI::App* key_list = keys->add_subcommand("list", "all of them; what `furrow keys` alone shows, too");
+    key_list->fallthrough();
+    CLI::App* shut_out = keys->add_subcommand("revoke", "shuts one out, at once and for good");
+    shut_out->fallthrough();
+    shut_out->callback([this] { action_ = [this] { return KeysRevokeCommand(session_, what_); }; });
+    shut_out->add_option("NAME|FINGERPRINT", what_, "of which there is one")->required();
+  }
+
   void AddReserved() {
     for (const char* name :
-         {"drain", "resume", "keys", "enrol", "backup", "restore", "split", "metric", "compare", "export"}) {
+         {"drain", "resume", "backup", "restore", "split", "metric", "compare", "export"}) {
       CLI::App* command = Add(
           name, "not yet", [name]() -> Result<int> { return Fail(Errc::kRejected, std::string(name) + ": not yet"); });
       command->fallthrough(false);
@@ -140,6 +179,7 @@ class CommandLine {
   ArtifactsOptions artifacts_;
   MetricsOptions metrics_;
   UpOptions up_;
+  EnrolNewOptions enrol_;
   std::string what_;
   bool follow_ = false;
   std::string file_ = "furrow.yaml";

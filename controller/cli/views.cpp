@@ -146,7 +146,10 @@ std::string RenderAgents(const AgentList& list, const ViewStyle& style) {
                {agent.offer.labels.empty() ? "-" : Join(agent.offer.labels, ",")},
                {jobs.empty() ? "-" : Join(jobs, ", ")}});
   }
-  return table.Render(style.colour, style.width);
+  std::string text = table.Render(style.colour, style.width);
+  for (const AgentView& agent : list.agents)
+    if (!agent.note.empty()) text += Paint(Plain(agent.name + ": " + agent.note), Colour::kYellow, style.colour) + "\n";
+  return text;
 }
 
 std::string RenderReasons(const WaitReasons& reasons, const ViewStyle& style) {

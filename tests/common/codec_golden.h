@@ -77,24 +77,35 @@ inline const std::string kBulkError =
     "0100000000000000050000000201000011000000620000000b121920272e353c434a51585f666d747b828990979ea5acb3bac1c8cfd6dde4"
     "6e6f2073756368206c6f670000000000";
 
+inline const std::string kEnrolProve =
+    "000000001800000000000000010001000300000000000000000000000200040007000000000000004d3c2b1a000000000d00000032000000"
+    "0d0000007200000011000000020100001d000000020200006770752d370000006770752d372e6578616d706c650000000d141b222930373e"
+    "454c535a61686f767d848b9299a0a7aeb5bcc3cad1d8dfe60104070a0d101316191c1f2225282b2e3134373a3d404346494c4f5255585b5e"
+    "6164676a6d707376797c7f8285888b8e9194979a9da0a3a6a9acafb2b5b8bbbe";
+
 // FNV-1a of every message, in the union's order.
-inline const std::vector<std::uint64_t> kAgentMessages{0xd43aa515e46f19ac, 0x843c850832e84f40, 0xfc999f054f1bf88f,
+inline const std::vector<std::uint64_t> kAgentMessages{0x0d2ac2229c6d56cf, 0x843c850832e84f40, 0xfc999f054f1bf88f,
                                                        0x51d6635d6a358396, 0x47f6059008addba6};
 inline const std::vector<std::uint64_t> kToAgent{0xd4b0db945fa295b7, 0x13c44ab15ca8f02c, 0x70d0e939a8d0ffc6,
                                                  0x6f2ee62c3dea14f0, 0xf93b7d0a285cff9d, 0x04b52ae1bbcb8176,
                                                  0xbd4be1622c4bc932, 0xd9b2f6d0ac664431};
-inline const std::vector<std::uint64_t> kRequests{0x246143e0aa4adc82, 0x553bff7f86361cbf, 0xec346c6e9c3a95db,
-                                                  0xabdb1b3aee7692ee, 0xcf317d39552b6e1a, 0x8f9fadbea64945de,
-                                                  0x86cc956ec9bd92c7, 0x34935be5dc0e11d4, 0x7adcc168c3214413,
-                                                  0x764236bc2f87560a, 0x8c1d6460e3bc59b2, 0x67d702c0fc608cd6};
+inline const std::vector<std::uint64_t> kRequests{
+    0x246143e0aa4adc82, 0x553bff7f86361cbf, 0xec346c6e9c3a95db, 0xabdb1b3aee7692ee, 0xcf317d39552b6e1a,
+    0x8f9fadbea64945de, 0x86cc956ec9bd92c7, 0x34935be5dc0e11d4, 0x7adcc168c3214413, 0x764236bc2f87560a,
+    0x8c1d6460e3bc59b2, 0x67d702c0fc608cd6, 0x0de0f2a5c529cdd3, 0xc9dad730d6365c54, 0x04b1d618797d0ee5,
+    0xb3edfd60176369ca, 0xec6a668092185b9b};
 inline const std::vector<std::uint64_t> kReplies{
     0xe6894480ca473148, 0xdb3b57361d7181c6, 0x0967bff823e9c51f, 0x3d5eca4f3bf8b147, 0x21d6d949a844737d,
-    0x0f2c272f1f2fc762, 0x87b59153e078877c, 0x9d9056fe9e856612, 0xfd86e8bb8c975301, 0xbf86e85a543a9a00};
+    0x0f2c272f1f2fc762, 0x96cabc88c2f81af2, 0x9d9056fe9e856612, 0xfd86e8bb8c975301, 0xbf86e85a543a9a00,
+    0xf6b0bb9a1fe6f251, 0x3ad8f0de1c432c91, 0x569fc7aab7c13f80};
 inline const std::vector<std::uint64_t> kBulkRequests{0xf98dfc02f2bc1880, 0x6c87e27870ae0458, 0x8bd3b2c95ef4858d,
                                                       0xa8bd4ef13e2b3799, 0xa5166df5771571d9, 0x4730e0f3c1b5654b,
                                                       0xef7b7c9ed23a6e4e, 0xd4f96a7f4913332d, 0x59369d639b6f4d77};
 inline const std::vector<std::uint64_t> kBulkReplies{0x1c647e3f7f14a76a, 0xadc7871dbd13e1d6, 0xdc84e5269b18107f,
                                                      0xd6a387e657e61523, 0x4c25cab8f8b422dd, 0x275ef613c3b5d74b,
                                                      0xcc89b954d5ad78ef, 0xfd6aba14ee85660b};
+inline const std::vector<std::uint64_t> kEnrolRequests{0xd6e59a8b9c801a6e, 0x62c9b631504c97eb, 0xb7a30e54785ed99a};
+inline const std::vector<std::uint64_t> kEnrolReplies{0xb35cf2421e9a5325, 0x438ba19160cafaa0, 0x382264855f5fb251,
+                                                      0x16246270b2977cc1};
 
 }  // namespace furrow::golden

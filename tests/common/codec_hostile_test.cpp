@@ -74,6 +74,14 @@ Assign AssignOf(const JobSpec& spec) {
 TEST_CASE("codec: damaged frames are refused or understood, never fatal") {
   std::mt19937_64 random(20240229);
   constexpr int kFlips = 1000;
+  for (const auto& sample : SampleEnrolRequests())
+    CheckHostile(
+        Encode(sample), kFlips, random, [](const std::string& f) { return DecodeEnrolRequest(BytesOf(f)); },
+        [](const EnrolRequest& m) { return Encode(m); });
+  for (const auto& sample : SampleEnrolReplies())
+    CheckHostile(
+        Encode(sample), kFlips, random, [](const std::string& f) { return DecodeEnrolReply(BytesOf(f)); },
+        [](const EnrolReply& m) { return Encode(m); });
   for (const auto& sample : SampleAgentMessages())
     CheckHostile(
         Encode(sample), kFlips, random, [](const std::string& f) { return DecodeAgentMessage(BytesOf(f)); },

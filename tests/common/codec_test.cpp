@@ -9,6 +9,7 @@
 #include "schemas/agent.capnp.h"
 #include "schemas/bulk.capnp.h"
 #include "schemas/client.capnp.h"
+#include "schemas/enrol.capnp.h"
 #include "tests/common/codec_golden.h"
 #include "tests/support/codec_probe.h"
 #include "tests/support/codec_samples.h"
@@ -95,6 +96,13 @@ TEST_CASE("codec: every bulk reply comes back with all its fields") {
   CheckRoundTrips(SampleBulkReplies(), capnp::Schema::from<wire::BulkReply>(), EncodePlain<BulkReply>, DecodeBulkReply);
 }
 
+TEST_CASE("codec: every message of the enrol endpoint comes back with all its fields") {
+  CheckRoundTrips(SampleEnrolRequests(), capnp::Schema::from<wire::EnrolRequest>(), EncodePlain<EnrolRequest>,
+                  DecodeEnrolRequest);
+  CheckRoundTrips(SampleEnrolReplies(), capnp::Schema::from<wire::EnrolReply>(), EncodePlain<EnrolReply>,
+                  DecodeEnrolReply);
+}
+
 TEST_CASE("codec: messages at their defaults come back, too") {
   const std::vector<AgentMessage> messages{Register{}, Heartbeat{}, Started{}, MetricsReport{}, Finished{}};
   for (const AgentMessage& message : messages) CHECK(DecodeAgentMessage(BytesOf(Encode(message))).value() == message);
@@ -176,12 +184,15 @@ TEST_CASE("codec: encoded messages have the bytes that they always had") {
   CHECK(HexOf(EncodeReply(SampleReplies()[4])) == golden::kRunDetail);
   CHECK(HexOf(Encode(SampleBulkRequests()[7])) == golden::kLogRead);
   CHECK(HexOf(Encode(SampleBulkReplies()[7])) == golden::kBulkError);
+  CHECK(HexOf(Encode(SampleEnrolRequests()[2])) == golden::kEnrolProve);
 
   CheckFingerprints("AgentMessages", golden::kAgentMessages, SampleAgentMessages(), EncodePlain<AgentMessage>);
   CheckFingerprints("ToAgent", golden::kToAgent, SampleToAgent(), EncodePlain<ToAgent>);
   CheckFingerprints("Requests", golden::kRequests, SampleRequests(), EncodeRequest);
   CheckFingerprints("Replies", golden::kReplies, SampleReplies(), EncodeReply);
   CheckFingerprints("BulkRequests", golden::kBulkRequests, SampleBulkRequests(), EncodePlain<BulkRequest>);
+  CheckFingerprints("EnrolRequests", golden::kEnrolRequests, SampleEnrolRequests(), EncodePlain<EnrolRequest>);
+  CheckFingerprints("EnrolReplies", golden::kEnrolReplies, SampleEnrolReplies(), EncodePlain<EnrolReply>);
   CheckFingerprints("BulkReplies", golden::kBulkReplies, SampleBulkReplies(), EncodePlain<BulkReply>);
 }
 

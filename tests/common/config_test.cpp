@@ -95,7 +95,8 @@ TEST_CASE("config: an empty file gives the defaults") {
 TEST_CASE("config: every key of the controller is read") {
   const auto config = ParseControllerConfig(R"(
 listen: "[::1]"
-ports: { control: 1, bulk: 0 }
+ports: { control: 1, bulk: 0, enrol: 3 }
+advertise: farm.example
 state: /s
 key: /k
 allowlist: /a
@@ -112,6 +113,8 @@ log: { level: debug, file: /l }
   want.listen = "[::1]";
   want.control_port = 1;
   want.bulk_port = 0;
+  want.enrol_port = 3;
+  want.advertise = "farm.example";
   want.state = "/s";
   want.key = "/k";
   want.allowlist = "/a";
@@ -197,6 +200,8 @@ TEST_CASE("config: a key without a value, a duplicate key and a number in quotes
 TEST_CASE("config: values out of range are refused with the range") {
   CHECK(Says(ControllerMistakes("ports: { control: 65536 }"), "`ports.control` must be a number from 0 to 65535"));
   CHECK(Says(ControllerMistakes("ports: { control: 5, bulk: 5 }"), "`ports.bulk` must differ"));
+  CHECK(Says(ControllerMistakes("ports: { control: 5, bulk: 6, enrol: 5 }"), "`ports.enrol` must differ"));
+  CHECK(Says(ControllerMistakes("advertise: farm.example:7073"), "`advertise` must be a host's name or address"));
   CHECK(Says(ControllerMistakes("agents: { max: 0 }"), "from 1 to 1000000"));
   CHECK(Says(ControllerMistakes("agents: { heartbeat: 10s, lease: 29s }"), "three times `agents.heartbeat`"));
   CHECK(Says(ControllerMistakes("agents: { heartbeat: 0 }"), "`agents.heartbeat`"));

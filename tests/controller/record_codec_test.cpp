@@ -16,6 +16,7 @@ using namespace testing;
 
 constexpr AttemptRef kAttempt{JobId{1234567}, Epoch{3}};
 constexpr Uuid kUuid{0x0123456789abcdef, 0xfedcba9876543210};
+const std::string kPublicKey = "0123456789abcdefghijklmnopqrstuvwxyzABCD";
 constexpr WallTime kTime{1'700'000'000'123};
 constexpr WallTime kLater{1'700'000'123'456};
 
@@ -57,29 +58,39 @@ JobRecord SampleJobRecord() {
 
 // One of each kind, every field with a value that is not its default.
 std::vector<Record> SampleRecords() {
-  return {RunRecord{.id = RunId{42},
-                    .number = 17,
-                    .request = kUuid,
-                    .pipeline = SamplePipeline(),
-                    .source = SampleHash(3),
-                    .info = SampleSource(),
-                    .submitted = kTime,
-                    .ended = kLater,
-                    .state = RunState::kCancelled,
-                    .note = "cancelled by ada",
-                    .first_job = JobId{1234560},
-                    .retry_of = RunId{40},
-                    .jobs_passed = 7,
-                    .jobs_failed = 2,
-                    .cancelling = true},
-          SampleJobRecord(),
-          MetricsRecord{kAttempt, 100, SampleMetricLines()},
-          SealRecord{kAttempt, SampleLog(), false},
-          AgentRecord{"gpu-7", "gpu-7.example", "furrow-agent 0.1.0", kUuid, SampleOffer(), kLater},
-          TriggerRecord{kUuid, "/srv/git/fashion.git", "refs/heads/main", std::string(40, '0'), std::string(40, 'a'),
-                        false},
-          RepositoryRecord{
-              "/srv/git/fashion.git", {{"refs/heads/main", std::string(40, 'a')}, {"refs/tags/v1", ""}}, true}};
+  return {
+      RunRecord{.id = RunId{42},
+                .number = 17,
+                .request = kUuid,
+                .pipeline = SamplePipeline(),
+                .source = SampleHash(3),
+                .info = SampleSource(),
+                .submitted = kTime,
+                .ended = kLater,
+                .state = RunState::kCancelled,
+                .note = "cancelled by ada",
+                .first_job = JobId{1234560},
+                .retry_of = RunId{40},
+                .jobs_passed = 7,
+                .jobs_failed = 2,
+                .cancelling = true},
+      SampleJobRecord(),
+      MetricsRecord{kAttempt, 100, SampleMetricLines()},
+      SealRecord{kAttempt, SampleLog(), false},
+      AgentRecord{"gpu-7", "gpu-7.example", "furrow-agent 0.1.0", kUuid, SampleOffer(), kLater, {11, 12}, {13, 14}},
+      TriggerRecord{kUuid, "/srv/git/fashion.git", "refs/heads/main", std::string(40, '0'), std::string(40, 'a'),
+                    false},
+      RepositoryRecord{"/srv/git/fashion.git", {{"refs/heads/main", std::string(40, 'a')}, {"refs/tags/v1", ""}}, true},
+      EnrolmentRecord{.id = EnrolmentId{0x1a2b3c4d},
+                      .verify_key = SampleHash(4),
+                      .labels = {"a100"},
+                      .uses = 40,
+                      .used = {{kPublicKey, "gpu-7", kTime, true}},
+                      .made = kTime,
+                      .expires = kLater,
+                      .revoked = kLater,
+                      .erased = false},
+      KeyRecord{kPublicKey, KeyRole::kAgent, "gpu-7", kTime, EnrolmentId{0x1a2b3c4d}, false}};
 }
 
 // Decodes a value as the kind of record that `like` is.
@@ -110,8 +121,8 @@ const std::string kJobRecord =
     "6c6f737300000000";
 // FNV-1a of every sample.
 const std::vector<std::uint64_t> kFingerprints{0x93a6275aeeffab94, 0x23ce11acc1a0bab0, 0xb9884743d8da5962,
-                                               0x1885a6b0e6198f1e, 0xf15ba37bbc8fc9fb, 0xf22a934238651cbd,
-                                               0xf50e6a6c4c6ca111};
+                                               0x1885a6b0e6198f1e, 0x079c22afa99d43df, 0xf22a934238651cbd,
+                                               0xf50e6a6c4c6ca111, 0x2b08ab8eab3285e6, 0xaf8c7861afc1b48d};
 
 }  // namespace
 

@@ -49,6 +49,18 @@ void Disk::Keep(const Record& record) {
                      triggers_[trigger.request] = trigger;
                  },
                  [&](const RepositoryRecord& repository) { repositories_[repository.repository] = repository; },
+                 [&](const EnrolmentRecord& enrolment) {
+                   if (enrolment.erased)
+                     enrolments_.erase(enrolment.id);
+                   else
+                     enrolments_[enrolment.id] = enrolment;
+                 },
+                 [&](const KeyRecord& key) {
+                   if (key.erased)
+                     keys_.erase(key.public_key);
+                   else
+                     keys_[key.public_key] = key;
+                 },
              },
              record);
 }
@@ -82,6 +94,8 @@ Restored Disk::Load() {
   for (const auto& [name, agent] : agents_) restored.agents.push_back(agent);
   for (const auto& [request, trigger] : triggers_) restored.triggers.push_back(trigger);
   for (const auto& [name, repository] : repositories_) restored.repositories.push_back(repository);
+  for (const auto& [id, enrolment] : enrolments_) restored.enrolments.push_back(enrolment);
+  for (const auto& [public_key, key] : keys_) restored.keys.push_back(key);
   return restored;
 }
 

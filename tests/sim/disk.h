@@ -35,6 +35,8 @@ class Disk {
   std::map<std::string, AgentRecord> agents_;
   std::map<Uuid, TriggerRecord> triggers_;
   std::map<std::string, RepositoryRecord> repositories_;
+  std::map<EnrolmentId, EnrolmentRecord> enrolments_;
+  std::map<std::string, KeyRecord> keys_;
 };
 
 }  // namespace furrow::sim

@@ -11,6 +11,7 @@ constexpr Uuid kUuid{0x0123456789abcdef, 0xfedcba9876543210};
 constexpr WallTime kTime{1'700'000'000'123};
 constexpr WallTime kLater{1'700'000'123'456};
 
+const std::string kKey = "0123456789abcdefghijklmnopqrstuvwxyzABCD";
 const std::vector<std::string> kGpus{"GPU-1b2c3d4e-0000", "MIG-9f8e7d6c-1111"};
 const std::vector<std::pair<std::string, double>> kMetrics{{"accuracy", 0.8125}, {"loss", -1.5e-3}};
 
@@ -67,7 +68,18 @@ AgentView SampleAgent() {
           .last_seen = kLater,
           .offer = SampleOffer(),
           .cpu_milli_used = 2500,
-          .jobs = {{"fashion#42/test/3", kTime, kGpus}}};
+          .jobs = {{"fashion#42/test/3", kTime, kGpus}},
+          .note = "another machine has its key"};
+}
+
+EnrolmentView SampleEnrolment() {
+  return {.id = EnrolmentId{0x1a2b3c4d},
+          .labels = {"a100", "nvme"},
+          .uses = 3,
+          .used = {{"gpu-7", "3f2a-9c01-77de", kTime}},
+          .made = kTime,
+          .expires = kLater,
+          .revoked = kLater};
 }
 
 }  // namespace
@@ -138,7 +150,10 @@ std::vector<AgentMessage> SampleAgentMessages() {
                    .incarnation = kUuid,
                    .nonce = 5,
                    .offer = SampleOffer(),
-                   .held = Held()},
+                   .held = Held(),
+                   .machine = {11, 12},
+                   .boot = {13, 14},
+                   .process = {15, 16}},
           Heartbeat{kSession, 99, Held()}, Started{kSession, kAttempt, kTime},
           MetricsReport{kSession, kAttempt, 100, SampleMetricLines()},
           Finished{.session = kSession,
@@ -198,7 +213,16 @@ std::vector<ClientRequest> SampleRequests() {
           ListAgents{},
           Why{SampleSelector()},
           GetMetrics{SampleSelector(), "loss"},
-          Ping{}};
+          Ping{},
+          NewEnrolment{.id = EnrolmentId{0x1a2b3c4d},
+                       .verify_key = SampleHash(12),
+                       .labels = {"a100"},
+                       .uses = 40,
+                       .valid = std::chrono::hours(1)},
+          ListEnrolments{},
+          RevokeEnrolment{EnrolmentId{0x1a2b3c4d}},
+          ListKeys{},
+          RevokeKey{"gpu-7"}};
 }
 
 std::vector<ClientReply> SampleReplies() {
@@ -211,7 +235,50 @@ std::vector<ClientReply> SampleReplies() {
           AgentList{{SampleAgent()}},
           WaitReasons{{{"fashion#42/test/3", "1 GPU", {"fashion#41/train", "fashion#40/train"}}}},
           MetricsAnswer{{{"fashion#42/train", "loss", {-1, 2, 300}, {0.5, 0.25, 1e-9}}}},
-          Pong{"furrow-controller 0.1.0", 3, 2}};
+          Pong{"furrow-controller 0.1.0", 3, 2},
+          EnrolmentMade{SampleEnrolment(), "farm.example", true, 7073},
+          EnrolmentList{{SampleEnrolment()}},
+          KeyList{{KeyView{.role = KeyRole::kAgent,
+                           .name = "gpu-7",
+                           .fingerprint = "3f2a-9c01-77de",
+                           .public_key = kKey,
+                           .since = kTime,
+                           .enrolment = EnrolmentId{0x1a2b3c4d},
+                           .connected = true,
+                           .last_seen = kLater}}}};
+}
+
+// ---- enrol -----------------------------------------------------------------------------------------------------
+
+std::vector<EnrolRequest> SampleEnrolRequests() {
+  EnrolProve prove{.nonce = 7,
+                   .enrolment = EnrolmentId{0x1a2b3c4d},
+                   .name = "gpu-7",
+                   .host = "gpu-7.example",
+                   .challenge = SampleHash(13),
+                   .proof = {}};
+  for (std::size_t i = 0; i < prove.proof.size(); ++i) prove.proof[i] = static_cast<std::uint8_t>(3 * i + 1);
+  return {Probe{5, "furrow-agent 0.1.0"}, EnrolBegin{6, 1, 2, "furrow-agent 0.1.0"}, prove};
+}
+
+std::vector<EnrolReply> SampleEnrolReplies() {
+  return {ProbeAnswer{.nonce = 5,
+                      .wall = kTime,
+                      .software = "furrow-controller 0.1.0",
+                      .oldest_version = 1,
+                      .newest_version = 2,
+                      .control_port = 7071,
+                      .bulk_port = 7072,
+                      .role = KeyRole::kAgent,
+                      .name = "gpu-7"},
+          EnrolChallenge{6, SampleHash(13)},
+          Enrolled{.nonce = 7,
+                   .name = "gpu-7",
+                   .labels = {"a100", "nvme"},
+                   .control_port = 7071,
+                   .bulk_port = 7072,
+                   .software = "furrow-controller 0.1.0"},
+          EnrolRefused{7, EnrolRefusal::kExpired, "this line has expired"}};
 }
 
 // ---- bulk ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 #include "common/messages_agent.h"
 #include "common/messages_bulk.h"
 #include "common/messages_client.h"
+#include "common/messages_enrol.h"
 #include "common/pipeline.h"
 
 namespace furrow::testing {
@@ -27,5 +28,7 @@ std::vector<ClientRequest> SampleRequests();
 std::vector<ClientReply> SampleReplies();
 std::vector<BulkRequest> SampleBulkRequests();
 std::vector<BulkReply> SampleBulkReplies();
+std::vector<EnrolRequest> SampleEnrolRequests();
+std::vector<EnrolReply> SampleEnrolReplies();
 
 }  // namespace furrow::testing

@@ -120,7 +120,7 @@ CliResult Background::Wait(std::chrono::seconds limit) {
 Farm::Farm(const FarmOptions& options) : options_(options) {
   const auto ports = cli::FreePorts();
   if (!ports) Throw(ports.error().message);
-  cli::FarmPlan plan{State(), ProgramFolder(), options.agents, ports->control, ports->bulk};
+  cli::FarmPlan plan{State(), ProgramFolder(), options.agents, ports->control, ports->bulk, ports->enrol};
   auto daemons = cli::PrepareFarm(plan);
   if (!daemons) Throw(daemons.error().message);
   for (cli::DaemonPlan& daemon : *daemons) {
@@ -218,6 +218,10 @@ std::unique_ptr<Background> Farm::Start(const std::vector<std::string>& argument
   std::vector<std::string> argv{ProgramFolder() + "/furrow", "--state", State()};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return Spawn(std::move(argv), {});
+}
+
+std::unique_ptr<Background> Farm::Program(const std::vector<std::string>& argv) {
+  return Spawn(argv, {});
 }
 
 CliResult Farm::Furrow(const std::vector<std::string>& arguments) {

@@ -83,6 +83,8 @@ class Farm {
   // ---- the command line; `--state` is put in front ----
   CliResult Furrow(const std::vector<std::string>& arguments);
   std::unique_ptr<Background> Start(const std::vector<std::string>& arguments);
+  // Any program, as it is called, in the farm's folder.
+  std::unique_ptr<Background> Program(const std::vector<std::string>& argv);
   // With further variables, in another folder than the farm's own, without --state.
   CliResult Plain(const std::vector<std::string>& arguments,
                   const std::map<std::string, std::string>& environment = {});

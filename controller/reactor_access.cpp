@@ -1,0 +1,327 @@
+// Enrolments and keys: who may come in, and who no longer.
+#include <algorithm>
+
+#include "common/enrol_proof.h"
+#include "common/pipeline_values.h"
+#include "controller/reactor.h"
+
+namespace furrow {
+namespace {
+
+constexpr std::size_t kMaxEnrolments = 10'000;
+constexpr std::int64_t kRememberedMs = std::int64_t{30} * 24 * 3'600'000;  // what can no longer be used
+constexpr std::size_t kShortestFingerprint = 4;                           // of a prefix that names a key
+constexpr std::size_t kNamedJobs = 5;                                     // in an answer
+
+std::int64_t Ms(WallTime time) {
+  return static_cast<std::int64_t>(time);
+}
+
+Identity WhoHas(const KeyRecord& key) {
+  return {key.role == KeyRole::kAgent ? Role::kAgent : Role::kClient, key.name};
+}
+
+const char* RoleWord(KeyRole role) {
+  return role == KeyRole::kAgent ? "agent " : "client ";
+}
+
+EnrolmentView ViewOf(const EnrolmentRecord& record) {
+  EnrolmentView view{record.id, record.labels, record.uses, {}, record.made, record.expires, record.revoked};
+  for (const EnrolmentRecord::Use& use : record.used)
+    view.used.push_back({use.name, FingerprintOf(use.public_key), use.at});
+  return view;
+}
+
+void ForgetOldEnrolments(State& state, Outbox& out, Now now) {
+  std::erase_if(state.access.enrolments, [&](const auto& entry) {
+    const EnrolmentRecord& record = entry.second;
+    if (Ms(now.wall) - Ms(record.expires) < kRememberedMs) return false;
+    EnrolmentRecord erased = record;
+    erased.erased = true;
+    out.records.emplace_back(std::move(erased));
+    return true;
+  });
+}
+
+EnrolmentRecord::Use* FindUse(EnrolmentRecord& enrolment, const std::string& key) {
+  const auto use = std::find_if(enrolment.used.begin(), enrolment.used.end(),
+                                [&](const auto& one) { return one.public_key == key; });
+  return use == enrolment.used.end() ? nullptr : &*use;
+}
+
+// "11m", "90s".
+std::string Words(Duration duration) {
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(duration).count();
+  return seconds % 60 == 0 ? std::to_string(seconds / 60) + "m" : std::to_string(seconds) + "s";
+}
+
+// What keeps this key from coming in under this name; kBusy with no words: nothing.
+std::pair<EnrolRefusal, std::string> ObstacleOf(const State& state, const EnrolmentRecord& enrolment, Now now,
+                                                const EnrolAsked& asked) {
+  const Access& access = state.access;
+  const std::string& name = asked.prove.name;
+  if (Ms(now.wall) >= Ms(enrolment.expires))
+    return {EnrolRefusal::kExpired, "this line has expired; make another with `furrow enrol new`"};
+  if (enrolment.used.size() >= enrolment.uses)
+    return {EnrolRefusal::kUsedUp, "this line is used up: it let in " + std::to_string(enrolment.used.size()) + " of " +
+                                       std::to_string(enrolment.uses) +
+                                       " agents; make another with `furrow enrol new`, with --uses for several"};
+  if (!pipeline::IsName(name, /*dots=*/true))
+    return {EnrolRefusal::kBadName,
+            "\"" + name + "\" is no name: up to 64 letters, digits, _ - and dots; choose one with --name"};
+  if (const auto known = access.keys.find(asked.key); known != access.keys.end())
+    return {EnrolRefusal::kKeyTaken, "this machine's key is already that of " +
+                                         std::string(RoleWord(known->second.role)) + known->second.name +
+                                         "; if this machine is a copy of that one, enrol with --replace, which makes "
+                                         "another key"};
+  const KeyRecord* holder = access.FindAgentKey(name);
+  const auto joining = access.joining.find(name);
+  if (holder != nullptr || (joining != access.joining.end() && joining->second != asked.key))
+    return {EnrolRefusal::kNameTaken, "there is an agent " + name + " with another key" +
+                                          (holder != nullptr ? " (" + FingerprintOf(holder->public_key) + ")" : "") +
+                                          "; choose another name with --name, or, if this machine takes its place, first "
+                                          "`furrow keys revoke " +
+                                          name + "`"};
+  const auto agents = std::count_if(access.keys.begin(), access.keys.end(),
+                                    [](const auto& entry) { return entry.second.role == KeyRole::kAgent; });
+  if (static_cast<std::size_t>(agents) >= state.settings.max_agents)
+    return {EnrolRefusal::kBusy, "the controller has its most agents already (agents.max)"};
+  if (!state.refusing.empty()) return {EnrolRefusal::kBusy, state.refusing};
+  return {EnrolRefusal::kBusy, ""};
+}
+
+// The keys that a person means.
+std::vector<const KeyRecord*> KeysNamed(const Access& access, const std::string& what) {
+  std::vector<const KeyRecord*> found;
+  for (const auto& [key, record] : access.keys)
+    if (record.name == what) found.push_back(&record);
+  if (!found.empty() || what.size() < kShortestFingerprint) return found;
+  for (const auto& [key, record] : access.keys)
+    if (FingerprintOf(key).starts_with(what)) found.push_back(&record);
+  return found;
+}
+
+// What becomes of the jobs of an agent whose key is gone.
+std::string JobsLeft(const State& state, const std::string& name) {
+  const auto agent = state.agents.find(name);
+  if (agent == state.agents.end() || agent->second.jobs.empty()) return "";
+  std::string names;
+  std::size_t count = 0;
+  for (const JobId id : agent->second.jobs) {
+    if (++count > kNamedJobs) break;
+    const auto [run, job] = state.FindJob(id);
+    names += (names.empty() ? "" : ", ") + run->JobName(*job);
+  }
+  const std::size_t all = agent->second.jobs.size();
+  if (all > kNamedJobs) names += " and " + std::to_string(all - kNamedJobs) + " more";
+  return "; " + std::to_string(all) + (all == 1 ? " job" : " jobs") +
+         " that it has may run on there until its lease ends, and are lost and started elsewhere as their retry rules say "
+         "within " +
+         Words(state.settings.LeaseWithMargin()) + ": " + names;
+}
+
+}  // namespace
+
+const KeyRecord* Access::FindAgentKey(const std::string& name) const {
+  for (const auto& [key, record] : keys)
+    if (record.role == KeyRole::kAgent && record.name == name) return &record;
+  return nullptr;
+}
+
+void OnNewEnrolment(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number,
+                    const NewEnrolment& request) {
+  Access& access = state.access;
+  const auto refuse = [&](Errc code, std::string words) {
+    Answer(out, peer, number, Failure{code, std::move(words), "", {}});
+  };
+  ForgetOldEnrolments(state, out, now);
+  const auto known = access.enrolments.find(request.id);
+  if (known != access.enrolments.end() && known->second.verify_key != request.verify_key)
+    return refuse(Errc::kRejected, "another enrolment has this number; try again");
+  if (known == access.enrolments.end()) {
+    for (const std::string& label : request.labels)
+      if (!pipeline::IsName(label, /*dots=*/true))
+        return refuse(Errc::kInvalid, "\"" + label + "\" is no label: letters, digits, _ - . and at most 64 of them");
+    if (access.enrolments.size() >= kMaxEnrolments)
+      return refuse(Errc::kRejected, "there are 10,000 enrolments already; those that can no longer be used are "
+                                     "forgotten 30 days after they expired");
+    if (!state.refusing.empty()) return refuse(Errc::kUnavailable, state.refusing);
+    EnrolmentRecord record;
+    record.id = request.id;
+    record.verify_key = request.verify_key;
+    record.labels = request.labels;
+    record.uses = request.uses;
+    record.made = now.wall;
+    record.expires = WallTime{Ms(now.wall) + request.valid.count()};
+    out.records.emplace_back(record);
+    access.enrolments[request.id] = std::move(record);
+  }
+  Answer(out, peer, number,
+         EnrolmentMade{ViewOf(access.enrolments.at(request.id)), access.host, access.advertised, access.enrol_port});
+}
+
+void OnRevokeEnrolment(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number,
+                       const RevokeEnrolment& request) {
+  const auto found = state.access.enrolments.find(request.id);
+  if (found == state.access.enrolments.end())
+    return Answer(out, peer, number,
+                  Failure{Errc::kNotFound,
+                          "there is no enrolment " + FormatEnrolmentId(request.id) + "; `furrow enrol list` shows them",
+                          "",
+                          {}});
+  EnrolmentRecord& record = found->second;
+  if (record.revoked == WallTime{}) {
+    record.revoked = now.wall;
+    out.records.emplace_back(record);
+  }
+  const std::string left = record.used.empty() ? ""
+                                               : "; the " + std::to_string(record.used.size()) +
+                                                     " that it let in stay: `furrow keys revoke` shuts them out";
+  Answer(out, peer, number, Done{"enrolment " + FormatEnrolmentId(record.id) + " lets nobody in any more" + left});
+}
+
+void OnListEnrolments(const State& state, Outbox& out, PeerId peer, std::uint64_t number) {
+  EnrolmentList list;
+  for (const auto& [id, record] : state.access.enrolments) list.enrolments.push_back(ViewOf(record));
+  std::sort(list.enrolments.begin(), list.enrolments.end(),
+            [](const auto& a, const auto& b) { return a.made > b.made; });
+  Answer(out, peer, number, std::move(list));
+}
+
+void OnListKeys(const State& state, Outbox& out, PeerId peer, std::uint64_t number) {
+  KeyList list;
+  for (const auto& [public_key, record] : state.access.keys) {
+    KeyView view{record.role, record.name, FingerprintOf(public_key), public_key, record.since, record.enrolment,
+                 false,       WallTime{}};
+    if (record.role == KeyRole::kAgent) {
+      if (const auto agent = state.agents.find(record.name); agent != state.agents.end()) {
+        view.connected = agent->second.session.has_value();
+        view.last_seen = agent->second.last_seen;
+      }
+    } else if (const auto heard = state.access.heard.find(record.name); heard != state.access.heard.end()) {
+      view.last_seen = heard->second;
+    }
+    list.keys.push_back(std::move(view));
+  }
+  std::sort(list.keys.begin(), list.keys.end(),
+            [](const auto& a, const auto& b) { return std::tie(a.role, a.name) < std::tie(b.role, b.name); });
+  Answer(out, peer, number, std::move(list));
+}
+
+void OnRevokeKey(State& state, Outbox& out, PeerId peer, std::uint64_t number, const RevokeKey& request) {
+  const std::vector<const KeyRecord*> found = KeysNamed(state.access, request.what);
+  const auto refuse = [&](Errc code, std::string words) {
+    Answer(out, peer, number, Failure{code, std::move(words), "", {}});
+  };
+  if (found.empty())
+    return refuse(Errc::kNotFound,
+                  "no key has the name or fingerprint " + request.what + "; `furrow keys` shows all of them");
+  if (found.size() > 1) {
+    std::string words = request.what + " means several keys; say which by its fingerprint:";
+    for (const KeyRecord* key : found)
+      words += "\n  " + FingerprintOf(key->public_key) + "  " + RoleWord(key->role) + key->name;
+    return refuse(Errc::kInvalid, std::move(words));
+  }
+  const KeyRecord& key = *found.front();
+  if (key.role == KeyRole::kClient && key.name == kLocalClient)
+    return refuse(Errc::kRejected, "client local is the command line on the controller's own machine, let in anew at each "
+                                   "start; it cannot be revoked");
+  const auto agent = key.role == KeyRole::kAgent ? state.agents.find(key.name) : state.agents.end();
+  const std::uint64_t ticket = ++state.access.last_ticket;
+  state.access.revoking[ticket] = {peer, number, key, agent != state.agents.end() && agent->second.session.has_value()};
+  out.access.emplace_back(DropKey{ticket, key.public_key});
+}
+
+void OnKeyDropped(State& state, Outbox& out, const KeyDropped& event) {
+  const auto found = state.access.revoking.find(event.ticket);
+  if (found == state.access.revoking.end()) return;
+  const Access::Revocation waiting = std::move(found->second);
+  state.access.revoking.erase(found);
+  if (!event.status)
+    return Answer(out, waiting.peer, waiting.number, Failure{event.status.error().code, event.status.error().message, "", {}});
+  const bool agent = waiting.key.role == KeyRole::kAgent;
+  Answer(out, waiting.peer, waiting.number,
+         Done{RoleWord(waiting.key.role) + waiting.key.name + " (" + FingerprintOf(waiting.key.public_key) +
+              ") is revoked" + (waiting.was_connected ? "; its session is ended" : "") +
+              (agent ? JobsLeft(state, waiting.key.name) : "")});
+}
+
+void OnAllowlist(State& state, Outbox& out, Now now, const AllowlistRead& event) {
+  Access& access = state.access;
+  std::map<std::string, KeyRecord> keys;
+  for (const AllowedKey& allowed : event.keys) {
+    const KeyRole role = allowed.who.role == Role::kAgent ? KeyRole::kAgent : KeyRole::kClient;
+    const auto known = access.keys.find(allowed.public_key);
+    if (known != access.keys.end() && WhoHas(known->second) == allowed.who) {
+      keys.insert(access.keys.extract(known));
+      continue;
+    }
+    KeyRecord record{allowed.public_key, role, allowed.who.name, now.wall, EnrolmentId{}, false};
+    for (auto& [id, enrolment] : access.enrolments)
+      if (role == KeyRole::kAgent && FindUse(enrolment, allowed.public_key) != nullptr) record.enrolment = id;
+    out.records.emplace_back(record);
+    keys[allowed.public_key] = std::move(record);
+  }
+  for (auto& [public_key, gone] : access.keys) {  // what was not taken over
+    if (gone.role == KeyRole::kAgent)
+      if (Agent* agent = state.FindAgent(gone.name); agent != nullptr) EndSession(state, *agent);
+    if (keys.contains(public_key)) continue;  // under another name now
+    gone.erased = true;
+    out.records.emplace_back(std::move(gone));
+  }
+  access.keys = std::move(keys);
+  state.plan_needed = true;
+}
+
+void OnEnrolAsked(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
+  Access& access = state.access;
+  const auto refuse = [&](EnrolRefusal reason, std::string words) {
+    out.access.emplace_back(RefuseEntry{asked.ticket, reason, std::move(words)});
+  };
+  const EnrolProve& prove = asked.prove;
+  const auto found = access.enrolments.find(prove.enrolment);
+  if (found == access.enrolments.end())
+    return refuse(EnrolRefusal::kUnknown, "the controller knows no enrolment " + FormatEnrolmentId(prove.enrolment) +
+                                              ": the line is of another farm, or long expired; make another with "
+                                              "`furrow enrol new`");
+  EnrolmentRecord& enrolment = found->second;
+  if (!CheckEnrolment(enrolment.verify_key,
+                      {prove.enrolment, access.public_key, asked.key, prove.name, prove.challenge}, prove.proof))
+    return refuse(EnrolRefusal::kWrongSecret, "the secret in this line is wrong; copy the line anew");
+  if (enrolment.revoked != WallTime{})
+    return refuse(EnrolRefusal::kRevoked, "this line was revoked; make another with `furrow enrol new`");
+  EnrolmentRecord::Use* use = FindUse(enrolment, asked.key);
+  const bool inside = access.keys.contains(asked.key);
+  if (use != nullptr && use->let_in && !inside)
+    return refuse(EnrolRefusal::kRevoked, "this machine's key was revoked; enrol with --replace and another line");
+  if (use != nullptr) {  // asked again: the answer, or we in between, got lost
+    out.access.emplace_back(LetIn{asked.ticket, enrolment.id, {{Role::kAgent, use->name}, asked.key}, enrolment.labels});
+    return;
+  }
+  const auto [reason, words] = ObstacleOf(state, enrolment, now, asked);
+  if (!words.empty()) return refuse(reason, words);
+  enrolment.used.push_back({asked.key, prove.name, now.wall, false});
+  access.joining[prove.name] = asked.key;
+  out.records.emplace_back(enrolment);
+  out.access.emplace_back(LetIn{asked.ticket, enrolment.id, {{Role::kAgent, prove.name}, asked.key}, enrolment.labels});
+}
+
+void OnKeyLetIn(State& state, Outbox& out, const KeyLetIn& event) {
+  Access& access = state.access;
+  if (const auto joining = access.joining.find(event.key.who.name);
+      joining != access.joining.end() && joining->second == event.key.public_key)
+    access.joining.erase(joining);
+  const auto found = access.enrolments.find(event.enrolment);
+  if (found == access.enrolments.end()) return;
+  EnrolmentRecord& enrolment = found->second;
+  EnrolmentRecord::Use* use = FindUse(enrolment, event.key.public_key);
+  if (use == nullptr || use->let_in) return;
+  if (event.status) {
+    use->let_in = true;
+  } else {
+    std::erase_if(enrolment.used, [&](const auto& one) { return one.public_key == event.key.public_key; });
+  }
+  out.records.emplace_back(enrolment);
+}
+
+}  // namespace furrow
