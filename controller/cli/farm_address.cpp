@@ -88,8 +88,7 @@ fs::path StateFolder(const std::string& state) {
 fs::path FarmFolder(const std::string& state, const fs::path& system) {
   fs::path own = StateFolder(state);
   if (!state.empty() || !Variable("FURROW_STATE").empty() || FarmRunsIn(own)) return own;
-  const bool there = ::access((system / "farm.json").c_str(), F_OK) == 0 || errno == EACCES;
-  return there ? system : own;
+  return ::access(system.c_str(), F_OK) == 0 ? system : own;
 }
 
 Result<FarmAddress> FindFarm(const std::string& state) {
