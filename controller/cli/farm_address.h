@@ -27,8 +27,8 @@ Result<FarmAddress> FindFarm(const std::string& state);
 // The state folder that `state` or the environment names, or else the one of `furrow up`. Absolute.
 std::filesystem::path StateFolder(const std::string& state);
 
-// The same, but where neither names one and no farm runs in that of `furrow up`, it is `system`, if a controller has
-// its state there.
+// The same, but where neither names one and no farm runs in that of `furrow up`, it is `system`, if an
+// installed controller has its state there, ready or not.
 std::filesystem::path FarmFolder(const std::string& state, const std::filesystem::path& system = kSystemState);
 
 // "HOST:CONTROLPORT[,BULKPORT]" taken apart; the bulk port is the one above where it is left out.
