@@ -81,7 +81,7 @@ function(debian_package component package)
 endfunction()
 
 # daemon(COMPONENT PACKAGE): unit, configuration and maintainer scripts, made from daemon.*.in with the variables
-# user, state, state_mode, groups, ends_jobs.
+# user, state, state_mode, groups, ends_jobs; daemon.end.in goes into prerm and postrm.
 function(daemon component package)
   install(FILES ${CMAKE_SOURCE_DIR}/config/${component}.yaml DESTINATION /etc/furrow COMPONENT ${component})
   install(FILES ${CMAKE_SOURCE_DIR}/config/systemd/${package}.service DESTINATION /lib/systemd/system
@@ -89,6 +89,8 @@ function(daemon component package)
   set(conffile /etc/furrow/${component}.yaml)
   file(CONFIGURE OUTPUT ${packaging}/${component}/conffiles CONTENT "${conffile}\n")
   set(control ${packaging}/${component}/conffiles)
+  file(READ ${here}/daemon.end.in end)
+  string(CONFIGURE "${end}" end @ONLY)
   foreach(script postinst prerm postrm)
     configure_file(${here}/daemon.${script}.in ${packaging}/${component}/${script} @ONLY FILE_PERMISSIONS
       OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)

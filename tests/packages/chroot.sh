@@ -160,6 +160,12 @@ check "and nobody else's" kill -0 "$other"
 kill "$other"
 check "configuration and state stay" test -f /etc/furrow/agent.yaml -a -d /var/lib/furrow-agent
 
+dpkg_quietly --unpack /tmp/packages/furrow-agent_*.deb || failures=1
+begin furrow-agent
+job=$begun
+dpkg_quietly -r furrow-agent || failures=1
+check "so does that of a package that was never configured" bash -c "! kill -0 $job"
+
 echo "-- purge"
 mkdir -p /var/lib/furrow-agent/work/1
 echo x >/var/lib/furrow-agent/work/1/file
