@@ -198,6 +198,13 @@ void ReadOffer(Section& root, AgentConfig& c) {
     offer.Size("memory", c.memory_bytes, Zero::kRefused);
   }
   ReadGpus(offer, c);
+  offer.Integer("least_gpus", c.least_gpus, 0, 1024);
+  if (c.least_gpus > 0 && c.gpus == GpuChoice::kNone) {
+    offer.Wrong("least_gpus", "asks for GPUs, of which `offer.gpus` offers none; change one of the two");
+  }
+  if (c.gpus == GpuChoice::kListed && c.least_gpus > c.gpu_uuids.size()) {
+    offer.Wrong("least_gpus", "is more than `offer.gpus` lists; leave it out, a list must be there whole anyway");
+  }
   ReadNames(offer, "labels", c.labels, IsLabel, "label: letters, digits, _ - . and at most 64 of them");
   offer.Finish();
 }

@@ -69,6 +69,7 @@ struct AgentConfig {
   std::uint64_t memory_bytes = 0;      // offer.memory; 0: all
   GpuChoice gpus = GpuChoice::kAuto;   // offer.gpus
   std::vector<std::string> gpu_uuids;  // offer.gpus as a list; exactly these must be there
+  std::uint32_t least_gpus = 0;        // offer.least_gpus: with fewer healthy ones it does not start
   std::vector<std::string> labels;     // offer.labels
 
   std::uint64_t cache_bytes = 20ULL << 30;       // cache

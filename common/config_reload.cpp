@@ -72,6 +72,7 @@ constexpr Field<A> kAgentFields[] = {
     Of<A, &A::memory_bytes>("offer.memory", kReload),
     Of<A, &A::gpus>("offer.gpus", kReload),
     Of<A, &A::gpu_uuids>("offer.gpus", kReload),
+    Of<A, &A::least_gpus>("offer.least_gpus", kReload),
     Of<A, &A::labels>("offer.labels", kReload),
     Of<A, &A::cache_bytes>("cache", kReload),
     Of<A, &A::kill_grace>("jobs.kill_grace", kReload),

@@ -89,6 +89,24 @@ Status DetectGpus(const AgentConfig& config, Detected& detected) {
   return {};
 }
 
+Status CheckLeast(std::uint32_t least, const Detected& detected) {
+  const std::size_t healthy = detected.offer.gpus.size();
+  if (healthy >= least) return {};
+  std::string words = "offer.least_gpus is " + std::to_string(least) + ", but " +
+                      (healthy == 0 ? "no GPU" : "only " + std::to_string(healthy)) + " can be offered";
+  for (const GpuState& state : detected.gpus)
+    if (!state.fault.empty()) words += "; " + Named(state) + ": " + state.fault;
+  if (detected.gpus.empty()) {
+    // What was found out on the way, if anything was, says more than that there is nothing.
+    const auto why = std::find_if(detected.warnings.begin(), detected.warnings.end(),
+                                  [](const std::string& one) { return one.find("GPU") != std::string::npos; });
+    words += why != detected.warnings.end() ? "; " + *why
+                                            : ": NVIDIA's driver is not installed here, or the machine has no GPU "
+                                              "(lspci -d 10de: shows those that are plugged in)";
+  }
+  return Fail(Errc::kNotFound, words + "; furrow-agent doctor says more");
+}
+
 }  // namespace
 
 Result<Detected> DetectDevices(const AgentConfig& config, const MachineFiles& files) {
@@ -108,6 +126,7 @@ Result<Detected> DetectDevices(const AgentConfig& config, const MachineFiles& fi
                                 std::to_string(memory_bytes) + ": jobs may be killed for want of memory");
   }
   FURROW_TRY(DetectGpus(config, detected));
+  FURROW_TRY(CheckLeast(config.least_gpus, detected));
   return detected;
 }
 

@@ -22,7 +22,8 @@ struct Detected {
 // Looks once; may block for seconds on a sick driver, so before the loop starts or in a thread of its own.
 // `gpus: auto` takes what works and warns of the rest; no NVML at all is no warning. With a list every
 // GPU in it must be there and healthy: kNotFound names those that are not and the ones that are there,
-// kUnavailable that NVML does not work. The library is config.nvml, else $FURROW_NVML, else kNvmlLibrary.
+// kUnavailable that NVML does not work. Fewer healthy GPUs than `least_gpus`: kNotFound, with what is wrong with the
+// others. The library is config.nvml, else $FURROW_NVML, else kNvmlLibrary.
 Result<Detected> DetectDevices(const AgentConfig& config, const MachineFiles& files = {});
 
 }  // namespace furrow::devices

@@ -303,5 +303,22 @@ TEST_CASE("machine: this machine has CPUs and memory") {
   CHECK(*UsableMemory() > 1 << 20);
 }
 
+TEST_CASE("devices: with fewer healthy GPUs than are expected nothing is offered, and what is missing is named") {
+  AgentConfig config;
+  config.least_gpus = 2;
+  CHECK(DetectWith(kTwoGpus, config));
+
+  config.least_gpus = 3;
+  const auto few = DetectWith(kTwoGpus, config);
+  REQUIRE_FALSE(few);
+  CHECK(few.error().code == Errc::kNotFound);
+  CHECK(Says(few.error().message, "offer.least_gpus is 3, but only 2 can be offered"));
+
+  config.nvml = "/no/such/libnvidia-ml.so.1";
+  const auto none = DetectWith("", config);
+  REQUIRE_FALSE(none);
+  CHECK(Says(none.error().message, "but no GPU can be offered; no GPUs are offered: NVML: /no/such/libnvidia-ml.so.1"));
+}
+
 }  // namespace
 }  // namespace furrow::devices

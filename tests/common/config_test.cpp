@@ -146,7 +146,7 @@ TEST_CASE("config: every key of the agent is read") {
           " }\n"
           "state: /s\n"
           "key: /k\n"
-          "offer: { cpus: 0.5, memory: 8GiB, gpus: [GPU-1, MIG-2], labels: [a100] }\n"
+          "offer: { cpus: 0.5, memory: 8GiB, gpus: [GPU-1, MIG-2], least_gpus: 2, labels: [a100] }\n"
           "cache: 1TiB\n"
           "jobs: { kill_grace: 0, log_quota: 5MiB, env: [PATH] }\n"
           "torch: /opt/furrow-torch\n"
@@ -164,6 +164,7 @@ TEST_CASE("config: every key of the agent is read") {
   want.memory_bytes = 8ULL << 30;
   want.gpus = GpuChoice::kListed;
   want.gpu_uuids = {"GPU-1", "MIG-2"};
+  want.least_gpus = 2;
   want.labels = {"a100"};
   want.cache_bytes = 1ULL << 40;
   want.kill_grace = milliseconds(0);
@@ -259,6 +260,11 @@ TEST_CASE("config: a file that cannot be read is named") {
   const auto folder = LoadAgentConfig("/tmp");
   REQUIRE_FALSE(folder);
   CHECK(Says(folder.error().message, "it is a folder"));
+}
+
+TEST_CASE("config: GPUs cannot be both expected and not offered") {
+  CHECK(Says(AgentMistakes("offer: { gpus: none, least_gpus: 1 }\n"), "`offer.least_gpus` asks for GPUs"));
+  CHECK(Says(AgentMistakes("offer: { gpus: [GPU-1], least_gpus: 2 }\n"), "more than `offer.gpus` lists"));
 }
 
 }  // namespace
