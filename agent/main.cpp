@@ -14,6 +14,7 @@
 
 #include "agent/check_metrics.h"
 #include "agent/devices/devices.h"
+#include "agent/doctor.h"
 #include "agent/enrol.h"
 #include "agent/enrolment.h"
 #include "agent/loop.h"
@@ -193,6 +194,11 @@ int Main(int argc, char** argv) {
   identity->fallthrough();
   EnrolOptions enrol_options;
   CLI::App* enrol = AddEnrol(app, enrol_options);
+  bool json = false;
+  CLI::App* examine =
+      app.add_subcommand("doctor", "examines this machine and its way to the controller; changes nothing");
+  examine->fallthrough();
+  examine->add_flag("--json", json, "print one JSON document");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -200,6 +206,9 @@ int Main(int argc, char** argv) {
   }
   HideLine(argc, argv);
   Result<AgentConfig> config = LoadAgentConfig(config_file);
+  if (examine->parsed())
+    return doctor::Print(
+        {doctor::ExamineAgent(fs::absolute(config_file).lexically_normal(), config, FolderOfProgram())}, json);
   if (!config) return daemon::Complain(kProgram, config.error());
   if (enrol->parsed()) return EnrolMain(*config, std::move(enrol_options));
   if (identity->parsed()) {

@@ -32,8 +32,9 @@ void AddOptions(CLI::App& app, const std::string& program, std::string& config_f
       ->capture_default_str();
   app.footer(
       "SIGHUP reads the configuration file again and opens log.file anew.\n"
-      "Exit status: 0 stopped by a signal, or done; 1 cannot run or go on, the last line says why; 2 usage, or the\n"
-      "configuration is wrong.");
+      "Exit status: 0 stopped by a signal, or done; 1 cannot run or go on, the last line says why (doctor: it found "
+      "an\n"
+      "error); 2 usage, or the configuration is wrong.");
 }
 
 int ExitOf(const Error& error) {

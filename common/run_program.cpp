@@ -1,4 +1,4 @@
-#include "controller/cli/child_process.h"
+#include "common/run_program.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 
 extern char** environ;
 
-namespace furrow::cli {
+namespace furrow {
 namespace {
 
 struct Pipe {
@@ -43,12 +43,16 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   return pointers;
 }
 
-// Both at once, so that neither pipe fills while the other is waited for.
-void ReadBoth(Pipe& out, Pipe& err, ProgramResult& result) {
+// Both at once, so that neither pipe fills while the other is waited for. False: not at their ends by the deadline.
+bool ReadBoth(Pipe& out, Pipe& err, ProgramResult& result, std::chrono::milliseconds limit) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + limit;
   std::array<char, 65536> buffer;
   while (out.read || err.read) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    if (limit.count() > 0 && left.count() <= 0) return false;
     pollfd ready[2] = {{out.read.Get(), POLLIN, 0}, {err.read.Get(), POLLIN, 0}};
-    if (::poll(ready, 2, -1) < 0 && errno != EINTR) return;
+    if (::poll(ready, 2, limit.count() > 0 ? static_cast<int>(left.count()) : -1) < 0 && errno != EINTR) return true;
     for (int i = 0; i < 2; ++i) {
       if (ready[i].revents == 0) continue;
       const ssize_t got = ::read(ready[i].fd, buffer.data(), buffer.size());
@@ -59,6 +63,7 @@ void ReadBoth(Pipe& out, Pipe& err, ProgramResult& result) {
         (i == 0 ? out : err).read.Close();
     }
   }
+  return true;
 }
 
 }  // namespace
@@ -84,12 +89,12 @@ Result<ProgramResult> RunProgram(const std::vector<std::string>& argv, const Pro
       ::posix_spawnp(&pid, argv[0].c_str(), &actions, &attributes, Pointers(argv).data(), Pointers(variables).data());
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);
-  if (failed == ENOENT) return Fail(Errc::kNotFound, "there is no program " + argv[0] + "; install it");
+  if (failed == ENOENT) return Fail(Errc::kNotFound, "there is no program " + argv[0]);
   if (failed != 0) return tl::unexpected(ErrnoError("cannot run " + argv[0], failed));
   out.write.Close();
   err.write.Close();
   ProgramResult result;
-  ReadBoth(out, err, result);
+  if (!ReadBoth(out, err, result, options.limit)) ::kill(pid, SIGKILL);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
@@ -97,4 +102,4 @@ Result<ProgramResult> RunProgram(const std::vector<std::string>& argv, const Pro
   return result;
 }
 
-}  // namespace furrow::cli
+}  // namespace furrow

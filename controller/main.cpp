@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "common/version.h"
 #include "controller/advertise.h"
+#include "controller/doctor.h"
 #include "controller/enrol_server.h"
 #include "controller/farm_file.h"
 #include "controller/logs.h"
@@ -35,10 +36,6 @@ void RaiseDescriptorLimit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
   ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-fs::path AllowlistOf(const ControllerConfig& config) {
-  return config.allowlist.empty() ? fs::path(config.state) / "allowlist" : fs::path(config.allowlist);
 }
 
 Result<KeyPair> OwnKey(const ControllerConfig& config) {
@@ -161,12 +158,18 @@ int Main(int argc, char** argv) {
   CLI::App* identity =
       app.add_subcommand("identity", "prints the controller's public key, which agents and clients are told");
   identity->fallthrough();
+  bool json = false;
+  CLI::App* examine = app.add_subcommand("doctor", "examines this controller and its machine; changes nothing");
+  examine->fallthrough();
+  examine->add_flag("--json", json, "print one JSON document");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : daemon::kExitUsage;
   }
   const Result<ControllerConfig> config = LoadControllerConfig(config_file);
+  if (examine->parsed())
+    return doctor::Print({doctor::ExamineController(fs::absolute(config_file).lexically_normal(), config)}, json);
   if (!config) return daemon::Complain(kProgram, config.error());
   if (identity->parsed()) {
     std::error_code ignored;

@@ -11,6 +11,11 @@ std::string Counted(std::size_t count, const std::string& what) {
 
 }  // namespace
 
+std::filesystem::path AllowlistOf(const ControllerConfig& config) {
+  return config.allowlist.empty() ? std::filesystem::path(config.state) / "allowlist"
+                                  : std::filesystem::path(config.allowlist);
+}
+
 Settings SettingsOf(const ControllerConfig& config) {
   Settings settings;
   settings.heartbeat = config.heartbeat;

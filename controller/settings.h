@@ -1,12 +1,15 @@
 // What the reactors, and people who ask systemd, are told of the configuration and the state.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "common/config.h"
 #include "controller/state.h"
 
 namespace furrow {
+
+std::filesystem::path AllowlistOf(const ControllerConfig& config);
 
 Settings SettingsOf(const ControllerConfig& config);
 

@@ -86,6 +86,7 @@ Result<int> CancelCommand(const Session& session, const std::string& what);
 Result<int> RetryCommand(const Session& session, const RetryOptions& options);
 Result<int> AgentsCommand(const Session& session);
 Result<int> WhyCommand(const Session& session, const std::string& what);
+Result<int> DoctorCommand(const Session& session);
 Result<int> CheckCommand(const Session& session, const std::string& file);
 Result<int> EnrolNewCommand(const Session& session, const EnrolNewOptions& options);
 Result<int> EnrolListCommand(const Session& session);

@@ -105,6 +105,8 @@ class CommandLine {
     metrics->add_option("NAME", metrics_.name, "only this one");
     metrics->add_flag("--plot", metrics_.plot, "draw the curves");
     Add("agents", "machines, their devices and what runs there", [this] { return AgentsCommand(session_); });
+    Add("doctor", "examine the farm and the daemons of this machine, each fault with its cure",
+        [this] { return DoctorCommand(session_); });
     CLI::App* why = Add("why", "why a job waits", [this] { return WhyCommand(session_, what_); });
     why->add_option("RUN[/JOB[/SHARD]]", what_)->required();
   }

@@ -15,8 +15,8 @@
 #include "common/file_io.h"
 #include "common/hash.h"
 #include "common/hash_cache.h"
+#include "common/run_program.h"
 #include "common/tree_scan.h"
-#include "controller/cli/child_process.h"
 
 namespace furrow::cli {
 namespace {

@@ -7,7 +7,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "controller/cli/child_process.h"
+#include "common/run_program.h"
 #include "controller/cli/daemon.h"
 #include "tests/support/farm.h"
 
@@ -57,7 +57,7 @@ class Up {
 
   cli::ProgramResult Furrow(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), {ProgramFolder() + "/furrow", "--state", State()});
-    auto result = cli::RunProgram(arguments);
+    auto result = RunProgram(arguments);
     REQUIRE(result);
     return *result;
   }
@@ -138,7 +138,7 @@ TEST_CASE("up: a second one in the same folder is refused, one on the same port 
 
   const std::string control = nlohmann::json::parse(up.folder().Read("state/farm.json"))["control"];
   const int port = std::stoi(control.substr(control.find(':') + 1));
-  const auto other = cli::RunProgram(
+  const auto other = RunProgram(
       {ProgramFolder() + "/furrow", "--state", up.folder() / "other", "up", "--port", std::to_string(port - 1)});
   REQUIRE(other);
   CHECK(other->status == 1);

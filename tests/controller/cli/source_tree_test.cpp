@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "controller/cli/child_process.h"
+#include "common/run_program.h"
 #include "tests/support/temp_folder.h"
 
 namespace furrow::cli {
@@ -25,7 +25,7 @@ class Repository {
   void Write(const std::string& name, const std::string& text) const { folder_.Write("repo/" + name, text); }
   std::string Git(std::vector<std::string> words) const {
     words.insert(words.begin(), "git");
-    const auto result = RunProgram(words, {Root(), {}});
+    const auto result = RunProgram(words, {Root(), {}, {}});
     REQUIRE(result);
     INFO(result->err);
     REQUIRE(result->status == 0);

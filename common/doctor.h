@@ -1,0 +1,59 @@
+// What `doctor` finds out about a daemon on this machine, and how it is shown. The checks themselves are in doctor_*.h:
+// each is a function from facts to findings, so that a test can make up the facts.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/error.h"
+
+namespace furrow::doctor {
+
+enum class Grade : std::uint8_t {
+  kOk,
+  kWarning,  // works, but not as well as it should, or not for long
+  kError,    // something that was asked for does not work
+};
+const char* GradeName(Grade grade);  // "ok", "warning", "error"
+
+struct Finding {
+  Grade grade = Grade::kOk;
+  std::string subject;  // one or two words, "state folder"
+  std::string found;    // a sentence for a person
+  std::string cure;     // a command where there is one; empty: nothing to do
+  friend bool operator==(const Finding&, const Finding&) = default;
+};
+using Findings = std::vector<Finding>;
+
+inline Finding Ok(std::string subject, std::string found) {
+  return {Grade::kOk, std::move(subject), std::move(found), ""};
+}
+inline Finding Warning(std::string subject, std::string found, std::string cure) {
+  return {Grade::kWarning, std::move(subject), std::move(found), std::move(cure)};
+}
+inline Finding Wrong(std::string subject, std::string found, std::string cure) {
+  return {Grade::kError, std::move(subject), std::move(found), std::move(cure)};
+}
+void Append(Findings& to, Findings more);
+
+// One daemon, examined.
+struct Report {
+  std::string title;  // "furrow-agent gpu-1"
+  Findings findings;
+};
+
+std::size_t Count(const std::vector<Report>& reports, Grade grade);
+
+// Findings in columns, each cure under its finding; lines of at most `width` columns (0: no limit).
+std::string Render(const std::vector<Report>& reports, bool colour, std::size_t width);
+// {"reports": [{"title", "findings": [{"grade", "subject", "found", "cure"}]}], "errors", "warnings"}
+std::string ToJson(const std::vector<Report>& reports);
+// What ToJson wrote. kInvalid.
+Result<std::vector<Report>> FromJson(std::string_view text);
+
+// Prints them on stdout, for people as fits where it leads. Returns 1 if there was an error, else 0.
+int Print(const std::vector<Report>& reports, bool json);
+
+}  // namespace furrow::doctor

@@ -1,0 +1,48 @@
+// doctor: folders, disks and key files.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "common/doctor.h"
+
+namespace furrow::doctor {
+
+struct FolderFacts {
+  bool exists = false;
+  bool is_folder = false;
+  std::string trouble;     // it could not be looked at; empty: it could
+  std::string owner;       // user, or number
+  std::uint32_t mode = 0;  // permission bits
+  bool read_only = false;  // the filesystem is
+  std::string foreign;     // a file in it that belongs to somebody else; empty: none
+  std::uint64_t free_bytes = 0;
+  std::uint64_t total_bytes = 0;
+  std::uint64_t free_files = 0;   // inodes
+  std::uint64_t total_files = 0;  // 0: the filesystem does not count them
+};
+FolderFacts LookAtFolder(const std::filesystem::path& folder);
+
+struct FolderDemand {
+  std::string subject;  // "state folder"
+  std::string path;
+  std::uint32_t may_have = 0700;  // permission bits beyond these are a warning
+  std::string owner;              // that it should have; empty: any
+  std::uint64_t low_bytes = 0;    // less free than this is an error, than twice this a warning
+};
+Findings CheckFolder(const FolderDemand& demand, const FolderFacts& facts);
+
+struct KeyFacts {
+  bool exists = false;
+  std::string trouble;
+  std::string owner;
+  std::uint32_t mode = 0;
+};
+KeyFacts LookAtKey(const std::filesystem::path& path);
+// `owner`: of the state folder; who runs the daemon must be able to read the key.
+Finding CheckKey(const std::string& path, const KeyFacts& facts, const std::string& owner);
+
+// "12 GiB", "512 MiB".
+std::string Size(std::uint64_t bytes);
+
+}  // namespace furrow::doctor

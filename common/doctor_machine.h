@@ -1,0 +1,80 @@
+// doctor: the process, its limits, its unit, the machine's clock.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/doctor.h"
+
+namespace furrow::doctor {
+
+// The process that holds a lock on `file`, by /proc/locks: how a daemon is found by its state folder. 0: none, or in
+// another container.
+pid_t HolderOf(const std::filesystem::path& file, const std::string& proc = "/proc");
+// /proc/PID/comm; empty: no such process.
+std::string NameOfProcess(pid_t pid, const std::string& proc = "/proc");
+
+Finding CheckProcess(const std::string& unit, pid_t pid, const std::string& name);
+
+// ---- limits --------------------------------------------------------------------------------------------------
+
+// Of a process, as /proc/PID/limits has them: hard ones. UINT64_MAX: unlimited. Absent: not known.
+struct Limits {
+  std::optional<std::uint64_t> files;
+  std::optional<std::uint64_t> processes;
+  std::optional<std::uint64_t> locked_bytes;
+};
+Limits ParseLimits(std::string_view text);
+Limits LimitsOf(pid_t pid, const std::string& proc = "/proc");  // 0: of this process
+
+struct LimitsDemand {
+  std::string unit;
+  std::uint64_t files = 0;
+  std::string why_files;
+  std::uint64_t processes = 0;
+  bool pins_memory = false;  // GPU jobs do
+};
+Findings CheckLimits(const LimitsDemand& demand, const Limits& limits, bool of_daemon);
+
+// ---- the unit ------------------------------------------------------------------------------------------------
+
+// What `systemctl show UNIT` prints. Empty: systemd does not run here, or does not answer.
+std::string ShowUnit(const std::string& unit);
+// No value: there is no such unit, which is right where the daemon is started otherwise.
+std::optional<Finding> CheckUnit(const std::string& unit, std::string_view shown);
+
+// ---- time ------------------------------------------------------------------------------------------------------
+
+// Whether the kernel says that something keeps its clock right (adjtimex); absent: it cannot be asked.
+std::optional<bool> ClockIsKept();
+Finding CheckClockIsKept(std::optional<bool> kept);
+
+// Limits of difference between this machine's clock and the controller's. Leases, timeouts and heartbeats go by clocks
+// that nobody can set, so no job is harmed by any difference. But times of day of two machines stand side by side in
+// `furrow show` and in logs: from 2 s on, more than a second and the way of a message, they appear in the wrong order.
+// Over 60 s enrolment lines expire too early or too late, certificates are refused, and builds by file times go wrong.
+inline constexpr std::int64_t kSkewWarningMs = 2'000;
+inline constexpr std::int64_t kSkewErrorMs = 60'000;
+// `ahead_ms`: how far this machine's clock is ahead of the controller's; known to `within_ms`.
+Finding CheckSkew(std::int64_t ahead_ms, std::int64_t within_ms);
+// "3 s ahead of", "2 min behind".
+std::string SkewWords(std::int64_t ahead_ms);
+
+// ---- control groups --------------------------------------------------------------------------------------------
+
+struct CgroupFacts {
+  int version = 0;  // 0: none is mounted
+  std::uint32_t machine_cpus = 0;
+  std::uint32_t usable_cpu_milli = 0;
+  std::uint64_t machine_bytes = 0;
+  std::uint64_t usable_bytes = 0;
+};
+int CgroupVersion(const std::string& cgroup = "/sys/fs/cgroup");
+Finding CheckCgroups(const CgroupFacts& facts);
+
+}  // namespace furrow::doctor
