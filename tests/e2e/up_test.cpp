@@ -55,7 +55,7 @@ class Up {
     return pids;
   }
 
-  cli::ProgramResult Furrow(std::vector<std::string> arguments) const {
+  ProgramResult Furrow(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), {ProgramFolder() + "/furrow", "--state", State()});
     auto result = RunProgram(arguments);
     REQUIRE(result);
