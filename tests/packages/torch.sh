@@ -27,7 +27,7 @@ set(TORCH_LIBRARIES $standin/lib/libtorch.so $standin/lib/libtorch_cpu.so $stand
 set(Torch_FOUND TRUE)
 END
 cuda=$tree/packages
-"$(dirname "$0")/../../farm" package --version "$version" --libtorch "$standin" --output "$cuda" >"$tree/log" 2>&1 || {
+nice "$(dirname "$0")/../../farm" package --version "$version" --libtorch "$standin" --output "$cuda" >"$tree/log" 2>&1 || {
   tail -30 "$tree/log"
   exit 1
 }

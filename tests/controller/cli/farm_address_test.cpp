@@ -76,7 +76,7 @@ TEST_CASE("farm address: a farm of one's own that runs goes before it") {
   }
   SUBCASE("one that is over does not") {
     Machine::WriteFarm(machine.own, kNobody);
-    std::ofstream(machine.own / "up.lock");
+    const std::ofstream left(machine.own / "up.lock");
     CHECK(FarmFolder("", machine.system) == machine.system);
   }
 }
