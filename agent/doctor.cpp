@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "agent/devices/machine.h"
+#include "agent/enrolment.h"
 #include "agent/settings.h"
 #include "common/doctor_files.h"
 #include "common/doctor_machine.h"
@@ -110,8 +111,10 @@ Report ExamineAgent(const std::string& config_file, const Result<AgentConfig>& c
 
   const FolderFacts folder = LookAtFolder(config->state);
   Append(findings, CheckFolder({"state folder", config->state, 0750, "", kLeastDisk}, folder));
-  const std::string key = config->key.empty() ? config->state + "/agent.key" : config->key;
+  const std::string key = KeyFileOf(*config);
   if (folder.exists && folder.trouble.empty()) findings.push_back(CheckKey(key, LookAtKey(key), folder.owner));
+
+  Append(findings, CheckController(*config, key));
 
   const GpuFacts gpus = LookAtGpus(*config);
   Append(findings, CheckGpus(*config, gpus));

@@ -29,6 +29,11 @@ struct GpuPlaces {
 GpuFacts LookAtGpus(const AgentConfig& config, const GpuPlaces& places = {});
 Findings CheckGpus(const AgentConfig& config, const GpuFacts& facts);
 
+// ---- the controller ------------------------------------------------------------------------------------------------
+
+// Enrolment, reachability, clocks, whether our key is known. `key_file`: may be missing. Blocks.
+Findings CheckController(const AgentConfig& config, const std::string& key_file);
+
 // ---- programs ------------------------------------------------------------------------------------------------
 
 // What `furrow-torch --describe` said. `offers_gpus`: it should see some.

@@ -5,7 +5,10 @@
 #include "common/doctor_files.h"
 #include "common/doctor_machine.h"
 #include "common/doctor_ports.h"
+#include "common/doctor_reach.h"
+#include "common/enrol_line.h"
 #include "common/version.h"
+#include "controller/farm_file.h"
 #include "controller/settings.h"
 
 namespace furrow::doctor {
@@ -22,6 +25,19 @@ std::string Counted(std::size_t count, const std::string& what) {
 // A connection for each of an agent's two channels, and room for clients, logs and the store.
 std::uint64_t FilesFor(std::uint32_t agents) {
   return std::min<std::uint64_t>(2ULL * agents + 1024, 65536);
+}
+
+// Whether the daemon answers as any machine would ask it, on the address that it wrote down when it was ready.
+Findings CheckAnswers(const fs::path& state) {
+  const Result<FarmFile> farm = ReadFarmFile(state);
+  if (!farm) return {Wrong("farm.json", farm.error().message, "systemctl restart furrow-controller")};
+  const Result<HostPort> where = ParseHostPort(farm->enrol);
+  const Result<KeyPair> keys = LoadKeyPair(LocalClientKey(state), KeyReaders::kGroup);
+  if (!where || !keys) return {};
+  Expected expected;
+  expected.where = farm->enrol;
+  expected.role = KeyRole::kClient;
+  return CheckAnswer(expected, AskController({where->host, where->port, farm->public_key}, *keys));
 }
 
 }  // namespace
@@ -59,7 +75,7 @@ Report ExamineController(const std::string& config_file, const Result<Controller
   }
   findings.push_back(Ok("configuration", config_file));
   const fs::path state = config->state;
-  const pid_t pid = HolderOf(state / "db" / "LOCK");
+  const pid_t pid = HolderOf(state / "db" / "controller.lock");
   if (const auto unit = CheckUnit(kUnit, ShowUnit(kUnit))) findings.push_back(*unit);
   findings.push_back(CheckProcess(kUnit, pid, NameOfProcess(pid)));
 
@@ -73,9 +89,12 @@ Report ExamineController(const std::string& config_file, const Result<Controller
 
   findings.push_back(CheckListen(config->listen, config_file));
   for (const auto& [name, port] : {std::pair<const char*, std::uint16_t>{"ports.control", config->control_port},
-                                   {"ports.bulk", config->bulk_port}})
+                                   {"ports.bulk", config->bulk_port},
+                                   {"ports.enrol", config->enrol_port}})
     if (port != 0)  // 0: whatever was free
       findings.push_back(CheckPort(name, port, pid, HolderOfPort(port, config->listen), config_file));
+
+  if (pid != 0) Append(findings, CheckAnswers(state));
 
   LimitsDemand demand;
   demand.unit = kUnit;
