@@ -53,18 +53,18 @@ Finding CheckVersions(const ProbeAnswer& answer) {
 
 Finding CheckKnown(const Expected& expected, const ProbeAnswer& answer) {
   if (answer.role == KeyRole::kNone)
-    return Wrong("key", "the controller does not know this machine's key: it was revoked, or never enrolled",
+    return Wrong("admission", "the controller does not know this machine's key: it was revoked, or never enrolled",
                  "on the controller: furrow enrol new; here: furrow-agent enrol --replace LINE");
   if (answer.role != expected.role)
-    return Wrong("key", "the controller knows this machine's key as that of a client, " + answer.name,
+    return Wrong("admission", "the controller knows this machine's key as that of a client, " + answer.name,
                  "on the controller: furrow keys revoke " + answer.name +
                      "; furrow enrol new; here: furrow-agent enrol "
                      "--replace LINE");
   if (!expected.name.empty() && answer.name != expected.name)
-    return Warning("key",
+    return Warning("admission",
                    "the controller knows this machine as " + answer.name + ", its configuration says " + expected.name,
                    "set name: " + answer.name + " in the configuration, or leave it out");
-  return Ok("key", "known to the controller as " + answer.name);
+  return Ok("admission", "known to the controller as " + answer.name);
 }
 
 }  // namespace
