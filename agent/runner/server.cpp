@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <string_view>
 
 #include "agent/runner/log.h"
 #include "common/check.h"
@@ -43,6 +44,14 @@ template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
+
+// Whether the program's file was replaced or removed since this process began: the next runner is another version.
+bool WasReplaced() {
+  constexpr std::string_view kMark = " (deleted)";
+  char path[4096];
+  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof(path));
+  return size > 0 && std::string_view(path, static_cast<std::size_t>(size)).ends_with(kMark);
+}
 
 }  // namespace
 
@@ -111,7 +120,7 @@ bool Server::Done(Now now) {
   const bool told = std::all_of(connections_.begin(), connections_.end(),
                                 [](const auto& connection) { return connection->sent == connection->output.size(); });
   if (executor_.shutting_down()) return told;
-  return connections_.empty() && now.mono - alone_since_ >= kLinger;
+  return connections_.empty() && (now.mono - alone_since_ >= kLinger || WasReplaced());
 }
 
 int Server::WaitMs(Now now) const {

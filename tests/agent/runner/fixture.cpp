@@ -95,8 +95,8 @@ Start Fixture::Job(std::uint64_t job, std::vector<std::vector<std::string>> step
   return start;
 }
 
-void Fixture::StartRunner() {
-  const Status status = runner::StartRunner(state(), FURROW_RUNNER);
+void Fixture::StartRunner(const std::string& program) {
+  const Status status = runner::StartRunner(state(), program);
   REQUIRE_MESSAGE(status.has_value(), (status ? "" : status.error().message));
   Connect();
 }

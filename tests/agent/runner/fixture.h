@@ -50,7 +50,7 @@ class Fixture {
   // One step: sh -c `script`.
   Start Shell(std::uint64_t job, const std::string& script) const { return Job(job, {{"sh", "-c", script}}); }
 
-  void StartRunner();  // and Connect
+  void StartRunner(const std::string& program = FURROW_RUNNER);  // and Connect
   void Connect();
   void Disconnect() { client_.reset(); }
   void Send(const std::vector<Request>& requests);

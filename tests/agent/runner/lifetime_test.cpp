@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,6 +45,29 @@ TEST_CASE("runner: a client that comes back finds its jobs, and hears of their e
   CHECK(f.Output(2) == "gone on\n");
   f.Send({Forget{Ref(1)}});
   CHECK(f.List().attempts.size() == 1);
+}
+
+TEST_CASE("runner: one whose program was replaced stays for its jobs, and no longer") {
+  Fixture f;
+  Fifo go(f.dir() + "/go");
+  const std::string program = f.dir() + "/furrow-runner";
+  std::filesystem::copy_file(FURROW_RUNNER, program);
+  f.StartRunner(program);
+  const pid_t pid = f.RunnerPid();
+  f.Send({f.Shell(1, "read x < " + go.path())});
+  f.AwaitStarted(1);
+  std::filesystem::remove(program);
+  f.Disconnect();
+  f.Connect();
+  CHECK(f.RunnerPid() == pid);
+  std::ofstream(go.path()) << "on\n";
+  CHECK(f.AwaitExited(1).outcome.Passed());
+  const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  REQUIRE(process >= 0);
+  f.Disconnect();
+  pollfd end{process, POLLIN, 0};
+  CHECK(::poll(&end, 1, 8000) == 1);  // without the replacement it waits 10 s for an agent
+  ::close(process);
 }
 
 TEST_CASE("runner: finished attempts outlive the runner, forgotten ones do not") {
