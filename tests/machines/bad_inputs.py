@@ -11,7 +11,7 @@ def revoke(proof):
     told = proof.gpu2.ssh("furrow-agent doctor", check=False)
     check(told.returncode == 1 and "enrol" in told.stdout, f"doctor on a revoked agent says:\n{told.stdout}{told.stderr}")
     check("gpu-2" not in proof.farm.connected(), "gpu-2 came back after a restart")
-    proof.books.must_fail("gpu-2", "has not seen the agent gpu-2.*furrow-agent doctor says.*enrol", "site.yml", "--limit", "gpu-2", furrow_agent_wait=3)
+    proof.books.must_fail("gpu-2", "has not seen the agent gpu-2.*furrow-agent doctor and.*say: .*enrol", "site.yml", "--limit", "gpu-2", furrow_agent_wait=3)
     proof.books.must("site.yml", "--limit", "gpu-2", furrow_agent_enrol_again=True)
     check("gpu-2" in proof.farm.connected(), "gpu-2 did not come back with a new key")
 

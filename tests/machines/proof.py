@@ -116,9 +116,9 @@ class Proof:
         """The README's three commands, on a Debian that has none of what the packages depend on."""
         line = self.farm.furrow(f"enrol new --address {self.controller.address}").stdout.strip()
         began = time.monotonic()
-        self.new.ssh("apt-get update -q && apt-get install -y -q /srv/packages/furrow-agent_*.deb /srv/packages/furrow-torch_*.deb")
+        self.new.ssh("apt update && cd /srv/packages && apt install -y ./furrow-agent_*.deb ./furrow-torch_*.deb")
         installed = time.monotonic()
-        self.new.ssh("furrow-agent enrol -", stdin=None, input=line + "\n")
+        self.new.ssh(f"furrow-agent enrol {line}")
         wait_until(lambda: "new" in self.farm.connected(), "the agent installed by hand is not seen")
         return f"installed in {installed - began:.1f} s, seen {time.monotonic() - installed:.1f} s after that"
 
