@@ -108,6 +108,7 @@ void Write(wire::AgentView::Builder to, const AgentView& agent) {
         WriteTexts(job.gpu_uuids, [&](unsigned count) { return builder.initGpuUuids(count); });
       });
   WriteWords(agent.note, kWordsBytes, [&](auto text) { to.setNote(text); });
+  to.setDrained(agent.drained);
 }
 
 AgentView Read(wire::AgentView::Reader from) {
@@ -118,11 +119,14 @@ AgentView Read(wire::AgentView::Reader from) {
           .last_seen = WallTime{from.getLastSeenMs()},
           .offer = Read(from.getOffer()),
           .cpu_milli_used = from.getCpuMilliUsed(),
-          .jobs = ReadList<AgentJob>(from.getJobs(), kMaxAgentJobs, "jobs of an agent", [](wire::AgentJob::Reader job) {
-            return AgentJob{ReadText(job.getJob(), kNameBytes, "job"), WallTime{job.getSinceMs()},
-                            ReadTexts(job.getGpuUuids(), kMaxGpus, kNameBytes, "gpu uuids")};
-          }),
-          .note = ReadWords(from.getNote(), kWordsBytes, "note")};
+          .jobs = ReadList<AgentJob>(from.getJobs(), kMaxAgentJobs, "jobs of an agent",
+                                     [](wire::AgentJob::Reader job) {
+                                       return AgentJob{ReadText(job.getJob(), kNameBytes, "job"),
+                                                       WallTime{job.getSinceMs()},
+                                                       ReadTexts(job.getGpuUuids(), kMaxGpus, kNameBytes, "gpu uuids")};
+                                     }),
+          .note = ReadWords(from.getNote(), kWordsBytes, "note"),
+          .drained = from.getDrained()};
 }
 
 void Write(wire::EnrolmentView::Builder to, const EnrolmentView& enrolment) {
@@ -145,12 +149,12 @@ EnrolmentView Read(wire::EnrolmentView::Reader from) {
   return {.id = EnrolmentId{from.getId()},
           .labels = ReadTexts(from.getLabels(), kMaxEnrolmentLabels, kNameBytes, "labels"),
           .uses = from.getUses(),
-          .used = ReadList<EnrolmentUse>(from.getUsed(), kMaxEnrolmentUses, "uses of an enrolment",
-                                         [](wire::EnrolmentUse::Reader use) {
-                                           return EnrolmentUse{ReadText(use.getName(), kNameBytes, "name"),
-                                                               ReadText(use.getFingerprint(), kNameBytes, "fingerprint"),
-                                                               WallTime{use.getAtMs()}};
-                                         }),
+          .used = ReadList<EnrolmentUse>(
+              from.getUsed(), kMaxEnrolmentUses, "uses of an enrolment",
+              [](wire::EnrolmentUse::Reader use) {
+                return EnrolmentUse{ReadText(use.getName(), kNameBytes, "name"),
+                                    ReadText(use.getFingerprint(), kNameBytes, "fingerprint"), WallTime{use.getAtMs()}};
+              }),
           .made = WallTime{from.getMadeMs()},
           .expires = WallTime{from.getExpiresMs()},
           .revoked = WallTime{from.getRevokedMs()}};

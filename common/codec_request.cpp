@@ -130,6 +130,12 @@ void Write(wire::Request::Builder root, const RevokeKey& request) {
   root.setRevokeKey(TextOf(request.what));
 }
 
+void Write(wire::Request::Builder root, const DrainAgent& request) {
+  auto to = root.initDrainAgent();
+  to.setAgent(TextOf(request.agent));
+  to.setDrained(request.drained);
+}
+
 // ---- reading -------------------------------------------------------------------------------------------------
 
 // A limit of 1 … max.
@@ -206,6 +212,10 @@ ClientRequest Read(wire::Request::Reader root) {
     case wire::Request::REVOKE_ENROLMENT: return RevokeEnrolment{EnrolmentId{root.getRevokeEnrolment().getId()}};
     case wire::Request::LIST_KEYS: return ListKeys{};
     case wire::Request::REVOKE_KEY: return RevokeKey{ReadText(root.getRevokeKey(), kNameBytes, "key")};
+    case wire::Request::DRAIN_AGENT: {
+      const auto from = root.getDrainAgent();
+      return DrainAgent{ReadText(from.getAgent(), kNameBytes, "agent"), from.getDrained()};
+    }
   }
   ThrowNewer();
 }

@@ -120,7 +120,8 @@ struct AgentView {
   Offer offer;
   std::uint32_t cpu_milli_used = 0;
   std::vector<AgentJob> jobs;
-  std::string note;  // what is wrong with it, in one line; empty: nothing
+  std::string note;      // what is wrong with it, in one line; empty: nothing
+  bool drained = false;  // gets no new jobs
   friend bool operator==(const AgentView&, const AgentView&) = default;
 };
 
@@ -253,9 +254,16 @@ struct RevokeKey {
   friend bool operator==(const RevokeKey&, const RevokeKey&) = default;
 };
 
+// An agent that is drained keeps its jobs and gets no new ones, until it is resumed.
+struct DrainAgent {
+  std::string agent;
+  bool drained = true;  // false: resume it
+  friend bool operator==(const DrainAgent&, const DrainAgent&) = default;
+};
+
 using ClientRequest =
     std::variant<Submit, Trigger, WatchRepository, Cancel, Retry, ListRuns, ShowRun, Watch, ListAgents, Why, GetMetrics,
-                 Ping, NewEnrolment, ListEnrolments, RevokeEnrolment, ListKeys, RevokeKey>;
+                 Ping, NewEnrolment, ListEnrolments, RevokeEnrolment, ListKeys, RevokeKey, DrainAgent>;
 
 // ---- answers -------------------------------------------------------------------------------------------
 

@@ -64,6 +64,7 @@ struct ClientHandlers {
   void operator()(const WatchRepository& request) const { OnWatchRepository(state, out, now, peer, number, request); }
   void operator()(const Cancel& request) const { OnCancel(state, out, now, peer, number, request); }
   void operator()(const Retry& request) const { OnRetry(state, out, now, peer, number, request); }
+  void operator()(const DrainAgent& request) const { OnDrainAgent(state, out, peer, number, request); }
   void operator()(const NewEnrolment& request) const { OnNewEnrolment(state, out, now, peer, number, request); }
   void operator()(const ListEnrolments&) const { OnListEnrolments(state, out, peer, number); }
   void operator()(const RevokeEnrolment& request) const { OnRevokeEnrolment(state, out, now, peer, number, request); }

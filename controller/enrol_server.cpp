@@ -18,7 +18,8 @@ namespace {
 
 constexpr auto kLook = std::chrono::seconds(1);
 constexpr int kMessagesPerTurn = 64;
-// More connections than this at once are strangers that stay: the endpoint is opened anew, and who means it comes again.
+// More connections than this at once are strangers that stay: the endpoint is opened anew, and who means it comes
+// again.
 constexpr std::size_t kMostConnections = 512;
 constexpr Duration kWarnEvery = std::chrono::seconds(1);
 
@@ -39,7 +40,11 @@ struct EnrolServer::Impl {
   };
 
   Impl(Context& zmq, const Clock& system, EnrolServerOptions given, std::function<void(AccessEvent)> handler)
-      : context(zmq), clock(system), options(std::move(given)), on_event(std::move(handler)), guard(system.Read().mono) {}
+      : context(zmq),
+        clock(system),
+        options(std::move(given)),
+        on_event(std::move(handler)),
+        guard(system.Read().mono) {}
 
   Status Open();
   void Run();
@@ -95,8 +100,7 @@ Result<std::unique_ptr<EnrolServer>> EnrolServer::Start(Context& context, const 
                                                         std::function<void(AccessEvent)> on_event) {
   auto impl = std::make_unique<Impl>(context, clock, std::move(options), std::move(on_event));
   FURROW_TRY(impl->Open());
-  context.OnAllowlist(
-      [post = impl->on_event](std::vector<AllowedKey> keys) { post(AllowlistRead{std::move(keys)}); });
+  context.OnAllowlist([post = impl->on_event](std::vector<AllowedKey> keys) { post(AllowlistRead{std::move(keys)}); });
   impl->thread = std::thread([raw = impl.get()] { raw->Run(); });  // which the socket belongs to from now on
   return std::unique_ptr<EnrolServer>(new EnrolServer(std::move(impl)));
 }
@@ -175,8 +179,10 @@ void EnrolServer::Impl::OnMessage(const Incoming& message) {
   const auto request =
       DecodeEnrolRequest({reinterpret_cast<const std::uint8_t*>(message.payload.data()), message.payload.size()});
   if (!request)
-    return Warn("key " + FingerprintOf(message.key) + " said something on the enrol port that is neither an enrolment nor a "
-                "probe: " + request.error().message);
+    return Warn("key " + FingerprintOf(message.key) +
+                " said something on the enrol port that is neither an enrolment nor a "
+                "probe: " +
+                request.error().message);
   std::visit([&](const auto& kind) { On(message, kind); }, *request);
 }
 
@@ -249,8 +255,8 @@ void EnrolServer::Impl::On(const RefuseEntry& command) {
 }
 
 void EnrolServer::Impl::On(const DropKey& command) {
-  const Status removed = RemoveFromAllowlist(
-      options.allowlist, [&](const AllowedKey& key) { return key.public_key == command.key; });
+  const Status removed =
+      RemoveFromAllowlist(options.allowlist, [&](const AllowedKey& key) { return key.public_key == command.key; });
   if (removed) context.RefreshAllowlist();
   if (removed) log::Info("key {} is revoked", FingerprintOf(command.key));
   on_event(KeyDropped{command.ticket, removed});

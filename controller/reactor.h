@@ -70,8 +70,8 @@ void OnListKeys(const State& state, Outbox& out, PeerId peer, std::uint64_t numb
 // Answered when the key is off the allowlist, durably, and its session over: OnKeyDropped.
 void OnRevokeKey(State& state, Outbox& out, PeerId peer, std::uint64_t number, const RevokeKey& request);
 void OnKeyDropped(State& state, Outbox& out, const KeyDropped& event);
-// Checks a proof and everything else about an enrolment, and puts its use on record; LetIn leaves behind that record, so
-// no crash lets one more in than was allowed. The same key asking again is let in again and costs no use.
+// Checks a proof and everything else about an enrolment, and puts its use on record; LetIn leaves behind that record,
+// so no crash lets one more in than was allowed. The same key asking again is let in again and costs no use.
 void OnEnrolAsked(State& state, Outbox& out, Now now, const EnrolAsked& asked);
 // The allowlist holds the key now, or could not be written: then the use is given back.
 void OnKeyLetIn(State& state, Outbox& out, const KeyLetIn& event);
@@ -90,6 +90,8 @@ void OnSettings(State& state, const Settings& settings);
 
 // ---- time -------------------------------------------------------------------------------------------------------
 // Leases that ran out, repositories to look at. Called about once a heartbeat or more often.
+// Answered with what the agent still has to do. kNotFound: nobody has this name.
+void OnDrainAgent(State& state, Outbox& out, PeerId peer, std::uint64_t number, const DrainAgent& request);
 void OnTick(State& state, Outbox& out, Now now);
 // The end of a turn: plans if anything changed, tells watchers. Call once, last.
 void EndTurn(State& state, Outbox& out, Now now);

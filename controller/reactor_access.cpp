@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::size_t kMaxEnrolments = 10'000;
 constexpr std::int64_t kRememberedMs = std::int64_t{30} * 24 * 3'600'000;  // what can no longer be used
-constexpr std::size_t kShortestFingerprint = 4;                           // of a prefix that names a key
-constexpr std::size_t kNamedJobs = 5;                                     // in an answer
+constexpr std::size_t kShortestFingerprint = 4;                            // of a prefix that names a key
+constexpr std::size_t kNamedJobs = 5;                                      // in an answer
 
 std::int64_t Ms(WallTime time) {
   return static_cast<std::int64_t>(time);
@@ -77,11 +77,12 @@ std::pair<EnrolRefusal, std::string> ObstacleOf(const State& state, const Enrolm
   const KeyRecord* holder = access.FindAgentKey(name);
   const auto joining = access.joining.find(name);
   if (holder != nullptr || (joining != access.joining.end() && joining->second != asked.key))
-    return {EnrolRefusal::kNameTaken, "there is an agent " + name + " with another key" +
-                                          (holder != nullptr ? " (" + FingerprintOf(holder->public_key) + ")" : "") +
-                                          "; choose another name with --name, or, if this machine takes its place, first "
-                                          "`furrow keys revoke " +
-                                          name + "`"};
+    return {EnrolRefusal::kNameTaken,
+            "there is an agent " + name + " with another key" +
+                (holder != nullptr ? " (" + FingerprintOf(holder->public_key) + ")" : "") +
+                "; choose another name with --name, or, if this machine takes its place, first "
+                "`furrow keys revoke " +
+                name + "`"};
   const auto agents = std::count_if(access.keys.begin(), access.keys.end(),
                                     [](const auto& entry) { return entry.second.role == KeyRole::kAgent; });
   if (static_cast<std::size_t>(agents) >= state.settings.max_agents)
@@ -115,7 +116,8 @@ std::string JobsLeft(const State& state, const std::string& name) {
   const std::size_t all = agent->second.jobs.size();
   if (all > kNamedJobs) names += " and " + std::to_string(all - kNamedJobs) + " more";
   return "; " + std::to_string(all) + (all == 1 ? " job" : " jobs") +
-         " that it has may run on there until its lease ends, and are lost and started elsewhere as their retry rules say "
+         " that it has may run on there until its lease ends, and are lost and started elsewhere as their retry rules "
+         "say "
          "within " +
          Words(state.settings.LeaseWithMargin()) + ": " + names;
 }
@@ -143,8 +145,9 @@ void OnNewEnrolment(State& state, Outbox& out, Now now, PeerId peer, std::uint64
       if (!pipeline::IsName(label, /*dots=*/true))
         return refuse(Errc::kInvalid, "\"" + label + "\" is no label: letters, digits, _ - . and at most 64 of them");
     if (access.enrolments.size() >= kMaxEnrolments)
-      return refuse(Errc::kRejected, "there are 10,000 enrolments already; those that can no longer be used are "
-                                     "forgotten 30 days after they expired");
+      return refuse(Errc::kRejected,
+                    "there are 10,000 enrolments already; those that can no longer be used are "
+                    "forgotten 30 days after they expired");
     if (!state.refusing.empty()) return refuse(Errc::kUnavailable, state.refusing);
     EnrolmentRecord record;
     record.id = request.id;
@@ -224,8 +227,9 @@ void OnRevokeKey(State& state, Outbox& out, PeerId peer, std::uint64_t number, c
   }
   const KeyRecord& key = *found.front();
   if (key.role == KeyRole::kClient && key.name == kLocalClient)
-    return refuse(Errc::kRejected, "client local is the command line on the controller's own machine, let in anew at each "
-                                   "start; it cannot be revoked");
+    return refuse(Errc::kRejected,
+                  "client local is the command line on the controller's own machine, let in anew at each "
+                  "start; it cannot be revoked");
   const auto agent = key.role == KeyRole::kAgent ? state.agents.find(key.name) : state.agents.end();
   const std::uint64_t ticket = ++state.access.last_ticket;
   state.access.revoking[ticket] = {peer, number, key, agent != state.agents.end() && agent->second.session.has_value()};
@@ -238,7 +242,8 @@ void OnKeyDropped(State& state, Outbox& out, const KeyDropped& event) {
   const Access::Revocation waiting = std::move(found->second);
   state.access.revoking.erase(found);
   if (!event.status)
-    return Answer(out, waiting.peer, waiting.number, Failure{event.status.error().code, event.status.error().message, "", {}});
+    return Answer(out, waiting.peer, waiting.number,
+                  Failure{event.status.error().code, event.status.error().message, "", {}});
   const bool agent = waiting.key.role == KeyRole::kAgent;
   Answer(out, waiting.peer, waiting.number,
          Done{RoleWord(waiting.key.role) + waiting.key.name + " (" + FingerprintOf(waiting.key.public_key) +
@@ -295,7 +300,8 @@ void OnEnrolAsked(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
   if (use != nullptr && use->let_in && !inside)
     return refuse(EnrolRefusal::kRevoked, "this machine's key was revoked; enrol with --replace and another line");
   if (use != nullptr) {  // asked again: the answer, or we in between, got lost
-    out.access.emplace_back(LetIn{asked.ticket, enrolment.id, {{Role::kAgent, use->name}, asked.key}, enrolment.labels});
+    out.access.emplace_back(
+        LetIn{asked.ticket, enrolment.id, {{Role::kAgent, use->name}, asked.key}, enrolment.labels});
     return;
   }
   const auto [reason, words] = ObstacleOf(state, enrolment, now, asked);

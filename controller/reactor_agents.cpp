@@ -73,9 +73,9 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
     out.to_agents.push_back({peer, Refused{message.nonce, std::move(reason),
                                            static_cast<std::uint32_t>(retry / std::chrono::milliseconds(1))}});
   };
-  const auto version = NegotiateProtocol(state.settings.protocol, state.software,
-                                         {message.oldest_version, message.newest_version},
-                                         name + ", " + message.software);
+  const auto version =
+      NegotiateProtocol(state.settings.protocol, state.software, {message.oldest_version, message.newest_version},
+                        name + ", " + message.software);
   if (!version) return refuse(version.error().message, std::chrono::minutes(1));
   Agent* known = state.FindAgent(name);
   if (known == nullptr && state.agents.size() >= state.settings.max_agents) {
@@ -122,6 +122,24 @@ void OnSettings(State& state, const Settings& settings) {
   state.settings.heartbeat = before.heartbeat;
   state.settings.lease = before.lease;
   state.plan_needed = true;
+}
+
+void OnDrainAgent(State& state, Outbox& out, PeerId peer, std::uint64_t number, const DrainAgent& request) {
+  Agent* agent = state.FindAgent(request.agent);
+  if (agent == nullptr) {
+    Answer(out, peer, number,
+           Failure{Errc::kNotFound, "no agent is named " + request.agent + "; `furrow agents` lists them", "", {}});
+    return;
+  }
+  const std::size_t jobs = agent->jobs.size();
+  if (agent->drained != request.drained) {
+    agent->drained = request.drained;
+    out.records.emplace_back(RecordOf(*agent));
+    state.plan_needed = state.plan_needed || !request.drained;
+  }
+  std::string text = request.agent + (request.drained ? " gets no new jobs; " : " gets jobs again; ");
+  text += jobs == 0 ? "it has none" : "it has " + std::to_string(jobs);
+  Answer(out, peer, number, Done{std::move(text)});
 }
 
 void OnTick(State& state, Outbox& out, Now now) {

@@ -77,7 +77,8 @@ void OnListAgents(const State& state, Outbox& out, PeerId peer, std::uint64_t nu
   AgentList list;
   for (const auto& [name, agent] : state.agents) {
     AgentView& view = list.agents.emplace_back();
-    view = {name, agent.host, agent.software, agent.session.has_value(), agent.last_seen, agent.offer, 0, {}};
+    view = {name, agent.host, agent.software, agent.session.has_value(), agent.last_seen, agent.offer, 0,
+            {},   "",         agent.drained};
     view.cpu_milli_used =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(agent.cpu_milli_used, agent.offer.cpu_milli));
     for (JobId id : agent.jobs) {

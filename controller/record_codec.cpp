@@ -126,6 +126,7 @@ void Write(wire::Record::Builder root, const AgentRecord& record) {
   to.setLastSeenMs(MsOf(record.last_seen));
   WriteUuid(to.getMachine(), record.machine);
   WriteUuid(to.getBoot(), record.boot);
+  to.setDrained(record.drained);
 }
 
 void Write(wire::Record::Builder root, const TriggerRecord& record) {
@@ -265,7 +266,8 @@ struct Kind<AgentRecord> {
             .offer = codec::Read(from.getOffer()),
             .last_seen = WallTime{from.getLastSeenMs()},
             .machine = ReadUuid(from.getMachine()),
-            .boot = ReadUuid(from.getBoot())};
+            .boot = ReadUuid(from.getBoot()),
+            .drained = from.getDrained()};
   }
 };
 
@@ -311,13 +313,13 @@ struct Kind<EnrolmentRecord> {
             .verify_key = ReadHash(from.getVerifyKey(), "key of an enrolment"),
             .labels = ReadTexts(from.getLabels(), kNoLimit, kNameBytes, "labels"),
             .uses = from.getUses(),
-            .used = ReadList<EnrolmentRecord::Use>(
-                from.getUsed(), kNoLimit, "uses",
-                [](wire::EnrolmentUseRecord::Reader use) {
-                  return EnrolmentRecord::Use{ReadText(use.getPublicKey(), kNameBytes, "public key"),
-                                              ReadText(use.getName(), kNameBytes, "name"), WallTime{use.getAtMs()},
-                                              use.getLetIn()};
-                }),
+            .used = ReadList<EnrolmentRecord::Use>(from.getUsed(), kNoLimit, "uses",
+                                                   [](wire::EnrolmentUseRecord::Reader use) {
+                                                     return EnrolmentRecord::Use{
+                                                         ReadText(use.getPublicKey(), kNameBytes, "public key"),
+                                                         ReadText(use.getName(), kNameBytes, "name"),
+                                                         WallTime{use.getAtMs()}, use.getLetIn()};
+                                                   }),
             .made = WallTime{from.getMadeMs()},
             .expires = WallTime{from.getExpiresMs()},
             .revoked = WallTime{from.getRevokedMs()},

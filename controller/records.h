@@ -115,6 +115,7 @@ struct AgentRecord {
   WallTime last_seen{};
   Uuid machine;  // as in its last Register
   Uuid boot;
+  bool drained = false;  // gets no new jobs
   friend bool operator==(const AgentRecord&, const AgentRecord&) = default;
 };
 

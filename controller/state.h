@@ -110,6 +110,7 @@ struct Agent {
   std::optional<Session> session;  // absent: away
   TimePoint heard;                 // last message of its session; after a restart of ours: the start
   WallTime last_seen{};
+  bool drained = false;              // keeps its jobs and gets no new ones
   std::set<JobId> jobs;              // assigned to it, and what they take:
   std::uint64_t cpu_milli_used = 0;  // may exceed the offer by prefetched jobs
   std::uint64_t memory_used = 0;

@@ -124,6 +124,8 @@ struct AgentView {
   # At most 100,000.
   note @8 :Text;
   # What is wrong with it, one line; at most 4 KiB. Absent: nothing.
+  drained @9 :Bool;
+  # Gets no new jobs.
 }
 
 struct EnrolmentUse {
@@ -272,6 +274,13 @@ struct RevokeEnrolment {
   id @0 :UInt64;
 }
 
+struct DrainAgent {
+  agent @0 :Text;
+  # Its name.
+  drained @1 :Bool;
+  # false: it gets jobs again.
+}
+
 struct Request {
   number @0 :UInt64;
   # Chosen by the client, not 0; every answer carries it.
@@ -296,6 +305,7 @@ struct Request {
     listKeys @17 :Void;
     revokeKey @18 :Text;
     # A name, or the start of a fingerprint.
+    drainAgent @19 :DrainAgent;
   }
 }
 

@@ -157,6 +157,8 @@ struct AgentRecord {
     low @10 :UInt64;
   }
   # As in its last Register; 0: not known.
+  drained @11 :Bool;
+  # Gets no new jobs.
 }
 
 struct EnrolmentUseRecord {

@@ -85,6 +85,7 @@ Result<int> MetricsCommand(const Session& session, const MetricsOptions& options
 Result<int> CancelCommand(const Session& session, const std::string& what);
 Result<int> RetryCommand(const Session& session, const RetryOptions& options);
 Result<int> AgentsCommand(const Session& session);
+Result<int> DrainCommand(const Session& session, const std::string& agent, bool drained);
 Result<int> WhyCommand(const Session& session, const std::string& what);
 Result<int> DoctorCommand(const Session& session);
 Result<int> CheckCommand(const Session& session, const std::string& file);

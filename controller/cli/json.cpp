@@ -112,6 +112,7 @@ std::string JsonAgents(const AgentList& list) {
                       {"host", agent.host},
                       {"software", agent.software},
                       {"connected", agent.connected},
+                      {"drained", agent.drained},
                       {"last_seen_ms", Time(agent.last_seen)},
                       {"cpus", agent.offer.cpu_milli / 1000.0},
                       {"cpus_used", agent.cpu_milli_used / 1000.0},

@@ -107,6 +107,12 @@ class CommandLine {
     Add("agents", "machines, their devices and what runs there", [this] { return AgentsCommand(session_); });
     Add("doctor", "examine the farm and the daemons of this machine, each fault with its cure",
         [this] { return DoctorCommand(session_); });
+    CLI::App* drain = Add("drain", "give an agent no new jobs; those that it has run on",
+                          [this] { return DrainCommand(session_, what_, true); });
+    drain->add_option("AGENT", what_)->required();
+    CLI::App* resume =
+        Add("resume", "give a drained agent jobs again", [this] { return DrainCommand(session_, what_, false); });
+    resume->add_option("AGENT", what_)->required();
     CLI::App* why = Add("why", "why a job waits", [this] { return WhyCommand(session_, what_); });
     why->add_option("RUN[/JOB[/SHARD]]", what_)->required();
   }
@@ -134,9 +140,10 @@ class CommandLine {
         ->check(CLI::Range(1u, kMaxEnrolmentUses))
         ->capture_default_str();
     fresh->add_option("--expires", enrol_.expires, "how long it may be used: 10m, 6h, 3d")->capture_default_str();
-    fresh->add_option("--address", enrol_.address,
-                      "HOST[:PORT] under which the machines reach the controller's enrol port; default: `advertise` in its "
-                      "configuration, else an address that it has");
+    fresh->add_option(
+        "--address", enrol_.address,
+        "HOST[:PORT] under which the machines reach the controller's enrol port; default: `advertise` in its "
+        "configuration, else an address that it has");
     CLI::App* list = enrol->add_subcommand("list", "the lines that were made, and whom they let in");
     list->fallthrough();
     list->callback([this] { action_ = [this] { return EnrolListCommand(session_); }; });
@@ -160,8 +167,7 @@ class CommandLine {
   }
 
   void AddReserved() {
-    for (const char* name :
-         {"drain", "resume", "backup", "restore", "split", "metric", "compare", "export"}) {
+    for (const char* name : {"backup", "restore", "split", "metric", "compare", "export"}) {
       CLI::App* command = Add(
           name, "not yet", [name]() -> Result<int> { return Fail(Errc::kRejected, std::string(name) + ": not yet"); });
       command->fallthrough(false);

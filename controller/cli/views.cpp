@@ -138,8 +138,10 @@ std::string RenderAgents(const AgentList& list, const ViewStyle& style) {
     for (const AgentJob& job : agent.jobs)
       jobs.push_back(job.job + " (" + FormatSpan(job.since, WallTime{}, style.now) + ")");
     const std::string gone = "away " + FormatSpan(agent.last_seen, WallTime{}, style.now);
+    const std::string state = (agent.connected ? "connected" : gone) + (agent.drained ? ", drained" : "");
+    const Colour colour = !agent.connected ? Colour::kRed : agent.drained ? Colour::kYellow : Colour::kGreen;
     table.Add({{agent.name, Colour::kBold},
-               {agent.connected ? "connected" : gone, agent.connected ? Colour::kGreen : Colour::kRed},
+               {state, colour},
                {FormatCpus(agent.cpu_milli_used) + "/" + FormatCpus(agent.offer.cpu_milli)},
                {FormatBytes(agent.offer.memory_bytes)},
                {gpus.empty() ? "-" : Join(gpus, ", ")},

@@ -184,7 +184,7 @@ std::string JoinLabels(const std::vector<std::string>& labels) {
 std::vector<Assignment> MakePlan(const State& state, std::size_t limit) {
   std::vector<Room> rooms;
   for (const auto& [name, agent] : state.agents)
-    if (agent.session) rooms.push_back(RoomOf(agent));
+    if (agent.session && !agent.drained) rooms.push_back(RoomOf(agent));
   std::vector<Assignment> plan;
   if (rooms.empty()) return plan;
   for (const auto& [id, run] : state.runs) {
@@ -210,9 +210,13 @@ Lack ExplainWait(const State& state, const Run& run, const Job& job) {
   }
   if (with_labels == 0) return {"no agent carries the labels: " + JoinLabels(spec.labels), {}, true};
   if (able.empty()) return {"no agent is large enough: it asks for " + Describe(spec.resources), {}, true};
-  std::size_t connected = 0;
+  std::size_t connected = 0, drained = 0;
   for (const Agent* agent : able) {
     if (!agent->session) continue;
+    if (agent->drained) {
+      ++drained;
+      continue;
+    }
     ++connected;
     if (RoomOf(*agent).Fit(spec, 0)) return {"is about to be assigned", {}, false};
     for (JobId id : agent->jobs) {
@@ -220,6 +224,12 @@ Lack ExplainWait(const State& state, const Run& run, const Job& job) {
       if (holder != nullptr && lack.holders.size() < 20)
         lack.holders.push_back(holder_run->JobName(*holder) + " on " + agent->name);
     }
+  }
+  if (connected == 0 && drained > 0) {
+    lack.reason = "every agent that could take it is drained or away; `furrow resume` gives these jobs again:";
+    for (const Agent* agent : able)
+      if (agent->drained) lack.reason += " " + agent->name;
+    return lack;
   }
   if (connected == 0) {
     lack.reason = "every agent that could take it is away:";

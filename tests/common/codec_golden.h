@@ -93,10 +93,10 @@ inline const std::vector<std::uint64_t> kRequests{
     0x246143e0aa4adc82, 0x553bff7f86361cbf, 0xec346c6e9c3a95db, 0xabdb1b3aee7692ee, 0xcf317d39552b6e1a,
     0x8f9fadbea64945de, 0x86cc956ec9bd92c7, 0x34935be5dc0e11d4, 0x7adcc168c3214413, 0x764236bc2f87560a,
     0x8c1d6460e3bc59b2, 0x67d702c0fc608cd6, 0x0de0f2a5c529cdd3, 0xc9dad730d6365c54, 0x04b1d618797d0ee5,
-    0xb3edfd60176369ca, 0xec6a668092185b9b};
+    0xb3edfd60176369ca, 0xec6a668092185b9b, 0x94cc7149b26967db};
 inline const std::vector<std::uint64_t> kReplies{
     0xe6894480ca473148, 0xdb3b57361d7181c6, 0x0967bff823e9c51f, 0x3d5eca4f3bf8b147, 0x21d6d949a844737d,
-    0x0f2c272f1f2fc762, 0x96cabc88c2f81af2, 0x9d9056fe9e856612, 0xfd86e8bb8c975301, 0xbf86e85a543a9a00,
+    0x0f2c272f1f2fc762, 0x9bb05ab1124c2e84, 0x9d9056fe9e856612, 0xfd86e8bb8c975301, 0xbf86e85a543a9a00,
     0xf6b0bb9a1fe6f251, 0x3ad8f0de1c432c91, 0x569fc7aab7c13f80};
 inline const std::vector<std::uint64_t> kBulkRequests{0xf98dfc02f2bc1880, 0x6c87e27870ae0458, 0x8bd3b2c95ef4858d,
                                                       0xa8bd4ef13e2b3799, 0xa5166df5771571d9, 0x4730e0f3c1b5654b,

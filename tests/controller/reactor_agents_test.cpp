@@ -265,3 +265,25 @@ TEST_CASE("agents: new settings apply to what comes, but not to the promises tha
   OnRegister(farm.state, farm.out, farm.now, 5, "a", farm.Registration("a", Cpus(3)));
   CHECK(farm.out.ToAgent<Refused>(5).reason.find("max_agents: 0") != std::string::npos);
 }
+
+TEST_CASE(
+    "agents: a drained one keeps its jobs, durably gets no new ones, and is planned for again when it is resumed") {
+  TwoJobs farm;
+  OnDrainAgent(farm.state, farm.out, kAlice, 1, {"a", true});
+  CHECK(farm.out.ToClient<Done>(kAlice, 1).text == "a gets no new jobs; it has 1");
+  CHECK(farm.out.Stored<AgentRecord>().drained);
+  CHECK(farm.on_a->agent == "a");
+  OnDrainAgent(farm.state, farm.out, kAlice, 2, {"a", true});  // asked again: nothing new to record
+  farm.out.ToClient<Done>(kAlice, 2);
+  CHECK(farm.out.empty());
+
+  farm.state.plan_needed = false;
+  OnDrainAgent(farm.state, farm.out, kAlice, 3, {"a", false});
+  CHECK(farm.out.ToClient<Done>(kAlice, 3).text == "a gets jobs again; it has 1");
+  CHECK_FALSE(farm.out.Stored<AgentRecord>().drained);
+  CHECK(farm.state.plan_needed);
+
+  OnDrainAgent(farm.state, farm.out, kAlice, 4, {"c", true});
+  CHECK(farm.out.ToClient<Failure>(kAlice, 4).code == Errc::kNotFound);
+  farm.state.CheckInvariants();
+}

@@ -149,10 +149,24 @@ TEST_CASE("cli: what is not there is refused, and usage is usage") {
   CHECK(farm.Furrow({"show", "not a name"}).status == 2);
   CHECK(farm.Furrow({"sow"}).status == 2);
   CHECK(farm.Furrow({"run", farm / "nowhere"}).status == 2);
-  const CliResult drain = farm.Furrow({"drain", "agent-1"});
+  const CliResult backup = farm.Furrow({"backup", "here"});
+  CHECK(backup.status == 4);
+  CHECK(backup.err.find("not yet") != std::string::npos);
+  const CliResult drain = farm.Furrow({"drain", "nobody"});
   CHECK(drain.status == 4);
-  CHECK(drain.err.find("not yet") != std::string::npos);
+  CHECK(drain.err.find("no agent is named nobody") != std::string::npos);
   CHECK(nlohmann::json::parse(farm.Furrow({"--json", "show", "nothing#1"}).out)["error"]["code"] == "not found");
+}
+
+TEST_CASE("drain: a drained agent gets no job until it is resumed") {
+  Farm farm;
+  CHECK(farm.Furrow({"drain", "agent-1"}).out == "agent-1 gets no new jobs; it has none\n");
+  CHECK(nlohmann::json::parse(farm.Furrow({"--json", "agents"}).out)["agents"][0]["drained"] == true);
+  farm.Write("work/furrow.yaml", "name: d\njobs:\n  a:\n    steps: [{run: echo begun}]\n");
+  CHECK(farm.Furrow({"run", farm / "work", "--detach"}).status == 0);
+  CHECK(farm.Furrow({"why", "d#1"}).out.find("is drained or away") != std::string::npos);
+  CHECK(farm.Furrow({"resume", "agent-1"}).status == 0);
+  CHECK(farm.Furrow({"show", "d#1", "-f"}).status == 0);
 }
 
 TEST_CASE("run: --detach answers with the run's name, logs -f follows it") {

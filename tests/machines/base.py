@@ -119,8 +119,9 @@ def relations_of(packages):
         for field in ("Pre-Depends", "Depends", "Recommends"):
             text = subprocess.run(["dpkg-deb", "-f", str(package), field], capture_output=True, text=True, check=True).stdout
             for relation in filter(None, (part.strip() for part in text.replace("\n", " ").split(","))):
-                if not re.match(r"(furrow|adduser$)", relation):
-                    wanted.add(relation)
+                name = relation.split()[0]  # whichever version the suite has: a newer one that is asked for would be an error of its own
+                if not re.match(r"(furrow|adduser$)", name):
+                    wanted.add(name)
     return sorted(wanted)
 
 

@@ -69,7 +69,8 @@ AgentView SampleAgent() {
           .offer = SampleOffer(),
           .cpu_milli_used = 2500,
           .jobs = {{"fashion#42/test/3", kTime, kGpus}},
-          .note = "another machine has its key"};
+          .note = "another machine has its key",
+          .drained = true};
 }
 
 EnrolmentView SampleEnrolment() {
@@ -222,7 +223,8 @@ std::vector<ClientRequest> SampleRequests() {
           ListEnrolments{},
           RevokeEnrolment{EnrolmentId{0x1a2b3c4d}},
           ListKeys{},
-          RevokeKey{"gpu-7"}};
+          RevokeKey{"gpu-7"},
+          DrainAgent{"gpu-7", true}};
 }
 
 std::vector<ClientReply> SampleReplies() {

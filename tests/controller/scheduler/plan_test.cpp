@@ -60,6 +60,20 @@ TEST_CASE("plan: nothing is planned onto agents that are away, and nothing for r
   CHECK(MakePlan(farm.state, 100).empty());
 }
 
+TEST_CASE("plan: a drained agent gets nothing new, and says so to who asks why") {
+  ControllerFarm farm;
+  farm.Connect("a");
+  Run& run = farm.Accept(MakePipeline({MakeJob("test")}));
+  farm.state.agents.at("a").drained = true;
+  CHECK(MakePlan(farm.state, 100).empty());
+  const Lack lack = ExplainWait(farm.state, run, run.jobs[0]);
+  CHECK(lack.reason.find("drained") != std::string::npos);
+  CHECK(lack.reason.find(" a") != std::string::npos);
+  CHECK_FALSE(lack.never);
+  farm.Connect("b");
+  CHECK(CountByAgent(MakePlan(farm.state, 100)) == std::map<std::string, int>{{"b", 1}});
+}
+
 TEST_CASE("plan: a job that does not fit does not hold up smaller ones behind it") {
   ControllerFarm farm;
   farm.Connect("a", Cpus(2));
