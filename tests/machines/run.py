@@ -100,6 +100,7 @@ def main():
     parser.add_argument("--next", type=pathlib.Path, help="the folder of the next version's")
     parser.add_argument("--fake-nvml", type=pathlib.Path, required=True, help="the library that gives a machine GPUs")
     parser.add_argument("--example", choices=["small", "whole"], default="small", help="how much of config/examples/fashion-mnist")
+    parser.add_argument("--go-on", action="store_true", help="after a step that failed, too")
     arguments = parser.parse_args()
 
     missing = what_is_missing()
@@ -126,7 +127,8 @@ def main():
     environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
     status = finish(start([*namespaces(network=True), sys.executable, HERE / "proof.py", "--root", arguments.root, "--base", folder,
                            "--packages", arguments.packages, "--next", arguments.next,
-                           "--fake-nvml", arguments.fake_nvml, "--example", arguments.example], env=environment))
+                           "--fake-nvml", arguments.fake_nvml, "--example", arguments.example,
+                           *(["--go-on"] if arguments.go_on else [])], env=environment))
     machine.remove_groups()
     left = [str(f) for parent in machine.cgroup_folders() for f in parent.glob("furrow-machines-*")]
     if left:
