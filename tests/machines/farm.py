@@ -1,10 +1,12 @@
 """What the proof does with the machines' farm: Ansible from the administrator's place, furrow on the controller's machine."""
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import subprocess
+import tempfile
 import time
 
 from machine import FOLDER, run
@@ -35,7 +37,13 @@ class Play:
 
     RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
-    def __init__(self, status, output):
+    def __init__(self, process):
+        self.process, self.status, self.output, self.hosts = process, None, "", {}
+
+    def ended(self):
+        return self.process.poll() is not None
+
+    def end(self, status, output):
         self.status, self.output = status, output
         self.hosts = {m[0]: dict(zip(("ok", "changed", "unreachable", "failed"), map(int, m[1:]))) for m in self.RECAP.findall(output)}
 
@@ -71,16 +79,32 @@ class Playbooks:
         self.inventory.write_text(json.dumps(everything, indent=2))
 
     def play(self, book, *words, **variables):
+        with self.background(book, *words, **variables) as play:
+            pass
+        return play
+
+    @contextlib.contextmanager
+    def background(self, book, *words, **variables):
+        """Runs a playbook beside what the caller does; its end is waited for."""
         self.write_inventory()
         environment = dict(
             os.environ, HOME=str(self.key.home), ANSIBLE_CONFIG=str(self.folder / "ansible.cfg"), ANSIBLE_NOCOLOR="1",
-            ANSIBLE_SSH_ARGS=" ".join(self.key.options), ANSIBLE_SSH_CONTROL_PATH=f"{self.key.home}/.ssh/%%h",
+            ANSIBLE_SSH_ARGS=" ".join(self.key.options), ANSIBLE_SSH_CONTROL_PATH=f"{self.key.home}/.ssh/%%h-%%p",
             ANSIBLE_PYTHON_INTERPRETER="/usr/bin/python3", ANSIBLE_LOCALHOST_WARNING="false", PYTHONDONTWRITEBYTECODE="1",
             LC_ALL="C.UTF-8")
         extra = ["--extra-vars", json.dumps(variables)] if variables else []
-        done = subprocess.run(["ansible-playbook", "-i", str(self.inventory), *words, *extra, book], cwd=self.folder, env=environment,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        return Play(done.returncode, done.stdout + done.stderr)
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(["ansible-playbook", "-i", str(self.inventory), *words, *extra, book], cwd=self.folder, env=environment,
+                                       stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            play = Play(process)
+            try:
+                yield play
+                process.wait()
+            finally:
+                process.kill()  # when the caller failed
+                process.wait()
+                output.seek(0)
+                play.end(process.returncode, output.read())
 
     def must(self, book, *words, **variables):
         play = self.play(book, *words, **variables)

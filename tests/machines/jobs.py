@@ -45,24 +45,24 @@ def push_example(proof):
     return f"jobs on {', '.join(sorted(agents))}"
 
 
-def start_long_job(proof):
+def start_long_job(proof, number=1):
     proof.controller.ssh("mkdir -p /root/long && cat >/root/long/furrow.yaml", stdin=None, input=LONG)
     proof.farm.furrow("run /root/long --detach")
-    wait_until(lambda: all(job["state"] == "running" for job in proof.farm.ask("show long#1")["jobs"]), "the long job does not start")
+    wait_until(lambda: all(job["state"] == "running" for job in proof.farm.ask(f"show long#{number}")["jobs"]), "the long job does not start")
 
 
-def finish_long_job(proof):
+def finish_long_job(proof, number=1):
     """It must have run once, through everything, and its logs must be whole."""
-    jobs = proof.farm.ask("show long#1")["jobs"]
+    jobs = proof.farm.ask(f"show long#{number}")["jobs"]
     check(all(job["state"] == "running" for job in jobs), f"the long job did not run on: {jobs}")
     for name in ("gpu-1", "gpu-2", "new"):
         proof.machines[name].ssh("touch /var/tmp/enough")
-    shown = proof.farm.furrow("show long#1 -f", check=False)
+    shown = proof.farm.furrow(f"show long#{number} -f", check=False)
     check(shown.returncode == 0, f"the long job did not pass:\n{shown.stdout}{shown.stderr}")
     notes = []
-    for job in proof.farm.ask("show long#1")["jobs"]:
+    for job in proof.farm.ask(f"show long#{number}")["jobs"]:
         check(job["attempt"] == 1, f"shard {job['shard']} ran {job['attempt']} times")
-        log = proof.farm.furrow(f"logs long#1/count/{job['shard']}").stdout.splitlines()
+        log = proof.farm.furrow(f"logs long#{number}/count/{job['shard']}").stdout.splitlines()
         total = int(log[-1].rsplit(" ", 1)[1])
         check(log[:-1] == [f"line {i}" for i in range(1, total + 1)], f"the log of shard {job['shard']} is not whole: {log[:3]} … {log[-3:]}")
         notes.append(f"{total} lines on {job['agent']}")

@@ -17,6 +17,7 @@ import time
 FOLDER = pathlib.Path("/run/machines")
 BOOT_SECONDS = 120
 PREFIX = "10.77.0."
+RUN = os.environ.get("FURROW_MACHINES_RUN") or secrets.token_hex(3)  # several tests may have machines at a time
 
 
 def run(*argv, check=True, **kwargs):
@@ -74,7 +75,7 @@ class Key:
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "administrator", "-f", self.file)
         self.known_hosts.touch()
         self.options = ["-i", str(self.file), "-o", f"UserKnownHostsFile={self.known_hosts}", "-o", "BatchMode=yes",
-                        "-o", "ControlMaster=auto", "-o", f"ControlPath={home}/.ssh/%h", "-o", "ControlPersist=600",
+                        "-o", "ControlMaster=auto", "-o", f"ControlPath={home}/.ssh/%h-%p", "-o", "ControlPersist=600",
                         "-o", "ConnectTimeout=5", "-o", "LogLevel=ERROR"]
 
 
@@ -128,7 +129,7 @@ class Machine:
         self.notify.bind(str(self.notify_path))
         groups = []
         for parent in cgroup_folders():
-            group = parent / f"furrow-machines-{self.name}"
+            group = parent / f"furrow-machines-{RUN}-{self.name}"
             group.mkdir(exist_ok=True)
             groups.append(str(group / "cgroup.procs"))
         libc = ctypes.CDLL(None, use_errno=True)

@@ -133,6 +133,7 @@ class Proof:
         self.books.must("remove.yml", furrow_remove="everything")
 
     def nothing_left(self):
+        self.controller.ssh("rm -r /srv/git /root/long")  # the repository and the sources were ours
         for name, machine in self.real_three().items():
             now = state_of(machine)
             check(now == self.before[name], f"{name} is not what it was: {difference(self.before[name], now)}")

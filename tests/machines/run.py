@@ -60,23 +60,24 @@ def namespaces(network):
     return words + (["--net"] if network else [])
 
 
+started = []
+
+
 def start(argv, **kwargs):
     """Starts a program that dies with us."""
     libc = ctypes.CDLL(None)
-    return subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, preexec_fn=lambda: libc.prctl(1, signal.SIGKILL), **kwargs)
+    process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, preexec_fn=lambda: libc.prctl(1, signal.SIGKILL), **kwargs)
+    started.append(process)
+    return process
 
 
-def finish(process):
-    """Waits for it; a signal to us ends it first. Its status."""
-    def end(number, _):
-        process.send_signal(signal.SIGKILL)  # unshare's --kill-child takes the rest along
-        process.wait()
-        machine.remove_groups()
-        sys.exit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, end)
-    return process.wait()
+def clean_up():
+    """Ends what still runs; unshare's --kill-child takes its namespaces along."""
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    machine.remove_groups()
 
 
 def make_packages(root):
@@ -88,7 +89,7 @@ def make_packages(root):
     for words in (["--version", bumped, "--output", folder / "next"], ["--output", folder / "now"]):
         made = start([root / "farm", "package", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         output = made.stdout.read()
-        if finish(made) != 0:
+        if made.wait() != 0:
             sys.exit(f"./farm package failed:\n{output[-4000:]}")
     return folder / "now", folder / "next"
 
@@ -119,18 +120,18 @@ def main():
         return 1
     maker = start([*namespaces(network=False), sys.executable, HERE / "base.py", *debs, "--", *EXAMPLE_NEEDS], stdout=subprocess.PIPE, text=True)
     folder = maker.stdout.read().strip()
-    if finish(maker) != 0:
+    if maker.wait() != 0:
         print(f"the machines' Debian could not be made; {base.cache_folder() / 'log'} has it all")
         return 1
     print(f"the machines' Debian: {time.monotonic() - began:.1f} s", flush=True)
 
-    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1")
-    status = finish(start([*namespaces(network=True), sys.executable, HERE / "proof.py", "--root", arguments.root, "--base", folder,
-                           "--packages", arguments.packages, "--next", arguments.next,
-                           "--fake-nvml", arguments.fake_nvml, "--example", arguments.example,
-                           *(["--go-on"] if arguments.go_on else [])], env=environment))
-    machine.remove_groups()
-    left = [str(f) for parent in machine.cgroup_folders() for f in parent.glob("furrow-machines-*")]
+    environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1", FURROW_MACHINES_RUN=machine.RUN)
+    status = start([*namespaces(network=True), sys.executable, HERE / "proof.py", "--root", arguments.root, "--base", folder,
+                    "--packages", arguments.packages, "--next", arguments.next,
+                    "--fake-nvml", arguments.fake_nvml, "--example", arguments.example,
+                    *(["--go-on"] if arguments.go_on else [])], env=environment).wait()
+    clean_up()
+    left = [str(f) for parent in machine.cgroup_folders() for f in parent.glob(f"furrow-machines-{machine.RUN}-*")]
     if left:
         print(f"left behind: {left}")
         return 1
@@ -138,4 +139,9 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        sys.exit(main())
+    finally:
+        clean_up()
