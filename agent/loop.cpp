@@ -20,6 +20,7 @@ namespace {
 
 constexpr int kFramesATurn = 256;
 constexpr Duration kReportPatience = std::chrono::seconds(5);  // for the reports of jobs that were ended
+constexpr std::size_t kDoubt = 4;                              // heartbeats or registrations without an answer
 constexpr int kRunnerTries = 5;  // in a row, before the agent gives up: something is wrong with the machine
 
 }  // namespace
@@ -154,6 +155,16 @@ void AgentLoop::ReportLink() {
     log::Warning("the controller at {} is away; trying again", parts_.control.address);
 }
 
+// A controller that has revoked our key keeps the connection and says nothing on it: a new one it refuses.
+void AgentLoop::DoubtLink() {
+  const std::size_t unanswered =
+      state_.session ? state_.session->unanswered.size() : static_cast<std::size_t>(state_.register_tries);
+  if (unanswered == 0) doubted_ = false;
+  if (unanswered < kDoubt || doubted_ || link_ != LinkState::kConnected) return;
+  doubted_ = true;
+  control_->Reconnect();
+}
+
 void AgentLoop::BeginEnd() {
   const Now now = parts_.clock.Read();
   end_by_ = now.mono + state_.settings.kill_grace + kReportPatience;
@@ -220,6 +231,7 @@ Result<StopMode> AgentLoop::Run() {
     }
     if (HasEnded()) return StopMode::kEndJobs;
     ReportLink();
+    DoubtLink();
     DrainController();
     DrainThreads();
     if (runner_) FURROW_TRY(DrainRunner());

@@ -64,6 +64,7 @@ class AgentLoop {
   void DrainThreads();
   void CarryOut();
   void ReportLink();
+  void DoubtLink();
   std::optional<StopMode> HandleSignals();  // a value: to stop at once
   void Reload(const Result<AgentReload>& fresh);
   Duration TellServiceManager();  // how long it may wait for the next word
@@ -84,6 +85,7 @@ class AgentLoop {
   LinkState link_ = LinkState::kConnecting;  // as reported last
   std::optional<TimePoint> end_by_;          // set: the jobs are being ended, and reported until then
   bool told_ready_ = false;                  // the service manager knows that we serve
+  bool doubted_ = false;                     // the connection was made anew since the controller last answered
   bool cleaned_ = false;                     // leftovers of earlier processes are gone
   Poller poller_;
 };

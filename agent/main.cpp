@@ -125,6 +125,7 @@ Result<StopMode> Serve(AgentConfig config, const std::string& config_file, int s
   FURROW_ASSIGN(const KeyPair keys, OwnKey(config));
   AgentState state;
   FURROW_ASSIGN(state.incarnation, Incarnation(config.state));
+  state.identity = IdentifyMachine();
   FURROW_ASSIGN(devices::Detected detected, devices::DetectDevices(config));
   for (const std::string& warning : detected.warnings) log::Warning("{}", warning);
   state.offer = detected.offer;

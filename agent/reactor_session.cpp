@@ -41,6 +41,9 @@ void Knock(AgentState& state, AgentOutbox& out, Now now) {
   message.nonce = state.nonce;
   message.offer = state.offer;
   message.held = HeldList(state);
+  message.machine = state.identity.machine;
+  message.boot = state.identity.boot;
+  message.process = state.identity.process;
   out.to_controller.emplace_back(std::move(message));
 }
 
@@ -106,6 +109,10 @@ Status OnControllerMessage(AgentState& state, AgentOutbox& out, Now now, const T
 Status OnWelcome(AgentState& state, AgentOutbox& out, Now now, const Welcome& message) {
   if (!state.registering || message.nonce != state.nonce)
     return Fail(Errc::kRejected, "a Welcome to an earlier registration");
+  const ProtocolRange& ours = state.settings.protocol;
+  if (message.version < ours.oldest || message.version > ours.newest)
+    return Fail(Errc::kRejected, "the controller chose protocol " + std::to_string(message.version) +
+                                     ", which this agent does not speak; upgrade the older of the two");
   state.registering = false;
   state.register_tries = 0;
   state.refused.clear();

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/machine_id.h"
 #include "common/clock.h"
 #include "common/ids.h"
 #include "common/messages_agent.h"
@@ -82,6 +83,7 @@ struct AgentSession {
 struct AgentState {
   AgentSettings settings;
   Uuid incarnation;
+  MachineIdentity identity;
   Offer offer;
   bool stopping = false;      // see OnStop
   bool runner_ready = false;  // its table has been read: we know what we hold

@@ -165,9 +165,8 @@ std::string Encode(const EnrolReply& message) {
 
 Result<EnrolRequest> DecodeEnrolRequest(Bytes frame) {
   EnrolRequest message;
-  FURROW_TRY(OpenFrame(frame, kMaxEnrolFrame, "enrol request", [&](capnp::MessageReader& reader) {
-    message = Read(reader.getRoot<wire::EnrolRequest>());
-  }));
+  FURROW_TRY(OpenFrame(frame, kMaxEnrolFrame, "enrol request",
+                       [&](capnp::MessageReader& reader) { message = Read(reader.getRoot<wire::EnrolRequest>()); }));
   return message;
 }
 

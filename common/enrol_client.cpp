@@ -40,8 +40,7 @@ class Socket {
 };
 
 int Left(Steady::time_point until) {
-  return static_cast<int>(
-      std::max<std::int64_t>(std::chrono::ceil<milliseconds>(until - Steady::now()).count(), 0));
+  return static_cast<int>(std::max<std::int64_t>(std::chrono::ceil<milliseconds>(until - Steady::now()).count(), 0));
 }
 
 // Connects to one address; returns 0 or an errno value.
@@ -80,19 +79,22 @@ bool GreetsAsFurrow(int fd, Steady::time_point until) {
     got += static_cast<std::size_t>(more);
     if (static_cast<unsigned char>(theirs[0]) != 0xff) return false;
   }
-  return theirs[9] == 0x7f && theirs[10] >= 3 && std::string_view(theirs.data() + 12, 6) == std::string_view("CURVE\0", 6);
+  return theirs[9] == 0x7f && theirs[10] >= 3 &&
+         std::string_view(theirs.data() + 12, 6) == std::string_view("CURVE\0", 6);
 }
 
 Unreached FromErrno(const std::string& where, int number) {
   switch (number) {
     case ECONNREFUSED:
-      return {Obstacle::kNothingListens, "nothing listens on " + where +
-                                             ": is furrow-controller running there, and is this its enrol port "
-                                             "(ports.enrol, 7073 by default)? With `listen: 127.0.0.1` it hears its own "
-                                             "machine alone"};
+      return {Obstacle::kNothingListens,
+              "nothing listens on " + where +
+                  ": is furrow-controller running there, and is this its enrol port "
+                  "(ports.enrol, 7073 by default)? With `listen: 127.0.0.1` it hears its own "
+                  "machine alone"};
     case ETIMEDOUT:
-      return {Obstacle::kTimeout, "no answer from " + where +
-                                      ": a firewall drops the packets, or the machine is down; open the TCP port there"};
+      return {Obstacle::kTimeout,
+              "no answer from " + where +
+                  ": a firewall drops the packets, or the machine is down; open the TCP port there"};
     default:
       return {Obstacle::kNoRoute, "no way to " + where + ": " + std::strerror(number) +
                                       "; check the address, this machine's network and its routes"};
@@ -151,14 +153,14 @@ Reached<EnrolClient> EnrolClient::Connect(Context& context, const EnrolTarget& t
   while ((*channel)->link() != LinkState::kConnected) {
     const Refusal refusal = (*channel)->refusal();
     if (refusal == Refusal::kKey)
-      return tl::unexpected(Unreached{Obstacle::kClosedPort,
-                                      where + " is this controller's, but a port for known machines only; the enrol port "
-                                              "is `ports.enrol` of its configuration, 7073 by default"});
+      return tl::unexpected(Unreached{
+          Obstacle::kClosedPort, where + " is this controller's, but a port for known machines only; the enrol port "
+                                         "is `ports.enrol` of its configuration, 7073 by default"});
     if (refusal == Refusal::kHandshake)
-      return tl::unexpected(Unreached{Obstacle::kWrongKey,
-                                      "the controller on " + where +
-                                          " has another key than the one expected: it was set up anew, or another machine "
-                                          "has its address; get a new line with `furrow enrol new` on it"});
+      return tl::unexpected(Unreached{
+          Obstacle::kWrongKey, "the controller on " + where +
+                                   " has another key than the one expected: it was set up anew, or another machine "
+                                   "has its address; get a new line with `furrow enrol new` on it"});
     if (Left(until) == 0)
       return tl::unexpected(Unreached{Obstacle::kTimeout, where + " does not finish the handshake; try again"});
     poller.Wait(milliseconds(std::min(Left(until), 100)));
@@ -183,13 +185,14 @@ Reached<EnrolReply> EnrolClient::Ask(EnrolRequest request, milliseconds patience
     while (const auto answer = channel_->Receive()) {
       auto reply = DecodeEnrolReply({reinterpret_cast<const std::uint8_t*>(answer->data()), answer->size()});
       if (!reply)
-        return tl::unexpected(Unreached{Obstacle::kNotFurrow, where_ + " answers with something that is not understood (" +
+        return tl::unexpected(Unreached{Obstacle::kNotFurrow, where_ +
+                                                                  " answers with something that is not understood (" +
                                                                   reply.error().message + "); upgrade this machine"});
       if (std::visit([](const auto& kind) { return kind.nonce; }, *reply) == nonce_) return *reply;
     }
   }
-  return tl::unexpected(Unreached{Obstacle::kNoAnswer, "the controller on " + where_ +
-                                                           " does not answer; look at its log and try again"});
+  return tl::unexpected(Unreached{Obstacle::kNoAnswer,
+                                  "the controller on " + where_ + " does not answer; look at its log and try again"});
 }
 
 Reached<ProbeAnswer> ProbeController(Context& context, const EnrolTarget& target, const KeyPair& keys,
@@ -202,7 +205,8 @@ Reached<ProbeAnswer> ProbeController(Context& context, const EnrolTarget& target
     return tl::unexpected(Unreached{Obstacle::kNoAnswer, refused->words});
   const auto* answer = std::get_if<ProbeAnswer>(&*reply);
   if (answer == nullptr)
-    return tl::unexpected(Unreached{Obstacle::kNoAnswer, "the controller's answer is of another kind than the question"});
+    return tl::unexpected(
+        Unreached{Obstacle::kNoAnswer, "the controller's answer is of another kind than the question"});
   return *answer;
 }
 

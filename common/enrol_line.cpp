@@ -84,7 +84,7 @@ Result<EnrolLine> ParseEnrolLine(std::string_view whole) {
   std::size_t length = 0;
   if (::sodium_base642bin(reinterpret_cast<unsigned char*>(bytes.data()), bytes.size(), encoded.data(), encoded.size(),
                           nullptr, &length, nullptr, kVariant) != 0)
-    return Wrong("the enrolment line holds something that does not belong there");
+    return Wrong("the enrolment line is not whole, or holds something that does not belong there");
   bytes.resize(length);
   if (length <= kFixedBytes) return Wrong("the enrolment line is not whole");
   const std::string sum = bytes.substr(length - kSumBytes);
@@ -115,8 +115,9 @@ std::string FormatHostPort(const std::string& host, std::uint16_t port) {
 
 Result<HostPort> ParseHostPort(std::string_view text) {
   const auto wrong = [whole = std::string(text)] {
-    return Fail(Errc::kInvalid, "\"" + whole + "\" is no address; say HOST or HOST:PORT, as in farm.example:7073 or "
-                                               "[fd00::1]:7073");
+    return Fail(Errc::kInvalid, "\"" + whole +
+                                    "\" is no address; say HOST or HOST:PORT, as in farm.example:7073 or "
+                                    "[fd00::1]:7073");
   };
   HostPort result;
   std::string_view rest;

@@ -1,7 +1,8 @@
 // The one line that `furrow enrol new` prints and `furrow-agent enrol` reads: where the controller is, its public key,
 // which enrolment it is, and the secret. Letters, digits, - _ and a dot: no shell touches it.
 //
-//   furrow1.BASE64URL( controller's key (40 characters) · enrolment (4, big-endian) · secret (16) · port (2, big-endian) ·
+//   furrow1.BASE64URL( controller's key (40 characters) · enrolment (4, big-endian) · secret (16) · port (2,
+//   big-endian) ·
 //                      host · first 4 bytes of the BLAKE2b digest of all of this )
 #pragma once
 

@@ -14,9 +14,9 @@
 namespace furrow {
 
 using EnrolSecret = std::array<std::uint8_t, 16>;
-EnrolSecret MakeEnrolSecret();     // random
-EnrolmentId MakeEnrolmentId();     // random
-Hash MakeEnrolChallenge();         // random
+EnrolSecret MakeEnrolSecret();  // random
+EnrolmentId MakeEnrolmentId();  // random
+Hash MakeEnrolChallenge();      // random
 
 // The public half that a proof is checked with.
 Hash VerifyKeyOf(const EnrolSecret& secret);

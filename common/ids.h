@@ -13,10 +13,10 @@
 
 namespace furrow {
 
-enum class RunId : std::uint64_t {};      // one run; counts up over the farm's whole life, from 1
-enum class JobId : std::uint64_t {};      // one shard of one job of one run; counts up, from 1
-enum class Epoch : std::uint64_t {};      // one attempt of a job: 1, 2, 3 …; 0 means never assigned
-enum class SessionId : std::uint64_t {};  // one registration of an agent; never reused; 0 means none
+enum class RunId : std::uint64_t {};        // one run; counts up over the farm's whole life, from 1
+enum class JobId : std::uint64_t {};        // one shard of one job of one run; counts up, from 1
+enum class Epoch : std::uint64_t {};        // one attempt of a job: 1, 2, 3 …; 0 means never assigned
+enum class SessionId : std::uint64_t {};    // one registration of an agent; never reused; 0 means none
 enum class EnrolmentId : std::uint64_t {};  // one line of `furrow enrol new`; random, below 2^32; 0 means none
 
 template <class Id>

@@ -6,8 +6,9 @@ namespace furrow {
 namespace {
 
 std::string Words(ProtocolRange range) {
-  return range.oldest == range.newest ? "protocol " + std::to_string(range.newest)
-                                      : "protocols " + std::to_string(range.oldest) + " to " + std::to_string(range.newest);
+  return range.oldest == range.newest
+             ? "protocol " + std::to_string(range.newest)
+             : "protocols " + std::to_string(range.oldest) + " to " + std::to_string(range.newest);
 }
 
 }  // namespace

@@ -45,15 +45,15 @@ struct Identity {
 };
 
 // Who may connect: lines of "ROLE NAME PUBLIC_KEY" ("agent gpu-7 <40 characters>"), # comments. Every
-// mistake is reported with its line; an agent's name stands there once. The file is read again when it has changed, so adding a line is
-// enough to let a machine in and deleting it shuts it out.
+// mistake is reported with its line; an agent's name stands there once. The file is read again when it has changed, so
+// adding a line is enough to let a machine in and deleting it shuts it out.
 struct AllowedKey {
   Identity who;
   std::string public_key;
 };
 Result<std::vector<AllowedKey>> ReadAllowlist(const std::filesystem::path& path);
-// Both durable. Adding the same line twice is one; kRejected: the key is another's, or an agent of that name has another
-// key. Removing leaves everything else in the file, comments too, as it was; no such key: no change.
+// Both durable. Adding the same line twice is one; kRejected: the key is another's, or an agent of that name has
+// another key. Removing leaves everything else in the file, comments too, as it was; no such key: no change.
 Status AddToAllowlist(const std::filesystem::path& path, const AllowedKey& key);
 Status RemoveFromAllowlist(const std::filesystem::path& path,
                            const std::function<bool(const AllowedKey&)>& is_unwanted);
@@ -166,6 +166,8 @@ class Channel {
   // What the socket's monitor last said; kRefused: the server refused our key, or is not the one of server_key.
   LinkState link();
   Refusal refusal();  // the newest; kNone: none yet, or connected since
+  // Gives the connection up and makes another: a server that has dropped our key says so only then.
+  void Reconnect();
   // How often a connection was made. What was sent before it changed may be lost.
   std::uint64_t connections();
 

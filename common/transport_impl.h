@@ -128,7 +128,7 @@ struct Server::Impl {
   struct Peer {
     std::string user_id;
     Identity who;
-    std::string key;             // of an open server's peers
+    std::string key;            // of an open server's peers
     std::uint64_t checked = 0;  // generation of the allowlist that let it in
   };
   // Peers heard from lately. When `recent` is full it becomes `older` and what was there is forgotten

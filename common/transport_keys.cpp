@@ -155,7 +155,8 @@ Result<std::vector<AllowedKey>> ParseAllowlist(const std::string& text, const st
       const bool doubled = allowed.who.role == Role::kAgent &&
                            std::any_of(keys.begin(), keys.end(), [&](const auto& k) { return k.who == allowed.who; });
       if (same == keys.end() && doubled) {
-        mistake("there is an agent " + name + " with another key above; delete the line of the key that it has no more");
+        mistake("there is an agent " + name +
+                " with another key above; delete the line of the key that it has no more");
       } else if (same == keys.end()) {
         keys.push_back(std::move(allowed));
       } else if (same->who != allowed.who) {
@@ -273,6 +274,7 @@ Status RemoveFromAllowlist(const std::filesystem::path& path,
   FURROW_ASSIGN(const Fd lock, LockFolderOf(path));
   FURROW_ASSIGN(const std::string text, ReadIfThere(path));
   FURROW_ASSIGN(const auto keys, ParseAllowlist(text, path));
+  bool found = false;
   std::string kept;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
@@ -281,9 +283,13 @@ Status RemoveFromAllowlist(const std::filesystem::path& path,
     words >> role >> name >> key;
     const auto known = std::find_if(keys.begin(), keys.end(), [&](const auto& k) { return k.public_key == key; });
     const bool is_key = !role.empty() && role.front() != '#' && known != keys.end();
-    if (!is_key || !is_unwanted(*known)) kept += line + '\n';
+    if (is_key && is_unwanted(*known)) {
+      found = true;
+    } else {
+      kept += line + '\n';
+    }
   }
-  return kept == text ? Status() : Replace(path, kept, ModeOf(path));
+  return found ? Replace(path, kept, ModeOf(path)) : Status();
 }
 
 }  // namespace furrow

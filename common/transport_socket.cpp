@@ -356,6 +356,12 @@ std::uint64_t Channel::connections() {
   return impl_->connections;
 }
 
+void Channel::Reconnect() {
+  impl_->link = LinkState::kConnecting;
+  impl_->retry_at = std::chrono::steady_clock::now();
+  impl_->RetryIfDue();
+}
+
 Refusal Channel::refusal() {
   impl_->DrainMonitor();
   return impl_->refusal;

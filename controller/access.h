@@ -1,5 +1,5 @@
-// Who may come in: the enrolments, the allowlist as it was read last, and what the loop and the enrol endpoint tell each
-// other about them. The allowlist file stays the source; a person may edit it, too.
+// Who may come in: the enrolments, the allowlist as it was read last, and what the loop and the enrol endpoint tell
+// each other about them. The allowlist file stays the source; a person may edit it, too.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,7 @@ struct Access {
 
   std::map<EnrolmentId, EnrolmentRecord> enrolments;
   std::map<std::string, KeyRecord> keys;       // by public key: the allowlist as it was read last
+  bool read = false;                           // the allowlist was read since the start
   std::map<std::string, std::string> joining;  // name → key that is on its way into the allowlist
   std::map<std::string, WallTime> heard;       // clients by name → last request
   struct Revocation {

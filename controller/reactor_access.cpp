@@ -231,6 +231,9 @@ void OnRevokeKey(State& state, Outbox& out, PeerId peer, std::uint64_t number, c
                   "client local is the command line on the controller's own machine, let in anew at each "
                   "start; it cannot be revoked");
   const auto agent = key.role == KeyRole::kAgent ? state.agents.find(key.name) : state.agents.end();
+  // Leaves before the key does: the agent asks anew, gets no answer, and finds out why.
+  if (agent != state.agents.end() && agent->second.session)
+    out.to_agents.push_back({agent->second.session->peer, Reregister{agent->second.session->id}});
   const std::uint64_t ticket = ++state.access.last_ticket;
   state.access.revoking[ticket] = {peer, number, key, agent != state.agents.end() && agent->second.session.has_value()};
   out.access.emplace_back(DropKey{ticket, key.public_key});
@@ -275,6 +278,7 @@ void OnAllowlist(State& state, Outbox& out, Now now, const AllowlistRead& event)
     out.records.emplace_back(std::move(gone));
   }
   access.keys = std::move(keys);
+  access.read = true;
   state.plan_needed = true;
 }
 

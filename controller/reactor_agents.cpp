@@ -32,6 +32,7 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
       continue;
     }
     present.insert(job->id);
+    agent.left.erase(one.attempt);
     if (one.phase == Phase::kRunning && job->state == JobState::kAssigned) {
       job->state = JobState::kRunning;
       if (job->started == WallTime{}) job->started = now.wall;
@@ -47,6 +48,7 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
   for (JobId id : assigned) {
     if (present.contains(id)) continue;
     const auto [run, job] = state.FindJob(id);
+    if (agent.left.contains(job->attempt())) continue;  // may still run there until its lease is over: see OnTick
     if (job->incarnation != agent.incarnation) {
       LoseAttempt(state, out, now, id, "agent " + agent.name + " came back without its state folder");
       continue;
@@ -58,6 +60,49 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
     }
     RepeatAssign(state, out, now, *run, *job);
   }
+}
+
+constexpr std::size_t kSupersededKept = 32;
+constexpr int kConflictShown = 20;  // heartbeats after the last try
+
+// Why this registration may not have the agent's session; empty: it may. Of two that live at once one is a copy, and
+// two that took the session from each other in turn would lose each other's jobs.
+std::string ConflictOf(const State& state, Now now, PeerId peer, const Agent& known, const Register& message) {
+  const bool lives = known.session && now.mono - known.heard < state.settings.heartbeat * 3;
+  if (!lives || known.session->peer == peer) return "";
+  const bool told = !message.process.IsZero() && !known.process.IsZero();
+  if (told && message.process == known.process) return "";  // over a new connection
+  if (told && known.superseded.contains(message.process))
+    return "another furrow-agent with this state folder and key has taken over on " + known.host +
+           "; stop one of the two, or enrol one anew with `furrow-agent enrol --replace`";
+  const bool same_folder = message.incarnation == known.incarnation;
+  if (!told || known.machine.IsZero() || message.machine.IsZero())
+    return same_folder ? ""
+                       : "an agent named " + known.name + " is connected from " + known.host +
+                             "; give one of the two another name and key";
+  if (message.machine != known.machine)
+    return "agent " + known.name + " is connected from another machine (" + known.host +
+           ") with the same key: one of the two is a copy. Enrol this one anew: `furrow-agent enrol --replace`";
+  if (message.boot != known.boot)
+    return "agent " + known.name + " is connected from " + known.host + ", a machine with the same id as this one (" +
+           message.host +
+           "). If this machine has just been started again it is let in within a minute; if it is a copy, enrol "
+           "it anew: `furrow-agent enrol --replace`";
+  if (!same_folder)
+    return "an agent named " + known.name + " is connected from " + known.host +
+           " with another state folder; stop one of "
+           "the two";
+  return "";  // restarted
+}
+
+// What the agent had on another machine, or before this one was started again, may still run there under its lease, or
+// never have arrived: it is not given out again until that is over.
+void LeaveBehind(const State& state, Agent& agent, const Register& message) {
+  const bool told = !message.machine.IsZero() && !agent.machine.IsZero();
+  if (!told || (message.machine == agent.machine && message.boot == agent.boot)) return;
+  agent.left.clear();
+  for (const JobId id : agent.jobs) agent.left.insert(state.FindJob(id).second->attempt());
+  agent.left_heard = agent.heard;
 }
 
 }  // namespace
@@ -83,15 +128,25 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
            std::chrono::minutes(1));
     return;
   }
-  if (known != nullptr && known->session && known->session->peer != peer && known->incarnation != message.incarnation &&
-      now.mono - known->heard < state.settings.heartbeat * 3) {
-    refuse(
-        "an agent named " + name + " is connected from " + known->host + "; give one of the two another name and key",
-        state.settings.heartbeat * 3);
-    return;
+  if (known != nullptr) {
+    if (std::string conflict = ConflictOf(state, now, peer, *known, message); !conflict.empty()) {
+      known->conflict = "its key is also used by " + (message.host.empty() ? "another agent" : message.host) +
+                        ", which is refused: " + conflict;
+      known->conflict_seen = now.mono;
+      return refuse(std::move(conflict), state.settings.heartbeat * 3);
+    }
   }
   Agent& agent = state.agents[name];
   EndSession(state, agent);
+  LeaveBehind(state, agent, message);
+  if (!agent.process.IsZero() && agent.process != message.process) {
+    if (agent.superseded.size() >= kSupersededKept) agent.superseded.clear();
+    agent.superseded.insert(agent.process);
+  }
+  agent.superseded.erase(message.process);
+  agent.machine = message.machine;
+  agent.boot = message.boot;
+  agent.process = message.process;
   agent.name = name;
   agent.host = message.host;
   agent.software = message.software;
@@ -148,6 +203,14 @@ void OnTick(State& state, Outbox& out, Now now) {
     if (agent.session && silent > state.settings.heartbeat * 3) {
       EndSession(state, agent);
       out.records.emplace_back(RecordOf(agent));
+    }
+    if (now.mono - agent.conflict_seen > state.settings.heartbeat * kConflictShown) agent.conflict.clear();
+    if (!agent.left.empty() && now.mono - agent.left_heard > state.settings.LeaseWithMargin()) {
+      for (const AttemptRef& attempt : std::exchange(agent.left, {}))
+        if (const Job* job = state.FindJob(attempt.job).second;
+            job != nullptr && job->OnAgent() && job->agent == name && job->attempt() == attempt)
+          LoseAttempt(state, out, now, attempt.job,
+                      "agent " + name + " came back on another machine or after a reboot without it");
     }
     if (agent.jobs.empty() || silent <= state.settings.LeaseWithMargin()) continue;
     const std::vector<JobId> jobs(agent.jobs.begin(), agent.jobs.end());

@@ -73,12 +73,19 @@ void OnWatch(State& state, Outbox& out, PeerId peer, std::uint64_t number, const
   state.watchers.push_back(std::move(watcher));
 }
 
+// What a person should know about an agent.
+std::string NoteOf(const State& state, const Agent& agent) {
+  if (!agent.conflict.empty()) return agent.conflict;
+  if (state.access.read && state.access.FindAgentKey(agent.name) == nullptr) return "its key is revoked";
+  return "";
+}
+
 void OnListAgents(const State& state, Outbox& out, PeerId peer, std::uint64_t number) {
   AgentList list;
   for (const auto& [name, agent] : state.agents) {
     AgentView& view = list.agents.emplace_back();
-    view = {name, agent.host, agent.software, agent.session.has_value(), agent.last_seen, agent.offer, 0,
-            {},   "",         agent.drained};
+    view = {name, agent.host,           agent.software, agent.session.has_value(), agent.last_seen, agent.offer, 0,
+            {},   NoteOf(state, agent), agent.drained};
     view.cpu_milli_used =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(agent.cpu_milli_used, agent.offer.cpu_milli));
     for (JobId id : agent.jobs) {

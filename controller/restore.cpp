@@ -61,6 +61,8 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     agent.heard = now.mono;
     agent.last_seen = record.last_seen;
     agent.drained = record.drained;
+    agent.machine = record.machine;
+    agent.boot = record.boot;
   }
   for (EnrolmentRecord& record : restored.enrolments) state.access.enrolments[record.id] = std::move(record);
   for (KeyRecord& record : restored.keys) state.access.keys[record.public_key] = std::move(record);

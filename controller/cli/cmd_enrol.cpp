@@ -64,8 +64,7 @@ Result<int> EnrolNewCommand(const Session& session, const EnrolNewOptions& optio
                 client->Ask<EnrolmentMade>(NewEnrolment{MakeEnrolmentId(), VerifyKeyOf(secret),
                                                         SplitLabels(options.labels), options.uses, *valid}));
   FURROW_ASSIGN(const HostPort place, PlaceOf(options, made, farm));
-  const std::string line =
-      FormatEnrolLine({place.host, place.port, farm.server_key, made.enrolment.id, secret});
+  const std::string line = FormatEnrolLine({place.host, place.port, farm.server_key, made.enrolment.id, secret});
   if (session.json) {
     WriteOut(JsonEnrolment(made.enrolment, line, FormatHostPort(place.host, place.port)));
   } else {
@@ -86,7 +85,8 @@ Result<int> EnrolListCommand(const Session& session) {
 Result<int> EnrolRevokeCommand(const Session& session, const std::string& id) {
   const EnrolmentId enrolment = ParseEnrolmentId(id);
   if (Raw(enrolment) == 0)
-    return Fail(Errc::kInvalid, "\"" + id + "\" is no enrolment: they are 8 hex digits; `furrow enrol list` shows them");
+    return Fail(Errc::kInvalid,
+                "\"" + id + "\" is no enrolment: they are 8 hex digits; `furrow enrol list` shows them");
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const Done done, farm->Ask<Done>(RevokeEnrolment{enrolment}));
   WriteOut(session.json ? JsonText("text", done.text) : done.text + "\n");

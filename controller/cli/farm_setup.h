@@ -32,7 +32,8 @@ struct DaemonPlan {
 // are the first one's. kInvalid: something in the way; the message names it.
 Result<std::vector<DaemonPlan>> PrepareFarm(const FarmPlan& plan);
 
-// Three ports of 127.0.0.1, one behind the other, that are free now, below those that outgoing connections get: a farm that is away keeps them.
+// Three ports of 127.0.0.1, one behind the other, that are free now, below those that outgoing connections get: a farm
+// that is away keeps them.
 struct FarmPorts {
   std::uint16_t control = 0;
   std::uint16_t bulk = 0;

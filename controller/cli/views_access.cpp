@@ -29,9 +29,12 @@ Json JsonOf(const EnrolmentView& enrolment) {
   Json used = Json::array();
   for (const EnrolmentUse& use : enrolment.used)
     used.push_back({{"name", use.name}, {"fingerprint", use.fingerprint}, {"at_ms", Time(use.at)}});
-  return {{"id", FormatEnrolmentId(enrolment.id)}, {"labels", enrolment.labels},
-          {"uses", enrolment.uses},                {"used", used},
-          {"made_ms", Time(enrolment.made)},       {"expires_ms", Time(enrolment.expires)},
+  return {{"id", FormatEnrolmentId(enrolment.id)},
+          {"labels", enrolment.labels},
+          {"uses", enrolment.uses},
+          {"used", used},
+          {"made_ms", Time(enrolment.made)},
+          {"expires_ms", Time(enrolment.expires)},
           {"revoked_ms", Time(enrolment.revoked)}};
 }
 
@@ -64,7 +67,7 @@ std::string RenderEnrolments(const EnrolmentList& list, const ViewStyle& style) 
 std::string RenderKeys(const KeyList& list, const ViewStyle& style) {
   Table table({{"ROLE"}, {"NAME"}, {"FINGERPRINT"}, {"SINCE"}, {"ENROLMENT"}, {"SEEN"}});
   for (const KeyView& key : list.keys) {
-    const std::string seen = key.connected                    ? "connected"
+    const std::string seen = key.connected                 ? "connected"
                              : key.last_seen == WallTime{} ? "-"
                                                            : FormatSpan(key.last_seen, WallTime{}, style.now) + " ago";
     table.Add({{RoleName(key.role)},

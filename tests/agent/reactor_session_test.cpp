@@ -277,3 +277,31 @@ TEST_CASE("session: an agent that stops does not offer again because its configu
   farm.out.Workspace<LimitCache>();
   CHECK(farm.state.offer == Offer{});
 }
+
+TEST_CASE("session: an agent speaks older versions of the protocol, and no other than it offered") {
+  AgentFarm farm;
+  farm.state.settings.protocol = {1, 2};
+  OnListing(farm.state, farm.out, farm.now, {});
+  farm.Tick();
+  const auto message = farm.out.Sent<Register>();
+  CHECK(message.oldest_version == 1);
+  CHECK(message.newest_version == 2);
+  const Status newer = farm.Hear(Welcome{kSession, message.nonce, 3, 2000, 30000});
+  CHECK(Rejected(newer));
+  CHECK(newer.error().message.find("upgrade") != std::string::npos);
+  CHECK_FALSE(farm.state.session.has_value());
+  CHECK(farm.Hear(Welcome{kSession, message.nonce, 1, 2000, 30000}).has_value());
+  CHECK(farm.state.session.has_value());
+  farm.out.Clear();
+}
+
+TEST_CASE("session: a registration says which machine, boot and process it comes from") {
+  AgentFarm farm;
+  farm.state.identity = {{1, 2}, {3, 4}, {5, 6}};
+  OnListing(farm.state, farm.out, farm.now, {});
+  farm.Tick();
+  const auto message = farm.out.Sent<Register>();
+  CHECK(message.machine == Uuid{1, 2});
+  CHECK(message.boot == Uuid{3, 4});
+  CHECK(message.process == Uuid{5, 6});
+}

@@ -146,5 +146,37 @@ TEST_CASE("allowlist: adding keeps what is there and is done once") {
   CHECK(Read(path) == once);
 }
 
+TEST_CASE("allowlist: removing a key leaves comments, order and everybody else") {
+  Folder folder;
+  const fs::path path = folder.path / "allow";
+  const KeyPair one = GenerateKeyPair(), two = GenerateKeyPair();
+  const std::string text =
+      "# rack 3\nagent one " + one.public_key + "  # ann's\n\nclient two " + two.public_key + "\n# end";
+  Write(path, text);
+  REQUIRE(RemoveFromAllowlist(path, [](const AllowedKey&) { return false; }));
+  CHECK(Read(path) == text);
+  REQUIRE(RemoveFromAllowlist(path, [&](const AllowedKey& key) { return key.public_key == one.public_key; }));
+  CHECK(Read(path) == "# rack 3\n\nclient two " + two.public_key + "\n# end\n");
+  const auto left = ReadAllowlist(path);
+  REQUIRE(left);
+  CHECK(left->size() == 1);
+}
+
+TEST_CASE("allowlist: an agent's name stands there once, and the second line says so") {
+  Folder folder;
+  const fs::path path = folder.path / "allow";
+  const KeyPair one = GenerateKeyPair(), two = GenerateKeyPair();
+  REQUIRE(AddToAllowlist(path, {{Role::kAgent, "one"}, one.public_key}));
+  const Status added = AddToAllowlist(path, {{Role::kAgent, "one"}, two.public_key});
+  REQUIRE_FALSE(added);
+  CHECK(added.error().code == Errc::kRejected);
+  Write(path, "agent one " + one.public_key + "\nagent one " + two.public_key + "\n");
+  const auto doubled = ReadAllowlist(path);
+  REQUIRE_FALSE(doubled);
+  CHECK(Has(doubled.error().message, "allow:2: there is an agent one with another key above"));
+  Write(path, "client ann " + one.public_key + "\nclient ann " + two.public_key + "\n");  // a person with two machines
+  CHECK(ReadAllowlist(path));
+}
+
 }  // namespace
 }  // namespace furrow

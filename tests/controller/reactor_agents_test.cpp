@@ -287,3 +287,129 @@ TEST_CASE(
   CHECK(farm.out.ToClient<Failure>(kAlice, 4).code == Errc::kNotFound);
   farm.state.CheckInvariants();
 }
+
+namespace {
+
+// A registration of this machine, boot and process; the state folder is the agent's own.
+Register From(const ControllerFarm& farm, std::uint64_t machine, std::uint64_t boot, std::uint64_t process,
+              std::vector<HeldAttempt> held = {}) {
+  Register message = farm.Registration("a", Cpus(2), std::move(held));
+  message.host = "host-" + std::to_string(machine);
+  message.machine = {1, machine};
+  message.boot = {2, boot};
+  message.process = {3, process};
+  return message;
+}
+
+bool IsWelcome(ControllerFarm& farm, PeerId peer, const Register& message) {
+  OnRegister(farm.state, farm.out, farm.now, peer, "a", message);
+  const bool welcome = std::holds_alternative<Welcome>(farm.out->to_agents.front().message);
+  farm.out.Clear();
+  return welcome;
+}
+
+// Hears the agent without anything else.
+void Hear(ControllerFarm& farm) {
+  farm.state.agents.at("a").heard = farm.now.mono;
+}
+
+}  // namespace
+
+TEST_CASE("agents: a copy on another machine is refused while the first lives, on both sides with a word") {
+  ControllerFarm farm;
+  CHECK(IsWelcome(farm, 50, From(farm, 1, 1, 1)));
+  OnRegister(farm.state, farm.out, farm.now, 60, "a", From(farm, 2, 2, 2));
+  const auto refused = farm.out.ToAgent<Refused>(60);
+  CHECK(refused.reason.find("host-1") != std::string::npos);
+  CHECK(refused.reason.find("--replace") != std::string::npos);
+  OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, ListAgents{});
+  CHECK(farm.out.ToClient<AgentList>(kAlice, 1).agents.at(0).note.find("host-2") != std::string::npos);
+  CHECK(farm.Peer("a") == 50);
+  // When the copy gives up the word goes.
+  for (int i = 0; i < 30; ++i) {
+    farm.Pass(farm.state.settings.heartbeat);
+    Hear(farm);
+    OnTick(farm.state, farm.out, farm.now);
+  }
+  OnQuestion(farm.state, farm.out, farm.now, kAlice, 2, ListAgents{});
+  CHECK(farm.out.ToClient<AgentList>(kAlice, 2).agents.at(0).note.empty());
+}
+
+TEST_CASE("agents: moved to another machine with its state it comes in once the old session is silent") {
+  ControllerFarm farm;
+  CHECK(IsWelcome(farm, 50, From(farm, 1, 1, 1)));
+  farm.Pass(farm.state.settings.heartbeat * 3);
+  CHECK(IsWelcome(farm, 60, From(farm, 2, 2, 2)));
+  CHECK(farm.Peer("a") == 60);
+}
+
+TEST_CASE("agents: a restarted agent comes in at once, and the process before it does not come back") {
+  ControllerFarm farm;
+  CHECK(IsWelcome(farm, 50, From(farm, 1, 1, 1)));
+  CHECK(IsWelcome(farm, 60, From(farm, 1, 1, 2)));
+  CHECK_FALSE(IsWelcome(farm, 70, From(farm, 1, 1, 1)));  // two that live would take turns for ever
+  CHECK(IsWelcome(farm, 80, From(farm, 1, 1, 2)));        // the same one over a new connection
+  CHECK(farm.Peer("a") == 80);
+}
+
+TEST_CASE("agents: a machine with the same id and another boot waits until the first is silent") {
+  ControllerFarm farm;
+  CHECK(IsWelcome(farm, 50, From(farm, 1, 1, 1)));
+  CHECK_FALSE(IsWelcome(farm, 60, From(farm, 1, 2, 2)));
+  farm.Pass(farm.state.settings.heartbeat * 3);
+  CHECK(IsWelcome(farm, 60, From(farm, 1, 2, 2)));
+}
+
+TEST_CASE("agents: what another machine with this key may still run is not given out before its lease is over") {
+  ControllerFarm farm;
+  CHECK(IsWelcome(farm, 50, From(farm, 1, 1, 1)));
+  Run& run = farm.Accept(MakePipeline({MakeJob("job")}));
+  farm.Plan();
+  const Job& job = farm.JobOf(run, "job");
+  REQUIRE(job.agent == "a");
+  farm.Pass(farm.state.settings.heartbeat * 3);  // the network of the first is gone; the copy comes
+  OnRegister(farm.state, farm.out, farm.now, 60, "a", From(farm, 2, 2, 2));
+  farm.out.Stored<AgentRecord>();
+  farm.out.ToAgent<Welcome>(60);
+  CHECK(farm.out.empty());  // no Assign: it would run twice
+  farm.Pass(farm.state.settings.lease);
+  Hear(farm);
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK(job.OnAgent());
+  farm.Pass(farm.state.settings.LeaseWithMargin() - farm.state.settings.lease);
+  Hear(farm);
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK_FALSE(job.OnAgent());
+  farm.out.Clear();
+}
+
+TEST_CASE("agents: after a reboot what the agent still holds stays as it is") {
+  ControllerFarm farm;
+  CHECK(IsWelcome(farm, 50, From(farm, 1, 1, 1)));
+  Run& run = farm.Accept(MakePipeline({MakeJob("job")}));
+  farm.Plan();
+  const Job& job = farm.JobOf(run, "job");
+  farm.Pass(farm.state.settings.heartbeat * 3);
+  CHECK(IsWelcome(farm, 60, From(farm, 1, 2, 2, {{job.attempt(), Phase::kReporting}})));
+  CHECK(job.OnAgent());
+  CHECK(farm.state.agents.at("a").left.empty());
+}
+
+TEST_CASE("agents: one version of the protocol apart works both ways, two are refused with the side to upgrade") {
+  const auto answer = [](ProtocolRange controller, ProtocolRange agent) -> ToAgent {
+    ControllerFarm farm;
+    farm.state.settings.protocol = controller;
+    Register message = farm.Registration("a", Cpus(2));
+    message.oldest_version = agent.oldest;
+    message.newest_version = agent.newest;
+    OnRegister(farm.state, farm.out, farm.now, 5, "a", message);
+    const ToAgent reply = farm.out->to_agents.front().message;
+    farm.out.Clear();
+    return reply;
+  };
+  CHECK(std::get<Welcome>(answer({1, 2}, {1, 1})).version == 1);
+  CHECK(std::get<Welcome>(answer({1, 1}, {1, 2})).version == 1);
+  CHECK(std::get<Welcome>(answer({2, 3}, {2, 3})).version == 3);
+  CHECK(std::get<Refused>(answer({2, 3}, {1, 1})).reason.find("upgrade the agent") != std::string::npos);
+  CHECK(std::get<Refused>(answer({1, 1}, {2, 3})).reason.find("upgrade the controller") != std::string::npos);
+}

@@ -24,6 +24,7 @@ void World::StartAgent(Node& node) {
   node.peer = ++last_peer_;
   AgentState& state = node.agent->state;
   state.incarnation = node.incarnation;
+  state.identity = {{1, std::hash<std::string>{}(node.name)}, {2, 1}, {3, node.peer}};
   state.offer.cpu_milli = 2000;
   state.offer.memory_bytes = 1ull << 30;
   state.settings.host = node.name;
