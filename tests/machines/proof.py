@@ -12,6 +12,7 @@ from machine import FOLDER, Key, Lan, Machine, run
 
 import bad_inputs
 import jobs
+import sources
 import upgrades
 
 GPUS = "gpu GPU-5a0c1f9e-0000-0000-0000-000000000001 42949672960 NVIDIA A100-SXM4-40GB\n"
@@ -47,12 +48,14 @@ class Proof:
         run("mount", "-t", "tmpfs", "-o", "mode=755", "run", "/run")
         FOLDER.mkdir()
         lan, self.key = Lan(), Key()
+        repository = sources.make_repository(self)
         plain, needs = self.base / "plain", self.base / "needs"
         for number, name in enumerate(["controller", "gpu-1", "gpu-2", "new"]):
             layers = [plain] if name == "new" else [needs, plain]
             machine = self.machines[name] = Machine(lan, self.key, name, 10 + number, layers)
             machine.bind(self.base / "debs", "/srv/debs")
             machine.bind(self.packages, "/srv/packages")
+            machine.bind(repository, "/srv/repository")
         self.controller, self.gpu1, self.gpu2, self.new = self.machines.values()
         self.pretend_gpus(self.gpu1)
         (self.new.root / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/debs ./\n")
@@ -147,6 +150,7 @@ class Proof:
         self.step("an agent by hand on a fresh Debian", self.by_hand)
         jobs.steps(self)
         upgrades.steps(self)
+        sources.steps(self)
         bad_inputs.steps(self)
         self.step("remove.yml", self.remove)
         self.step("nothing is left", self.nothing_left)
