@@ -71,12 +71,23 @@ def start(argv, **kwargs):
     return process
 
 
+def end(process):
+    """Ends a program with all that it has started. What unshare has started is the first of a process namespace: when
+    that dies the kernel ends the rest, and unshare sees it only then."""
+    if process.poll() is not None:
+        return
+    try:
+        for child in pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+        process.wait(30)
+    except (OSError, subprocess.TimeoutExpired):
+        process.kill()
+        process.wait()
+
+
 def clean_up():
-    """Ends what still runs; unshare's --kill-child takes its namespaces along."""
     for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        end(process)
     machine.remove_groups()
 
 
