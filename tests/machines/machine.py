@@ -108,6 +108,8 @@ class Machine:
         (etc / "machine-id").write_text(secrets.token_hex(16) + "\n")
         (etc / "resolv.conf").unlink(missing_ok=True)
         (etc / "resolv.conf").write_text("")
+        # Ansible's apt_repository deletes files of sources that are quite empty.
+        (etc / "apt/sources.list").write_text("# none: this machine has no network\n")
         host_key = etc / "ssh/ssh_host_ed25519_key"
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", self.name, "-f", host_key)
         algorithm, public, _ = pathlib.Path(f"{host_key}.pub").read_text().split()
