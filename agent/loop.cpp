@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <set>
 #include <span>
@@ -10,6 +11,7 @@
 #include "agent/lease_file.h"
 #include "agent/reactor.h"
 #include "agent/settings.h"
+#include "common/clock_skew.h"
 #include "common/codec.h"
 #include "common/config_reload.h"
 #include "common/daemon_main.h"
@@ -113,8 +115,15 @@ void AgentLoop::DrainController() {
     if (const Status status = OnControllerMessage(state_, out_, now, *message); !status)
       log::Warning("{}", status.error().message);
     else if (welcome)
-      log::Info("registered; {} attempts are held", state_.jobs.size());
+      ReportWelcome();
   }
+}
+
+void AgentLoop::ReportWelcome() {
+  log::Info("registered; {} attempts are held", state_.jobs.size());
+  if (const std::int64_t ahead = state_.session->clock_ahead_ms; std::abs(ahead) > kSkewWarningMs)
+    log::Warning("this machine's clock is {} the controller's: times of jobs will look wrong; timedatectl set-ntp true",
+                 SkewWords(ahead));
 }
 
 void AgentLoop::DrainThreads() {

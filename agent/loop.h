@@ -61,6 +61,7 @@ class AgentLoop {
   Status DrainRunner();
   void RemoveLeftovers();
   void DrainController();
+  void ReportWelcome();
   void DrainThreads();
   void CarryOut();
   void ReportLink();

@@ -21,6 +21,7 @@ namespace furrow {
 // Calls the handler of a message. kRejected: of another session than ours, or refused; for the log.
 Status OnControllerMessage(AgentState& state, AgentOutbox& out, Now now, const ToAgent& message);
 
+// Also compares the clocks: AgentSession::clock_ahead_ms, sure to that much.
 Status OnWelcome(AgentState& state, AgentOutbox& out, Now now, const Welcome& message);
 Status OnRefused(AgentState& state, Now now, const Refused& message);
 Status OnReregister(AgentState& state, Now now, const Reregister& message);

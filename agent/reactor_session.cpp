@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 
 #include "agent/reactor.h"
 #include "common/codec.h"
@@ -30,6 +31,7 @@ void Knock(AgentState& state, AgentOutbox& out, Now now) {
   ++state.nonce;
   state.registering = true;
   state.register_sent = now.mono;
+  state.register_sent_wall = now.wall;
   const Duration wait = std::min(kRegisterWait * (1 << std::min(state.register_tries++, 4)), kRegisterMost);
   state.register_next = now.mono + wait + Jitter(state, wait / 2);
   Register message;
@@ -52,7 +54,7 @@ void Beat(AgentState& state, AgentOutbox& out, Now now) {
   session.heartbeat_sent = now.mono;
   session.unanswered[++session.sequence] = now.mono;
   if (session.unanswered.size() > 1000) session.unanswered.erase(session.unanswered.begin());
-  out.to_controller.emplace_back(Heartbeat{session.id, session.sequence, HeldList(state)});
+  out.to_controller.emplace_back(Heartbeat{session.id, session.sequence, HeldList(state), session.clock_ahead_ms});
 }
 
 // The lease as we keep it ends early by the time that a kill may take, so that nothing runs when it truly ends.
@@ -62,6 +64,16 @@ void RenewLease(AgentState& state, AgentOutbox& out, TimePoint sent) {
   if (state.lease_until && *state.lease_until >= until) return;
   state.lease_until = until;
   out.lease_until = until;
+}
+
+// The controller read its clock somewhere between our Register and now: half of that is doubt.
+std::int64_t ClockAhead(const AgentState& state, Now now, WallTime controller) {
+  if (controller == WallTime{}) return 0;
+  const auto sent = static_cast<std::int64_t>(state.register_sent_wall);
+  const std::int64_t doubt = (static_cast<std::int64_t>(now.wall) - sent) / 2;
+  const std::int64_t ahead = sent + doubt - static_cast<std::int64_t>(controller);
+  if (ahead > 0) return std::max<std::int64_t>(ahead - std::abs(doubt), 0);
+  return std::min<std::int64_t>(ahead + std::abs(doubt), 0);
 }
 
 bool IsOurs(const AgentState& state, SessionId session) {
@@ -120,6 +132,7 @@ Status OnWelcome(AgentState& state, AgentOutbox& out, Now now, const Welcome& me
   state.session->id = message.session;
   state.session->heartbeat = std::chrono::milliseconds(std::max(1u, message.heartbeat_ms));
   state.session->lease = std::chrono::milliseconds(std::max(1u, message.lease_ms));
+  state.session->clock_ahead_ms = ClockAhead(state, now, message.wall);
   state.session->heartbeat_sent = now.mono;
   state.done.clear();  // messages of earlier sessions are refused anyway
   state.done_order.clear();

@@ -77,6 +77,7 @@ struct AgentSession {
   Duration lease{};
   std::uint64_t sequence = 0;  // of the last heartbeat
   TimePoint heartbeat_sent;
+  std::int64_t clock_ahead_ms = 0;  // of the controller's, by the Welcome; 0: as far as is known, it is not
   std::map<std::uint64_t, TimePoint> unanswered;  // heartbeats → when they left
 };
 
@@ -94,6 +95,7 @@ struct AgentState {
   int register_tries = 0;    // since the last answer
   TimePoint register_next;   // not before then
   TimePoint register_sent;
+  WallTime register_sent_wall{};
   std::optional<TimePoint> lease_until;  // absent: never had one
   std::string refused;                   // why the controller would not have us; empty: it did
   std::map<AttemptRef, HeldJob> jobs;

@@ -50,6 +50,7 @@ void Write(wire::FromAgent::Builder root, const Heartbeat& message) {
   to.setSession(Raw(message.session));
   to.setSequence(message.sequence);
   if (!message.held.empty()) WriteHeld(to.initHeld(static_cast<unsigned>(message.held.size())), message.held);
+  to.setClockAheadMs(message.clock_ahead_ms);
 }
 
 void Write(wire::FromAgent::Builder root, const Started& message) {
@@ -102,7 +103,7 @@ Register Read(wire::Register::Reader from) {
 }
 
 Heartbeat Read(wire::Heartbeat::Reader from) {
-  return {SessionId{from.getSession()}, from.getSequence(), ReadHeld(from.getHeld())};
+  return {SessionId{from.getSession()}, from.getSequence(), ReadHeld(from.getHeld()), from.getClockAheadMs()};
 }
 
 Started Read(wire::Started::Reader from) {
@@ -156,6 +157,7 @@ void Write(wire::ToAgent::Builder root, const Welcome& message) {
   to.setVersion(message.version);
   to.setHeartbeatMs(message.heartbeat_ms);
   to.setLeaseMs(message.lease_ms);
+  to.setWallMs(Raw(message.wall));
 }
 
 void Write(wire::ToAgent::Builder root, const Refused& message) {
@@ -217,7 +219,8 @@ void Write(wire::ToAgent::Builder root, const MetricsAck& message) {
 // ---- controller → agent: reading -----------------------------------------------------------------------------
 
 Welcome Read(wire::Welcome::Reader from) {
-  return {SessionId{from.getSession()}, from.getNonce(), from.getVersion(), from.getHeartbeatMs(), from.getLeaseMs()};
+  return {SessionId{from.getSession()}, from.getNonce(),   from.getVersion(),
+          from.getHeartbeatMs(),        from.getLeaseMs(), WallTime{from.getWallMs()}};
 }
 
 Refused Read(wire::Refused::Reader from) {

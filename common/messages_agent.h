@@ -86,8 +86,9 @@ struct Register {
 // Every heartbeat interval: lets the controller renew the lease and compare what it believes.
 struct Heartbeat {
   SessionId session{};
-  std::uint64_t sequence = 0;     // counts up in a session; echoed in HeartbeatAck
-  std::vector<HeldAttempt> held;  // all of them
+  std::uint64_t sequence = 0;       // counts up in a session; echoed in HeartbeatAck
+  std::vector<HeldAttempt> held;    // all of them
+  std::int64_t clock_ahead_ms = 0;  // of the controller's; 0: as far as is known, it is not
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
@@ -137,6 +138,7 @@ struct Welcome {
   std::uint16_t version = 0;  // to be spoken from now on
   std::uint32_t heartbeat_ms = 0;
   std::uint32_t lease_ms = 0;  // without a HeartbeatAck for so long the agent ends its attempts
+  WallTime wall{};             // the controller's clock; 0: not known
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 

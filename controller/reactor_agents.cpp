@@ -160,13 +160,14 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
   out.to_agents.push_back(
       {peer, Welcome{agent.session->id, message.nonce, *version,
                      static_cast<std::uint32_t>(state.settings.heartbeat / std::chrono::milliseconds(1)),
-                     static_cast<std::uint32_t>(state.settings.lease / std::chrono::milliseconds(1))}});
+                     static_cast<std::uint32_t>(state.settings.lease / std::chrono::milliseconds(1)), now.wall}});
   Reconcile(state, out, now, agent, message.held, /*fresh=*/true);
   state.plan_needed = true;
 }
 
 Status OnHeartbeat(State& state, Outbox& out, Now now, PeerId peer, const std::string& name, const Heartbeat& message) {
   Agent& agent = state.agents.at(name);
+  agent.clock_ahead_ms = message.clock_ahead_ms;
   out.to_agents.push_back({peer, HeartbeatAck{message.session, message.sequence}});
   Reconcile(state, out, now, agent, message.held, /*fresh=*/false);
   return {};

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cstdlib>
 
+#include "common/clock_skew.h"
 #include "controller/reactor.h"
 #include "controller/scheduler/plan.h"
 #include "controller/transitions.h"
@@ -88,6 +90,8 @@ void OnListAgents(const State& state, Outbox& out, PeerId peer, std::uint64_t nu
             {},   NoteOf(state, agent), agent.drained};
     view.cpu_milli_used =
         static_cast<std::uint32_t>(std::min<std::uint64_t>(agent.cpu_milli_used, agent.offer.cpu_milli));
+    if (view.note.empty() && agent.session && std::abs(agent.clock_ahead_ms) > kSkewWarningMs)
+      view.note = "its clock is " + SkewWords(agent.clock_ahead_ms) + " the controller's";
     for (JobId id : agent.jobs) {
       if (view.jobs.size() >= 100) break;
       const auto [run, job] = state.FindJob(id);

@@ -141,6 +141,8 @@ struct Heartbeat {
   # Counts up in a session; echoed in HeartbeatAck.
   held @2 :List(HeldAttempt);
   # All attempts that the agent has; at most 100,000.
+  clockAheadMs @3 :Int64;
+  # How far the agent's clock is ahead of the controller's, as it found by the Welcome; 0: as far as it can tell, not.
 }
 
 struct Started {
@@ -222,6 +224,8 @@ struct Welcome {
   # Interval of heartbeats.
   leaseMs @4 :UInt32;
   # Without a HeartbeatAck for so long the agent ends its attempts.
+  wallMs @5 :Int64;
+  # The controller's clock. 0: not known.
 }
 
 struct Refused {

@@ -305,3 +305,34 @@ TEST_CASE("session: a registration says which machine, boot and process it comes
   CHECK(message.boot == Uuid{3, 4});
   CHECK(message.process == Uuid{5, 6});
 }
+
+TEST_CASE("session: the clocks are compared at the Welcome, doubt taken off, and heartbeats tell") {
+  AgentFarm farm;
+  OnListing(farm.state, farm.out, farm.now, {});
+  farm.Tick();
+  farm.out.Clear();
+  const auto sent = static_cast<std::int64_t>(farm.now.wall);
+  farm.Pass(milliseconds(200));  // the controller read its clock within these
+  const WallTime theirs{sent + 100 - 5'000};
+  REQUIRE(farm.Hear(Welcome{kSession, farm.state.nonce, 1, 2000, 30000, theirs}).has_value());
+  farm.out.Clear();
+  CHECK(farm.state.session->clock_ahead_ms == 4'900);
+  farm.Pass(seconds(2));
+  farm.Tick();
+  CHECK(farm.out.Sent<Heartbeat>().clock_ahead_ms == 4'900);
+}
+
+TEST_CASE("session: a clock that may be the same, or is not told, is not ahead") {
+  for (const std::int64_t theirs : {0, 1, 2, 3}) {
+    AgentFarm farm;
+    OnListing(farm.state, farm.out, farm.now, {});
+    farm.Tick();
+    farm.out.Clear();
+    const auto sent = static_cast<std::int64_t>(farm.now.wall);
+    farm.Pass(milliseconds(200));
+    const WallTime wall{theirs == 0 ? 0 : sent + 50 * theirs};
+    REQUIRE(farm.Hear(Welcome{kSession, farm.state.nonce, 1, 2000, 30000, wall}).has_value());
+    farm.out.Clear();
+    CHECK(farm.state.session->clock_ahead_ms == 0);
+  }
+}

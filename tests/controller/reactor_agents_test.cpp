@@ -413,3 +413,17 @@ TEST_CASE("agents: one version of the protocol apart works both ways, two are re
   CHECK(std::get<Refused>(answer({2, 3}, {1, 1})).reason.find("upgrade the agent") != std::string::npos);
   CHECK(std::get<Refused>(answer({1, 1}, {2, 3})).reason.find("upgrade the controller") != std::string::npos);
 }
+
+TEST_CASE("agents: one whose clock differs by more than 2 s is shown with that") {
+  ControllerFarm farm;
+  const PeerId peer = farm.Connect("a", Cpus(1));
+  const auto note = [&](std::int64_t ahead_ms) {
+    OnHeartbeat(farm.state, farm.out, farm.now, peer, "a", Heartbeat{farm.Session("a"), 1, {}, ahead_ms});
+    farm.out.ToAgent<HeartbeatAck>(peer);
+    OnQuestion(farm.state, farm.out, farm.now, 9, 1, ListAgents{});
+    return farm.out.ToClient<AgentList>(9, 1).agents.at(0).note;
+  };
+  CHECK(note(1'900).empty());
+  CHECK(note(-300'000) == "its clock is 5 min behind the controller's");
+  CHECK(note(2'500) == "its clock is 2.5 s ahead of the controller's");
+}

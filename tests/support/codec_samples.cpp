@@ -155,7 +155,7 @@ std::vector<AgentMessage> SampleAgentMessages() {
                    .machine = {11, 12},
                    .boot = {13, 14},
                    .process = {15, 16}},
-          Heartbeat{kSession, 99, Held()}, Started{kSession, kAttempt, kTime},
+          Heartbeat{kSession, 99, Held(), -2500}, Started{kSession, kAttempt, kTime},
           MetricsReport{kSession, kAttempt, 100, SampleMetricLines()},
           Finished{.session = kSession,
                    .attempt = kAttempt,
@@ -173,7 +173,7 @@ std::vector<AgentMessage> SampleAgentMessages() {
 }
 
 std::vector<ToAgent> SampleToAgent() {
-  return {Welcome{kSession, 5, 1, 2000, 600'000},
+  return {Welcome{kSession, 5, 1, 2000, 600'000, kTime},
           Refused{5, "speaks protocol 9 only; this controller speaks 1", 30'000},
           Reregister{kSession},
           HeartbeatAck{kSession, 99},
