@@ -73,7 +73,7 @@ int ExitOf(EnrolRefusal refusal) {
     case EnrolRefusal::kNameTaken: return kEnrolNameTaken;
     case EnrolRefusal::kKeyTaken: return kEnrolKeyTaken;
     case EnrolRefusal::kBadName: return kEnrolBadName;
-    case EnrolRefusal::kVersion: return kEnrolVersion;
+    case EnrolRefusal::kNoCommonVersion: return kEnrolVersion;
     case EnrolRefusal::kBusy: return kEnrolBusy;
   }
   return kEnrolFailed;

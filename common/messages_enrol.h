@@ -89,8 +89,8 @@ enum class EnrolRefusal : std::uint8_t {
   kNameTaken,  // another key has that name
   kKeyTaken,   // the key is known already, as something else
   kBadName,
-  kVersion,  // no common protocol version
-  kBusy,     // not now; nothing was changed
+  kNoCommonVersion,  // of the protocol
+  kBusy,             // not now; nothing was changed
 };
 
 struct EnrolRefused {

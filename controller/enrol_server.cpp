@@ -205,7 +205,7 @@ void EnrolServer::Impl::On(const Incoming& message, const Probe& probe) {
 void EnrolServer::Impl::On(const Incoming& message, const EnrolBegin& begin) {
   const auto version = NegotiateProtocol({kOldestProtocol, kNewestProtocol}, options.software,
                                          {begin.oldest_version, begin.newest_version}, begin.software);
-  if (!version) return Refuse(message.peer, begin.nonce, EnrolRefusal::kVersion, version.error().message);
+  if (!version) return Refuse(message.peer, begin.nonce, EnrolRefusal::kNoCommonVersion, version.error().message);
   if (challenges.size() > 2 * kMostConnections) challenges.clear();  // those of connections that went
   const Hash challenge = challenges[message.peer] = MakeEnrolChallenge();
   Send(message.peer, EnrolChallenge{begin.nonce, challenge});

@@ -48,7 +48,7 @@ struct Machine {
     WriteFarm(system, 1);
   }
   static void WriteFarm(const fs::path& where, std::int64_t pid) {
-    REQUIRE(WriteFarmFile(where, {"127.0.0.1:1", "127.0.0.1:2", std::string(40, '0'), pid}));
+    REQUIRE(WriteFarmFile(where, {"127.0.0.1:1", "127.0.0.1:2", std::string(40, '0'), pid, ""}));
   }
 };
 
