@@ -106,7 +106,12 @@ std::optional<std::uint32_t> PackBuilder::Reserve(std::size_t bytes) {
 }
 
 Status PackBuilder::Write(std::uint32_t offset, const Hash& hash, std::span<const std::byte> bytes) {
-  FURROW_TRY(WriteAllAt(file_.Get(), bytes, offset, "a chunk to a pack"));
+  if (Status written = WriteAllAt(file_.Get(), bytes, offset, "a chunk to a pack"); !written) {
+    // A full disk gets back what was written, so that what the pack holds already can still be committed.
+    (void)::fallocate(file_.Get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                      static_cast<off_t>(bytes.size()));
+    return written;
+  }
   (void)::sync_file_range(file_.Get(), offset, static_cast<off_t>(bytes.size()),
                           SYNC_FILE_RANGE_WRITE);  // a head start; Finish finds any error
   const std::lock_guard lock(mutex_);

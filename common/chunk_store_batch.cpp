@@ -107,6 +107,10 @@ Status ChunkStore::Batch::PutInFile(const Hash& hash, std::span<const std::byte>
 }
 
 Status ChunkStore::Batch::SyncData() {
+  if (pack_ && pack_->Count() == 0) {  // nothing fitted
+    ::unlinkat(store_.temp_fd_.Get(), pack_->name().c_str(), 0);
+    pack_.reset();
+  }
   if (pack_) FURROW_TRY(pack_->Finish());
   if (temps_.size() > kFewFiles) return SyncFileSystem(store_.root_fd_.Get(), store_.root_);
   for (const Temp& temp : temps_) FURROW_TRY(SyncOne(store_.temp_fd_.Get(), temp.name, 0));

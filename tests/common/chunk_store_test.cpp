@@ -207,21 +207,30 @@ TEST_CASE("chunk store: a full disk is said to be one, and leaves nothing visibl
     const std::string& path;
     ~Unmount() { ::umount2(path.c_str(), MNT_DETACH); }
   } unmount{disk};
-  {
-    const auto store = ChunkStore::Open(disk).value();
+  for (const bool packs : {false, true}) {
+    const auto store = ChunkStore::Open(disk, {.packs = packs}).value();
     ChunkStore::Batch batch(*store);
-    const std::string small = RandomBytes(1000, 1);
-    const std::string large = RandomBytes(1 << 20, 2);
+    const std::string small = RandomBytes(1000, packs ? 11 : 1);
+    const std::string fits = RandomBytes(70'000, packs ? 12 : 2);  // a pack's first chunk, where there are packs
+    const std::string large = RandomBytes(1 << 20, 3);
     REQUIRE(batch.Put(HashOf(small), AsBytes(small)));
-    const Status full = batch.Put(HashOf(large), AsBytes(large));
-    REQUIRE_FALSE(full);
-    CHECK(full.error().code == Errc::kUnavailable);
-    CHECK(full.error().message.find("disk is full") != std::string::npos);
-    REQUIRE(batch.Commit());
+    const auto put_large = [&](ChunkStore::Batch& into) {
+      const Status full = into.Put(HashOf(large), AsBytes(large));
+      REQUIRE_FALSE(full);
+      CHECK(full.error().code == Errc::kUnavailable);
+      CHECK(full.error().message.find("disk is full") != std::string::npos);
+    };
+    put_large(batch);
+    REQUIRE(batch.Commit());  // without a pack: nothing fitted into it
     CHECK(store->Has(HashOf(small)));
+    ChunkStore::Batch next(*store);
+    REQUIRE(next.Put(HashOf(fits), AsBytes(fits)));
+    put_large(next);
+    REQUIRE(next.Commit());
+    CHECK(store->Get(HashOf(fits)).value() == fits);
     CHECK_FALSE(store->Has(HashOf(large)));
   }
-  CHECK(FilesBeneath(disk) == 1);
+  CHECK(FilesBeneath(disk) == 4);  // two small ones, a chunk, a pack
 }
 
 // ---- packs -------------------------------------------------------------------------------------------------
