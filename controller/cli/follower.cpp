@@ -1,6 +1,7 @@
 #include "controller/cli/follower.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace furrow::cli {
 namespace {
@@ -137,6 +138,7 @@ void Follower::Update(JobView& job) {
   if (is_new) {
     jobs_.push_back(std::move(job));
     logs_.emplace_back();
+    needs_.try_emplace(jobs_[place].job, jobs_[place].needs);
   } else if (jobs_[place] == job) {
     return;
   } else {
@@ -164,8 +166,36 @@ void Follower::Queue(std::size_t place) {
   log = Log{};
   log.step = Log::Step::kQueued;
   log.attempt = job.log_attempt;
-  ++unfinished_;
+  Unread(place, +1);
   queue_.push_back(place);
+}
+
+void Follower::Unread(std::size_t place, int change) {
+  unfinished_ += change;
+  std::size_t& count = unread_[jobs_[place].job];
+  count += change;
+  if (count > 0) return;
+  queue_.insert(queue_.begin(), held_.begin(), held_.end());
+  held_.clear();
+}
+
+// Whether a log of a job that this one needs, directly or through others, is not yet whole. (The order is not taken
+// from times: they are those of the agents, whose clocks may disagree.)
+bool Follower::MustWait(std::size_t place) const {
+  std::vector<std::string_view> open{jobs_[place].job};
+  std::unordered_set<std::string_view> seen;
+  while (!open.empty()) {
+    const auto found = needs_.find(std::string(open.back()));
+    open.pop_back();
+    if (found == needs_.end()) continue;
+    for (const std::string& need : found->second) {
+      if (!seen.insert(need).second) continue;
+      const auto unread = unread_.find(need);
+      if (unread != unread_.end() && unread->second > 0) return true;
+      open.push_back(need);
+    }
+  }
+  return false;
 }
 
 void Follower::OpenQueued() {
@@ -173,7 +203,9 @@ void Follower::OpenQueued() {
   for (std::size_t left = queue_.size(); left > 0 && streams_.count() < kMostStreams; --left) {
     const std::size_t place = queue_.front();
     queue_.pop_front();
-    if (logs_[place].again > now)
+    if (logs_[place].step == Log::Step::kQueued && MustWait(place))
+      held_.push_back(place);
+    else if (logs_[place].again > now)
       queue_.push_back(place);
     else
       Open(place);
@@ -223,7 +255,7 @@ void Follower::Check(std::size_t place) {
   }
   std::erase(queue_, place);
   log.step = Log::Step::kWhole;
-  --unfinished_;
+  Unread(place, -1);
   if (handlers_.on_log_end) handlers_.on_log_end(job);
   Queue(place);
 }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
@@ -19,7 +20,8 @@ namespace furrow::cli {
 
 enum class FollowLogs : std::uint8_t {
   kNone,
-  kWhole,   // of every job of the selector, in the order in which they started, some side by side
+  kWhole,   // of every job of the selector, in order of start: a job's log comes after the logs of all it needs, those
+            // of jobs beside it come side by side
   kNewest,  // the last lines of the job that started last, while it runs
 };
 
@@ -80,6 +82,8 @@ class Follower {
   void Update(JobView& job);
   bool Wanted(const JobView& job) const;
   void Queue(std::size_t place);
+  void Unread(std::size_t place, int change);
+  bool MustWait(std::size_t place) const;
   void OpenQueued();
   void Open(std::size_t place);
   void FollowNewest();
@@ -95,12 +99,15 @@ class Follower {
   LogStreams streams_;
   RunSummary run_;
   std::vector<JobView> jobs_;
-  std::unordered_map<std::uint64_t, std::size_t> index_;  // JobId → place in jobs_
-  std::vector<Log> logs_;                                 // beside jobs_
-  std::deque<std::size_t> queue_;                         // places of logs that wait, in order of start
-  std::size_t unfinished_ = 0;                            // logs that are queued, being read or ended
-  std::optional<std::size_t> newest_;                     // kNewest: whose lines are shown
-  std::uint64_t watch_ = 0;                               // numbers of requests under way
+  std::unordered_map<std::uint64_t, std::size_t> index_;             // JobId → place in jobs_
+  std::vector<Log> logs_;                                            // beside jobs_
+  std::deque<std::size_t> queue_;                                    // places of logs that wait, in order of start
+  std::size_t unfinished_ = 0;                                       // logs that are queued, being read or ended
+  std::unordered_map<std::string, std::size_t> unread_;              // job → how many of those are its shards'
+  std::unordered_map<std::string, std::vector<std::string>> needs_;  // of each job
+  std::vector<std::size_t> held_;      // places of logs that wait for those of jobs they need
+  std::optional<std::size_t> newest_;  // kNewest: whose lines are shown
+  std::uint64_t watch_ = 0;            // numbers of requests under way
   std::uint64_t look_ = 0;
   std::uint64_t cancel_ = 0;
   std::string cancel_reason_;

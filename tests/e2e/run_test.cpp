@@ -184,4 +184,18 @@ TEST_CASE("run: --detach answers with the run's name, logs -f follows it") {
   CHECK(logs.out.ends_with("a: 20000\nb: end\n"));
 }
 
+TEST_CASE("logs -f of a run that has ended: a job's log comes after those of the jobs it needs") {
+  Farm farm;
+  // a's log is larger than what one stream may have under way, b has none.
+  farm.Write("work/furrow.yaml",
+             "name: d\njobs:\n  a:\n    steps: [{run: \"seq 1 500000\"}]\n  b:\n    needs: [a]\n    steps: [{run: "
+             "\"true\"}]\n  c:\n    needs: [b]\n    steps: [{run: echo end}]\n");
+  REQUIRE(farm.Furrow({"run", farm / "work"}).status == 0);
+  const CliResult logs = farm.Furrow({"logs", "-f", "d#1"});
+  CHECK(logs.status == 0);
+  CHECK(Count(logs.out, "\n") == 500001);
+  CHECK(logs.out.starts_with("a: 1\na: 2\n"));
+  CHECK(logs.out.ends_with("a: 500000\nc: end\n"));
+}
+
 }  // namespace furrow
