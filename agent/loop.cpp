@@ -64,6 +64,7 @@ Status AgentLoop::DrainRunner() {
       if (const auto* started = std::get_if<runner::Started>(&event)) OnRunnerStarted(state_, out_, now, *started);
       if (const auto* exited = std::get_if<runner::Exited>(&event)) OnRunnerExited(state_, out_, now, *exited);
       if (const auto* listing = std::get_if<runner::Listing>(&event)) {
+        state_.runner_holds = runner_->holds();
         OnListing(state_, out_, now, *listing);
         if (!std::exchange(cleaned_, true)) RemoveLeftovers();
       }
@@ -184,8 +185,8 @@ void AgentLoop::BeginEnd() {
 
 bool AgentLoop::HasEnded() const {
   if (!end_by_) return false;
-  const bool runs = std::any_of(state_.jobs.begin(), state_.jobs.end(),
-                                [](const auto& entry) { return entry.second.OccupiesDevices(); });
+  const bool runs =
+      std::any_of(state_.jobs.begin(), state_.jobs.end(), [](const auto& entry) { return entry.second.InRunner(); });
   return state_.jobs.empty() || (!runs && link_ != LinkState::kConnected) || parts_.clock.Read().mono >= *end_by_;
 }
 

@@ -1,7 +1,7 @@
 // The agent's decisions, one plain function per event: On<Event>(state, outbox, now, …). They change the
 // state and fill the outbox; they read no clock, file or socket. reactor_session.cpp: registration, leases,
-// heartbeats. reactor_jobs.cpp: from Assign to the attempt's end. reactor_reports.cpp: from there to the report's
-// acknowledgement.
+// heartbeats. reactor_jobs.cpp: from Assign to the attempt's end. reactor_devices.cpp: who gets CPUs and memory.
+// reactor_reports.cpp: from an attempt's end to the report's acknowledgement.
 #pragma once
 
 #include <string>
@@ -75,8 +75,16 @@ inline constexpr const char* kStopped = "the agent was stopped, and its jobs wit
 void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeKind kind, const std::string& reason);
 // The attempt has ended, after a process of it `ran` or without: brings home what it leaves behind.
 void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran);
-// Gives back what the job has of CPUs and memory.
-void FreeDevices(AgentState& state, const HeldJob& job);
+
+// ---- CPUs and memory (reactor_devices.cpp) --------------------------------------------------------------------
+// Hands prepared jobs to the runner as far as CPUs and memory allow, and others to hold for those that run.
+void StartWaiting(AgentState& state, AgentOutbox& out, Now now);
+// The runner holds the job until `before` is over, and then it gets what that one had.
+void HoldBehind(AgentState& state, HeldJob& job, AttemptRef before);
+// The job has CPUs and memory from now on: its stage is kStarting. It was held, or has just become known.
+void OccupyDevices(AgentState& state, HeldJob& job);
+// Gives back what the job has of CPUs and memory, its heir gets them; or the place behind the one it is held for.
+void FreeDevices(AgentState& state, HeldJob& job);
 // Nothing more is to be said of the attempt: has everything of it removed.
 void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref);
 // Sends everything that waits for an acknowledgement: after a new session, and as time passes.

@@ -8,33 +8,13 @@ namespace {
 
 using Stage = HeldJob::Stage;
 
+constexpr Duration kShowDelay = std::chrono::milliseconds(20);  // jobs that end sooner are reported once
+
 std::uint32_t TakePlace(AgentState& state) {
   if (state.free_places.empty()) return state.places_made++;
   const std::uint32_t place = state.free_places.back();
   state.free_places.pop_back();
   return place;
-}
-
-// Hands prepared jobs to the runner, in order, as far as CPUs and memory allow. Not once the lease is out: the
-// controller may have given them to another; OnTick ends them.
-void StartWaiting(AgentState& state, AgentOutbox& out, Now now) {
-  if (!state.runner_ready || state.stopping || (state.lease_until && now.mono >= *state.lease_until)) return;
-  for (auto it = state.waiting.begin(); it != state.waiting.end();) {
-    HeldJob& job = state.jobs.at(*it);
-    const Resources& need = job.assign->spec->resources;
-    const bool alone = state.cpu_milli_used == 0;
-    if (!alone && (state.cpu_milli_used + need.cpu_milli > state.offer.cpu_milli ||
-                   state.memory_used + need.memory_bytes > state.offer.memory_bytes)) {
-      if (state.cpu_milli_used >= state.offer.cpu_milli) return;
-      ++it;
-      continue;
-    }
-    state.cpu_milli_used += need.cpu_milli;
-    state.memory_used += need.memory_bytes;
-    job.stage = Stage::kStarting;
-    out.runner.emplace_back(MakeStart(state, job));
-    it = state.waiting.erase(it);
-  }
 }
 
 Outcome Translate(const HeldJob& job, const runner::Exited& event) {
@@ -79,21 +59,20 @@ HeldJob* Recall(AgentState& state, AgentOutbox& out, const runner::Attempt& atte
   job.assign = std::make_shared<const Assign>(std::move(read->first));
   job.place = read->second;
   state.places_made = std::max(state.places_made, job.place + 1);
-  job.stage = Stage::kRunning;
-  job.shown = true;
-  job.report.started = attempt.started;
-  state.cpu_milli_used += job.assign->spec->resources.cpu_milli;
-  state.memory_used += job.assign->spec->resources.memory_bytes;
-  return &state.jobs.emplace(attempt.ref, std::move(job)).first->second;
+  HeldJob& recalled = state.jobs.emplace(attempt.ref, std::move(job)).first->second;
+  if (attempt.held_for) {
+    HoldBehind(state, recalled, *attempt.held_for);
+    return &recalled;
+  }
+  OccupyDevices(state, recalled);
+  recalled.stage = Stage::kRunning;
+  recalled.shown = true;
+  recalled.report.started = attempt.started;
+  out.uploads.emplace_back(FollowOf(state, recalled, /*resumed=*/true));
+  return &recalled;
 }
 
 }  // namespace
-
-void FreeDevices(AgentState& state, const HeldJob& job) {
-  if (!job.OccupiesDevices()) return;
-  state.cpu_milli_used -= job.assign->spec->resources.cpu_milli;
-  state.memory_used -= job.assign->spec->resources.memory_bytes;
-}
 
 Status OnAssign(AgentState& state, AgentOutbox& out, Now now, const Assign& message) {
   const AttemptRef ref = message.attempt;
@@ -135,9 +114,21 @@ void OnWorkspaceEvent(AgentState& state, AgentOutbox& out, Now now, const Worksp
   StartWaiting(state, out, now);
 }
 
+void OnRunnerStarted(AgentState& state, AgentOutbox&, Now now, const runner::Started& event) {
+  const auto it = state.jobs.find(event.ref);
+  if (it == state.jobs.end()) return;
+  HeldJob& job = it->second;
+  if (job.stage == Stage::kHeld) OccupyDevices(state, job);
+  if (job.stage != Stage::kStarting) return;
+  job.stage = Stage::kRunning;
+  job.started = now.mono;
+  job.report.started = event.at;
+  state.just_started.emplace_back(now.mono + kShowDelay, event.ref);
+}
+
 void OnRunnerExited(AgentState& state, AgentOutbox& out, Now now, const runner::Exited& event) {
   const auto it = state.jobs.find(event.ref);
-  if (it == state.jobs.end() || !it->second.OccupiesDevices()) return;
+  if (it == state.jobs.end() || !it->second.InRunner()) return;
   TakeExit(state, out, now, it->second, event);
   StartWaiting(state, out, now);
 }
@@ -148,7 +139,9 @@ void OnRunnerGone(AgentState& state) {
 
 void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& listing) {
   std::set<AttemptRef> listed;
-  for (const runner::Attempt& attempt : listing.attempts) {
+  std::vector<runner::Attempt> attempts = listing.attempts;  // those that are held after those that hold them up
+  std::stable_partition(attempts.begin(), attempts.end(), [](const auto& attempt) { return !attempt.held_for; });
+  for (const runner::Attempt& attempt : attempts) {
     listed.insert(attempt.ref);
     const auto known = state.jobs.find(attempt.ref);
     HeldJob* job = known != state.jobs.end() ? &known->second : nullptr;
@@ -162,21 +155,22 @@ void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listi
       }
       job = Recall(state, out, attempt);
       if (job == nullptr) continue;
-      out.uploads.emplace_back(FollowOf(state, *job, /*resumed=*/true));
     }
-    if (!job->OccupiesDevices()) continue;
+    if (!job->InRunner()) continue;
     if (!attempt.running) {
       TakeExit(state, out, now, *job, attempt.exited);
       continue;
     }
-    if (job->stage == Stage::kStarting)
+    if (!attempt.held_for)
       OnRunnerStarted(state, out, now, runner::Started{attempt.ref, 0, attempt.started});
+    else if (job->OccupiesDevices())  // it has not heard that it may go
+      out.runner.emplace_back(MakeStart(state, *job));
     if (job->killing) EndJob(state, out, now, *job, OutcomeKind::kKilled, "cancelled");
   }
   // Told to a runner that died before it wrote them down: no process ever ran.
   std::vector<AttemptRef> unheard;
   for (const auto& [ref, job] : state.jobs)
-    if (job.OccupiesDevices() && !listed.contains(ref)) unheard.push_back(ref);
+    if (job.InRunner() && !listed.contains(ref)) unheard.push_back(ref);
   for (const AttemptRef& ref : unheard) {
     HeldJob& job = state.jobs.at(ref);
     FreeDevices(state, job);
@@ -201,6 +195,7 @@ void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeK
       job.report.outcome = {kind, 0, 0, reason};
       BringHome(state, out, now, job, 0, /*ran=*/false);
       return;
+    case Stage::kHeld:
     case Stage::kStarting:
     case Stage::kRunning:
       job.killing = true;

@@ -11,7 +11,6 @@ constexpr Duration kRegisterWait = std::chrono::seconds(1);  // for an answer to
 constexpr Duration kRegisterMost = std::chrono::seconds(4);  // this: a busy controller must answer the newest one
 constexpr Duration kDoneMemory = std::chrono::seconds(60);   // longer than a message can be under way
 constexpr std::size_t kDoneLimit = 200000;
-constexpr Duration kShowDelay = std::chrono::milliseconds(20);  // jobs that end sooner are reported once
 
 // A share of `span` that differs from agent to agent and from try to try, so that thousands do not knock at once.
 Duration Jitter(const AgentState& state, Duration span) {
@@ -191,7 +190,7 @@ void OnStop(AgentState& state, AgentOutbox& out, Now now) {
   state.register_next = now.mono;
   std::vector<AttemptRef> unstarted;
   for (const auto& [ref, job] : state.jobs)
-    if (job.phase() == Phase::kPreparing && !job.OccupiesDevices()) unstarted.push_back(ref);
+    if (job.phase() == Phase::kPreparing && !job.InRunner()) unstarted.push_back(ref);
   for (const AttemptRef& ref : unstarted) EndJob(state, out, now, state.jobs.at(ref), OutcomeKind::kLost, kStopped);
 }
 
@@ -227,17 +226,6 @@ Duration OnTick(AgentState& state, AgentOutbox& out, Now now) {
   if (!state.jobs.empty() && state.lease_until && *state.lease_until > now.mono)
     next = std::min(next, *state.lease_until - now.mono);
   return std::max<Duration>(next, std::chrono::milliseconds(1));
-}
-
-void OnRunnerStarted(AgentState& state, AgentOutbox& out, Now now, const runner::Started& event) {
-  (void)out;
-  const auto it = state.jobs.find(event.ref);
-  if (it == state.jobs.end() || it->second.stage != HeldJob::Stage::kStarting) return;
-  HeldJob& job = it->second;
-  job.stage = HeldJob::Stage::kRunning;
-  job.started = now.mono;
-  job.report.started = event.at;
-  state.just_started.emplace_back(now.mono + kShowDelay, event.ref);
 }
 
 }  // namespace furrow

@@ -10,6 +10,7 @@ Phase HeldJob::phase() const {
   switch (stage) {
     case Stage::kPreparing:
     case Stage::kWaiting:
+    case Stage::kHeld:
     case Stage::kStarting: return Phase::kPreparing;
     case Stage::kRunning: return Phase::kRunning;
     case Stage::kCollecting:
@@ -21,11 +22,17 @@ Phase HeldJob::phase() const {
 void AgentState::CheckInvariants() const {
   std::uint64_t cpu = 0;
   std::size_t waits = 0;
+  std::size_t holds = 0;
   std::set<std::uint32_t> places;
   for (const auto& [ref, job] : jobs) {
     FURROW_CHECK(job.assign != nullptr && job.ref() == ref, "a job is filed under its own attempt");
     if (job.OccupiesDevices()) cpu += job.assign->spec->resources.cpu_milli;
     if (job.stage == HeldJob::Stage::kWaiting) ++waits;
+    if (job.stage == HeldJob::Stage::kHeld) ++holds;
+    FURROW_CHECK(heirless.contains(ref) == (job.OccupiesDevices() && !job.next), "who has no heir is known");
+    FURROW_CHECK(!job.next || (job.OccupiesDevices() && jobs.at(*job.next).after == ref), "an heir knows whose it is");
+    FURROW_CHECK(!job.after || (job.stage == HeldJob::Stage::kHeld && jobs.at(*job.after).next == ref),
+                 "who is held for a job is its heir");
     FURROW_CHECK(places.insert(job.place).second, "a place is one job's");
     FURROW_CHECK(!done.contains(ref), "a job that is done is not held");
     FURROW_CHECK(job.stage != HeldJob::Stage::kReporting || reporting.contains(ref), "a report is repeated");
@@ -35,6 +42,7 @@ void AgentState::CheckInvariants() const {
   FURROW_CHECK(places.empty() || *places.rbegin() < places_made, "places are counted");
   FURROW_CHECK(cpu == cpu_milli_used, "CPUs are booked for the jobs that run");
   FURROW_CHECK(waits == waiting.size(), "a waiting job is queued once");
+  FURROW_CHECK(holds == held.size(), "a held job is listed once");
 }
 
 }  // namespace furrow

@@ -43,6 +43,7 @@ struct HeldJob {
   enum class Stage : std::uint8_t {
     kPreparing,   // the workspace is being made
     kWaiting,     // prepared; waits for CPUs and memory
+    kHeld,        // the runner has it, to start when the attempt `after` is over; see reactor_devices.cpp
     kStarting,    // the runner has been told
     kRunning,     // its first process runs
     kCollecting,  // ended; log and artifacts are on their way
@@ -51,12 +52,14 @@ struct HeldJob {
   std::shared_ptr<const Assign> assign;  // never null
   std::uint32_t place = 0;               // its workspace and spool; its own until they are cleared
   Stage stage = Stage::kPreparing;
-  bool killing = false;     // the runner has been told to end it
-  bool unwanted = false;    // nobody wants its report: forget it when it has ended
-  bool lease_lost = false;  // ended because we did not hear the controller
-  bool shown = false;       // Started has been sent and its output is followed
-  TimePoint started;        // when the runner said so
-  Finished report;          // filled in as it becomes known
+  std::optional<AttemptRef> after;  // kHeld: whose CPUs and memory it gets; none: the runner knows
+  std::optional<AttemptRef> next;   // who is held to get ours
+  bool killing = false;             // the runner has been told to end it
+  bool unwanted = false;            // nobody wants its report: forget it when it has ended
+  bool lease_lost = false;          // ended because we did not hear the controller
+  bool shown = false;               // Started has been sent and its output is followed
+  TimePoint started;                // when the runner said so
+  Finished report;                  // filled in as it becomes known
   bool output_done = false;
   bool artifacts_done = false;
   std::deque<MetricLine> metrics;   // not acknowledged yet
@@ -68,6 +71,7 @@ struct HeldJob {
 
   AttemptRef ref() const { return assign->attempt; }
   bool OccupiesDevices() const { return stage == Stage::kStarting || stage == Stage::kRunning; }
+  bool InRunner() const { return stage == Stage::kHeld || OccupiesDevices(); }
   Phase phase() const;
 };
 
@@ -89,6 +93,7 @@ struct AgentState {
   bool stopping = false;      // see OnStop
   bool runner_ready = false;  // its table has been read: we know what we hold
   bool runner_known = false;  // its table was read once, by this process
+  bool runner_holds = false;  // it can be told of a job before its time
   std::optional<AgentSession> session;
   std::uint64_t nonce = 0;   // of the last Register
   bool registering = false;  // it waits for an answer
@@ -100,6 +105,8 @@ struct AgentState {
   std::string refused;                   // why the controller would not have us; empty: it did
   std::map<AttemptRef, HeldJob> jobs;
   std::deque<AttemptRef> waiting;                             // prepared, in order
+  std::deque<AttemptRef> held;                                // in stage kHeld, in order
+  std::set<AttemptRef> heirless;                              // occupy devices, and nobody is held to get them
   std::deque<std::pair<TimePoint, AttemptRef>> just_started;  // not shown yet: (when to show, which)
   std::set<AttemptRef> reporting;                             // in stage kReporting, or with metrics to send
   // Places for jobs: workspaces and spools below the state folder, numbered, used again and again.

@@ -28,6 +28,7 @@ Result<RunnerClient> RunnerClient::Connect(const std::string& state_dir) {
 RunnerClient::RunnerClient(RunnerClient&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       greeted_(other.greeted_),
+      holds_(other.holds_),
       frames_(std::move(other.frames_)),
       listing_(std::move(other.listing_)),
       output_(std::move(other.output_)),
@@ -38,6 +39,7 @@ RunnerClient& RunnerClient::operator=(RunnerClient&& other) noexcept {
   if (fd_ >= 0) ::close(fd_);
   fd_ = std::exchange(other.fd_, -1);
   greeted_ = other.greeted_;
+  holds_ = other.holds_;
   frames_ = std::move(other.frames_);
   listing_ = std::move(other.listing_);
   output_ = std::move(other.output_);
@@ -100,6 +102,7 @@ Result<std::vector<Event>> RunnerClient::Receive() {
                         std::to_string(hello->version) + ", this agent version " + std::to_string(kProtocolVersion) +
                         "; let its jobs end (it exits by itself then), or run the agent that it came with");
       greeted_ = true;
+      holds_ = hello->holds;
     } else if (auto* started = std::get_if<Started>(&frame)) {
       events.emplace_back(*started);
     } else if (auto* exited = std::get_if<Exited>(&frame)) {

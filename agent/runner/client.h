@@ -48,11 +48,15 @@ class RunnerClient {
   // speaks another version. kCorrupt: it sent garbage. After an error the client is of no use any more.
   Result<std::vector<Event>> Receive();
 
+  // Whether the runner knows Start::after; false until its first Event.
+  bool holds() const { return holds_; }
+
  private:
   explicit RunnerClient(int fd) : fd_(fd) {}
 
   int fd_ = -1;
   bool greeted_ = false;  // the runner's Hello has arrived
+  bool holds_ = false;
   FrameReader frames_;
   Listing listing_;  // as far as it has arrived
   std::string output_;

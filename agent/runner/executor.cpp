@@ -63,6 +63,8 @@ void Executor::OnStart(Now now, Start start) {
       events_.push_back(it->second.exited);
     else if (!it->second.leaders.empty())
       events_.push_back(Started{ref, it->second.leaders.front().pid, it->second.started});
+    else if (!start.after)
+      Release(ref);
     return;
   }
   if (shutting_down_) return Refuse(now, ref, "the runner is shutting down");
@@ -86,9 +88,26 @@ void Executor::OnStart(Now now, Start start) {
   std::erase_if(env, [](const std::string& item) { return item.starts_with("FURROW_TOKEN="); });
   env.push_back("FURROW_TOKEN=" + entry.token);
   if (!job.start.metrics.empty()) env.push_back("FURROW_METRICS=" + job.start.metrics);
-  if (job.start.timeout_ms > 0) job.timeout = now.mono + Ms(job.start.timeout_ms);
-  if (job.start.log_quota_bytes > 0) job.quota_check = now.mono + kQuotaSoonest;
+  if (const auto& after = job.start.after; after && *after != ref && jobs_.contains(*after)) {
+    job.phase = Phase::kHeld;
+    heirs_[*after].push_back(ref);
+  } else {
+    due_.push_back(ref);
+  }
+}
+
+// Lets a held attempt go; nothing happens to any other.
+void Executor::Release(const AttemptRef& ref) {
+  const auto it = jobs_.find(ref);
+  if (it == jobs_.end() || it->second.phase != Phase::kHeld) return;
+  it->second.phase = Phase::kDue;
   due_.push_back(ref);
+}
+
+void Executor::ReleaseHeirs(const AttemptRef& ref) {
+  const auto heirs = heirs_.extract(ref);
+  if (heirs.empty()) return;
+  for (const AttemptRef& heir : heirs.mapped()) Release(heir);
 }
 
 void Executor::OnKill(Now now, const Kill& kill) {
@@ -189,6 +208,7 @@ void Executor::Commit(Now now) {
       if (const auto job = jobs_.find(ref); job != jobs_.end()) {
         kin_.RemoveJob(ref);
         jobs_.erase(job);
+        ReleaseHeirs(ref);
         Refuse(now, ref, written.error().message);
       }
       table_.erase(ref);
@@ -200,27 +220,39 @@ void Executor::Commit(Now now) {
 }
 
 void Executor::Spawn(Now now) {
-  for (const AttemptRef& ref : std::exchange(due_, {})) {
-    const auto it = jobs_.find(ref);
-    if (it == jobs_.end() || it->second.phase != Phase::kDue) continue;  // killed meanwhile
-    const Status spawned = SpawnStep(now, ref, it->second);
-    if (spawned) continue;
-    Job& job = it->second;
-    const Step& step = job.start.steps[job.step];
-    const std::string words = "step " + std::to_string(job.step + 1) +
-                              (step.name.empty() ? "" : " `" + step.name + "`") + ": " + spawned.error().message;
-    job.outcome = {OutcomeKind::kStartFailed, 0, words};
-    job.last_words = words;
-    job.phase = Phase::kSettling;
-    kin_.SetEnding(ref);
-    FinishIfDead(now, ref);
+  std::vector<AttemptRef> later;
+  while (!due_.empty()) {  // one that cannot start lets others go
+    for (const AttemptRef& ref : std::exchange(due_, {})) {
+      const auto it = jobs_.find(ref);
+      if (it == jobs_.end() || it->second.phase != Phase::kDue) continue;  // killed meanwhile
+      if (std::find(uncommitted_.begin(), uncommitted_.end(), ref) != uncommitted_.end())
+        later.push_back(ref);
+      else if (const Status spawned = SpawnStep(now, ref, it->second); !spawned)
+        FailStart(now, ref, it->second, spawned.error().message);
+    }
   }
+  due_ = std::move(later);
+}
+
+void Executor::FailStart(Now now, const AttemptRef& ref, Job& job, const std::string& why) {
+  const Step& step = job.start.steps[job.step];
+  const std::string words =
+      "step " + std::to_string(job.step + 1) + (step.name.empty() ? "" : " `" + step.name + "`") + ": " + why;
+  job.outcome = {OutcomeKind::kStartFailed, 0, words};
+  job.last_words = words;
+  job.phase = Phase::kSettling;
+  kin_.SetEnding(ref);
+  FinishIfDead(now, ref);
 }
 
 Status Executor::SpawnStep(Now now, const AttemptRef& ref, Job& job) {
   Entry& entry = table_.at(ref);
   const bool first = job.step == 0;
   if (first) {
+    entry.started = now.wall;
+    job.began = now.mono;
+    if (job.start.timeout_ms > 0) job.timeout = now.mono + Ms(job.start.timeout_ms);
+    if (job.start.log_quota_bytes > 0) job.quota_check = now.mono + kQuotaSoonest;
     kin_.AddJob(ref, entry.token, job.start.workspace, job.start.spool);
     FURROW_TRY(MakeFolder(job.start.workspace));
     FURROW_ASSIGN(job.spool, OpenSpool(job.start.spool));
@@ -294,8 +326,12 @@ std::optional<TimePoint> Executor::NextDeadline() const {
 
 std::vector<Attempt> Executor::List() const {
   std::vector<Attempt> attempts;
-  for (const auto& [ref, entry] : table_)
-    attempts.push_back({ref, entry.running, entry.started, entry.exited, entry.blob});
+  for (const auto& [ref, entry] : table_) {
+    const auto job = jobs_.find(ref);
+    const bool held = job != jobs_.end() && job->second.phase == Phase::kHeld;
+    attempts.push_back(
+        {ref, entry.running, entry.started, entry.exited, entry.blob, held ? job->second.start.after : std::nullopt});
+  }
   return attempts;
 }
 

@@ -1,8 +1,8 @@
 // The attempts of this machine: what is asked, what happens to their processes, what is told.
 //
-// One turn of the loop calls, in this order: OnChildren, the requests, OnTimers; Commit; (events are sent); Spawn;
-// Commit; (events are sent). So a start is on disk before its process exists, an end is on disk before anyone is told,
-// and one write serves a whole turn. Only the loop's thread; time comes in as `now`.
+// One turn of the loop calls, in this order: OnChildren, the requests, OnTimers; Spawn; Commit; (events are sent);
+// Spawn; Commit; (events are sent). So a start is on disk before its process exists, an end is on disk before anyone is
+// told, and one write serves a whole turn. Only the loop's thread; time comes in as `now`.
 #pragma once
 
 #include <sys/resource.h>
@@ -40,7 +40,7 @@ class Executor {
 
   // Writes the journal. Starts that could not be written are refused: their Exited says why.
   void Commit(Now now);
-  // Starts the processes of the steps that are due.
+  // Starts the processes of the steps that are due, except those of starts that Commit has yet to write.
   void Spawn(Now now);
 
   // What clients are to be told, in order; empty afterwards.
@@ -54,6 +54,7 @@ class Executor {
 
  private:
   enum class Phase {
+    kHeld,         // waits for the end of another attempt: Start::after
     kDue,          // the next step waits for Spawn
     kRunning,      // a step runs
     kSettling,     // the steps are over; processes left behind may end by themselves
@@ -81,8 +82,11 @@ class Executor {
   };
   using Jobs = std::map<AttemptRef, Job>;
 
+  void Release(const AttemptRef& ref);
+  void ReleaseHeirs(const AttemptRef& ref);
   void OnLeaderExit(Now now, Jobs::iterator it, int status, const rusage& usage);
   Status SpawnStep(Now now, const AttemptRef& ref, Job& job);
+  void FailStart(Now now, const AttemptRef& ref, Job& job, const std::string& why);
   void EndAll(Now now, OutcomeKind kind, const std::string& reason);
   void CheckQuota(Now now, const AttemptRef& ref, Job& job);
 
@@ -99,9 +103,10 @@ class Executor {
   Journal& journal_;
   Spawner spawner_;
   Kin kin_;
-  Jobs jobs_;                            // those that run
-  std::vector<AttemptRef> due_;          // in order
-  std::vector<AttemptRef> uncommitted_;  // accepted in this turn
+  Jobs jobs_;                                            // those that run
+  std::map<AttemptRef, std::vector<AttemptRef>> heirs_;  // attempt → those held until it is over
+  std::vector<AttemptRef> due_;                          // in order
+  std::vector<AttemptRef> uncommitted_;                  // accepted in this turn
   std::vector<Frame> events_;
   std::string token_base_;
   std::uint64_t boot_;

@@ -99,8 +99,9 @@ void Executor::Finish(Now now, const AttemptRef& ref) {
   exited.spool_bytes = job.spool >= 0 && job.last_words.empty() ? SpoolBytes(job.spool) : SpoolBytes(job.start.spool);
   exited.started = entry.started;
   exited.ended = now.wall;
-  exited.elapsed_ms =
-      static_cast<std::uint64_t>(std::chrono::duration_cast<milliseconds>(now.mono - job.began).count());
+  if (job.spool >= 0)  // else it was held, or never came to its first step
+    exited.elapsed_ms =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<milliseconds>(now.mono - job.began).count());
   exited.max_rss_bytes = job.max_rss_bytes;
   exited.cpu_us = job.cpu_us;
   entry.running = false;
@@ -109,7 +110,9 @@ void Executor::Finish(Now now, const AttemptRef& ref) {
   events_.push_back(exited);
   if (job.spool >= 0) ::close(job.spool);
   kin_.RemoveJob(ref);
+  const AttemptRef over = ref;  // `ref` may be the key itself
   jobs_.erase(it);
+  ReleaseHeirs(over);
 }
 
 void Executor::Refuse(Now now, const AttemptRef& ref, const std::string& why) {

@@ -27,7 +27,16 @@ constexpr std::size_t kHeaderBytes = 4;
 Type Write(Writer& w, const Hello& m) {
   w.U32(m.version);
   w.I64(m.pid);
+  w.U8(m.holds ? 1 : 0);
   return Type::kHello;
+}
+
+Hello ReadHello(Reader& r) {
+  Hello m;
+  m.version = r.U32();
+  m.pid = r.I64();
+  m.holds = !r.empty() && r.U8() != 0;
+  return m;
 }
 
 Type Write(Writer& w, const Start& m) {
@@ -45,6 +54,7 @@ Type Write(Writer& w, const Start& m) {
   w.U64(m.kill_grace_ms);
   w.U64(m.log_quota_bytes);
   w.Text(m.blob);
+  if (m.after) WriteRef(w, *m.after);
   return Type::kStart;
 }
 
@@ -66,6 +76,7 @@ Start ReadStart(Reader& r) {
   m.kill_grace_ms = r.U64();
   m.log_quota_bytes = r.U64();
   m.blob = r.Text();
+  if (r.ok() && !r.empty()) m.after = ReadRef(r);
   return m;
 }
 
@@ -132,6 +143,7 @@ Type Write(Writer& w, const Listed& m) {
   Writer inner(exited);
   WriteExited(inner, m.attempt.exited);
   w.Text(exited);
+  if (m.attempt.held_for) WriteRef(w, *m.attempt.held_for);
   return Type::kListed;
 }
 
@@ -144,6 +156,7 @@ Listed ReadListed(Reader& r) {
   const std::string exited = r.Text();
   Reader inner(exited);
   a.exited = ReadExited(inner);
+  if (r.ok() && !r.empty()) a.held_for = ReadRef(r);
   return Listed{std::move(a)};
 }
 
@@ -156,13 +169,7 @@ Result<Frame> ReadFrame(std::string_view bytes) {
   const std::uint8_t type = r.U8();
   Frame frame;
   switch (static_cast<Type>(type)) {
-    case Type::kHello: {
-      Hello m;
-      m.version = r.U32();
-      m.pid = r.I64();
-      frame = m;
-      break;
-    }
+    case Type::kHello: frame = ReadHello(r); break;
     case Type::kStart: frame = ReadStart(r); break;
     case Type::kKill: frame = ReadKill(r); break;
     case Type::kForget: frame = Forget{ReadRef(r)}; break;

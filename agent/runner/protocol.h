@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -33,6 +34,9 @@ struct Step {
 // Runs the steps in order, until one of them fails. Journalled before anything is spawned. Answered
 // by Started, later by Exited; by Exited alone if the job could not start. A ref that the runner has
 // already is not run again: it is answered by Started or Exited, whichever is true.
+//
+// With `after` it is held until that attempt is over, and takes its place without a word of the agent in between;
+// nothing is held for an attempt that does not run. The same Start without `after` lets a held one go at once.
 struct Start {
   AttemptRef ref;
   std::string workspace;         // absolute; working directory of the steps; made (0700) if missing
@@ -45,6 +49,7 @@ struct Start {
       0;  // from SIGTERM to SIGKILL where the runner ends the job (timeout, left-behind processes)
   std::uint64_t log_quota_bytes = 0;  // a job that writes more is killed, its spool cut: read no further; 0: none
   std::string blob;                   // the agent's own; kept in the journal, given back by Listing
+  std::optional<AttemptRef> after;    // only to a runner whose Hello says `holds`
   friend bool operator==(const Start&, const Start&) = default;
 };
 
@@ -130,8 +135,9 @@ struct Attempt {
   AttemptRef ref;
   bool running = false;
   WallTime started{};
-  Exited exited;     // if not running
-  std::string blob;  // as given with Start
+  Exited exited;                       // if not running
+  std::string blob;                    // as given with Start
+  std::optional<AttemptRef> held_for;  // running, but no process yet: see Start::after
   friend bool operator==(const Attempt&, const Attempt&) = default;
 };
 
@@ -147,6 +153,7 @@ using Event = std::variant<Started, Exited, Listing>;
 struct Hello {                // first frame in each direction
   std::uint32_t version = 0;  // kProtocolVersion of the sender
   std::int64_t pid = 0;
+  bool holds = false;  // of a runner: it knows Start::after
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 struct Listed {

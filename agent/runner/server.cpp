@@ -95,12 +95,13 @@ Status Server::Run() {
         ReadRequests(now, *reinterpret_cast<Connection*>(ready[i].data.u64));
     }
     executor_.OnTimers(now);
+    executor_.Spawn(now);  // first what is on disk: the CPUs of what has ended are free
     executor_.Commit(now);
     Tell(executor_.TakeEvents());
     for (const auto& connection : connections_) {
       if (std::exchange(connection->wants_list, false)) SendList(*connection);
     }
-    Write(now);  // before the spawns, which take their time: a client can prepare its next message meanwhile
+    Write(now);  // before the new spawns, which take their time: a client can prepare its next message meanwhile
     executor_.Spawn(now);
     executor_.Commit(now);
     const std::vector<Frame> events = executor_.TakeEvents();
@@ -155,7 +156,7 @@ void Server::Accept(Now now) {
       ::close(fd);
       continue;
     }
-    const Status greeted = AppendFrame(Hello{kProtocolVersion, ::getpid()}, connection->output);
+    const Status greeted = AppendFrame(Hello{kProtocolVersion, ::getpid(), /*holds=*/true}, connection->output);
     FURROW_CHECK(greeted.has_value(), "a Hello that is too large");
     connections_.push_back(std::move(connection));
   }

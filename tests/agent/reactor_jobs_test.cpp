@@ -76,31 +76,6 @@ TEST_CASE("jobs: what was acknowledged is forgotten after a while") {
   farm.out.Clear();
 }
 
-TEST_CASE("jobs: no more run than there are CPUs and memory; a small one may pass a large one") {
-  AgentFarm farm;
-  farm.Join();
-  const auto sized = [](std::uint64_t job, std::uint32_t cpu, std::uint64_t memory) {
-    return With(MakeAssign(Attempt(job)), [&](JobSpec& spec) {
-      spec.resources.cpu_milli = cpu;
-      spec.resources.memory_bytes = memory;
-    });
-  };
-  CHECK(farm.Hear(sized(1, 1000, 0)).has_value());
-  farm.out.Runner<runner::Start>();
-  CHECK(farm.Hear(sized(2, 2000, 0)).has_value());
-  CHECK(farm.out.empty());
-  CHECK(farm.Hear(sized(3, 500, 2ull << 30)).has_value());
-  CHECK(farm.out.empty());
-  CHECK(farm.Hear(sized(4, 500, 0)).has_value());
-  CHECK(farm.out.Runner<runner::Start>().ref == Attempt(4));
-  for (std::uint64_t job : {1, 4}) {
-    OnRunnerStarted(farm.state, farm.out, farm.now, {Attempt(job), 1, farm.now.wall});
-    OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
-  }
-  CHECK(farm.out.Runner<runner::Start>().ref == Attempt(2));
-  farm.out.Clear();
-}
-
 TEST_CASE("jobs: Kill ends an attempt wherever it stands") {
   AgentFarm farm;
   farm.Join();

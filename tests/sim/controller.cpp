@@ -13,6 +13,7 @@ Settings SimSettings() {
   settings.heartbeat = seconds(2);
   settings.lease = seconds(30);
   settings.repository_poll = seconds(10);
+  settings.prefetch = seconds(60);  // jobs of this world are slow, and some are to be held all the same
   return settings;
 }
 

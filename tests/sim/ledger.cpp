@@ -43,6 +43,19 @@ void World::CheckStart(AttemptRef attempt) const {
   }
 }
 
+// What runs on a machine needs no more than it offers, unless it is one job.
+void World::CheckDevices(const Node& node, AttemptRef attempt) const {
+  const auto cpus = [&](AttemptRef one) {
+    const auto job = disk_.jobs().find(one.job);
+    if (job == disk_.jobs().end()) Breach(Text(one) + " runs and is not on record");
+    return SpecOf(disk_.runs().at(job->second.run), one.job).resources.cpu_milli;
+  };
+  std::uint32_t used = cpus(attempt);
+  for (const auto& [ref, index] : node.processes) used += cpus(ref);
+  if (used > kCpuMilli && !node.processes.empty())
+    Breach(Text(attempt) + " starts on " + node.name + ", whose CPUs are taken");
+}
+
 // A job passes only if the attempt on record ran, ended well and had all its metrics taken; it fails only by itself.
 void World::CheckTurn(const Turn& turn) const {
   std::map<AttemptRef, std::size_t> lines;  // of this turn

@@ -25,7 +25,7 @@ void World::StartAgent(Node& node) {
   AgentState& state = node.agent->state;
   state.incarnation = node.incarnation;
   state.identity = {{1, std::hash<std::string>{}(node.name)}, {2, 1}, {3, node.peer}};
-  state.offer.cpu_milli = 2000;
+  state.offer.cpu_milli = kCpuMilli;
   state.offer.memory_bytes = 1ull << 30;
   state.settings.host = node.name;
   state.settings.state_folder = "/state";
@@ -78,8 +78,7 @@ void World::KeepLease(Node& node, TimePoint until) {
   At(until.since_start - time_, [this, &node, until, runner_life = node.runner_life] {
     if (node.runner_life != runner_life || node.runner_lease != until) return;
     node.runner_lease.reset();
-    const std::map<AttemptRef, std::size_t> running = node.processes;
-    for (const auto& [ref, index] : running) EndProcess(node, ref, {runner::OutcomeKind::kLost, 0, kLeaseOut});
+    EndAll(node, {runner::OutcomeKind::kLost, 0, kLeaseOut});
   });
 }
 
@@ -110,6 +109,7 @@ void World::TellAgent(Node& node, runner::Event event) {
                      [&](const runner::Exited& exited) { OnRunnerExited(state, out, Clock(), exited); },
                      [&](const runner::Listing& listing) {
                        const bool first = !state.runner_known;
+                       state.runner_holds = node.runner_holds;
                        OnListing(state, out, Clock(), listing);
                        if (first) RemoveLeftovers(node);
                      },
@@ -124,12 +124,10 @@ void World::StartProcess(Node& node, const runner::Start& start) {
   for (const std::string& path : {start.workspace, start.spool})
     if (node.files.emplace(path, start.ref).first->second != start.ref)
       Breach("a job starts in another's place: " + path);
-  runner::Attempt attempt;
-  attempt.ref = start.ref;
-  attempt.running = true;
-  attempt.started = Clock().wall;
-  attempt.blob = start.blob;
-  node.table[start.ref] = attempt;
+  CheckDevices(node, start.ref);
+  node.held.erase(start.ref);
+  node.table[start.ref].held_for.reset();
+  node.table[start.ref].started = Clock().wall;
   node.processes[start.ref] = executions_.size();
   executions_.push_back({start.ref, node.name, time_, std::nullopt, false});
   const int code = start.steps.front().argv.front() == "/bin/false" ? 1 : 0;
@@ -137,18 +135,36 @@ void World::StartProcess(Node& node, const runner::Start& start) {
   At(takes, [this, &node, runner_life = node.runner_life, ref = start.ref, code] {
     if (node.runner_life == runner_life) EndProcess(node, ref, {runner::OutcomeKind::kExited, code, ""});
   });
+  TellAgent(node, runner::Started{start.ref, 1, node.table[start.ref].started});
+}
+
+void World::OnStart(Node& node, const runner::Start& start) {
+  if (start.after && !node.runner_holds) Breach("a runner is told to hold a job and does not know how");
+  const auto known = node.table.find(start.ref);
+  if (known == node.table.end()) {
+    runner::Attempt attempt;
+    attempt.ref = start.ref;
+    attempt.running = true;
+    attempt.started = Clock().wall;
+    attempt.blob = start.blob;
+    const bool held = start.after && (node.processes.contains(*start.after) || node.held.contains(*start.after));
+    if (held) attempt.held_for = start.after;
+    node.table[start.ref] = attempt;
+    if (!held) return StartProcess(node, start);
+    node.held[start.ref] = start;
+  } else if (known->second.held_for) {
+    if (!start.after) StartProcess(node, start);
+  } else if (known->second.running) {
+    TellAgent(node, runner::Started{start.ref, 1, known->second.started});
+  } else {
+    TellAgent(node, known->second.exited);
+  }
 }
 
 void World::RunnerRequest(Node& node, const runner::Request& request) {
   if (!node.runner_up) return;  // it died and nobody has noticed yet
   std::visit(Overloaded{
-                 [&](const runner::Start& start) {
-                   const auto known = node.table.find(start.ref);
-                   if (known != node.table.end() && !known->second.running)
-                     return TellAgent(node, known->second.exited);
-                   if (known == node.table.end()) StartProcess(node, start);
-                   TellAgent(node, runner::Started{start.ref, 1, node.table[start.ref].started});
-                 },
+                 [&](const runner::Start& start) { OnStart(node, start); },
                  [&](const runner::Kill& kill) {
                    At(Between(milliseconds(1), seconds(1)),
                       [this, &node, runner_life = node.runner_life, ref = kill.ref, reason = kill.reason] {
@@ -172,27 +188,42 @@ void World::RunnerRequest(Node& node, const runner::Request& request) {
 
 void World::EndProcess(Node& node, AttemptRef attempt, const runner::Outcome& outcome) {
   const auto process = node.processes.find(attempt);
-  if (process == node.processes.end()) return;
-  Execution& execution = executions_[process->second];
-  execution.until = time_;
-  execution.succeeded = outcome.Passed();
-  if (execution.succeeded) node.outputs.insert(attempt);
-  node.processes.erase(process);
+  if (process != node.processes.end()) {
+    Execution& execution = executions_[process->second];
+    execution.until = time_;
+    execution.succeeded = outcome.Passed();
+    if (execution.succeeded) node.outputs.insert(attempt);
+    node.processes.erase(process);
+  } else if (node.held.erase(attempt) == 0) {
+    return;
+  }
   runner::Attempt& entry = node.table.at(attempt);
   entry.running = false;
+  entry.held_for.reset();
   entry.exited.ref = attempt;
   entry.exited.outcome = outcome;
   entry.exited.started = entry.started;
   entry.exited.ended = Clock().wall;
   entry.exited.spool_bytes = Raw(attempt.job) % 3;
   TellAgent(node, entry.exited);
+  std::vector<runner::Start> heirs;
+  for (const auto& [ref, start] : node.held)
+    if (start.after == attempt) heirs.push_back(start);
+  for (const runner::Start& heir : heirs) StartProcess(node, heir);
+}
+
+// Everything that the runner has and that is not over, what is held first: nothing must start meanwhile.
+void World::EndAll(Node& node, const runner::Outcome& outcome) {
+  std::vector<AttemptRef> all;
+  for (const auto& [ref, start] : node.held) all.push_back(ref);
+  for (const auto& [ref, index] : node.processes) all.push_back(ref);
+  for (const AttemptRef& ref : all) EndProcess(node, ref, outcome);
 }
 
 // The runner dies; the next one, started when the agent notices, ends what is left of its jobs.
 void World::KillRunner(Node& node) {
   if (!node.runner_up) return;
-  const std::map<AttemptRef, std::size_t> lost = node.processes;
-  for (const auto& [ref, index] : lost) EndProcess(node, ref, {runner::OutcomeKind::kLost, 0, "the runner died"});
+  EndAll(node, {runner::OutcomeKind::kLost, 0, "the runner died"});
   ++node.runner_life;  // nobody hears of it until the next one is asked
   node.runner_up = false;
   node.runner_lease.reset();

@@ -28,6 +28,8 @@ struct AgentProcess {
   std::map<AttemptRef, std::uint64_t> sealing;  // logs whose seal waits for the controller → length
 };
 
+inline constexpr std::uint32_t kCpuMilli = 2000;  // of each machine
+
 // A machine.
 struct World::Node {
   std::string name;
@@ -42,7 +44,9 @@ struct World::Node {
   std::uint64_t runner_life = 0;
   bool runner_up = true;
   std::map<AttemptRef, runner::Attempt> table;  // the runner's journal
+  bool runner_holds = true;                     // false: one from before it could
   std::map<AttemptRef, std::size_t> processes;  // running attempts → index into World::executions_
+  std::map<AttemptRef, runner::Start> held;     // those that wait for another
   std::optional<TimePoint> runner_lease;        // as the runner was told; it forgets it when it dies
 
   std::map<std::string, AttemptRef> files;  // workspaces and spools that are not empty → whose they are

@@ -21,13 +21,14 @@ JobSpec MakeJob(const std::string& name, std::vector<std::string> needs, std::ui
   job.retry.max = 1000;  // the weather is to blame, not the job
   job.steps.push_back({"step", ExecStep{{fails ? "/bin/false" : "/bin/true"}}});
   if (shards == 1) job.artifacts = {"out"};
+  if (name == "train") job.resources.cpu_milli = 2000;  // a whole machine
   return job;
 }
 
 Pipeline Diamond(const std::string& name, bool fails) {
   Pipeline pipeline;
   pipeline.name = name;
-  pipeline.jobs = {MakeJob("prepare", {}, 1), MakeJob("train", {"prepare"}, 1, fails), MakeJob("test", {"prepare"}, 6),
+  pipeline.jobs = {MakeJob("prepare", {}, 1), MakeJob("train", {"prepare"}, 1, fails), MakeJob("test", {"prepare"}, 12),
                    MakeJob("gate", {"train", "test"}, 1)};
   return pipeline;
 }
@@ -100,7 +101,7 @@ TEST_CASE("sim: in calm weather every job of a run runs exactly once, and every 
     world.Pass(seconds(30));
     REQUIRE(world.HealAndFinish());
     CHECK(world.disk().runs().size() == 4);
-    CHECK(world.executions().size() == 12);
+    CHECK(world.executions().size() == 18);
     for (const auto& [id, run] : world.disk().runs()) CHECK(run.state == RunState::kPassed);
   });
 }

@@ -25,6 +25,7 @@ World::World(std::uint64_t seed, int agents, Weather weather) : seed_(seed), ran
     Node& node = *nodes_.back();
     node.name = "agent-" + std::to_string(i + 1);
     node.incarnation = Uuid{seed, static_cast<std::uint64_t>(i) + 1};
+    node.runner_holds = (seed + static_cast<std::uint64_t>(i)) % 4 != 0;
     StartAgent(node);
   }
   At(seconds(1), [this] { Accidents(); });

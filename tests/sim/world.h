@@ -96,9 +96,11 @@ class World {
   void Wake(Node& node);
   void TickAgent(Node& node);
   void RunnerRequest(Node& node, const runner::Request& request);
+  void OnStart(Node& node, const runner::Start& start);
   void StartProcess(Node& node, const runner::Start& start);
   void TellAgent(Node& node, runner::Event event);
   void EndProcess(Node& node, AttemptRef attempt, const runner::Outcome& outcome);
+  void EndAll(Node& node, const runner::Outcome& outcome);
   void KillRunner(Node& node);
   void RemoveLeftovers(Node& node);
   void KeepLease(Node& node, TimePoint until);
@@ -125,7 +127,8 @@ class World {
   void CheckTurn(const Turn& turn) const;       // as it is committed
   void CheckSend(const AgentSend& send) const;  // as it is released
   void CheckStart(AttemptRef attempt) const;    // as its process starts
-  void CheckEnd() const;                        // when all is settled
+  void CheckDevices(const Node& node, AttemptRef attempt) const;
+  void CheckEnd() const;  // when all is settled
   void CheckPushes() const;
   bool Settled() const;
   void Describe() const;

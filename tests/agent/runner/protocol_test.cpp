@@ -22,8 +22,12 @@ std::vector<Frame> AllKinds() {
   start.log_quota_bytes = 3;
   start.blob = std::string("a\0b", 3);
   const Exited exited{start.ref, 1, {OutcomeKind::kKilled, -9, "why"}, 5, WallTime{6}, WallTime{7}, 8, 9, 10};
+  Start held = start;
+  held.after = AttemptRef{JobId{7}, Epoch{8}};
   return {Hello{1, 2},
+          Hello{1, 2, true},
           start,
+          held,
           Kill{start.ref, "reason", 5000},
           Forget{start.ref},
           List{},
@@ -31,7 +35,8 @@ std::vector<Frame> AllKinds() {
           Lease{123456789},
           Started{start.ref, 4321, WallTime{99}},
           exited,
-          Listed{{start.ref, true, WallTime{5}, exited, "blob"}},
+          Listed{{start.ref, true, WallTime{5}, exited, "blob", std::nullopt}},
+          Listed{{start.ref, true, WallTime{5}, exited, "blob", held.after}},
           ListEnd{}};
 }
 
