@@ -1,9 +1,9 @@
 // Which prepared job gets CPUs and memory, and when.
 //
-// Where everything is taken, the next job is given to the runner all the same, to be held for one that runs: its heir. It
-// starts the moment that one ends, and the news of both come here together. Without that every job would wait for the way
-// from the runner to us and back, which is as long as a short job. An heir needs no more than it will get, so nothing is
-// set aside for it. Should other CPUs become free first, it is let go at once.
+// Where everything is taken, the next job is given to the runner all the same, to be held for one that runs: its heir.
+// It starts the moment that one ends, and the news of both come here together. Without that every job would wait for
+// the way from the runner to us and back, which is as long as a short job. An heir needs no more than it will get, so
+// nothing is set aside for it. Should other CPUs become free first, it is let go at once.
 #include <algorithm>
 
 #include "agent/reactor.h"

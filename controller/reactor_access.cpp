@@ -119,7 +119,7 @@ std::string JobsLeft(const State& state, const std::string& name) {
          " that it has may run on there until its lease ends, and are lost and started elsewhere as their retry rules "
          "say "
          "within " +
-         Words(state.settings.LeaseWithMargin()) + ": " + names;
+         Words(state.settings.WithMargin(agent->second.lease)) + ": " + names;
 }
 
 }  // namespace

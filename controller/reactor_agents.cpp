@@ -103,6 +103,7 @@ void LeaveBehind(const State& state, Agent& agent, const Register& message) {
   agent.left.clear();
   for (const JobId id : agent.jobs) agent.left.insert(state.FindJob(id).second->attempt());
   agent.left_heard = agent.heard;
+  agent.left_lease = agent.lease;
 }
 
 }  // namespace
@@ -154,6 +155,7 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
   agent.offer = message.offer;
   agent.heard = now.mono;
   agent.last_seen = now.wall;
+  agent.lease = std::max(agent.lease, state.settings.lease);
   agent.session = Session{SessionId{state.boot << 32 | ++state.sessions_made}, peer};
   state.sessions[agent.session->id] = name;
   out.records.emplace_back(RecordOf(agent));
@@ -168,6 +170,10 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
 Status OnHeartbeat(State& state, Outbox& out, Now now, PeerId peer, const std::string& name, const Heartbeat& message) {
   Agent& agent = state.agents.at(name);
   agent.clock_ahead_ms = message.clock_ahead_ms;
+  if (agent.lease != state.settings.lease) {  // it has our Welcome
+    agent.lease = state.settings.lease;
+    out.records.emplace_back(RecordOf(agent));
+  }
   out.to_agents.push_back({peer, HeartbeatAck{message.session, message.sequence}});
   Reconcile(state, out, now, agent, message.held, /*fresh=*/false);
   return {};
@@ -206,14 +212,14 @@ void OnTick(State& state, Outbox& out, Now now) {
       out.records.emplace_back(RecordOf(agent));
     }
     if (now.mono - agent.conflict_seen > state.settings.heartbeat * kConflictShown) agent.conflict.clear();
-    if (!agent.left.empty() && now.mono - agent.left_heard > state.settings.LeaseWithMargin()) {
+    if (!agent.left.empty() && now.mono - agent.left_heard > state.settings.WithMargin(agent.left_lease)) {
       for (const AttemptRef& attempt : std::exchange(agent.left, {}))
         if (const Job* job = state.FindJob(attempt.job).second;
             job != nullptr && job->OnAgent() && job->agent == name && job->attempt() == attempt)
           LoseAttempt(state, out, now, attempt.job,
                       "agent " + name + " came back on another machine or after a reboot without it");
     }
-    if (agent.jobs.empty() || silent <= state.settings.LeaseWithMargin()) continue;
+    if (agent.jobs.empty() || silent <= state.settings.WithMargin(agent.lease)) continue;
     const std::vector<JobId> jobs(agent.jobs.begin(), agent.jobs.end());
     const auto seconds = std::to_string(silent / std::chrono::seconds(1));
     for (JobId id : jobs) LoseAttempt(state, out, now, id, "agent " + name + " was not heard for " + seconds + " s");

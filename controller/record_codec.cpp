@@ -1,5 +1,6 @@
 #include "controller/record_codec.h"
 
+#include <algorithm>
 #include <variant>
 
 #include "common/codec.h"
@@ -14,6 +15,7 @@ using namespace codec;  // NOLINT: this file is a codec
 
 constexpr std::size_t kMaxRecord = 64u << 20;
 constexpr std::size_t kMaxGpus = 1024;
+constexpr std::uint64_t kLongestLeaseMs = 366ull * 24 * 3600 * 1000;  // a damaged one must not wrap around
 constexpr std::size_t kNoLimit = kMaxRecord;  // what was accepted once must be readable for ever
 
 static_assert(static_cast<int>(wire::LogPlace::PACK) == static_cast<int>(LogLocation::Kind::kPack));
@@ -127,6 +129,7 @@ void Write(wire::Record::Builder root, const AgentRecord& record) {
   WriteUuid(to.getMachine(), record.machine);
   WriteUuid(to.getBoot(), record.boot);
   to.setDrained(record.drained);
+  to.setLeaseMs(static_cast<std::uint64_t>(record.lease / std::chrono::milliseconds(1)));
 }
 
 void Write(wire::Record::Builder root, const TriggerRecord& record) {
@@ -267,7 +270,8 @@ struct Kind<AgentRecord> {
             .last_seen = WallTime{from.getLastSeenMs()},
             .machine = ReadUuid(from.getMachine()),
             .boot = ReadUuid(from.getBoot()),
-            .drained = from.getDrained()};
+            .drained = from.getDrained(),
+            .lease = std::chrono::milliseconds(std::min(from.getLeaseMs(), kLongestLeaseMs))};
   }
 };
 

@@ -116,6 +116,7 @@ struct AgentRecord {
   Uuid machine;  // as in its last Register
   Uuid boot;
   bool drained = false;  // gets no new jobs
+  Duration lease{};      // it may run jobs without us for so long; whole milliseconds; 0: not known
   friend bool operator==(const AgentRecord&, const AgentRecord&) = default;
 };
 

@@ -61,6 +61,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     agent.heard = now.mono;
     agent.last_seen = record.last_seen;
     agent.drained = record.drained;
+    agent.lease = record.lease > Duration{0} ? record.lease : settings.lease;
     agent.machine = record.machine;
     agent.boot = record.boot;
   }

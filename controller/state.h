@@ -36,7 +36,8 @@ struct Settings {
   std::uint32_t keep_finished_runs = 1000;  // in memory for quick answers, if their jobs are few
   // How long after an agent was last heard its attempts are surely over, clocks running at slightly
   // different speeds included. Only then may they be given to another.
-  Duration LeaseWithMargin() const { return lease + lease / 10 + heartbeat; }
+  // How long an agent with this lease must be silent before its jobs go to another.
+  Duration WithMargin(Duration agents_lease) const { return agents_lease + agents_lease / 10 + heartbeat; }
 };
 
 // One shard of one job of a run: the unit that is assigned.
@@ -113,6 +114,9 @@ struct Agent {
   TimePoint conflict_seen;         // when that one last tried
   std::set<AttemptRef> left;       // that it had on another machine, or before a reboot, and does not show since
   TimePoint left_heard;            // when it was last heard from there
+  Duration left_lease{};           // `lease`, then
+  Duration lease{};                // the longest that it may go by: until a heartbeat shows that it has the present
+                                   // session's, the one of before may still count
   std::optional<Session> session;  // absent: away
   TimePoint heard;                 // last message of its session; after a restart of ours: the start
   WallTime last_seen{};

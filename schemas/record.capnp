@@ -159,6 +159,8 @@ struct AgentRecord {
   # As in its last Register; 0: not known.
   drained @11 :Bool;
   # Gets no new jobs.
+  leaseMs @12 :UInt64;
+  # It may run jobs without us for so long; 0: not known.
 }
 
 struct EnrolmentUseRecord {

@@ -176,8 +176,7 @@ TEST_CASE("devices: a new connection to the runner finds out what of the held jo
   farm.out.Clear();
   OnRunnerGone(farm.state);
   SUBCASE("the runner never heard of them") {
-    OnListing(farm.state, farm.out, farm.now,
-              {{Listed(MakeAssign(Attempt(1)), 0), Listed(MakeAssign(Attempt(2)), 1)}});
+    OnListing(farm.state, farm.out, farm.now, {{Listed(MakeAssign(Attempt(1)), 0), Listed(MakeAssign(Attempt(2)), 1)}});
     farm.out.Lease();
     CHECK(farm.out.Runner<runner::Start>().after == Attempt(1));
     CHECK(farm.out.Runner<runner::Start>().after == Attempt(2));

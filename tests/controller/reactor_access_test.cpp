@@ -195,7 +195,7 @@ TEST_CASE("access: a revoked key ends its session at once, keeps its jobs for th
 
   CHECK(job.OnAgent());
   CHECK(farm.RefusalOf(farm.Asking(KeyOf('1'), "gpu-1")) == EnrolRefusal::kRevoked);
-  farm.Pass(farm.state.settings.LeaseWithMargin() + seconds(1));
+  farm.Pass(farm.state.settings.WithMargin(farm.state.settings.lease) + seconds(1));
   OnTick(farm.state, farm.out, farm.now);
   CHECK_FALSE(job.OnAgent());
   farm.out.Clear();

@@ -220,8 +220,8 @@ TEST_CASE("agents: three silent heartbeats end a session; its jobs stay until th
   CHECK_FALSE(farm.state.agents.at("a").session.has_value());
   CHECK(farm.on_a->agent == "a");
 
-  CHECK(settings.LeaseWithMargin() >= settings.lease + settings.lease / 10 + settings.heartbeat);
-  farm.now.mono = from + settings.LeaseWithMargin();
+  CHECK(settings.WithMargin(settings.lease) >= settings.lease + settings.lease / 10 + settings.heartbeat);
+  farm.now.mono = from + settings.WithMargin(settings.lease);
   farm.state.agents.at("b").heard = farm.now.mono;
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.out.empty());
@@ -231,6 +231,43 @@ TEST_CASE("agents: three silent heartbeats end a session; its jobs stay until th
   CHECK(farm.on_a->state == JobState::kReady);
   const auto record = farm.out.Stored<JobRecord>();
   CHECK(record.attempts[0].outcome.detail == "agent a was not heard for 665 s");
+  farm.out.Clear();
+}
+
+TEST_CASE("agents: another lease counts from the agent's first heartbeat with it; until then, the longer one") {
+  TwoJobs farm;
+  Settings& settings = farm.state.settings;
+  const std::vector<HeldAttempt> held{{farm.on_a->attempt(), Phase::kRunning}};
+  const auto again = [&] {
+    farm.Again("a", held, Machine("a"));
+    return farm.out.Stored<AgentRecord>().lease;
+  };
+  const auto stays_for = [&](Duration span) {
+    farm.state.agents.at("a").heard = farm.now.mono;
+    farm.Pass(span);
+    farm.state.agents.at("b").heard = farm.now.mono;
+    OnTick(farm.state, farm.out, farm.now);
+    farm.out.Clear();
+    return farm.on_a->agent == "a";
+  };
+  const Duration before = settings.lease;
+  settings.lease = std::chrono::seconds(30);  // the controller was started again with another configuration
+  CHECK(again() == before);
+  farm.out.Clear();
+  CHECK(stays_for(settings.WithMargin(before)));  // our Welcome may have been lost
+
+  again();
+  farm.out.Clear();
+  farm.Beat("a", held);
+  CHECK(farm.out.Stored<AgentRecord>().lease == settings.lease);
+  CHECK(farm.out.empty());
+  farm.Beat("a", held);
+  CHECK(farm.out.empty());
+  CHECK(stays_for(settings.WithMargin(settings.lease)));
+  CHECK_FALSE(stays_for(settings.WithMargin(settings.lease) + milliseconds(1)));
+
+  settings.lease = before;
+  CHECK(again() == before);
   farm.out.Clear();
 }
 
@@ -376,7 +413,7 @@ TEST_CASE("agents: what another machine with this key may still run is not given
   Hear(farm);
   OnTick(farm.state, farm.out, farm.now);
   CHECK(job.OnAgent());
-  farm.Pass(farm.state.settings.LeaseWithMargin() - farm.state.settings.lease);
+  farm.Pass(farm.state.settings.WithMargin(farm.state.settings.lease) - farm.state.settings.lease);
   Hear(farm);
   OnTick(farm.state, farm.out, farm.now);
   CHECK_FALSE(job.OnAgent());

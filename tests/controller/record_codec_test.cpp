@@ -77,8 +77,16 @@ std::vector<Record> SampleRecords() {
       SampleJobRecord(),
       MetricsRecord{kAttempt, 100, SampleMetricLines()},
       SealRecord{kAttempt, SampleLog(), false},
-      AgentRecord{
-          "gpu-7", "gpu-7.example", "furrow-agent 0.1.0", kUuid, SampleOffer(), kLater, {11, 12}, {13, 14}, true},
+      AgentRecord{"gpu-7",
+                  "gpu-7.example",
+                  "furrow-agent 0.1.0",
+                  kUuid,
+                  SampleOffer(),
+                  kLater,
+                  {11, 12},
+                  {13, 14},
+                  true,
+                  std::chrono::seconds(90)},
       TriggerRecord{kUuid, "/srv/git/fashion.git", "refs/heads/main", std::string(40, '0'), std::string(40, 'a'),
                     false},
       RepositoryRecord{"/srv/git/fashion.git", {{"refs/heads/main", std::string(40, 'a')}, {"refs/tags/v1", ""}}, true},
@@ -122,7 +130,7 @@ const std::string kJobRecord =
     "6c6f737300000000";
 // FNV-1a of every sample.
 const std::vector<std::uint64_t> kFingerprints{0x93a6275aeeffab94, 0x23ce11acc1a0bab0, 0xb9884743d8da5962,
-                                               0x1885a6b0e6198f1e, 0xeb5ca48f47697b8c, 0xf22a934238651cbd,
+                                               0x1885a6b0e6198f1e, 0x1c1c4435be2e37de, 0xf22a934238651cbd,
                                                0xf50e6a6c4c6ca111, 0x2b08ab8eab3285e6, 0xaf8c7861afc1b48d};
 
 }  // namespace

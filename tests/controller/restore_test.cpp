@@ -173,6 +173,21 @@ TEST_CASE("restore: ids, numbers and request ids go on where they were") {
   effects.Clear();
 }
 
+TEST_CASE("restore: agents go on by the lease that they were told, which may be another than ours") {
+  ControllerFarm farm;
+  Restored restored;
+  restored.boot = 3;
+  restored.agents.resize(2);
+  restored.agents[0].name = "a";
+  restored.agents[0].lease = 2 * farm.state.settings.lease;
+  restored.agents[1].name = "b";  // on record from before leases were
+  FakeOutbox effects;
+  const State state = RestoreState(farm.state.settings, restored, farm.now, effects);
+  CHECK(state.agents.at("a").lease == 2 * farm.state.settings.lease);
+  CHECK(state.agents.at("b").lease == farm.state.settings.lease);
+  CHECK(effects.empty());
+}
+
 TEST_CASE("restore: pushes that were under way are imported again, repositories looked at") {
   ControllerFarm farm;
   Restored restored;
