@@ -77,6 +77,8 @@ void OnEnrolAsked(State& state, Outbox& out, Now now, const EnrolAsked& asked);
 void OnKeyLetIn(State& state, Outbox& out, const KeyLetIn& event);
 // The allowlist as it is now. Keys that left it lose their sessions at once; their jobs go as leases do.
 void OnAllowlist(State& state, Outbox& out, Now now, const AllowlistRead& event);
+// Agents whose key has been gone for a while are forgotten when they hold nothing any more. Called by OnTick.
+void ForgetShutOut(State& state, Outbox& out, Now now);
 
 // ---- questions ------------------------------------------------------------------------------------------------
 // Every other request: answered from State, or passed to history.

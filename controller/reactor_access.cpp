@@ -1,5 +1,7 @@
 // Enrolments and keys: who may come in, and who no longer.
 #include <algorithm>
+#include <set>
+#include <string_view>
 
 #include "common/enrol_proof.h"
 #include "common/pipeline_values.h"
@@ -10,8 +12,9 @@ namespace {
 
 constexpr std::size_t kMaxEnrolments = 10'000;
 constexpr std::int64_t kRememberedMs = std::int64_t{30} * 24 * 3'600'000;  // what can no longer be used
-constexpr std::size_t kShortestFingerprint = 4;                            // of a prefix that names a key
-constexpr std::size_t kNamedJobs = 5;                                      // in an answer
+constexpr Duration kAllowlistEdit = std::chrono::minutes(1);  // a key that is missing for less may be an editor's doing
+constexpr std::size_t kShortestFingerprint = 4;               // of a prefix that names a key
+constexpr std::size_t kNamedJobs = 5;                         // in an answer
 
 std::int64_t Ms(WallTime time) {
   return static_cast<std::int64_t>(time);
@@ -41,6 +44,17 @@ void ForgetOldEnrolments(State& state, Outbox& out, Now now) {
     out.records.emplace_back(std::move(erased));
     return true;
   });
+}
+
+// The allowlist lets in other agents than before.
+void NoteShutOut(State& state, Now now) {
+  std::set<std::string_view> let_in;
+  for (const auto& [key, record] : state.access.keys)
+    if (record.role == KeyRole::kAgent) let_in.insert(record.name);
+  std::map<std::string, TimePoint>& shut_out = state.access.shut_out;
+  std::erase_if(shut_out, [&](const auto& entry) { return let_in.contains(entry.first); });
+  for (const auto& [name, agent] : state.agents)
+    if (!let_in.contains(name)) shut_out.try_emplace(name, now.mono);
 }
 
 EnrolmentRecord::Use* FindUse(EnrolmentRecord& enrolment, const std::string& key) {
@@ -279,7 +293,22 @@ void OnAllowlist(State& state, Outbox& out, Now now, const AllowlistRead& event)
   }
   access.keys = std::move(keys);
   access.read = true;
+  NoteShutOut(state, now);
   state.plan_needed = true;
+}
+
+void ForgetShutOut(State& state, Outbox& out, Now now) {
+  std::erase_if(state.access.shut_out, [&](const auto& entry) {
+    const Agent* agent = state.FindAgent(entry.first);
+    if (agent == nullptr) return true;
+    if (now.mono - entry.second < kAllowlistEdit || agent->session || !agent->jobs.empty() || !agent->left.empty())
+      return false;
+    AgentRecord erased = RecordOf(*agent);
+    erased.erased = true;
+    out.records.emplace_back(std::move(erased));
+    state.agents.erase(entry.first);
+    return true;
+  });
 }
 
 void OnEnrolAsked(State& state, Outbox& out, Now now, const EnrolAsked& asked) {

@@ -224,6 +224,7 @@ void OnTick(State& state, Outbox& out, Now now) {
     const auto seconds = std::to_string(silent / std::chrono::seconds(1));
     for (JobId id : jobs) LoseAttempt(state, out, now, id, "agent " + name + " was not heard for " + seconds + " s");
   }
+  ForgetShutOut(state, out, now);
   for (auto& [name, repository] : state.repositories) {
     if (repository.looking || now.mono - repository.looked < state.settings.repository_poll) continue;
     repository.looked = now.mono;

@@ -271,7 +271,8 @@ struct Kind<AgentRecord> {
             .machine = ReadUuid(from.getMachine()),
             .boot = ReadUuid(from.getBoot()),
             .drained = from.getDrained(),
-            .lease = std::chrono::milliseconds(std::min(from.getLeaseMs(), kLongestLeaseMs))};
+            .lease = std::chrono::milliseconds(std::min(from.getLeaseMs(), kLongestLeaseMs)),
+            .erased = false};
   }
 };
 

@@ -117,6 +117,7 @@ struct AgentRecord {
   Uuid boot;
   bool drained = false;  // gets no new jobs
   Duration lease{};      // it may run jobs without us for so long; whole milliseconds; 0: not known
+  bool erased = false;   // true: delete the record
   friend bool operator==(const AgentRecord&, const AgentRecord&) = default;
 };
 

@@ -94,8 +94,8 @@ JobRecord RecordOf(const Run& run, const Job& job) {
 }
 
 AgentRecord RecordOf(const Agent& agent) {
-  return {agent.name,      agent.host,    agent.software, agent.incarnation, agent.offer,
-          agent.last_seen, agent.machine, agent.boot,     agent.drained,     agent.lease};
+  return {agent.name,    agent.host, agent.software, agent.incarnation, agent.offer, agent.last_seen,
+          agent.machine, agent.boot, agent.drained,  agent.lease,       false};
 }
 
 Job& ApplyRecord(Run& run, const JobRecord& record) {

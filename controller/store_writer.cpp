@@ -13,6 +13,16 @@ namespace {
 constexpr std::size_t kRecordsPerBatch = 16 << 10;
 constexpr std::uint64_t kCommitsPerMarkSync = 256;
 
+template <class R>
+void PutOrErase(rocksdb::WriteBatch& batch, rocksdb::ColumnFamilyHandle* family, const keys::Key& key,
+                const R& record) {
+  if (record.erased) {
+    batch.Delete(family, key.bytes());
+  } else {
+    batch.Put(family, key.bytes(), EncodeRecord(record));
+  }
+}
+
 }  // namespace
 
 void Store::Start(AppendSmallLogs append, OnCommitted on_committed) {
@@ -132,25 +142,15 @@ void Store::Impl::Put(rocksdb::WriteBatch& batch, const MetricsRecord& record) {
 }
 
 void Store::Impl::Put(rocksdb::WriteBatch& batch, const SealRecord& record) {
-  const std::string key = keys::Seal(record.attempt).bytes();
-  if (record.erased) {
-    batch.Delete(small, key);
-  } else {
-    batch.Put(small, key, EncodeRecord(record));
-  }
+  PutOrErase(batch, small, keys::Seal(record.attempt), record);
 }
 
 void Store::Impl::Put(rocksdb::WriteBatch& batch, const AgentRecord& record) {
-  batch.Put(small, keys::Agent(record.name).bytes(), EncodeRecord(record));
+  PutOrErase(batch, small, keys::Agent(record.name), record);
 }
 
 void Store::Impl::Put(rocksdb::WriteBatch& batch, const TriggerRecord& record) {
-  const std::string key = keys::Trigger(record.request).bytes();
-  if (record.erased) {
-    batch.Delete(small, key);
-  } else {
-    batch.Put(small, key, EncodeRecord(record));
-  }
+  PutOrErase(batch, small, keys::Trigger(record.request), record);
 }
 
 void Store::Impl::Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record) {
@@ -158,21 +158,11 @@ void Store::Impl::Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record
 }
 
 void Store::Impl::Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& record) {
-  const std::string key = keys::Enrolment(record.id).bytes();
-  if (record.erased) {
-    batch.Delete(small, key);
-  } else {
-    batch.Put(small, key, EncodeRecord(record));
-  }
+  PutOrErase(batch, small, keys::Enrolment(record.id), record);
 }
 
 void Store::Impl::Put(rocksdb::WriteBatch& batch, const KeyRecord& record) {
-  const std::string key = keys::PublicKey(record.public_key).bytes();
-  if (record.erased) {
-    batch.Delete(small, key);
-  } else {
-    batch.Put(small, key, EncodeRecord(record));
-  }
+  PutOrErase(batch, small, keys::PublicKey(record.public_key), record);
 }
 
 }  // namespace furrow

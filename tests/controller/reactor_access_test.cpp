@@ -201,6 +201,48 @@ TEST_CASE("access: a revoked key ends its session at once, keeps its jobs for th
   farm.out.Clear();
 }
 
+TEST_CASE("access: an agent that is shut out is forgotten when it holds nothing and its key stays away") {
+  AccessFarm farm;
+  farm.Make(2);
+  farm.Join(KeyOf('1'), "gpu-1");
+  farm.Join(KeyOf('2'), "gpu-2");
+  farm.Connect("gpu-1");
+  farm.Connect("gpu-2");
+  Run& run = farm.Accept(MakePipeline({MakeJob("a")}));
+  farm.Plan();
+  REQUIRE(farm.JobOf(run, "a").agent == "gpu-1");
+  const auto all = farm.allowed;
+  const auto read = [&](std::vector<AllowedKey> keys) {
+    farm.allowed = std::move(keys);
+    farm.Read();
+    farm.out.Clear();
+  };
+  const auto pass = [&](Duration span) {
+    farm.Pass(span);
+    OnTick(farm.state, farm.out, farm.now);
+  };
+  read({});  // an editor has emptied the file and is about to fill it again
+  pass(seconds(59));
+  CHECK(farm.out.empty());
+  read(all);
+  pass(seconds(59));
+  CHECK(farm.out.empty());
+
+  read({});
+  pass(seconds(60));
+  const auto forgotten = farm.out.Stored<AgentRecord>();
+  CHECK(forgotten.name == "gpu-2");
+  CHECK(forgotten.erased);
+  CHECK(farm.out.empty());
+  CHECK(farm.state.agents.contains("gpu-1"));  // its job may still run there
+  pass(farm.state.settings.WithMargin(farm.state.settings.lease));
+  farm.out.Clear();
+  pass(seconds(1));
+  farm.out.Clear();
+  CHECK(farm.state.agents.empty());
+  CHECK(farm.state.access.shut_out.empty());
+}
+
 TEST_CASE("access: keys are revoked by name or by a fingerprint's start, and what is ambiguous is told apart") {
   AccessFarm farm;
   farm.allowed = {{{Role::kAgent, "both"}, KeyOf('1')},

@@ -41,7 +41,12 @@ void Disk::Keep(const Record& record) {
                    else
                      seals_[seal.attempt] = seal;
                  },
-                 [&](const AgentRecord& agent) { agents_[agent.name] = agent; },
+                 [&](const AgentRecord& agent) {
+                   if (agent.erased)
+                     agents_.erase(agent.name);
+                   else
+                     agents_[agent.name] = agent;
+                 },
                  [&](const TriggerRecord& trigger) {
                    if (trigger.erased)
                      triggers_.erase(trigger.request);
