@@ -45,13 +45,15 @@ Findings CheckMachine(pid_t pid, bool gpus) {
   Findings findings;
   Append(findings,
          CheckLimits({kUnit, kAgentFiles, "jobs with many open files will fail", 4096, gpus}, LimitsOf(pid), pid != 0));
+  devices::MachineFiles of_daemon;  // where none runs: of this shell
+  of_daemon.pid = pid;
   CgroupFacts cgroups;
   cgroups.version = CgroupVersion();
   cgroups.machine_cpus = std::max(1u, static_cast<unsigned>(::sysconf(_SC_NPROCESSORS_ONLN)));
-  cgroups.usable_cpu_milli = devices::UsableCpuMilli();
+  cgroups.usable_cpu_milli = devices::UsableCpuMilli(of_daemon);
   cgroups.machine_bytes =
       static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  cgroups.usable_bytes = devices::UsableMemory().value_or(cgroups.machine_bytes);
+  cgroups.usable_bytes = devices::UsableMemory(of_daemon).value_or(cgroups.machine_bytes);
   findings.push_back(CheckCgroups(cgroups));
   findings.push_back(CheckClockIsKept(ClockIsKept()));
   return findings;

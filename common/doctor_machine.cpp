@@ -189,7 +189,7 @@ Finding CheckCgroups(const CgroupFacts& facts) {
   char cpus[32];
   std::snprintf(cpus, sizeof(cpus), "%.4g", facts.usable_cpu_milli / 1000.0);
   std::string words = version + "; " + cpus + " of " + std::to_string(facts.machine_cpus) + " CPUs, " +
-                      Size(facts.usable_bytes) + " of " + Size(facts.machine_bytes) + " memory are ours to use";
+                      Size(facts.usable_bytes) + " of " + Size(facts.machine_bytes) + " memory are the agent's to use";
   const bool few = facts.usable_cpu_milli < 1000;
   const bool little = facts.usable_bytes < 256ULL << 20;
   if (few || little)

@@ -33,7 +33,7 @@ std::optional<std::uint64_t> Number(std::string_view text) {
   return value;
 }
 
-// One hierarchy that this process is in.
+// One hierarchy that the process is in.
 struct Hierarchy {
   bool v2 = false;
   std::string controllers;  // of version 1: "cpu,cpuacct"
@@ -50,7 +50,7 @@ bool Has(std::string_view list, std::string_view word) {
 
 std::vector<Hierarchy> ReadHierarchies(const MachineFiles& files) {
   std::vector<Hierarchy> found;
-  std::ifstream file(files.proc + "/self/cgroup");
+  std::ifstream file(files.proc + "/" + (files.pid == 0 ? "self" : std::to_string(files.pid)) + "/cgroup");
   for (std::string line; std::getline(file, line);) {  // "4:cpu,cpuacct:/a/b", version 2: "0::/a/b"
     const std::size_t first = line.find(':');
     const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
@@ -61,7 +61,7 @@ std::vector<Hierarchy> ReadHierarchies(const MachineFiles& files) {
   return found;
 }
 
-// The folders of a controller's cgroups from our own up to the root. In a container the path may be the
+// The folders of a controller's cgroups from the process's own up to the root. In a container the path may be the
 // host's and lead nowhere; the root is the container's own cgroup then.
 std::vector<std::string> Folders(const std::string& mount, std::string path) {
   std::vector<std::string> folders;
@@ -114,13 +114,13 @@ std::uint64_t MemoryLimit(const std::string& folder, bool v2) {
   return line ? Number(*line).value_or(kNoLimit) : kNoLimit;
 }
 
-std::uint64_t CpusOfAffinity() {
+std::uint64_t CpusOfAffinity(pid_t pid) {
   // Machines may have more CPUs than cpu_set_t has bits; the kernel says EINVAL until the mask is large enough.
   for (int cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
     cpu_set_t* mask = CPU_ALLOC(cpus);
     if (mask == nullptr) break;
     const std::size_t size = CPU_ALLOC_SIZE(cpus);
-    const bool done = sched_getaffinity(0, size, mask) == 0;
+    const bool done = sched_getaffinity(pid, size, mask) == 0;
     const int count = done ? CPU_COUNT_S(size, mask) : 0;
     CPU_FREE(mask);
     if (done) return static_cast<std::uint64_t>(std::max(count, 1));
@@ -131,7 +131,7 @@ std::uint64_t CpusOfAffinity() {
 }  // namespace
 
 std::uint32_t UsableCpuMilli(const MachineFiles& files) {
-  const std::uint64_t milli = std::min(CpusOfAffinity() * 1000, Smallest(files, "cpu", CpuLimitMilli));
+  const std::uint64_t milli = std::min(CpusOfAffinity(files.pid) * 1000, Smallest(files, "cpu", CpuLimitMilli));
   return static_cast<std::uint32_t>(std::max<std::uint64_t>(milli, 1));
 }
 

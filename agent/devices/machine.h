@@ -1,5 +1,7 @@
-// How much CPU and memory this process may use: of the machine, its affinity, and every cgroup above it.
+// How much CPU and memory a process may use: of the machine, its affinity, and every cgroup above it.
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 #include <string>
@@ -12,6 +14,7 @@ namespace furrow::devices {
 struct MachineFiles {
   std::string proc = "/proc";
   std::string cgroup = "/sys/fs/cgroup";
+  pid_t pid = 0;  // whose limits; 0: this process
 };
 
 // Thousandths of a CPU, at least 1: the CPUs of the affinity mask, less where a cgroup's quota

@@ -268,6 +268,20 @@ TEST_CASE("machine: the smallest limit from our cgroup up to the root counts (ve
   CHECK(*UsableMemory(files) == 1048576);
 }
 
+TEST_CASE("machine: another process has its own limits") {
+  Folder folder;
+  folder.Write("proc/meminfo", "MemTotal:       16384 kB\n");
+  folder.Write("proc/self/cgroup", "0::/user.slice\n");
+  folder.Write("proc/" + std::to_string(::getpid()) + "/cgroup", "0::/system.slice/agent.service\n");
+  folder.Write("cgroup/system.slice/agent.service/cpu.max", "70000 100000\n");
+  folder.Write("cgroup/system.slice/agent.service/memory.max", "1048576\n");
+  const MachineFiles files{folder / "proc", folder / "cgroup", ::getpid()};
+
+  CHECK(UsableCpuMilli(files) == 700);
+  CHECK(*UsableMemory(files) == 1048576);
+  CHECK(*UsableMemory({folder / "proc", folder / "cgroup"}) == 16384 * 1024);
+}
+
 TEST_CASE("machine: limits of version 1 count, also where the path is the host's") {
   Folder folder;
   folder.Write("proc/meminfo", "MemTotal:       16384 kB\n");

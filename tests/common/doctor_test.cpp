@@ -218,7 +218,7 @@ TEST_CASE("doctor: a clock that differs is a warning over 2 s and an error over 
 
 TEST_CASE("doctor: control groups that leave hardly anything are a warning") {
   CgroupFacts facts{2, 8, 8000, 64ULL << 30, 64ULL << 30};
-  CHECK(CheckCgroups(facts) == Ok("cgroups", "version 2; 8 of 8 CPUs, 64 GiB of 64 GiB memory are ours to use"));
+  CHECK(CheckCgroups(facts) == Ok("cgroups", "version 2; 8 of 8 CPUs, 64 GiB of 64 GiB memory are the agent's to use"));
   facts.usable_cpu_milli = 500;
   CHECK(CheckCgroups(facts).grade == Grade::kWarning);
 }
