@@ -1,0 +1,98 @@
+// The logs of a run that is followed: which are read, in which order, each byte once, until they are whole.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "common/messages_client.h"
+#include "controller/cli/farm_client.h"
+#include "controller/cli/log_streams.h"
+
+namespace furrow::cli {
+
+enum class FollowLogs : std::uint8_t {
+  kNone,
+  kWhole,   // of every job of the selector, in order of start: a job's log comes after the logs of all it needs, those
+            // of jobs beside it come side by side
+  kNewest,  // the last lines of the job that started last, while it runs
+};
+
+struct FollowOptions {
+  Selector what;  // a job and shard narrow the logs
+  FollowLogs logs = FollowLogs::kNone;
+  std::uint32_t tail_lines = 0;  // kWhole: of what is there at the beginning; 0: everything. kNewest: at least 1
+  bool reused = false;           // also logs of jobs that were taken over from an earlier run
+};
+
+// Whether the job, and the shard, is of those that `what` names.
+bool Selects(const Selector& what, const JobView& job);
+
+class FollowedLogs {
+ public:
+  struct Handlers {
+    std::function<void(const JobView& job, std::string_view bytes)> on_log;  // of its newest attempt
+    std::function<void(const JobView& job)> on_log_end;                      // nothing more of this attempt
+  };
+
+  // `jobs` are those of the run, the owner's; a job keeps its place among them.
+  FollowedLogs(FarmClient& farm, FollowOptions options, Handlers handlers, const std::vector<JobView>& jobs);
+
+  // All jobs of the run are there for the first time.
+  void Begin(RunId run);
+  // The job at `place` is new or has changed.
+  void OnJob(std::size_t place);
+  // Takes in what has arrived, opens what is next. Does not wait.
+  void Turn();
+  // Logs that are yet to be read, or being read.
+  std::size_t unfinished() const { return unfinished_; }
+
+ private:
+  struct Log {
+    enum class Step : std::uint8_t {
+      kNone,    // nothing to read yet
+      kQueued,  // waits for its turn
+      kReading,
+      kEnded,  // the stream ended, the job has not been seen to: is it whole?
+      kWhole,
+    };
+    Step step = Step::kNone;
+    AttemptRef attempt;
+    std::uint64_t offset = 0;
+    bool begun = false;  // bytes have come
+    bool tail = false;   // of its beginning only the last lines are wanted
+    int tries = 0;       // to read on where it ended too early
+    std::chrono::steady_clock::time_point again{};
+  };
+
+  void Queue(std::size_t place);
+  void Unread(std::size_t place, int change);
+  bool MustWait(std::size_t place) const;
+  void OpenQueued();
+  void Open(std::size_t place);
+  void FollowNewest();
+  void OnBytes(std::size_t place, std::string_view bytes);
+  void OnEnd(std::size_t place, std::uint64_t end, const Status& status);
+  void Check(std::size_t place);
+
+  const FollowOptions options_;
+  const Handlers handlers_;
+  const std::vector<JobView>& jobs_;
+  LogStreams streams_;
+  std::optional<RunId> run_;                              // since Begin
+  std::vector<Log> logs_;                                 // beside jobs_
+  std::deque<std::size_t> queue_;                         // places of logs that wait, in order of start
+  std::vector<std::size_t> held_;                         // places of logs that wait for those of jobs they need
+  std::size_t unfinished_ = 0;                            // logs that are queued, held, being read or ended
+  std::unordered_map<std::string, std::size_t> unread_;   // job → how many of those are its shards'
+  std::unordered_map<std::string, std::vector<std::string>> needs_;  // of each job
+  std::optional<std::size_t> newest_;                     // kNewest: whose lines are shown
+};
+
+}  // namespace furrow::cli
