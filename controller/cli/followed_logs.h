@@ -85,14 +85,14 @@ class FollowedLogs {
   const Handlers handlers_;
   const std::vector<JobView>& jobs_;
   LogStreams streams_;
-  std::optional<RunId> run_;                              // since Begin
-  std::vector<Log> logs_;                                 // beside jobs_
-  std::deque<std::size_t> queue_;                         // places of logs that wait, in order of start
-  std::vector<std::size_t> held_;                         // places of logs that wait for those of jobs they need
-  std::size_t unfinished_ = 0;                            // logs that are queued, held, being read or ended
-  std::unordered_map<std::string, std::size_t> unread_;   // job → how many of those are its shards'
+  std::optional<RunId> run_;                             // since Begin
+  std::vector<Log> logs_;                                // beside jobs_
+  std::deque<std::size_t> queue_;                        // places of logs that wait, in order of start
+  std::vector<std::size_t> held_;                        // places of logs that wait for those of jobs they need
+  std::size_t unfinished_ = 0;                           // logs that are queued, held, being read or ended
+  std::unordered_map<std::string, std::size_t> unread_;  // job → how many of those are its shards'
   std::unordered_map<std::string, std::vector<std::string>> needs_;  // of each job
-  std::optional<std::size_t> newest_;                     // kNewest: whose lines are shown
+  std::optional<std::size_t> newest_;                                // kNewest: whose lines are shown
 };
 
 }  // namespace furrow::cli
