@@ -2,14 +2,10 @@
 
 #include "agent/reactor.h"
 #include "common/codec.h"
+#include "common/overloaded.h"
 
 namespace furrow {
 namespace {
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 const char* Sign(Comparison comparison) {
   switch (comparison) {

@@ -30,7 +30,7 @@ bool IsFull(const AgentState& state) {
 // Those that fit, in order; a small one may pass a large one.
 void StartThoseThatFit(AgentState& state, AgentOutbox& out, const std::deque<AttemptRef>& queue) {
   if (IsFull(state)) return;
-  const std::deque<AttemptRef> order = queue;
+  const std::vector<AttemptRef> order(queue.begin(), queue.end());  // the queue changes on the way
   for (const AttemptRef& ref : order) {
     if (IsFull(state)) return;
     HeldJob& job = state.jobs.at(ref);

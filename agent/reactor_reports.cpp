@@ -4,6 +4,7 @@
 
 #include "agent/reactor.h"
 #include "common/codec.h"
+#include "common/overloaded.h"
 
 namespace furrow {
 namespace {
@@ -13,11 +14,6 @@ using Stage = HeldJob::Stage;
 constexpr Duration kFirstRepeat = std::chrono::seconds(1);
 constexpr Duration kLastRepeat = std::chrono::seconds(10);
 constexpr std::size_t kMetricsBatch = 1000;  // lines in one message
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 // How many of the waiting lines fit into one message.
 std::size_t MetricsThatFit(const HeldJob& job) {

@@ -10,6 +10,7 @@
 #include "common/enrol_proof.h"
 #include "common/log.h"
 #include "common/mailbox.h"
+#include "common/overloaded.h"
 #include "common/protocol_version.h"
 #include "controller/enrol_guard.h"
 
@@ -25,11 +26,6 @@ constexpr Duration kWarnEvery = std::chrono::seconds(1);
 
 struct EnrolStop {};
 using EnrolInput = std::variant<AccessCommand, EnrolStop>;
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 }  // namespace
 

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "common/mailbox.h"
+#include "common/overloaded.h"
 #include "controller/reactor.h"
 
 namespace furrow {
@@ -15,11 +16,6 @@ namespace {
 
 constexpr std::size_t kMaxViews = 10000;
 constexpr std::size_t kMaxSeriesPoints = 10000;
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 Result<RunRecord> Find(const Store& store, const Selector& what) {
   FURROW_ASSIGN(const RunId id, store.FindRun(what.pipeline, what.number));

@@ -9,6 +9,7 @@
 #include "common/config_reload.h"
 #include "common/daemon_main.h"
 #include "common/log.h"
+#include "common/overloaded.h"
 #include "controller/dispatcher.h"
 #include "controller/reactor.h"
 #include "controller/settings.h"
@@ -18,11 +19,6 @@ namespace {
 
 constexpr int kFramesATurn = 1000;
 constexpr Duration kTickInterval = std::chrono::milliseconds(250);
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 }  // namespace
 

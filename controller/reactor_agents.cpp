@@ -221,8 +221,9 @@ void OnTick(State& state, Outbox& out, Now now) {
     }
     if (agent.jobs.empty() || silent <= state.settings.WithMargin(agent.lease)) continue;
     const std::vector<JobId> jobs(agent.jobs.begin(), agent.jobs.end());
-    const auto seconds = std::to_string(silent / std::chrono::seconds(1));
-    for (JobId id : jobs) LoseAttempt(state, out, now, id, "agent " + name + " was not heard for " + seconds + " s");
+    const std::string why =
+        "agent " + name + " was not heard for " + std::to_string(silent / std::chrono::seconds(1)) + " s";
+    for (JobId id : jobs) LoseAttempt(state, out, now, id, why);
   }
   ForgetShutOut(state, out, now);
   for (auto& [name, repository] : state.repositories) {

@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "common/clock_skew.h"
+#include "common/overloaded.h"
 #include "controller/reactor.h"
 #include "controller/scheduler/plan.h"
 #include "controller/transitions.h"
@@ -12,11 +13,6 @@ namespace {
 constexpr Duration kWatchInterval = std::chrono::milliseconds(20);  // between two updates of one watcher
 constexpr std::size_t kMaxViews = 10000;                            // jobs in one answer
 constexpr std::size_t kPlanLimit = 4096;                            // assignments in one turn
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 std::string WaitsFor(const State& state, const Run& run, const Job& job) {
   if (job.state == JobState::kReady) return ExplainWait(state, run, job).reason;

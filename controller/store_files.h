@@ -50,8 +50,8 @@ class SpaceWaiter {
 
 class StoreFiles final : public rocksdb::FileSystemWrapper {
  public:
-  StoreFiles(std::shared_ptr<rocksdb::FileSystem> base, SpaceWaiter& waiter)
-      : FileSystemWrapper(std::move(base)), waiter_(waiter) {}
+  StoreFiles(const std::shared_ptr<rocksdb::FileSystem>& base, SpaceWaiter& waiter)
+      : FileSystemWrapper(base), waiter_(waiter) {}
 
   const char* Name() const override { return "FurrowStoreFiles"; }
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,

@@ -55,7 +55,7 @@ Status RunnerClient::Send(const std::vector<Request>& requests) {
   const std::size_t before = output_.size();
   for (const Request& request : requests) {
     const Frame frame = std::visit([](const auto& message) { return Frame(message); }, request);
-    if (const Status status = AppendFrame(frame, output_); !status) {
+    if (Status status = AppendFrame(frame, output_); !status) {
       output_.resize(before);
       return status;
     }

@@ -13,6 +13,7 @@
 
 #include "agent/runner/log.h"
 #include "common/check.h"
+#include "common/overloaded.h"
 
 namespace furrow::runner {
 namespace {
@@ -39,11 +40,6 @@ bool Watch(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t
   event.data.u64 = mark;
   return ::epoll_ctl(epoll, operation, fd, &event) == 0;
 }
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 // Whether the program's file was replaced or removed since this process began: the next runner is another version.
 bool WasReplaced() {
@@ -92,7 +88,7 @@ Status Server::Run() {
       else if (ready[i].data.u64 == kSignalsMark)
         ReadSignals(now);
       else if (ready[i].events & ~static_cast<std::uint32_t>(EPOLLOUT))
-        ReadRequests(now, *reinterpret_cast<Connection*>(ready[i].data.u64));
+        ReadRequests(now, *static_cast<Connection*>(ready[i].data.ptr));
     }
     executor_.OnTimers(now);
     executor_.Spawn(now);  // first what is on disk: the CPUs of what has ended are free

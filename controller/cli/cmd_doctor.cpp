@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 using doctor::Report;
 
 constexpr std::chrono::minutes kPatience{3};
-constexpr FarmClient::Patience kShort{std::chrono::seconds(3), std::chrono::seconds(10)};
+constexpr AskPatience kShort{std::chrono::seconds(3), std::chrono::seconds(10)};
 
 struct Daemon {
   std::string program;  // "furrow-agent"

@@ -149,7 +149,7 @@ void FarmClient::Wait(milliseconds timeout, std::initializer_list<int> fds) {
   poller.Wait(away ? std::min(timeout, kLookAgain) : timeout);
 }
 
-Result<ClientReply> FarmClient::AskAny(const ClientRequest& request, Patience patience) {
+Result<ClientReply> FarmClient::AskAny(const ClientRequest& request, AskPatience patience) {
   const Clock::time_point start = Clock::now();
   std::uint64_t generation = control_generation();
   bool refused = false;

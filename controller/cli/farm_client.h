@@ -20,14 +20,14 @@
 
 namespace furrow::cli {
 
+struct AskPatience {
+  std::chrono::milliseconds connect{3'000};  // without any connection
+  std::chrono::milliseconds answer{60'000};  // in all
+};
+
 class FarmClient {
  public:
   using Locate = std::function<Result<FarmAddress>()>;
-
-  struct Patience {
-    std::chrono::milliseconds connect{3'000};  // without any connection
-    std::chrono::milliseconds answer{60'000};  // in all
-  };
 
   // Returns at once; whether the controller is there shows at the first Ask. Errors as `locate`'s.
   static Result<std::unique_ptr<FarmClient>> Open(Locate locate);
@@ -37,9 +37,9 @@ class FarmClient {
   // one that may arrive twice (all do). kUnavailable: no controller, or no answer; the message names the address and
   // what to do. A Failure comes back as an error, its diagnostics as lines of the message; one that says
   // kUnavailable as kRejected, see exit_status.h.
-  Result<ClientReply> AskAny(const ClientRequest& request, Patience patience);
+  Result<ClientReply> AskAny(const ClientRequest& request, AskPatience patience);
   template <class Reply>
-  Result<Reply> Ask(const ClientRequest& request, Patience patience = {}) {
+  Result<Reply> Ask(const ClientRequest& request, AskPatience patience = {}) {
     FURROW_ASSIGN(ClientReply reply, AskAny(request, patience));
     if (auto* wanted = std::get_if<Reply>(&reply)) return std::move(*wanted);
     return Fail(Errc::kInternal,

@@ -440,7 +440,7 @@ TEST_CASE("agents: one version of the protocol apart works both ways, two are re
     message.oldest_version = agent.oldest;
     message.newest_version = agent.newest;
     OnRegister(farm.state, farm.out, farm.now, 5, "a", message);
-    const ToAgent reply = farm.out->to_agents.front().message;
+    ToAgent reply = farm.out->to_agents.front().message;
     farm.out.Clear();
     return reply;
   };

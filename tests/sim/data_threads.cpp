@@ -1,5 +1,6 @@
 #include "agent/reactor.h"
 #include "common/hash.h"
+#include "common/overloaded.h"
 #include "controller/reactor.h"
 #include "tests/sim/node.h"
 
@@ -8,11 +9,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 // What every job writes into its metrics file.
 MetricsRead MetricsOf(AttemptRef attempt) {

@@ -3,16 +3,10 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "common/overloaded.h"
 
 namespace furrow::sim {
-namespace {
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-
-}  // namespace
+namespace {}  // namespace
 
 void Disk::Keep(const Record& record) {
   std::visit(Overloaded{

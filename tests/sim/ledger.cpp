@@ -114,11 +114,12 @@ bool World::Settled() const {
   for (const auto& node : nodes_)
     if (!node->agent || !node->agent->state.jobs.empty() || !node->table.empty() || !node->outputs.empty())
       return false;
-  for (const auto& [ref, commit] : refs_) {
+  for (const auto& entry : refs_) {
+    const std::string& commit = entry.second;
     const auto push =
         std::find_if(pushed_.begin(), pushed_.end(), [&](const Pushed& one) { return one.commit == commit; });
     if (push->noticed && std::none_of(disk_.runs().begin(), disk_.runs().end(),
-                                      [&](const auto& entry) { return entry.second.info.commit == commit; }))
+                                      [&](const auto& run) { return run.second.info.commit == commit; }))
       return false;
   }
   return true;

@@ -1,17 +1,13 @@
 #include "tests/sim/node.h"
 
 #include "agent/reactor.h"
+#include "common/overloaded.h"
 
 namespace furrow::sim {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
 
 }  // namespace
 

@@ -95,7 +95,7 @@ void World::Accidents() {
 
 // ---- network -------------------------------------------------------------------------------------------------
 
-void World::Carry(Node& node, std::function<void()> deliver) {
+void World::Carry(Node& node, const std::function<void()>& deliver) {
   if (Happens(weather_.loss) || time_ < node.cut_until) return;
   const Duration delay =
       Happens(weather_.slow) ? Between(milliseconds(1), seconds(3)) : Between(milliseconds(0), milliseconds(5));

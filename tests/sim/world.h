@@ -75,7 +75,7 @@ class World {
   Duration Between(Duration low, Duration high);
   Now Clock() const { return {TimePoint{time_}, WallTime{1700000000000 + time_.count() / 1000000}}; }
   void Accidents();
-  void Carry(Node& node, std::function<void()> deliver);
+  void Carry(Node& node, const std::function<void()>& deliver);
   void ToController(Node& node, const AgentMessage& message);
   void ToAgentNode(PeerId peer, const ToAgent& message);
 
