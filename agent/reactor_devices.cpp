@@ -17,10 +17,10 @@ const Resources& NeedOf(const HeldJob& job) {
   return job.assign->spec->resources;
 }
 
-// What needs more than there is runs alone.
-bool Fits(const AgentState& state, const Resources& need) {
-  return state.cpu_milli_used == 0 || (state.cpu_milli_used + need.cpu_milli <= state.offer.cpu_milli &&
-                                       state.memory_used + need.memory_bytes <= state.offer.memory_bytes);
+// Whether there is room beside what is used. What needs more than there is runs alone.
+bool Fits(const AgentState& state, std::uint64_t cpu_used, std::uint64_t memory_used, const Resources& need) {
+  return cpu_used == 0 || (cpu_used + need.cpu_milli <= state.offer.cpu_milli &&
+                           memory_used + need.memory_bytes <= state.offer.memory_bytes);
 }
 
 bool IsFull(const AgentState& state) {
@@ -34,7 +34,7 @@ void StartThoseThatFit(AgentState& state, AgentOutbox& out, const std::deque<Att
   for (const AttemptRef& ref : order) {
     if (IsFull(state)) return;
     HeldJob& job = state.jobs.at(ref);
-    if (job.killing || !Fits(state, NeedOf(job))) continue;
+    if (job.killing || !Fits(state, state.cpu_milli_used, state.memory_used, NeedOf(job))) continue;
     if (job.stage == Stage::kWaiting) std::erase(state.waiting, ref);
     OccupyDevices(state, job);
     out.runner.emplace_back(MakeStart(state, job));
@@ -48,7 +48,9 @@ void HoldNext(AgentState& state, AgentOutbox& out) {
     const Resources& need = NeedOf(job);
     const auto before = std::find_if(state.heirless.begin(), state.heirless.end(), [&](const AttemptRef& one) {
       const Resources& has = NeedOf(state.jobs.at(one));
-      return has.cpu_milli >= need.cpu_milli && has.memory_bytes >= need.memory_bytes;
+      if (has.cpu_milli < need.cpu_milli || has.memory_bytes < need.memory_bytes) return false;
+      // The offer may have become smaller since that one began.
+      return Fits(state, state.cpu_milli_used - has.cpu_milli, state.memory_used - has.memory_bytes, need);
     });
     if (before == state.heirless.end()) return;
     state.waiting.pop_front();

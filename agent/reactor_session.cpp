@@ -57,13 +57,9 @@ void Beat(AgentState& state, AgentOutbox& out, Now now) {
 }
 
 // The lease as we keep it ends early by the time that a kill may take, so that nothing runs when it truly ends.
-TimePoint LeaseEnd(const AgentState& state, TimePoint sent) {
-  const Duration lease = state.session->lease;
-  return sent + lease - std::min(state.settings.kill_grace, lease / 4);
-}
-
 void RenewLease(AgentState& state, AgentOutbox& out, TimePoint sent) {
-  const TimePoint until = LeaseEnd(state, sent);
+  const Duration lease = state.session->lease;
+  const TimePoint until = sent + lease - std::min(state.settings.kill_grace, lease / 4);
   if (state.lease_until && *state.lease_until >= until) return;
   state.lease_until = out.lease_until = until;
 }
@@ -138,8 +134,7 @@ Status OnWelcome(AgentState& state, AgentOutbox& out, Now now, const Welcome& me
   state.session->heartbeat_sent = now.mono;
   state.done.clear();  // messages of earlier sessions are refused anyway
   state.done_order.clear();
-  // Also where it is shorter than before: from our first heartbeat on the controller counts on that.
-  state.lease_until = out.lease_until = LeaseEnd(state, state.register_sent);
+  RenewLease(state, out, state.register_sent);
   for (auto& [ref, job] : state.jobs)
     if (job.shown && job.stage == HeldJob::Stage::kRunning)
       out.to_controller.emplace_back(Started{message.session, ref, job.report.started});

@@ -307,6 +307,7 @@ void ForgetShutOut(State& state, Outbox& out, Now now) {
     erased.erased = true;
     out.records.emplace_back(std::move(erased));
     state.agents.erase(entry.first);
+    state.plan_needed = true;  // what waits may wait for something else now
     return true;
   });
 }

@@ -156,6 +156,7 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
   agent.heard = now.mono;
   agent.last_seen = now.wall;
   agent.lease = std::max(agent.lease, state.settings.lease);
+  agent.welcomed = now.mono;
   agent.session = Session{SessionId{state.boot << 32 | ++state.sessions_made}, peer};
   state.sessions[agent.session->id] = name;
   out.records.emplace_back(RecordOf(agent));
@@ -170,7 +171,9 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
 Status OnHeartbeat(State& state, Outbox& out, Now now, PeerId peer, const std::string& name, const Heartbeat& message) {
   Agent& agent = state.agents.at(name);
   agent.clock_ahead_ms = message.clock_ahead_ms;
-  if (agent.lease != state.settings.lease) {  // it has our Welcome
+  // It has our Welcome, and whatever it was told before is over.
+  if (agent.lease != state.settings.lease && agent.left.empty() &&
+      now.mono - agent.welcomed > state.settings.WithMargin(agent.lease)) {
     agent.lease = state.settings.lease;
     out.records.emplace_back(RecordOf(agent));
   }

@@ -108,15 +108,15 @@ struct Agent {
   std::string software;
   Uuid incarnation;
   Offer offer;
-  Uuid machine, boot, process;     // as in its last Register; 0: not known
-  std::set<Uuid> superseded;       // processes that another one took the session from
-  std::string conflict;            // somebody else who uses its key, for people; empty: nobody
-  TimePoint conflict_seen;         // when that one last tried
-  std::set<AttemptRef> left;       // that it had on another machine, or before a reboot, and does not show since
-  TimePoint left_heard;            // when it was last heard from there
-  Duration left_lease{};           // `lease`, then
-  Duration lease{};                // the longest that it may go by: until a heartbeat shows that it has the present
-                                   // session's, the one of before may still count
+  Uuid machine, boot, process;  // as in its last Register; 0: not known
+  std::set<Uuid> superseded;    // processes that another one took the session from
+  std::string conflict;         // somebody else who uses its key, for people; empty: nobody
+  TimePoint conflict_seen;      // when that one last tried
+  std::set<AttemptRef> left;    // that it had on another machine, or before a reboot, and does not show since
+  TimePoint left_heard;         // when it was last heard from there
+  Duration left_lease{};        // `lease`, then
+  Duration lease{};             // the longest that it may go by: the one of an earlier session counts until it is over
+  TimePoint welcomed;           // when this session began
   std::optional<Session> session;  // absent: away
   TimePoint heard;                 // last message of its session; after a restart of ours: the start
   WallTime last_seen{};

@@ -24,6 +24,17 @@ enum class Type : std::uint8_t {
 
 constexpr std::size_t kHeaderBytes = 4;
 
+void WriteOptional(Writer& w, const std::optional<AttemptRef>& ref) {
+  w.U8(ref ? 1 : 0);
+  if (ref) WriteRef(w, *ref);
+}
+
+// None, too, where an older peer ends the body before it.
+std::optional<AttemptRef> ReadOptional(Reader& r) {
+  if (!r.ok() || r.empty() || r.U8() == 0) return std::nullopt;
+  return ReadRef(r);
+}
+
 Type Write(Writer& w, const Hello& m) {
   w.U32(m.version);
   w.I64(m.pid);
@@ -54,7 +65,7 @@ Type Write(Writer& w, const Start& m) {
   w.U64(m.kill_grace_ms);
   w.U64(m.log_quota_bytes);
   w.Text(m.blob);
-  if (m.after) WriteRef(w, *m.after);
+  WriteOptional(w, m.after);
   return Type::kStart;
 }
 
@@ -76,7 +87,7 @@ Start ReadStart(Reader& r) {
   m.kill_grace_ms = r.U64();
   m.log_quota_bytes = r.U64();
   m.blob = r.Text();
-  if (r.ok() && !r.empty()) m.after = ReadRef(r);
+  m.after = ReadOptional(r);
   return m;
 }
 
@@ -143,7 +154,7 @@ Type Write(Writer& w, const Listed& m) {
   Writer inner(exited);
   WriteExited(inner, m.attempt.exited);
   w.Text(exited);
-  if (m.attempt.held_for) WriteRef(w, *m.attempt.held_for);
+  WriteOptional(w, m.attempt.held_for);
   return Type::kListed;
 }
 
@@ -156,7 +167,7 @@ Listed ReadListed(Reader& r) {
   const std::string exited = r.Text();
   Reader inner(exited);
   a.exited = ReadExited(inner);
-  if (r.ok() && !r.empty()) a.held_for = ReadRef(r);
+  a.held_for = ReadOptional(r);
   return Listed{std::move(a)};
 }
 

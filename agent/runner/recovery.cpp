@@ -15,7 +15,9 @@ Status EndLost(Table& table, Journal& journal, Now now) {
   const std::uint64_t boot = BootIdentity();
   for (auto& [ref, entry] : table) {
     if (!entry.running) continue;
-    std::string words = "lost: the runner of this agent died; how far the job came is not known";
+    std::string words = entry.leaders.empty()
+                            ? "lost: the runner of this agent died; as far as it has noted, the job had not begun"
+                            : "lost: the runner of this agent died; how far the job came is not known";
     if (entry.boot != boot) {
       words = "lost: the machine was restarted while the job ran";
     } else if (const std::size_t left = KillLeftBehind(entry.leaders, entry.token, kPatienceMs); left > 0) {

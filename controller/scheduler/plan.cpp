@@ -201,7 +201,7 @@ std::vector<Assignment> MakePlan(const State& state, std::size_t limit) {
 Lack ExplainWait(const State& state, const Run& run, const Job& job) {
   const JobSpec& spec = *run.GroupOf(job).spec;
   Lack lack;
-  if (state.agents.empty()) return {"no agent has ever connected; start furrow-agent on a machine", {}, true};
+  if (state.agents.empty()) return {"no agent is known; start furrow-agent on a machine", {}, true};
   std::size_t with_labels = 0;
   std::vector<const Agent*> able;
   for (const auto& [name, agent] : state.agents) {

@@ -122,6 +122,20 @@ TEST_CASE("devices: nothing is held for a job that has less than it needs") {
   CHECK(farm.out.empty());
 }
 
+TEST_CASE("devices: where the offer has become smaller, what is held already goes on and nothing more is held") {
+  Full farm;
+  for (std::uint64_t job : {3, 4, 5, 6, 7, 8}) REQUIRE(farm.Hear(MakeAssign(Attempt(job))).has_value());
+  Offer smaller = farm.state.offer;
+  smaller.cpu_milli = 1000;
+  OnSettings(farm.state, farm.out, farm.now, farm.state.settings, smaller, 0);
+  for (std::uint64_t job = 1; job <= 7; ++job) {
+    OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
+    farm.state.CheckInvariants();
+    CHECK(farm.state.cpu_milli_used == (job < 3 ? 2000 : 1000));
+  }
+  farm.out.Clear();
+}
+
 TEST_CASE("devices: a held job that is killed makes room for another heir") {
   Full farm;
   REQUIRE(farm.Hear(MakeAssign(Attempt(3))).has_value());

@@ -124,19 +124,6 @@ TEST_CASE("session: every message of another session is refused") {
   CHECK(farm.state.session.has_value());
 }
 
-TEST_CASE("session: a Welcome with a shorter lease counts at once") {
-  AgentFarm farm;
-  farm.Join();
-  farm.state.session.reset();
-  farm.Pass(seconds(1));
-  farm.Tick();
-  farm.out.Clear();
-  REQUIRE(farm.Hear(Welcome{kSession, farm.state.nonce, 1, 2000, 8000}).has_value());
-  CHECK(farm.state.lease_until == farm.now.mono + seconds(6));  // less the time for a kill, a quarter at most
-  CHECK(farm.out.Lease() == farm.state.lease_until);
-  CHECK(farm.out.empty());
-}
-
 TEST_CASE("session: Reregister ends the session and leaves jobs and lease as they are") {
   AgentFarm farm;
   farm.Join();

@@ -234,7 +234,7 @@ TEST_CASE("agents: three silent heartbeats end a session; its jobs stay until th
   farm.out.Clear();
 }
 
-TEST_CASE("agents: another lease counts from the agent's first heartbeat with it; until then, the longer one") {
+TEST_CASE("agents: a shorter lease counts when the longer one of before is over and the agent has heard of it") {
   TwoJobs farm;
   Settings& settings = farm.state.settings;
   const std::vector<HeldAttempt> held{{farm.on_a->attempt(), Phase::kRunning}};
@@ -258,6 +258,9 @@ TEST_CASE("agents: another lease counts from the agent's first heartbeat with it
 
   again();
   farm.out.Clear();
+  farm.Beat("a", held);
+  CHECK(farm.out.empty());  // it goes by the longer one where that is not yet over
+  farm.Pass(settings.WithMargin(before) + milliseconds(1));
   farm.Beat("a", held);
   CHECK(farm.out.Stored<AgentRecord>().lease == settings.lease);
   CHECK(farm.out.empty());
@@ -395,6 +398,25 @@ TEST_CASE("agents: a machine with the same id and another boot waits until the f
   CHECK_FALSE(IsWelcome(farm, 60, From(farm, 1, 2, 2)));
   farm.Pass(farm.state.settings.heartbeat * 3);
   CHECK(IsWelcome(farm, 60, From(farm, 1, 2, 2)));
+}
+
+TEST_CASE("agents: a copy that goes by a shorter lease does not shorten that of what it left behind") {
+  ControllerFarm farm;
+  Settings& settings = farm.state.settings;
+  CHECK(IsWelcome(farm, 50, From(farm, 1, 1, 1)));
+  Run& run = farm.Accept(MakePipeline({MakeJob("job")}));
+  farm.Plan();
+  const Job& job = farm.JobOf(run, "job");
+  const Duration first = settings.lease;
+  settings.lease = seconds(30);
+  farm.Pass(settings.heartbeat * 3);
+  OnRegister(farm.state, farm.out, farm.now, 60, "a", From(farm, 2, 2, 2));
+  farm.out.Clear();
+  farm.Beat("a", {});
+  farm.Pass(first - settings.heartbeat * 3);
+  OnTick(farm.state, farm.out, farm.now);
+  farm.out.Clear();
+  CHECK(job.OnAgent());
 }
 
 TEST_CASE("agents: what another machine with this key may still run is not given out before its lease is over") {

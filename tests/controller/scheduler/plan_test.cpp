@@ -242,7 +242,7 @@ TEST_CASE("why: it says what is missing, and who holds it") {
   const Job& waiting = run.jobs[0];
 
   Lack lack = ExplainWait(farm.state, run, waiting);
-  CHECK(lack.reason == "no agent has ever connected; start furrow-agent on a machine");
+  CHECK(lack.reason == "no agent is known; start furrow-agent on a machine");
   CHECK(lack.never);
 
   farm.Connect("cpu", Cpus(8));
