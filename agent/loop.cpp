@@ -76,7 +76,7 @@ Status AgentLoop::DrainRunner() {
   poller_.RemoveFd(runner_->fd());
   runner_.reset();
   if (end_by_) return {};  // it has done what it was told
-  log::Warning("the runner is gone: {}", events.error().message);
+  log::Warning("{}", events.error().message);
   OnRunnerGone(state_);
   if (++runner_failures_ > kRunnerTries)
     return Fail(Errc::kInternal, "the runner ends again and again; see runner.log in " + state_.settings.state_folder);
@@ -155,11 +155,16 @@ void AgentLoop::CarryOut() {
 void AgentLoop::ReportLink() {
   const LinkState link = control_->link();
   if (std::exchange(link_, link) == link) return;
-  if (link == LinkState::kRefused)
+  if (link == LinkState::kRefused && control_->refusal() == Refusal::kKey && state_.session)
+    log::Warning("{} no longer lets this agent's key in: it was revoked, see `furrow keys` there; trying again",
+                 parts_.control.address);
+  else if (link == LinkState::kRefused && control_->refusal() == Refusal::kKey)
     log::Warning(
-        "{} refuses this agent's key, or is not the controller whose key is configured: put the line that "
-        "`furrow-agent identity` prints into its allowlist; trying again",
+        "{} does not let this agent's key in: it was revoked, or the line that `furrow-agent identity` prints is "
+        "missing in its allowlist; trying again",
         parts_.control.address);
+  else if (link == LinkState::kRefused)
+    log::Warning("{} is not the controller whose key is configured; trying again", parts_.control.address);
   if (link == LinkState::kConnected) log::Info("connected to {}", parts_.control.address);
   if (link == LinkState::kConnecting)
     log::Warning("the controller at {} is away; trying again", parts_.control.address);
@@ -225,7 +230,7 @@ Duration AgentLoop::TellServiceManager() {
   ServiceManager& service = parts_.service;
   if (!service.present()) return Duration::max();
   if (state_.runner_ready && !std::exchange(told_ready_, true)) service.Ready();
-  service.Say(StatusLine(state_, parts_.control.address, link_ == LinkState::kConnected));
+  service.Say(StatusLine(state_, parts_.control.address, link_));
   return service.Alive(parts_.clock.Read().mono);
 }
 

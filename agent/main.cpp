@@ -210,7 +210,10 @@ int Main(int argc, char** argv) {
   if (examine->parsed())
     return doctor::Print(
         {doctor::ExamineAgent(fs::absolute(config_file).lexically_normal(), config, FolderOfProgram())}, json);
-  if (!config) return daemon::Complain(kProgram, config.error());
+  if (!config) {
+    daemon::Complain(kProgram, config.error());
+    return daemon::kExitUsage;
+  }
   if (enrol->parsed()) return EnrolMain(*config, std::move(enrol_options));
   if (identity->parsed()) {
     std::error_code ignored;

@@ -32,13 +32,15 @@ AgentSettings SettingsOf(const AgentConfig& config, const std::filesystem::path&
   return settings;
 }
 
-std::string StatusLine(const AgentState& state, const std::string& controller, bool connected) {
+std::string StatusLine(const AgentState& state, const std::string& controller, LinkState link) {
   const auto running = std::count_if(state.jobs.begin(), state.jobs.end(),
                                      [](const auto& entry) { return entry.second.OccupiesDevices(); });
   std::string line = "controller " + controller;
   if (!state.refused.empty())
     line += " refuses: " + state.refused;
-  else if (!connected)
+  else if (link == LinkState::kRefused)
+    line += " does not let this agent in; trying again";
+  else if (link != LinkState::kConnected)
     line += " is away; trying again";
   else
     line += state.session ? ": registered" : ": registering";

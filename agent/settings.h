@@ -6,6 +6,7 @@
 
 #include "agent/state.h"
 #include "common/config.h"
+#include "common/transport.h"
 
 namespace furrow {
 
@@ -16,6 +17,6 @@ std::string NameOf(const AgentConfig& config);
 AgentSettings SettingsOf(const AgentConfig& config, const std::filesystem::path& programs);
 
 // One line for `systemctl status`: the controller, whether it hears us, the jobs.
-std::string StatusLine(const AgentState& state, const std::string& controller, bool connected);
+std::string StatusLine(const AgentState& state, const std::string& controller, LinkState link);
 
 }  // namespace furrow

@@ -44,6 +44,17 @@ std::string LimitWords(std::optional<std::uint64_t> limit) {
   return *limit == UINT64_MAX ? "unlimited" : std::to_string(*limit);
 }
 
+bool HasOpen(pid_t pid, const fs::path& file, const std::string& proc) {
+  std::error_code error;
+  const fs::path wanted = fs::canonical(file, error);
+  if (error) return false;
+  for (const auto& entry : fs::directory_iterator(proc + "/" + std::to_string(pid) + "/fd", error)) {
+    std::error_code gone;
+    if (fs::read_symlink(entry.path(), gone) == wanted) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 pid_t HolderOf(const fs::path& file, const std::string& proc) {
@@ -52,21 +63,29 @@ pid_t HolderOf(const fs::path& file, const std::string& proc) {
   char place[64];
   std::snprintf(place, sizeof(place), "%02x:%02x:%lu", major(info.st_dev), minor(info.st_dev),
                 static_cast<unsigned long>(info.st_ino));
+  const std::string inode = ":" + std::to_string(info.st_ino);
   std::ifstream locks(proc + "/locks");
   for (std::string line; std::getline(locks, line);) {
     // 1: FLOCK  ADVISORY  WRITE 1234 fd:00:5678 0 EOF
     std::istringstream words(line);
     std::string number, kind, how, access, where;
     pid_t pid = 0;
-    if (words >> number >> kind >> how >> access >> pid >> where && where == place) return pid;
+    if (!(words >> number >> kind >> how >> access >> pid >> where) || !where.ends_with(inode)) continue;
+    // On btrfs and overlays the kernel names another device here than stat does.
+    if (where == place || HasOpen(pid, file, proc)) return pid;
   }
   return 0;
 }
 
 std::string NameOfProcess(pid_t pid, const std::string& proc) {
   std::string name;
-  if (pid > 0) std::getline(std::ifstream(proc + "/" + std::to_string(pid) + "/comm"), name);
-  return name;
+  if (pid <= 0) return name;
+  const std::string folder = proc + "/" + std::to_string(pid);
+  std::getline(std::ifstream(folder + "/comm"), name);  // at most 15 letters
+  std::string program;
+  std::getline(std::ifstream(folder + "/cmdline"), program, '\0');
+  program = fs::path(program).filename();
+  return program.starts_with(name) ? program : name;
 }
 
 Finding CheckProcess(const std::string& unit, pid_t pid, const std::string& name) {

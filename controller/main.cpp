@@ -146,7 +146,8 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   const FarmFile farm{Reachable(config.listen, control->port()), Reachable(config.listen, bulk->port()),
                       keys.public_key, ::getpid(), Reachable(config.listen, enrol->port())};
   FURROW_TRY(WriteFarmFile(state_folder, farm));
-  log::Info("ready: control {}, bulk {}, enrol {}, {} live runs", farm.control, farm.bulk, farm.enrol, live);
+  log::Info("ready on {}: control {}, bulk {}, enrol {}; {} live runs", config.listen, control->port(), bulk->port(),
+            enrol->port(), live);
   return loop.Run();
 }
 
@@ -170,7 +171,10 @@ int Main(int argc, char** argv) {
   const Result<ControllerConfig> config = LoadControllerConfig(config_file);
   if (examine->parsed())
     return doctor::Print({doctor::ExamineController(fs::absolute(config_file).lexically_normal(), config)}, json);
-  if (!config) return daemon::Complain(kProgram, config.error());
+  if (!config) {
+    daemon::Complain(kProgram, config.error());
+    return daemon::kExitUsage;
+  }
   if (identity->parsed()) {
     std::error_code ignored;
     fs::create_directories(config->state, ignored);

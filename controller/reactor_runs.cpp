@@ -77,6 +77,13 @@ void OnSubmit(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t num
 
 void OnCancel(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Cancel& request) {
   const Run* found = FindRun(state, request.what);
+  const std::string& wanted = request.what.job;
+  if (found != nullptr && !wanted.empty() &&
+      std::none_of(found->groups.begin(), found->groups.end(),
+                   [&](const JobGroup& group) { return group.spec->name == wanted; })) {
+    Answer(out, peer, number, Failure{Errc::kNotFound, found->Name() + " has no job " + wanted, "", {}});
+    return;
+  }
   if (found == nullptr || found->Ended()) {
     const std::string name = FormatSelector(request.what);
     Answer(out, peer, number,

@@ -13,7 +13,7 @@ namespace furrow::runner {
 namespace {
 
 tl::unexpected<Error> Gone(const std::string& how) {
-  return Fail(Errc::kUnavailable, "the runner is gone (" + how + "); <state>/runner.log may say why");
+  return Fail(Errc::kUnavailable, "the runner is gone (" + how + "); runner.log in the state folder may say why");
 }
 
 }  // namespace

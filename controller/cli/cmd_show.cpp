@@ -11,7 +11,7 @@ namespace furrow::cli {
 Result<int> RunsCommand(const Session& session, const RunsOptions& options) {
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const RunList list, farm->Ask<RunList>(ListRuns{options.pipeline, options.limit, {}}));
-  WriteOut(session.json ? JsonRuns(list) : RenderRuns(list, session.Style()));
+  WriteOut(session.json ? JsonRuns(list) : RenderRuns(list, options.pipeline, session.Style()));
   return kExitPassed;
 }
 
@@ -67,9 +67,9 @@ Result<int> MetricsCommand(const Session& session, const MetricsOptions& options
     WriteOut(JsonMetrics(metrics));
   } else if (plot) {
     for (const MetricSeries& series : metrics.series) WriteOut(RenderMetricPlot(series, session.Style()) + "\n");
-    if (metrics.series.empty()) WriteOut(RenderMetricTable(metrics, session.Style()));
+    if (metrics.series.empty()) WriteOut(RenderMetricTable(metrics, options.name, session.Style()));
   } else {
-    WriteOut(RenderMetricTable(metrics, session.Style()));
+    WriteOut(RenderMetricTable(metrics, options.name, session.Style()));
   }
   return kExitPassed;
 }

@@ -12,6 +12,7 @@ enum ExitStatus : int {
   kExitUnreachable = 3,
   kExitRefused = 4,
   kExitCancelled = 130,
+  kExitDetached = 143,  // by SIGTERM, from a run that goes on
 };
 
 // The status for an error that a command returns. Within this program kUnavailable means that the

@@ -91,6 +91,9 @@ class RunShow {
         if (live_) view_.Clear();
         asking_ = true;
         WriteErr("\nfurrow: [c]ancel the run, [d]etach from it, or [Enter] to go on? ");
+      } else if (*signal == SIGTERM) {
+        Detach();
+        return kExitDetached;
       } else if (ours_) {
         Cancel();
       } else {

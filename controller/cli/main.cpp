@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "common/log.h"
+#include "common/pipeline_words.h"
 #include "common/version.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
@@ -193,6 +194,28 @@ class CommandLine {
   std::string file_ = "furrow.yaml";
 };
 
+// Of the words, the one that stands where a command should, if it is none.
+std::optional<std::string> UnknownCommand(const CLI::App& app, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--state") ++i;
+    if (word.starts_with('-')) continue;
+    const auto named = app.get_subcommands([&](const CLI::App* command) { return command->get_name() == word; });
+    return named.empty() ? std::optional(word) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+int SayUnknown(const CLI::App& app, const std::string& word) {
+  std::vector<std::string_view> commands;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    commands.push_back(command->get_name());
+  const auto nearest = pipeline::NearestWord(word, commands);
+  WriteErr("furrow: there is no command " + word + (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") +
+           " `furrow --help` lists them all\n");
+  return kExitUsage;
+}
+
 int Main(int argc, char** argv) {
   Session session;
   session.terminal = DetectTerminal();
@@ -201,6 +224,8 @@ int Main(int argc, char** argv) {
   try {
     line.app().parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (const auto word = UnknownCommand(line.app(), argc, argv); word && error.get_exit_code() != 0)
+      return SayUnknown(line.app(), *word);
     return line.app().exit(error) == 0 ? kExitPassed : kExitUsage;
   }
   log::SetLevel(log::Level::kError);

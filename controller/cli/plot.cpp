@@ -83,7 +83,9 @@ class Canvas {
 
 }  // namespace
 
-std::string RenderMetricTable(const MetricsAnswer& metrics, const ViewStyle& style) {
+std::string RenderMetricTable(const MetricsAnswer& metrics, const std::string& name, const ViewStyle& style) {
+  if (metrics.series.empty() && !name.empty())
+    return "no metric named " + name + "; without a name all that there are are shown\n";
   if (metrics.series.empty()) return "no metrics; a job writes them to $FURROW_METRICS\n";
   using Align = Table::Align;
   Table table({{"JOB"},

@@ -113,7 +113,8 @@ const char* GlyphOf(JobState state) {
   return "?";
 }
 
-std::string RenderRuns(const RunList& list, const ViewStyle& style) {
+std::string RenderRuns(const RunList& list, const std::string& pipeline, const ViewStyle& style) {
+  if (list.runs.empty() && !pipeline.empty()) return "no runs of " + pipeline + "; `furrow runs` shows those of all\n";
   if (list.runs.empty()) return "no runs yet; `furrow run` starts one\n";
   Table table({{"RUN"}, {"STATE"}, {"JOBS", Align::kRight}, {"TIME", Align::kRight}, {"SUBMITTED"}, {"SOURCE"}});
   for (const RunSummary& run : list.runs) {

@@ -16,7 +16,8 @@ struct ViewStyle {
   WallTime now{};
 };
 
-std::string RenderRuns(const RunList& list, const ViewStyle& style);
+// `pipeline`, `name`: what was asked for; empty: all.
+std::string RenderRuns(const RunList& list, const std::string& pipeline, const ViewStyle& style);
 std::string RenderAgents(const AgentList& list, const ViewStyle& style);
 std::string RenderReasons(const WaitReasons& reasons, const ViewStyle& style);
 
@@ -34,7 +35,7 @@ struct ArtifactFile {
 std::string RenderArtifacts(const std::vector<ArtifactFile>& files, const ViewStyle& style);
 
 // One line each: how many values, first, last, least, most, and their course.
-std::string RenderMetricTable(const MetricsAnswer& metrics, const ViewStyle& style);
+std::string RenderMetricTable(const MetricsAnswer& metrics, const std::string& name, const ViewStyle& style);
 // A curve in braille dots, 12 lines high, with its axes.
 std::string RenderMetricPlot(const MetricSeries& series, const ViewStyle& style);
 

@@ -175,7 +175,7 @@ TEST_CASE("runs: cancelling what is not there says so") {
   OnCancel(farm.state, farm.out, farm.now, kAlice, 1, {Of("other#1"), ""});
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "nothing to cancel: other#1 is not a live run");
   OnCancel(farm.state, farm.out, farm.now, kAlice, 2, {Of("fashion#1/tset"), ""});
-  CHECK(farm.out.ToClient<Failure>(kAlice, 2).message == "fashion#1 has no job fashion#1/tset");
+  CHECK(farm.out.ToClient<Failure>(kAlice, 2).message == "fashion#1 has no job tset");
   OnCancel(farm.state, farm.out, farm.now, kAlice, 3, {Of("fashion#1/train/4"), ""});
   CHECK(farm.out.ToClient<Failure>(kAlice, 3).code == Errc::kNotFound);
   CHECK(farm.out.empty());

@@ -180,7 +180,7 @@ TEST_CASE("keys: a revoked agent is dropped at once, learns it, and its line in 
   CHECK(farm.Read("state/allowlist").starts_with("# our machines\n"));
   CHECK(farm.Read("state/allowlist").ends_with("# the end\n"));
   CHECK(farm.Read("state/allowlist").find("gpu-1") == std::string::npos);
-  CHECK(Farm::Until([&] { return daemon.err().find("refuses this agent's key") != std::string::npos; }));
+  CHECK(Farm::Until([&] { return daemon.err().find("agent's key in: it was revoked") != std::string::npos; }));
   CHECK(IsConnected(farm, "agent-1"));
 
   farm.StopController();  // and for good

@@ -95,8 +95,8 @@ TEST_CASE("views: the branches of a tree are joined") {
 TEST_CASE("views: colours are there when asked for") {
   ViewStyle colour = kStyle;
   colour.colour = true;
-  CHECK(RenderRuns({{SomeRun()}}, colour).find("\033[31mfailed\033[0m") != std::string::npos);
-  CHECK(RenderRuns({{SomeRun()}}, kStyle).find('\033') == std::string::npos);
+  CHECK(RenderRuns({{SomeRun()}}, "", colour).find("\033[31mfailed\033[0m") != std::string::npos);
+  CHECK(RenderRuns({{SomeRun()}}, "", kStyle).find('\033') == std::string::npos);
 }
 
 TEST_CASE("live view: as many lines as there are rows, those that matter first") {
