@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
-#include <unordered_set>
+#include <utility>
 
 namespace furrow::cli {
 namespace {
@@ -47,10 +47,41 @@ void FollowedLogs::Begin(RunId run) {
   }
 }
 
+// Of jobs that are new; all but those of a very large run are there at the beginning.
+void FollowedLogs::LearnNames() {
+  const std::size_t known = numbers_.size();
+  for (std::size_t place = name_of_.size(); place < jobs_.size(); ++place)
+    name_of_.push_back(numbers_.try_emplace(jobs_[place].job, numbers_.size()).first->second);
+  if (numbers_.size() == known) return;
+  names_.resize(numbers_.size());
+  for (Name& name : names_) name.needs.clear();
+  order_.clear();
+  look_again_ = true;
+  std::vector<std::vector<std::size_t>> needed_by(names_.size());
+  std::vector<std::size_t> open(names_.size());  // needs that are not in order_ yet
+  for (std::size_t place = 0; place < jobs_.size(); ++place) {
+    Name& name = names_[name_of_[place]];
+    if (!name.needs.empty()) continue;  // of another shard
+    for (const std::string& need : jobs_[place].needs) {
+      const auto found = numbers_.find(need);
+      if (found == numbers_.end()) continue;
+      name.needs.push_back(found->second);
+      needed_by[found->second].push_back(name_of_[place]);
+    }
+    open[name_of_[place]] = name.needs.size();
+  }
+  for (std::size_t number = 0; number < names_.size(); ++number)
+    if (open[number] == 0) order_.push_back(number);
+  for (std::size_t i = 0; i < order_.size(); ++i)
+    for (const std::size_t next : needed_by[order_[i]])
+      if (--open[next] == 0) order_.push_back(next);
+}
+
 void FollowedLogs::OnJob(std::size_t place) {
   if (logs_.size() < jobs_.size()) logs_.resize(jobs_.size());
-  needs_.try_emplace(jobs_[place].job, jobs_[place].needs);
-  if (run_) Queue(place);
+  if (!run_) return;
+  if (name_of_.size() < jobs_.size()) LearnNames();
+  Queue(place);
   if (logs_[place].step == Log::Step::kEnded) Check(place);
 }
 
@@ -77,38 +108,30 @@ void FollowedLogs::Queue(std::size_t place) {
 
 void FollowedLogs::Unread(std::size_t place, int change) {
   unfinished_ += change;
-  std::size_t& count = unread_[jobs_[place].job];
-  count += change;
-  if (count > 0) return;
+  std::size_t& unread = names_[name_of_[place]].unread;
+  const bool had = unread > 0;
+  unread += change;
+  look_again_ = look_again_ || had != (unread > 0);
+}
+
+// The order is not taken from times: they are those of the agents, whose clocks may disagree.
+void FollowedLogs::LookWhoWaits() {
+  for (const std::size_t number : order_) {
+    Name& name = names_[number];
+    name.waits = std::any_of(name.needs.begin(), name.needs.end(),
+                             [this](std::size_t need) { return names_[need].unread > 0 || names_[need].waits; });
+  }
   queue_.insert(queue_.begin(), held_.begin(), held_.end());
   held_.clear();
 }
 
-// Whether a log of a job that this one needs, directly or through others, is not yet whole. (The order is not taken
-// from times: they are those of the agents, whose clocks may disagree.)
-bool FollowedLogs::MustWait(std::size_t place) const {
-  std::vector<std::string_view> open{jobs_[place].job};
-  std::unordered_set<std::string_view> seen;
-  while (!open.empty()) {
-    const auto found = needs_.find(std::string(open.back()));
-    open.pop_back();
-    if (found == needs_.end()) continue;
-    for (const std::string& need : found->second) {
-      if (!seen.insert(need).second) continue;
-      const auto unread = unread_.find(need);
-      if (unread != unread_.end() && unread->second > 0) return true;
-      open.push_back(need);
-    }
-  }
-  return false;
-}
-
 void FollowedLogs::OpenQueued() {
   const auto now = Clock::now();
+  if (std::exchange(look_again_, false)) LookWhoWaits();
   for (std::size_t left = queue_.size(); left > 0 && streams_.count() < kMostStreams; --left) {
     const std::size_t place = queue_.front();
     queue_.pop_front();
-    if (logs_[place].step == Log::Step::kQueued && MustWait(place))
+    if (logs_[place].step == Log::Step::kQueued && names_[name_of_[place]].waits)
       held_.push_back(place);
     else if (logs_[place].again > now)
       queue_.push_back(place);

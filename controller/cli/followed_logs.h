@@ -71,9 +71,17 @@ class FollowedLogs {
     std::chrono::steady_clock::time_point again{};
   };
 
+  // A job with all its shards.
+  struct Name {
+    std::vector<std::size_t> needs;
+    std::size_t unread = 0;  // how many of its logs are among unfinished_
+    bool waits = false;      // for the log of a job that it needs, directly or through others
+  };
+
+  void LearnNames();
   void Queue(std::size_t place);
   void Unread(std::size_t place, int change);
-  bool MustWait(std::size_t place) const;
+  void LookWhoWaits();
   void OpenQueued();
   void Open(std::size_t place);
   void FollowNewest();
@@ -85,14 +93,17 @@ class FollowedLogs {
   const Handlers handlers_;
   const std::vector<JobView>& jobs_;
   LogStreams streams_;
-  std::optional<RunId> run_;                             // since Begin
-  std::vector<Log> logs_;                                // beside jobs_
-  std::deque<std::size_t> queue_;                        // places of logs that wait, in order of start
-  std::vector<std::size_t> held_;                        // places of logs that wait for those of jobs they need
-  std::size_t unfinished_ = 0;                           // logs that are queued, held, being read or ended
-  std::unordered_map<std::string, std::size_t> unread_;  // job → how many of those are its shards'
-  std::unordered_map<std::string, std::vector<std::string>> needs_;  // of each job
-  std::optional<std::size_t> newest_;                                // kNewest: whose lines are shown
+  std::optional<RunId> run_;                              // since Begin
+  std::vector<Log> logs_;                                 // beside jobs_
+  std::deque<std::size_t> queue_;                         // places of logs that wait, in order of start
+  std::vector<std::size_t> held_;                         // places of logs that wait for those of jobs they need
+  std::size_t unfinished_ = 0;                            // logs that are queued, held, being read or ended
+  std::unordered_map<std::string, std::size_t> numbers_;  // job → place in names_
+  std::vector<Name> names_;
+  std::vector<std::size_t> order_;     // of names_: what a job needs comes before it
+  std::vector<std::size_t> name_of_;   // beside jobs_: place in names_
+  bool look_again_ = false;            // Name::waits may be wrong by now
+  std::optional<std::size_t> newest_;  // kNewest: whose lines are shown
 };
 
 }  // namespace furrow::cli
