@@ -20,7 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kUnit = "furrow-agent";
-constexpr std::uint64_t kLeastDisk = 1ULL << 30;  // for a workspace and its output
 constexpr std::uint64_t kAgentFiles = 4096;
 
 std::string FirstLine(const std::string& text) {
@@ -112,7 +111,7 @@ Report ExamineAgent(const std::string& config_file, const Result<AgentConfig>& c
   findings.push_back(CheckProcess(kUnit, pid, NameOfProcess(pid)));
 
   const FolderFacts folder = LookAtFolder(config->state);
-  Append(findings, CheckFolder({"state folder", config->state, 0750, "", kLeastDisk}, folder));
+  Append(findings, CheckFolder({"state folder", config->state, 0750, "", config->disk_low_bytes}, folder));
   const std::string key = KeyFileOf(*config);
   if (folder.exists && folder.trouble.empty()) findings.push_back(CheckKey(key, LookAtKey(key), folder.owner));
 

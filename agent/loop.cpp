@@ -1,5 +1,7 @@
 #include "agent/loop.h"
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
@@ -22,8 +24,9 @@ namespace {
 
 constexpr int kFramesATurn = 256;
 constexpr Duration kReportPatience = std::chrono::seconds(5);  // for the reports of jobs that were ended
-constexpr std::size_t kDoubt = 4;                              // heartbeats or registrations without an answer
-constexpr int kRunnerTries = 5;  // in a row, before the agent gives up: something is wrong with the machine
+constexpr Duration kDiskLook = std::chrono::seconds(1);
+constexpr std::size_t kDoubt = 4;  // heartbeats or registrations without an answer
+constexpr int kRunnerTries = 5;    // in a row, before the agent gives up: something is wrong with the machine
 
 }  // namespace
 
@@ -129,8 +132,28 @@ void AgentLoop::ReportWelcome() {
 
 void AgentLoop::DrainThreads() {
   const Now now = parts_.clock.Read();
-  for (const WorkspaceEvent& event : workspace_events_.TakeAll()) OnWorkspaceEvent(state_, out_, now, event);
+  const std::vector<WorkspaceEvent> prepared = workspace_events_.TakeAll();
+  LookAtDisk(std::any_of(prepared.begin(), prepared.end(),
+                         [](const WorkspaceEvent& event) { return std::holds_alternative<PrepareFailed>(event); }));
+  for (const WorkspaceEvent& event : prepared) OnWorkspaceEvent(state_, out_, now, event);
   for (const UploadEvent& event : upload_events_.TakeAll()) OnUploadEvent(state_, out_, now, event);
+}
+
+// Every second, and at once where something has failed that a full disk may be the reason for.
+void AgentLoop::LookAtDisk(bool at_once) {
+  const Now now = parts_.clock.Read();
+  if (!at_once && now.mono < disk_look_) return;
+  disk_look_ = now.mono + kDiskLook;
+  struct statvfs facts {};
+  if (::statvfs(state_.settings.state_folder.c_str(), &facts) != 0) return;
+  const bool was_low = !state_.trouble.empty();
+  OnDiskSpace(state_, out_, now, static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize);
+  if (was_low == !state_.trouble.empty()) return;
+  if (was_low)
+    log::Info("the disk of {} has room again: new jobs are taken", state_.settings.state_folder);
+  else
+    log::Warning("no new jobs are taken: {}; delete something in or beside {}, or lower `cache`", state_.trouble,
+                 state_.settings.state_folder);
 }
 
 void AgentLoop::SaveLease(TimePoint until) {

@@ -63,6 +63,7 @@ class AgentLoop {
   void DrainController();
   void ReportWelcome();
   void DrainThreads();
+  void LookAtDisk(bool at_once);
   void CarryOut();
   void ReportLink();
   void DoubtLink();
@@ -87,6 +88,7 @@ class AgentLoop {
   std::optional<TimePoint> end_by_;          // set: the jobs are being ended, and reported until then
   bool told_ready_ = false;                  // the service manager knows that we serve
   bool doubted_ = false;                     // the connection was made anew since the controller last answered
+  TimePoint disk_look_;                      // when to look next
   bool cleaned_ = false;                     // leftovers of earlier processes are gone
   Poller poller_;
 };

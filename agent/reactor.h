@@ -53,6 +53,10 @@ Duration OnTick(AgentState& state, AgentOutbox& out, Now now);
 void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings settings, Offer offer,
                 std::uint64_t cache_bytes);
 
+// How much space is free where jobs work. Too little is told to the controller before anything else of this turn, so
+// that a job which failed for it is not given to us again.
+void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t free_bytes);
+
 // The agent is to stop and its jobs with it: offers nothing any more and reports what it held as lost, so that the
 // controller gives it to others at once. main has the runner end the processes and waits until nothing is held.
 void OnStop(AgentState& state, AgentOutbox& out, Now now);

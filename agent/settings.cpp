@@ -28,6 +28,7 @@ AgentSettings SettingsOf(const AgentConfig& config, const std::filesystem::path&
   settings.agent_program = (programs / "furrow-agent").string();
   settings.kill_grace = config.kill_grace;
   settings.log_quota_bytes = config.log_quota_bytes;
+  settings.disk_low_bytes = config.disk_low_bytes;
   settings.seed = std::hash<std::string>{}(NameOf(config));
   return settings;
 }
@@ -47,6 +48,7 @@ std::string StatusLine(const AgentState& state, const std::string& controller, L
   line += "; " + std::to_string(running) + (running == 1 ? " job runs" : " jobs run");
   const std::size_t others = state.jobs.size() - static_cast<std::size_t>(running);
   if (others > 0) line += ", " + std::to_string(others) + " on the way";
+  if (!state.trouble.empty()) line += "; no new ones: " + state.trouble;
   return line;
 }
 

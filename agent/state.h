@@ -34,6 +34,7 @@ struct AgentSettings {
   std::string agent_program;  // furrow-agent: for check steps
   Duration kill_grace = std::chrono::seconds(10);
   std::uint64_t log_quota_bytes = 0;  // 0: what the controller says
+  std::uint64_t disk_low_bytes = 0;   // with less free space no new jobs; 0: never mind
   ProtocolRange protocol;             // what this agent speaks
   std::uint64_t seed = 0;             // spreads the registrations of many agents
 };
@@ -102,6 +103,7 @@ struct AgentState {
   TimePoint register_sent;
   WallTime register_sent_wall{};
   std::optional<TimePoint> lease_until;  // absent: never had one
+  std::string trouble;                   // why we should get no new jobs; empty: we should
   std::string refused;                   // why the controller would not have us; empty: it did
   std::map<AttemptRef, HeldJob> jobs;
   std::deque<AttemptRef> waiting;                             // prepared, in order

@@ -51,6 +51,7 @@ void Write(wire::FromAgent::Builder root, const Heartbeat& message) {
   to.setSequence(message.sequence);
   if (!message.held.empty()) WriteHeld(to.initHeld(static_cast<unsigned>(message.held.size())), message.held);
   to.setClockAheadMs(message.clock_ahead_ms);
+  WriteWords(message.trouble, kWordsBytes, [&](auto text) { to.setTrouble(text); });
 }
 
 void Write(wire::FromAgent::Builder root, const Started& message) {
@@ -103,7 +104,8 @@ Register Read(wire::Register::Reader from) {
 }
 
 Heartbeat Read(wire::Heartbeat::Reader from) {
-  return {SessionId{from.getSession()}, from.getSequence(), ReadHeld(from.getHeld()), from.getClockAheadMs()};
+  return {SessionId{from.getSession()}, from.getSequence(), ReadHeld(from.getHeld()), from.getClockAheadMs(),
+          ReadWords(from.getTrouble(), kWordsBytes, "trouble")};
 }
 
 Started Read(wire::Started::Reader from) {

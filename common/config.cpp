@@ -221,6 +221,9 @@ AgentConfig ReadAgent(Section& root) {
   root.Path("key", c.key);
   ReadOffer(root, c);
   root.Size("cache", c.cache_bytes, Zero::kRefused);
+  Section disk = root.Child("disk");
+  disk.Size("low", c.disk_low_bytes, Zero::kAllowed);
+  disk.Finish();
 
   Section jobs = root.Child("jobs");
   jobs.Duration("kill_grace", c.kill_grace, Zero::kAllowed);

@@ -73,6 +73,7 @@ struct AgentConfig {
   std::vector<std::string> labels;     // offer.labels
 
   std::uint64_t cache_bytes = 20ULL << 30;       // cache
+  std::uint64_t disk_low_bytes = 1ULL << 30;     // disk.low; 0: the disk is not looked at
   std::chrono::milliseconds kill_grace{10'000};  // jobs.kill_grace
   std::uint64_t log_quota_bytes = 0;             // jobs.log_quota; 0: what the controller says
   std::vector<std::string> env = {"PATH",           "HOME", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS",

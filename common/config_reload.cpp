@@ -75,6 +75,7 @@ constexpr Field<A> kAgentFields[] = {
     Of<A, &A::least_gpus>("offer.least_gpus", kReload),
     Of<A, &A::labels>("offer.labels", kReload),
     Of<A, &A::cache_bytes>("cache", kReload),
+    Of<A, &A::disk_low_bytes>("disk.low", kReload),
     Of<A, &A::kill_grace>("jobs.kill_grace", kReload),
     Of<A, &A::log_quota_bytes>("jobs.log_quota", kReload),
     Of<A, &A::env>("jobs.env", kReload),

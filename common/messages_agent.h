@@ -89,6 +89,7 @@ struct Heartbeat {
   std::uint64_t sequence = 0;       // counts up in a session; echoed in HeartbeatAck
   std::vector<HeldAttempt> held;    // all of them
   std::int64_t clock_ahead_ms = 0;  // of the controller's; 0: as far as is known, it is not
+  std::string trouble{};            // why it should get no new jobs, in one line; empty: it should
   friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 

@@ -171,6 +171,8 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
 Status OnHeartbeat(State& state, Outbox& out, Now now, PeerId peer, const std::string& name, const Heartbeat& message) {
   Agent& agent = state.agents.at(name);
   agent.clock_ahead_ms = message.clock_ahead_ms;
+  state.plan_needed = state.plan_needed || agent.trouble.empty() != message.trouble.empty();
+  agent.trouble = message.trouble;
   // It has our Welcome, and whatever it was told before is over.
   if (agent.lease != state.settings.lease && agent.left.empty() &&
       now.mono - agent.welcomed > state.settings.WithMargin(agent.lease)) {

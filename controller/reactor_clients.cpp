@@ -75,6 +75,7 @@ void OnWatch(State& state, Outbox& out, PeerId peer, std::uint64_t number, const
 std::string NoteOf(const State& state, const Agent& agent) {
   if (!agent.conflict.empty()) return agent.conflict;
   if (state.access.read && state.access.FindAgentKey(agent.name) == nullptr) return "its key is revoked";
+  if (agent.session && !agent.trouble.empty()) return "it gets no new jobs: " + agent.trouble;
   return "";
 }
 

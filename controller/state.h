@@ -122,6 +122,7 @@ struct Agent {
   WallTime last_seen{};
   bool drained = false;              // keeps its jobs and gets no new ones
   std::int64_t clock_ahead_ms = 0;   // of ours, as it finds; not on record
+  std::string trouble;               // why it should get no new jobs, as it says; empty: it should; not on record
   std::set<JobId> jobs;              // assigned to it, and what they take:
   std::uint64_t cpu_milli_used = 0;  // may exceed the offer by prefetched jobs
   std::uint64_t memory_used = 0;

@@ -143,6 +143,8 @@ struct Heartbeat {
   # All attempts that the agent has; at most 100,000.
   clockAheadMs @3 :Int64;
   # How far the agent's clock is ahead of the controller's, as it found by the Welcome; 0: as far as it can tell, not.
+  trouble @4 :Text;
+  # Why it should get no new jobs, in one line: its disk is nearly full. Empty: it should.
 }
 
 struct Started {

@@ -184,7 +184,7 @@ std::string JoinLabels(const std::vector<std::string>& labels) {
 std::vector<Assignment> MakePlan(const State& state, std::size_t limit) {
   std::vector<Room> rooms;
   for (const auto& [name, agent] : state.agents)
-    if (agent.session && !agent.drained) rooms.push_back(RoomOf(agent));
+    if (agent.session && !agent.drained && agent.trouble.empty()) rooms.push_back(RoomOf(agent));
   std::vector<Assignment> plan;
   if (rooms.empty()) return plan;
   for (const auto& [id, run] : state.runs) {
@@ -211,10 +211,15 @@ Lack ExplainWait(const State& state, const Run& run, const Job& job) {
   if (with_labels == 0) return {"no agent carries the labels: " + JoinLabels(spec.labels), {}, true};
   if (able.empty()) return {"no agent is large enough: it asks for " + Describe(spec.resources), {}, true};
   std::size_t connected = 0, drained = 0;
+  const Agent* troubled = nullptr;
   for (const Agent* agent : able) {
     if (!agent->session) continue;
     if (agent->drained) {
       ++drained;
+      continue;
+    }
+    if (!agent->trouble.empty()) {
+      troubled = agent;
       continue;
     }
     ++connected;
@@ -224,6 +229,10 @@ Lack ExplainWait(const State& state, const Run& run, const Job& job) {
       if (holder != nullptr && lack.holders.size() < 20)
         lack.holders.push_back(holder_run->JobName(*holder) + " on " + agent->name);
     }
+  }
+  if (connected == 0 && troubled != nullptr) {
+    lack.reason = "no agent that could take it takes jobs; " + troubled->name + ": " + troubled->trouble;
+    return lack;
   }
   if (connected == 0 && drained > 0) {
     lack.reason = "every agent that could take it is drained or away; `furrow resume` gives these jobs again:";

@@ -124,6 +124,32 @@ TEST_CASE("session: every message of another session is refused") {
   CHECK(farm.state.session.has_value());
 }
 
+TEST_CASE("session: a disk that gets full, or has room again, is told at once and after each Welcome") {
+  AgentFarm farm;
+  farm.Join();
+  farm.state.settings.disk_low_bytes = 1 << 30;
+  OnDiskSpace(farm.state, farm.out, farm.now, 1 << 30);
+  CHECK(farm.out.empty());
+  OnDiskSpace(farm.state, farm.out, farm.now, 900 << 20);
+  CHECK(farm.out.Sent<Heartbeat>().trouble == "its disk is nearly full: 900 MiB free, less than disk.low (1024 MiB)");
+  OnDiskSpace(farm.state, farm.out, farm.now, 1 << 30);  // not yet enough
+  CHECK(farm.out.empty());
+
+  farm.state.session.reset();
+  farm.state.register_next = farm.now.mono;
+  farm.Tick();
+  farm.out.Clear();
+  REQUIRE(farm.Hear(Welcome{kSession, farm.state.nonce, 1, 2000, 30000}).has_value());
+  CHECK_FALSE(farm.out.Sent<Heartbeat>().trouble.empty());
+  CHECK(farm.out.empty());
+
+  OnDiskSpace(farm.state, farm.out, farm.now, 2ull << 30);
+  CHECK(farm.out.Sent<Heartbeat>().trouble.empty());
+  farm.state.settings.disk_low_bytes = 0;
+  OnDiskSpace(farm.state, farm.out, farm.now, 0);
+  CHECK(farm.out.empty());
+}
+
 TEST_CASE("session: Reregister ends the session and leaves jobs and lease as they are") {
   AgentFarm farm;
   farm.Join();

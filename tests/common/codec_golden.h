@@ -84,7 +84,7 @@ inline const std::string kEnrolProve =
     "6164676a6d707376797c7f8285888b8e9194979a9da0a3a6a9acafb2b5b8bbbe";
 
 // FNV-1a of every message, in the union's order.
-inline const std::vector<std::uint64_t> kAgentMessages{0x0d2ac2229c6d56cf, 0xfeebdfea1268fd66, 0xfc999f054f1bf88f,
+inline const std::vector<std::uint64_t> kAgentMessages{0x0d2ac2229c6d56cf, 0x271fb7057c749067, 0xfc999f054f1bf88f,
                                                        0x51d6635d6a358396, 0x47f6059008addba6};
 inline const std::vector<std::uint64_t> kToAgent{0x416674f0592191f2, 0x13c44ab15ca8f02c, 0x70d0e939a8d0ffc6,
                                                  0x6f2ee62c3dea14f0, 0xf93b7d0a285cff9d, 0x04b52ae1bbcb8176,

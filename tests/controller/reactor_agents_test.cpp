@@ -274,6 +274,34 @@ TEST_CASE("agents: a shorter lease counts when the longer one of before is over 
   farm.out.Clear();
 }
 
+TEST_CASE("agents: one in trouble keeps its jobs and gets no new ones until it is well") {
+  ControllerFarm farm;
+  const PeerId peer = farm.Connect("a", Cpus(1));
+  const auto beat = [&](std::uint64_t sequence, std::string trouble, std::vector<HeldAttempt> held) {
+    const Heartbeat message{farm.Session("a"), sequence, std::move(held), 0, std::move(trouble)};
+    CHECK(OnHeartbeat(farm.state, farm.out, farm.now, peer, "a", message).has_value());
+    farm.out.ToAgent<HeartbeatAck>(peer);
+  };
+  Run& run = farm.Accept(MakePipeline({MakeJob("test", {}, 2)}));
+  farm.Plan();
+  REQUIRE(run.jobs[0].OnAgent());
+  beat(1, "its disk is nearly full", {{run.jobs[0].attempt(), Phase::kRunning}});
+  farm.Finish(run.jobs[0]);
+  farm.Plan();
+  CHECK(run.jobs[1].state == JobState::kReady);
+  CHECK(ExplainWait(farm.state, run, run.jobs[1]).reason ==
+        "no agent that could take it takes jobs; a: its disk is nearly full");
+  OnQuestion(farm.state, farm.out, farm.now, kAlice, 7, ListAgents{});
+  CHECK(farm.out.ToClient<AgentList>(kAlice, 7).agents[0].note == "it gets no new jobs: its disk is nearly full");
+  CHECK(farm.out.empty());
+
+  farm.state.plan_needed = false;
+  beat(2, "", {});
+  CHECK(farm.state.plan_needed);
+  farm.Plan();
+  CHECK(run.jobs[1].OnAgent());
+}
+
 TEST_CASE("agents: repositories are looked at when it is time, and not again before the answer") {
   ControllerFarm farm;
   OnWatchRepository(farm.state, farm.out, farm.now, kAlice, 1, {"/srv/fashion.git"});

@@ -83,6 +83,24 @@ TEST_CASE("SIGHUP: an agent's new labels are seen by the controller, and what ne
   CHECK(farm.AgentRuns(1));
 }
 
+TEST_CASE("an agent whose disk is nearly full takes no new jobs, says so, and takes them again when there is room") {
+  Farm farm;
+  Append(AgentYaml(farm), "disk:\n  low: 1000000TiB\n");
+  ::kill(farm.AgentPid(1), SIGHUP);
+  const auto note = [&] { return json::parse(farm.Furrow({"--json", "agents"}).out)["agents"][0]["note"].dump(); };
+  REQUIRE(Farm::Until([&] { return Says(note(), "it gets no new jobs: its disk is nearly full"); }));
+  farm.Write("work/furrow.yaml", "name: d\njobs:\n  a:\n    steps: [{run: echo begun}]\n");
+  CHECK(farm.Furrow({"run", farm / "work", "--detach"}).status == 0);
+  CHECK(Says(farm.Furrow({"why", "d#1"}).out, "its disk is nearly full"));
+
+  const std::string roomy = WithKey(Read(AgentYaml(farm)), "  low", "0");
+  std::ofstream(AgentYaml(farm), std::ios::trunc) << roomy;
+  ::kill(farm.AgentPid(1), SIGHUP);
+  CHECK(farm.Furrow({"show", "d#1", "-f"}).status == 0);
+  CHECK(note() == "\"\"");
+  CHECK(Says(farm.AgentLog(1), "has room again"));
+}
+
 TEST_CASE("SIGHUP: a controller's broken file is reported and changes nothing; its log goes over to a new file") {
   Farm farm;
   const std::string config = farm.State() + "/controller.yaml";

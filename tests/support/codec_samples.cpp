@@ -155,7 +155,7 @@ std::vector<AgentMessage> SampleAgentMessages() {
                    .machine = {11, 12},
                    .boot = {13, 14},
                    .process = {15, 16}},
-          Heartbeat{kSession, 99, Held(), -2500}, Started{kSession, kAttempt, kTime},
+          Heartbeat{kSession, 99, Held(), -2500, "its disk is nearly full"}, Started{kSession, kAttempt, kTime},
           MetricsReport{kSession, kAttempt, 100, SampleMetricLines()},
           Finished{.session = kSession,
                    .attempt = kAttempt,
