@@ -48,9 +48,10 @@ bool HasOpen(pid_t pid, const fs::path& file, const std::string& proc) {
   std::error_code error;
   const fs::path wanted = fs::canonical(file, error);
   if (error) return false;
-  for (const auto& entry : fs::directory_iterator(proc + "/" + std::to_string(pid) + "/fd", error)) {
+  fs::directory_iterator entry(proc + "/" + std::to_string(pid) + "/fd", error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {  // it may end meanwhile
     std::error_code gone;
-    if (fs::read_symlink(entry.path(), gone) == wanted) return true;
+    if (fs::read_symlink(entry->path(), gone) == wanted) return true;
   }
   return false;
 }

@@ -154,6 +154,16 @@ TEST_CASE("doctor: the holder of a lock is found by the kernel's list") {
   folder.Write("proc/4711/comm", "furrow-agent\n");
   CHECK(HolderOf(path, folder / "proc") == 4711);
   CHECK(NameOfProcess(4711, folder / "proc") == "furrow-agent");
+
+  // btrfs and overlays: the same inode on another device, so what the process has open decides.
+  folder.Write("proc/locks", "1: FLOCK  ADVISORY  WRITE 4712 00:2f:" + std::to_string(info.st_ino) + " 0 EOF\n");
+  CHECK(HolderOf(path, folder / "proc") == 0);
+  folder.Write("proc/4712/comm", "furrow-controll\n");
+  folder.Write("proc/4712/cmdline", std::string("/usr/bin/furrow-controller\0--config\0", 36));
+  std::filesystem::create_directories(folder / "proc/4712/fd");
+  std::filesystem::create_symlink(std::filesystem::canonical(path), folder / "proc/4712/fd/5");
+  CHECK(HolderOf(path, folder / "proc") == 4712);
+  CHECK(NameOfProcess(4712, folder / "proc") == "furrow-controller");
   ::close(fd);
 }
 

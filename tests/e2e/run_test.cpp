@@ -140,8 +140,21 @@ TEST_CASE("cancel: a run that is followed ends with status 130") {
   CHECK(farm.Furrow({"cancel", "long#1"}).status == 4);
 }
 
+TEST_CASE("run: SIGTERM leaves the run as it is") {
+  Farm farm;
+  farm.Write("work/furrow.yaml", "name: long\njobs:\n  a:\n    steps: [{run: \"echo begun; sleep 600\"}]\n");
+  const auto run = farm.Start({"run", farm / "work"});
+  REQUIRE(run->AwaitOut("a: begun\n"));
+  run->Signal(SIGTERM);
+  CHECK(run->Wait().status == 143);
+  CHECK(nlohmann::json::parse(farm.Furrow({"--json", "show", "long#1"}).out)["run"]["state"] == "running");
+}
+
 TEST_CASE("cli: what is not there is refused, and usage is usage") {
   Farm farm;
+  CHECK(farm.Furrow({"shwo"}).err ==
+        "furrow: there is no command shwo; is show meant? `furrow --help` lists them all\n");
+  CHECK(farm.Furrow({"metrics", "nothing#1", "loss"}).status == 4);
   const CliResult show = farm.Furrow({"show", "nothing#1"});
   CHECK(show.status == 4);
   CHECK(show.err.find("nothing#1") != std::string::npos);
