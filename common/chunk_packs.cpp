@@ -11,13 +11,15 @@
 #include <string_view>
 
 #include "common/bytes.h"
+#include "common/direct_io.h"
 #include "common/hash.h"
 #include "common/log.h"
 
 namespace furrow {
 namespace {
 
-constexpr std::uint64_t kAlignment = 4096;  // so that one chunk's blocks can be given back to the file system
+// So that chunks can be written past the page cache, and one chunk's blocks given back to the file system.
+constexpr std::uint64_t kAlignment = kDirectAlignment;
 constexpr std::string_view kMagic = "FURPACK1";
 constexpr std::size_t kEntryBytes = 32 + 4 + 4 + 4;  // hash, offset, size, state
 constexpr std::size_t kStateAt = 40;                 // in an entry
@@ -91,7 +93,7 @@ Result<PackIndex> ReadIndex(int fd, const std::string& path) {
 // ---- writing -----------------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<PackBuilder>> PackBuilder::Create(int dir_fd, std::string name) {
-  FileHandle file(::openat(dir_fd, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  FileHandle file = CreateDirect(dir_fd, name);
   if (!file) return tl::unexpected(ErrnoError("cannot make a pack for chunks", errno));
   return std::unique_ptr<PackBuilder>(new PackBuilder(std::move(file), std::move(name)));
 }
@@ -106,20 +108,19 @@ std::optional<std::uint32_t> PackBuilder::Reserve(std::size_t bytes) {
 }
 
 Status PackBuilder::Write(std::uint32_t offset, const Hash& hash, std::span<const std::byte> bytes) {
-  if (Status written = WriteAllAt(file_.Get(), bytes, offset, "a chunk to a pack"); !written) {
+  if (Status written = WriteDirect(file_.Get(), bytes, offset, "a chunk to a pack"); !written) {
     // A full disk gets back what was written, so that what the pack holds already can still be committed.
     (void)::fallocate(file_.Get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
                       static_cast<off_t>(bytes.size()));
     return written;
   }
-  (void)::sync_file_range(file_.Get(), offset, static_cast<off_t>(bytes.size()),
-                          SYNC_FILE_RANGE_WRITE);  // a head start; Finish finds any error
   const std::lock_guard lock(mutex_);
   chunks_.push_back({hash, offset, static_cast<std::uint32_t>(bytes.size())});
   return {};
 }
 
 Status PackBuilder::Finish() {
+  StopDirect(file_.Get());  // the index has the length that it has
   const std::string index = EncodeIndex(chunks_);
   FURROW_TRY(WriteAllAt(file_.Get(), AsBytes(index), end_, "the index of a pack"));
   if (::fdatasync(file_.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync a pack", errno));
