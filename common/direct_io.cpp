@@ -5,24 +5,21 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <vector>
 
 namespace furrow {
 namespace {
 
 constexpr std::size_t kStageBytes = 1 << 20;
 
-struct Free {
-  void operator()(std::byte* bytes) const { std::free(bytes); }
-};
-
-// Where the bytes of this thread are aligned on their way; none if memory is out.
+// Where the bytes of this thread are aligned on their way.
 std::byte* Stage() {
-  thread_local const std::unique_ptr<std::byte, Free> stage(
-      static_cast<std::byte*>(std::aligned_alloc(kDirectAlignment, kStageBytes)));
-  return stage.get();
+  thread_local std::vector<std::byte> room(kStageBytes + kDirectAlignment);
+  void* stage = room.data();
+  std::size_t space = room.size();
+  return static_cast<std::byte*>(std::align(kDirectAlignment, kStageBytes, stage, space));
 }
 
 bool IsDirect(int fd) {
@@ -52,11 +49,8 @@ FileHandle CreateDirect(int dir_fd, const std::string& name) {
 }
 
 Status WriteDirect(int fd, std::span<const std::byte> bytes, std::uint64_t offset, const std::string& what) {
+  if (!IsDirect(fd)) return WriteCached(fd, bytes, offset, what);
   std::byte* const stage = Stage();
-  if (stage == nullptr || !IsDirect(fd)) {
-    if (IsDirect(fd)) StopDirect(fd);
-    return WriteCached(fd, bytes, offset, what);
-  }
   while (!bytes.empty()) {
     const std::size_t part = std::min(bytes.size(), kStageBytes);
     std::memcpy(stage, bytes.data(), part);

@@ -309,25 +309,28 @@ TEST_CASE("uploader: artifacts arrive though the controller is killed while they
 }
 
 TEST_CASE("uploader: a cleared place is as good as new, and nothing more is said about its attempt") {
-  Rig rig;
-  const std::string text = SomeText(5'000'000);
-  rig.Write(text);
-  fs::create_directories(rig.folder / "ws/deep/er");
-  { std::ofstream((rig.folder / "ws/deep/er/file").string()) << "x"; }
-  rig.Stop();
-  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
-  rig.uploader->Post(FinishLog{kAttempt, text.size()});
-  rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"deep"}});
-  rig.uploader->Post(Clear{kAttempt, (rig.folder / "ws").string(), rig.spool, (rig.folder / "none").string()});
-  CHECK(rig.NextA<Cleared>().attempt == kAttempt);
-  // A second attempt's answer shows that the first one's commands are done.
-  rig.uploader->Post(Follow{{JobId{2}, Epoch{1}}, rig.spool, "", 0, false});
-  rig.uploader->Post(FinishLog{{JobId{2}, Epoch{1}}, 0});
-  CHECK(rig.NextA<LogInline>().attempt.job == JobId{2});
-  rig.Start();
-  CHECK(fs::is_empty(rig.folder / "ws"));
-  CHECK(fs::file_size(rig.spool) == 0);
-  CHECK(rig.uploaded.Empty());
+  for (const std::size_t size : {100'000UL, 5'000'000UL}) {
+    CAPTURE(size);
+    Rig rig;
+    const std::string text = SomeText(size);
+    rig.Write(text);
+    fs::create_directories(rig.folder / "ws/deep/er");
+    { std::ofstream((rig.folder / "ws/deep/er/file").string()) << "x"; }
+    rig.Stop();
+    rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, false});
+    rig.uploader->Post(FinishLog{kAttempt, text.size()});
+    rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"deep"}});
+    rig.uploader->Post(Clear{kAttempt, (rig.folder / "ws").string(), rig.spool, (rig.folder / "none").string()});
+    CHECK(rig.NextA<Cleared>().attempt == kAttempt);
+    // A second attempt's answer shows that the first one's commands are done.
+    rig.uploader->Post(Follow{{JobId{2}, Epoch{1}}, rig.spool, "", 0, false});
+    rig.uploader->Post(FinishLog{{JobId{2}, Epoch{1}}, 0});
+    CHECK(rig.NextA<LogInline>().attempt.job == JobId{2});
+    rig.Start();
+    CHECK(fs::is_empty(rig.folder / "ws"));
+    CHECK(fs::file_size(rig.spool) == 0);
+    CHECK(rig.uploaded.Empty());
+  }
 }
 
 }  // namespace

@@ -171,8 +171,10 @@ def log(bench):
     with limits.Sshd(folder / "ssh") as ssh, Farm(bench.programs, folder / "farm") as farm:
         by_farm, by_ssh, costs = [], [], []
         for _ in range(rounds):
+            limits.warm_memory(2 * size)
             by_ssh.append(ssh.pipe(text, target))
             target.unlink()
+            limits.warm_memory(2 * size)
             before = farm.cpu()
             by_farm.append(bench.seconds("farm_bench", "run", farm.state, pipeline)[0])
             costs.append({name: cpu - before[name] for name, cpu in farm.cpu().items()})
@@ -228,7 +230,9 @@ def artifact(bench):
             for _ in range(rounds):
                 limits.write_random(file, size)
                 settle(file)
+                limits.warm_memory(2 * size)
                 pipe.append(ssh.pipe(file, target))
+                limits.warm_memory(2 * size)
                 before = farm.cpu()["controller"], cpu_seconds(uploads.process.pid)
                 up.append(uploads.bring())
                 costs.append((farm.cpu()["controller"] - before[0], cpu_seconds(uploads.process.pid) - before[1]))
