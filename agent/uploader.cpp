@@ -74,7 +74,8 @@ bool EmptySpool(const std::string& path) {
   if (::stat(path.c_str(), &spool) != 0 || spool.st_size == 0) return true;
   if (spool.st_size < kLargeSpool) return ::truncate(path.c_str(), 0) == 0;
   if (::unlink(path.c_str()) != 0) return false;
-  FileHandle(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));  // to be watched from the start
+  // There from the start, so that it can be watched; else the job makes it.
+  const FileHandle made(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   return true;
 }
 

@@ -180,6 +180,8 @@ This build is for a LibTorch with CUDA, in ${FURROW_LIBTORCH}.")
   endif()
 endif()
 
+# What users run, without tests and benches: all that the demo needs.
+add_custom_target(programs DEPENDS ${programs})
 # Everything that is packed, and nothing else. torch_package_ready: what the one package needs.
 add_custom_target(packages_ready DEPENDS ${compressed} ${programs})
 
