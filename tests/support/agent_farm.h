@@ -12,7 +12,7 @@
 #include "agent/reactor.h"
 #include "common/codec.h"
 #include "common/hash.h"
-#include "tests/support/fake_outbox.h"
+#include "tests/support/fake_agent_outbox.h"
 
 namespace furrow::testing {
 

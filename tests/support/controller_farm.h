@@ -2,13 +2,13 @@
 // one line. What these helpers cause is taken out of the outbox by them, so that it holds the act's effects only.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <doctest/doctest.h>
 
 #include "common/hash.h"
 #include "controller/reactor.h"
@@ -22,131 +22,45 @@ using std::chrono::seconds;
 
 inline constexpr PeerId kAlice = 900;  // a client
 
-inline Offer Cpus(std::uint32_t count) {
-  Offer offer;
-  offer.cpu_milli = count * 1000;
-  offer.memory_bytes = 8ull << 30;
-  return offer;
-}
-
-inline JobSpec MakeJob(const std::string& name, std::vector<std::string> needs = {}, std::uint32_t shards = 1) {
-  JobSpec job;
-  job.name = name;
-  job.needs = std::move(needs);
-  job.shards = shards;
-  job.steps = {{"step", ExecStep{{"/bin/true"}}}};
-  return job;
-}
-
-inline Pipeline MakePipeline(std::vector<JobSpec> jobs) {
-  return {"fashion", std::nullopt, std::move(jobs)};
-}
-
-inline Uuid Machine(const std::string& name) {
-  return {std::hash<std::string>{}(name), 1};
-}
+Offer Cpus(std::uint32_t count);
+JobSpec MakeJob(const std::string& name, std::vector<std::string> needs = {}, std::uint32_t shards = 1);
+Pipeline MakePipeline(std::vector<JobSpec> jobs);
+Uuid Machine(const std::string& name);
 
 class ControllerFarm {
  public:
-  ControllerFarm() {
-    state.software = "furrow-controller test";
-    state.boot = 1;
-  }
-  ~ControllerFarm() { state.CheckInvariants(); }
+  ControllerFarm();
+  ~ControllerFarm();
 
   State state;
   FakeOutbox out;
   Now now{TimePoint{seconds(1000)}, WallTime{1'000'000}};
 
-  void Pass(Duration span) {
-    now.mono = now.mono + span;
-    now.wall = WallTime{static_cast<std::int64_t>(now.wall) + span / milliseconds(1)};
-  }
+  void Pass(Duration span);
 
-  Register Registration(const std::string& name, Offer offer, std::vector<HeldAttempt> held = {}) const {
-    Register message;
-    message.oldest_version = message.newest_version = 1;
-    message.software = "furrow-agent test";
-    message.host = name + ".example";
-    message.incarnation = Machine(name);
-    message.nonce = 7;
-    message.offer = std::move(offer);
-    message.held = std::move(held);
-    return message;
-  }
-
+  Register Registration(const std::string& name, Offer offer, std::vector<HeldAttempt> held = {}) const;
   // A connected agent. Returns its peer; Session(name) is its session.
-  PeerId Connect(const std::string& name, Offer offer = Cpus(2)) {
-    const PeerId peer = ++last_peer_;
-    OnRegister(state, out, now, peer, name, Registration(name, std::move(offer)));
-    out.Stored<AgentRecord>();
-    out.ToAgent<Welcome>(peer);
-    CHECK(out.empty());
-    return peer;
-  }
+  PeerId Connect(const std::string& name, Offer offer = Cpus(2));
   SessionId Session(const std::string& name) const { return state.agents.at(name).session->id; }
   PeerId Peer(const std::string& name) const { return state.agents.at(name).session->peer; }
 
-  Run& Accept(Pipeline pipeline) {
-    Run& run = AcceptRun(state, out, now, Uuid{1, ++requests_}, std::move(pipeline), Hash{}, SourceInfo{});
-    StartRun(state, now, run);
-    out.Stored<RunRecord>();
-    return run;
-  }
-
-  Job& JobOf(Run& run, const std::string& name, std::uint32_t shard = 0) {
-    for (JobGroup& group : run.groups)
-      if (group.spec->name == name) return run.jobs[group.first + shard];
-    FAIL("no such job: " << name);
-    return run.jobs.front();
-  }
+  Run& Accept(Pipeline pipeline);
+  Job& JobOf(Run& run, const std::string& name, std::uint32_t shard = 0);
   JobState StateOf(Run& run, const std::string& name, std::uint32_t shard = 0) { return JobOf(run, name, shard).state; }
 
   // Plans and forgets what that stored and sent.
-  void Plan() {
-    EndTurn(state, out, now);
-    out.Clear();
-    state.CheckInvariants();
-  }
+  void Plan();
 
   // What an agent says of a job that it holds and that took a second.
-  Finished Report(const Job& job, std::int32_t code = 0) const {
-    Finished message;
-    message.session = Session(job.agent);
-    message.attempt = job.attempt();
-    message.outcome.code = code;
-    message.started = WallTime{static_cast<std::int64_t>(now.wall) - 1000};
-    message.ended = now.wall;
-    message.log_hash = HashOf("");
-    return message;
-  }
-  Status Tell(const std::string& agent, const Finished& message) {
-    return OnFinished(state, out, now, Peer(agent), agent, message);
-  }
+  Finished Report(const Job& job, std::int32_t code = 0) const;
+  Status Tell(const std::string& agent, const Finished& message);
   // The job ends on its agent, with these newest metrics; effects are dropped.
   void Finish(Job& job, std::int32_t code = 0, std::vector<std::pair<std::string, double>> metrics = {},
-              Hash artifacts = {}) {
-    Finished message = Report(job, code);
-    message.artifacts = artifacts;
-    if (!metrics.empty()) message.metrics.push_back({0, now.wall, std::move(metrics)});
-    REQUIRE(Tell(job.agent, message).has_value());
-    out.Clear();
-    state.CheckInvariants();
-  }
+              Hash artifacts = {});
   // The attempt ends as if its agent had said so, with this outcome.
-  void End(Job& job, OutcomeKind kind, std::int32_t code = 0) {
-    Finished message = Report(job, code);
-    message.outcome.kind = kind;
-    REQUIRE(Tell(job.agent, message).has_value());
-    out.Clear();
-    state.CheckInvariants();
-  }
+  void End(Job& job, OutcomeKind kind, std::int32_t code = 0);
 
-  void Beat(const std::string& agent, std::vector<HeldAttempt> held) {
-    Heartbeat message{Session(agent), ++beats_, std::move(held)};
-    CHECK(OnHeartbeat(state, out, now, Peer(agent), agent, message).has_value());
-    CHECK(out.ToAgent<HeartbeatAck>(Peer(agent)).sequence == beats_);
-  }
+  void Beat(const std::string& agent, std::vector<HeldAttempt> held);
 
  private:
   PeerId last_peer_ = 0;

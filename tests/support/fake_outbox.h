@@ -1,40 +1,19 @@
-// Outboxes for tests of reactors. A test takes out each effect that it expects; what nobody expected fails it:
-// the first effect of a kind that is not the one taken, and at the end whatever is left.
+// The controller's outbox for tests of its reactor. A test takes out each effect that it expects; what nobody expected
+// fails it: the first effect of a kind that is not the one taken, and at the end whatever is left.
 #pragma once
 
-#include <algorithm>
+#include <cstdint>
 #include <utility>
 #include <variant>
-#include <vector>
 
-#include <doctest/doctest.h>
-
-#include "agent/outbox.h"
 #include "controller/outbox.h"
+#include "tests/support/take_first.h"
 
 namespace furrow::testing {
 
-// Takes the first element, which must hold a T.
-template <class T, class Variant>
-T TakeFirst(std::vector<Variant>& effects) {
-  REQUIRE_MESSAGE(!effects.empty(), "an expected effect is missing");
-  T* first = std::get_if<T>(&effects.front());
-  REQUIRE_MESSAGE(first != nullptr, "another effect came first: alternative " << effects.front().index());
-  T taken = std::move(*first);
-  effects.erase(effects.begin());
-  return taken;
-}
-
-// The controller's.
 class FakeOutbox {
  public:
-  ~FakeOutbox() {
-    CHECK_MESSAGE(out_.records.empty(), "unexpected records, the first of kind " << FirstKind(out_.records));
-    CHECK_MESSAGE(out_.to_agents.empty(), "unexpected messages to agents: " << out_.to_agents.size());
-    CHECK_MESSAGE(out_.to_clients.empty(), "unexpected messages to clients: " << out_.to_clients.size());
-    CHECK_MESSAGE(out_.bulk.empty(), "unexpected bulk commands, the first of kind " << FirstKind(out_.bulk));
-    CHECK_MESSAGE(out_.empty(), "unexpected effects");
-  }
+  ~FakeOutbox();
 
   operator Outbox&() { return out_; }
   Outbox* operator->() { return &out_; }
@@ -73,61 +52,12 @@ class FakeOutbox {
     REQUIRE_MESSAGE(std::holds_alternative<T>(send.message), "another answer came: " << send.message.index());
     return std::get<T>(std::move(send.message));
   }
-  HistoryQuery Asked() {
-    REQUIRE_MESSAGE(!out_.history.empty(), "an expected question to history is missing");
-    HistoryQuery query = std::move(out_.history.front());
-    out_.history.erase(out_.history.begin());
-    return query;
-  }
+  HistoryQuery Asked();
   // Drops everything: for what led to the situation under test.
-  void Clear() { out_ = {}; }
+  void Clear();
 
  private:
-  template <class Variant>
-  static int FirstKind(const std::vector<Variant>& effects) {
-    return effects.empty() ? -1 : static_cast<int>(effects.front().index());
-  }
   Outbox out_;
-};
-
-// The agent's.
-class FakeAgentOutbox {
- public:
-  ~FakeAgentOutbox() {
-    CHECK_MESSAGE(out_.runner.empty(), "unexpected requests to the runner: " << out_.runner.size());
-    CHECK_MESSAGE(out_.workspace.empty(), "unexpected commands to the workspace: " << out_.workspace.size());
-    CHECK_MESSAGE(out_.uploads.empty(), "unexpected commands to the uploader: " << out_.uploads.size());
-    CHECK_MESSAGE(out_.to_controller.empty(), "unexpected messages: " << out_.to_controller.size());
-    CHECK_MESSAGE(!out_.lease_until, "an unexpected lease");
-  }
-
-  operator AgentOutbox&() { return out_; }
-  bool empty() const { return out_.empty(); }
-
-  template <class T>
-  T Runner() {
-    return TakeFirst<T>(out_.runner);
-  }
-  template <class T>
-  T Workspace() {
-    return TakeFirst<T>(out_.workspace);
-  }
-  template <class T>
-  T Upload() {
-    return TakeFirst<T>(out_.uploads);
-  }
-  template <class T>
-  T Sent() {
-    return TakeFirst<T>(out_.to_controller);
-  }
-  TimePoint Lease() {
-    REQUIRE(out_.lease_until.has_value());
-    return *std::exchange(out_.lease_until, std::nullopt);
-  }
-  void Clear() { out_ = {}; }
-
- private:
-  AgentOutbox out_;
 };
 
 }  // namespace furrow::testing

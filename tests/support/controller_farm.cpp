@@ -1,0 +1,125 @@
+#include "tests/support/controller_farm.h"
+
+#include <functional>
+
+namespace furrow::testing {
+
+Offer Cpus(std::uint32_t count) {
+  Offer offer;
+  offer.cpu_milli = count * 1000;
+  offer.memory_bytes = 8ull << 30;
+  return offer;
+}
+
+JobSpec MakeJob(const std::string& name, std::vector<std::string> needs, std::uint32_t shards) {
+  JobSpec job;
+  job.name = name;
+  job.needs = std::move(needs);
+  job.shards = shards;
+  job.steps = {{"step", ExecStep{{"/bin/true"}}}};
+  return job;
+}
+
+Pipeline MakePipeline(std::vector<JobSpec> jobs) {
+  return {"fashion", std::nullopt, std::move(jobs)};
+}
+
+Uuid Machine(const std::string& name) {
+  return {std::hash<std::string>{}(name), 1};
+}
+
+ControllerFarm::ControllerFarm() {
+  state.software = "furrow-controller test";
+  state.boot = 1;
+}
+
+ControllerFarm::~ControllerFarm() {
+  state.CheckInvariants();
+}
+
+void ControllerFarm::Pass(Duration span) {
+  now.mono = now.mono + span;
+  now.wall = WallTime{static_cast<std::int64_t>(now.wall) + span / milliseconds(1)};
+}
+
+Register ControllerFarm::Registration(const std::string& name, Offer offer, std::vector<HeldAttempt> held) const {
+  Register message;
+  message.oldest_version = message.newest_version = 1;
+  message.software = "furrow-agent test";
+  message.host = name + ".example";
+  message.incarnation = Machine(name);
+  message.nonce = 7;
+  message.offer = std::move(offer);
+  message.held = std::move(held);
+  return message;
+}
+
+PeerId ControllerFarm::Connect(const std::string& name, Offer offer) {
+  const PeerId peer = ++last_peer_;
+  OnRegister(state, out, now, peer, name, Registration(name, std::move(offer)));
+  out.Stored<AgentRecord>();
+  out.ToAgent<Welcome>(peer);
+  CHECK(out.empty());
+  return peer;
+}
+
+Run& ControllerFarm::Accept(Pipeline pipeline) {
+  Run& run = AcceptRun(state, out, now, Uuid{1, ++requests_}, std::move(pipeline), Hash{}, SourceInfo{});
+  StartRun(state, now, run);
+  out.Stored<RunRecord>();
+  return run;
+}
+
+Job& ControllerFarm::JobOf(Run& run, const std::string& name, std::uint32_t shard) {
+  for (JobGroup& group : run.groups)
+    if (group.spec->name == name) return run.jobs[group.first + shard];
+  FAIL("no such job: " << name);
+  return run.jobs.front();
+}
+
+void ControllerFarm::Plan() {
+  EndTurn(state, out, now);
+  out.Clear();
+  state.CheckInvariants();
+}
+
+Finished ControllerFarm::Report(const Job& job, std::int32_t code) const {
+  Finished message;
+  message.session = Session(job.agent);
+  message.attempt = job.attempt();
+  message.outcome.code = code;
+  message.started = WallTime{static_cast<std::int64_t>(now.wall) - 1000};
+  message.ended = now.wall;
+  message.log_hash = HashOf("");
+  return message;
+}
+
+Status ControllerFarm::Tell(const std::string& agent, const Finished& message) {
+  return OnFinished(state, out, now, Peer(agent), agent, message);
+}
+
+void ControllerFarm::Finish(Job& job, std::int32_t code, std::vector<std::pair<std::string, double>> metrics,
+                            Hash artifacts) {
+  Finished message = Report(job, code);
+  message.artifacts = artifacts;
+  if (!metrics.empty()) message.metrics.push_back({0, now.wall, std::move(metrics)});
+  REQUIRE(Tell(job.agent, message).has_value());
+  out.Clear();
+  state.CheckInvariants();
+}
+
+void ControllerFarm::End(Job& job, OutcomeKind kind, std::int32_t code) {
+  Finished message = Report(job, code);
+  message.outcome.kind = kind;
+  REQUIRE(Tell(job.agent, message).has_value());
+  out.Clear();
+  state.CheckInvariants();
+}
+
+void ControllerFarm::Beat(const std::string& agent, std::vector<HeldAttempt> held) {
+  Heartbeat message{Session(agent), ++beats_, std::move(held)};
+  CHECK(OnHeartbeat(state, out, now, Peer(agent), agent, message).has_value());
+  CHECK(out.ToAgent<HeartbeatAck>(Peer(agent)).sequence == beats_);
+}
+
+}  // namespace furrow::testing

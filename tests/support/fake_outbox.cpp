@@ -1,0 +1,34 @@
+#include "tests/support/fake_outbox.h"
+
+#include <vector>
+
+namespace furrow::testing {
+namespace {
+
+template <class Variant>
+int FirstKind(const std::vector<Variant>& effects) {
+  return effects.empty() ? -1 : static_cast<int>(effects.front().index());
+}
+
+}  // namespace
+
+FakeOutbox::~FakeOutbox() {
+  CHECK_MESSAGE(out_.records.empty(), "unexpected records, the first of kind " << FirstKind(out_.records));
+  CHECK_MESSAGE(out_.to_agents.empty(), "unexpected messages to agents: " << out_.to_agents.size());
+  CHECK_MESSAGE(out_.to_clients.empty(), "unexpected messages to clients: " << out_.to_clients.size());
+  CHECK_MESSAGE(out_.bulk.empty(), "unexpected bulk commands, the first of kind " << FirstKind(out_.bulk));
+  CHECK_MESSAGE(out_.empty(), "unexpected effects");
+}
+
+HistoryQuery FakeOutbox::Asked() {
+  REQUIRE_MESSAGE(!out_.history.empty(), "an expected question to history is missing");
+  HistoryQuery query = std::move(out_.history.front());
+  out_.history.erase(out_.history.begin());
+  return query;
+}
+
+void FakeOutbox::Clear() {
+  out_ = {};
+}
+
+}  // namespace furrow::testing
