@@ -53,8 +53,11 @@ void OnRetryFound(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t
 
 // ---- pushes -------------------------------------------------------------------------------------------------
 void OnTrigger(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Trigger& request);
+// Answered by what the next look at its refs brings: OnRefs.
 void OnWatchRepository(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number,
                        const WatchRepository& request);
+// Asks for a repository's refs; its last look must have been answered.
+void LookAt(Outbox& out, Now now, Repository& repository);
 void OnImported(State& state, Outbox& out, Now now, std::uint64_t ticket, const Result<ImportedCommit>& commit);
 // The refs of a repository as they are: those that moved since we last saw them are pushes that nobody told.
 // An error: it could not be looked at this time.

@@ -233,10 +233,7 @@ void OnTick(State& state, Outbox& out, Now now) {
   ForgetShutOut(state, out, now);
   for (auto& [name, repository] : state.repositories) {
     if (repository.looking || now.mono - repository.looked < state.settings.repository_poll) continue;
-    repository.looked = now.mono;
-    repository.looking = true;
-    repository.moved = false;
-    out.repositories.emplace_back(LookAtRefs{name});
+    LookAt(out, now, repository);
   }
 }
 

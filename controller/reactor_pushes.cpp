@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "controller/reactor.h"
 #include "controller/transitions.h"
@@ -116,12 +117,19 @@ void OnWatchRepository(State& state, Outbox& out, Now now, PeerId peer, std::uin
   Repository& repository = state.repositories[request.repository];
   if (repository.record.repository.empty()) {
     repository.record.repository = request.repository;
-    repository.looked = now.mono;
-    repository.looking = true;
     out.records.emplace_back(repository.record);
-    out.repositories.emplace_back(LookAtRefs{request.repository});
   }
-  Answer(out, peer, number, Done{"watching " + request.repository});
+  if (!repository.looking) LookAt(out, now, repository);
+  const std::pair asker(peer, number);
+  if (std::find(repository.asked_by.begin(), repository.asked_by.end(), asker) == repository.asked_by.end())
+    repository.asked_by.push_back(asker);
+}
+
+void LookAt(Outbox& out, Now now, Repository& repository) {
+  repository.looked = now.mono;
+  repository.looking = true;
+  repository.moved = false;
+  out.repositories.emplace_back(LookAtRefs{repository.record.repository});
 }
 
 void OnImported(State& state, Outbox& out, Now now, std::uint64_t ticket, const Result<ImportedCommit>& imported) {
@@ -179,6 +187,12 @@ void OnRefs(State& state, Outbox& out, Now, const std::string& name,
   if (found == state.repositories.end()) return;
   Repository& repository = found->second;
   repository.looking = false;
+  for (const auto& [peer, number] : std::exchange(repository.asked_by, {})) {
+    if (answer)
+      Answer(out, peer, number, Done{"watching " + name});
+    else
+      Answer(out, peer, number, Failure{answer.error().code, answer.error().message, name, {}});
+  }
   if (!answer) return;
   const std::map<std::string, std::string>& refs = *answer;
   const bool first_look = !repository.record.looked;  // what was there before us is not a push

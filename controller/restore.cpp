@@ -103,10 +103,8 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
   }
   for (RepositoryRecord& record : restored.repositories) {
     Repository& repository = state.repositories[record.repository];
-    out.repositories.emplace_back(LookAtRefs{record.repository});
     repository.record = std::move(record);
-    repository.looked = now.mono;
-    repository.looking = true;
+    LookAt(out, now, repository);
   }
   return state;
 }

@@ -141,6 +141,7 @@ struct Repository {
   TimePoint looked;      // when its refs were last asked for
   bool looking = false;  // that question has no answer yet
   bool moved = false;    // a push was told since then: what that look says may be older
+  std::vector<std::pair<PeerId, std::uint64_t>> asked_by;  // clients that wait for that answer; the request's number
 };
 
 struct Watcher {

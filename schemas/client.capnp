@@ -207,6 +207,8 @@ struct Trigger {
 
 struct WatchRepository {
   repository @0 :Text;
+  # Its pushes are found by looking at its refs, too. Answered after such a look: done, or failure where the controller
+  # cannot read it, which is then tried again like any look.
 }
 
 struct Cancel {

@@ -112,19 +112,23 @@ Result<int> HookInstallCommand(const Session& session, const std::string& reposi
   FURROW_ASSIGN(const std::string text, InstallHook(settings));
 
   // The hook works without it; but a push that happens while the hook cannot run is found only if this is known.
-  std::string watched;
   const auto watch = [&]() -> Result<Done> {
     FURROW_ASSIGN(const auto farm, session.OpenFarm());
-    return farm->Ask<Done>(WatchRepository{settings.repository.string()}, {milliseconds(1500), milliseconds(5000)});
+    return farm->Ask<Done>(WatchRepository{settings.repository.string()}, {kConnect, std::chrono::seconds(30)});
   };
   const Result<Done> done = watch();
-  watched = done ? done->text : "the controller does not know of it yet: " + done.error().message;
-  if (session.json) {
+  if (session.json)
     WriteOut(JsonText("text", text));
-  } else {
+  else
     WriteOut(text + (text.ends_with('\n') ? "" : "\n"));
-    WriteErr("furrow: " + watched + "\n");
-  }
+  const bool away = !done && done.error().code == Errc::kUnavailable;
+  if (away) WriteErr("furrow: the controller does not know of it yet: " + done.error().message + "\n");
+  if (!done && !away)
+    return Fail(done.error().code,
+                "the hook is there, but its pushes start nothing until the controller can read "
+                "the repository: " +
+                    done.error().message);
+  if (done && !session.json) WriteErr("furrow: " + done->text + "\n");
   return kExitPassed;
 }
 

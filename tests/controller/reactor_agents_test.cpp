@@ -310,6 +310,7 @@ TEST_CASE("agents: repositories are looked at when it is time, and not again bef
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.out.empty());  // the first look is not answered
   OnRefs(farm.state, farm.out, farm.now, "/srv/fashion.git", Fail(Errc::kUnavailable, "no network"));
+  farm.out.ToClient<Failure>(kAlice, 1);
   CHECK(farm.out.empty());
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.out.Git<LookAtRefs>().repository == "/srv/fashion.git");

@@ -182,14 +182,35 @@ TEST_CASE("pushes: while no work is accepted a push is refused, and one under wa
   CHECK(farm.out.empty());
 }
 
+TEST_CASE("pushes: who has a repository watched hears whether it can be read, each time it is asked") {
+  Pushes farm;
+  const auto watch = [&](std::uint64_t number) {
+    OnWatchRepository(farm.state, farm.out, farm.now, kAlice, number, {kRepository});
+  };
+  watch(1);
+  watch(1);  // asked again since its answer did not come
+  farm.out.Stored<RepositoryRecord>();
+  farm.out.Git<LookAtRefs>();
+  CHECK(farm.out.empty());
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Fail(Errc::kInvalid, "it belongs to root"));
+  CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "it belongs to root");
+  CHECK(farm.out.empty());
+  watch(2);
+  farm.out.Git<LookAtRefs>();
+  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}});
+  CHECK(farm.out.ToClient<Done>(kAlice, 2).text == "watching " + kRepository);
+  CHECK(farm.out.Stored<RepositoryRecord>().looked);
+  CHECK(farm.out.empty());
+}
+
 TEST_CASE("pushes: what was there at the first look is no push; what moves later is a missed one") {
   Pushes farm;
   OnWatchRepository(farm.state, farm.out, farm.now, kAlice, 1, {kRepository});
   CHECK_FALSE(farm.out.Stored<RepositoryRecord>().looked);
   farm.out.Git<LookAtRefs>();
-  CHECK(farm.out.ToClient<Done>(kAlice, 1).text == "watching " + kRepository);
-  CHECK(farm.out.empty());
+  CHECK(farm.out.empty());  // nothing is known of it yet
   OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}, {"refs/heads/old", kA}});
+  CHECK(farm.out.ToClient<Done>(kAlice, 1).text == "watching " + kRepository);
   CHECK(farm.out.Stored<RepositoryRecord>().looked);
   CHECK(farm.out.empty());
 
