@@ -1,4 +1,5 @@
 // The commands that ask one question and print the answer.
+#include <algorithm>
 #include <csignal>
 
 #include "controller/cli/commands.h"
@@ -62,12 +63,13 @@ Result<int> MetricsCommand(const Session& session, const MetricsOptions& options
   FURROW_ASSIGN(const Selector selector, ParseSelector(options.what));
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const MetricsAnswer metrics, farm->Ask<MetricsAnswer>(GetMetrics{selector, options.name}));
-  const bool plot = options.plot || (!options.name.empty() && session.terminal.out);
+  const bool course = std::any_of(metrics.series.begin(), metrics.series.end(),
+                                  [](const MetricSeries& series) { return series.values.size() > 1; });
+  const bool plot = course && (options.plot || (!options.name.empty() && session.terminal.out));
   if (session.json) {
     WriteOut(JsonMetrics(metrics));
   } else if (plot) {
     for (const MetricSeries& series : metrics.series) WriteOut(RenderMetricPlot(series, session.Style()) + "\n");
-    if (metrics.series.empty()) WriteOut(RenderMetricTable(metrics, options.name, session.Style()));
   } else {
     WriteOut(RenderMetricTable(metrics, options.name, session.Style()));
   }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <optional>
+#include <string>
 
 #include "controller/cli/exit_status.h"
 #include "controller/cli/follower.h"
@@ -19,6 +21,8 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr auto kRedraw = milliseconds(100);
+constexpr auto kLookForWaiting = milliseconds(500);
+constexpr auto kStandsStill = std::chrono::seconds(3);
 constexpr std::size_t kFailedLogs = 3;
 constexpr std::uint32_t kFailedLines = 20;
 
@@ -43,10 +47,12 @@ class RunShow {
       if (const auto status = OnSignals()) return *status;
       if (const auto status = OnAnswer()) return *status;
       Redraw();
+      TellOfWaiting();
       const milliseconds idle = live_ && !asking_ ? std::min(follower_.Idle(), kRedraw) : follower_.Idle();
       farm_.Wait(idle, {signals_.fd(), asking_ ? STDIN_FILENO : -1});
     }
     if (live_ && !asking_) view_.Clear();
+    StopAsking();
     ShowEnd();
     switch (follower_.run().state) {
       case RunState::kPassed: return kExitPassed;
@@ -80,6 +86,25 @@ class RunShow {
     view_.Draw(follower_.run(), follower_.jobs(), session_.Style().now);
   }
 
+  // The live view shows why jobs wait; elsewhere a run that stands still would not say a word.
+  void TellOfWaiting() {
+    if (live_ || !follower_.known() || Clock::now() - looked_ < kLookForWaiting) return;
+    looked_ = Clock::now();
+    const bool moves = follower_.run().jobs_running > 0;
+    const auto& jobs = follower_.jobs();
+    const auto waiting =
+        std::find_if(jobs.begin(), jobs.end(), [](const JobView& job) { return job.state == JobState::kReady; });
+    if (moves || waiting == jobs.end()) {
+      stands_.reset();
+    } else if (!stands_) {
+      stands_ = looked_;
+    } else if (looked_ - *stands_ >= kStandsStill && waiting->waits_for != told_) {
+      told_ = waiting->waits_for;
+      WriteErr("furrow: " + NameOf(*waiting) + " waits: " + told_ + " (`" + session_.Program() + " why " +
+               NameOf(follower_.run()) + "` tells more)\n");
+    }
+  }
+
   std::optional<int> OnSignals() {
     while (const auto signal = signals_.Take()) {
       if (*signal == SIGWINCH) {
@@ -89,8 +114,8 @@ class RunShow {
         return kExitCancelled;
       } else if (*signal == SIGINT && session_.terminal.in && session_.terminal.err && !asking_) {
         if (live_) view_.Clear();
-        asking_ = true;
-        WriteErr("\nfurrow: [c]ancel the run, [d]etach from it, or [Enter] to go on? ");
+        asking_.emplace();
+        WriteErr("\nfurrow: [c]ancel the run, [d]etach from it, or another key to go on? ");
       } else if (*signal == SIGTERM) {
         Detach();
         return kExitDetached;
@@ -107,21 +132,27 @@ class RunShow {
   std::optional<int> OnAnswer() {
     pollfd typed{STDIN_FILENO, POLLIN, 0};
     if (!asking_ || ::poll(&typed, 1, 0) <= 0) return std::nullopt;
-    char line[64] = {};
-    const ssize_t got = ::read(STDIN_FILENO, line, sizeof(line));
-    asking_ = false;
-    if (got > 0 && (line[0] == 'c' || line[0] == 'C')) Cancel();
-    if (got <= 0 || line[0] == 'd' || line[0] == 'D') return Detach();
+    char key = 0;
+    const ssize_t got = ::read(STDIN_FILENO, &key, 1);
+    StopAsking();
+    if (got > 0 && (key == 'c' || key == 'C')) Cancel();
+    if (got <= 0 || key == 'd' || key == 'D') return Detach();
     return std::nullopt;
   }
 
+  void StopAsking() {
+    if (asking_) WriteErr("\n");
+    asking_.reset();
+  }
+
   int Detach() {
+    StopAsking();
     WriteErr("furrow: detached; " + session_.Program() + " show -f " + NameOf(follower_.run()) + " follows it\n");
     return kExitPassed;
   }
 
   void Cancel() {
-    asking_ = false;
+    StopAsking();
     cancelled_ = true;
     WriteErr("furrow: cancelling; again Ctrl-C does not wait for it\n");
     follower_.Cancel("by Ctrl-C");
@@ -169,8 +200,12 @@ class RunShow {
   FarmClient& farm_;
   Signals& signals_;
   const bool live_;
-  bool asking_ = false;
+  std::optional<SingleKeys> asking_;
   bool cancelled_ = false;
+  Clock::time_point looked_{};  // for what waits
+  std::optional<Clock::time_point>
+      stands_;  // since when nothing of the run is with an agent, though something could be
+  std::string told_;
   Clock::time_point drawn_{};
   LiveView view_;
   LogPrinter printer_;

@@ -53,6 +53,20 @@ Terminal DetectTerminal() {
   return terminal;
 }
 
+SingleKeys::SingleKeys() {
+  termios now{};
+  if (::tcgetattr(STDIN_FILENO, &now) != 0) return;
+  before_ = now;
+  now.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+  now.c_cc[VMIN] = 1;
+  now.c_cc[VTIME] = 0;
+  ::tcsetattr(STDIN_FILENO, TCSANOW, &now);
+}
+
+SingleKeys::~SingleKeys() {
+  if (before_) ::tcsetattr(STDIN_FILENO, TCSANOW, &*before_);
+}
+
 TerminalSize SizeOfTerminal() {
   winsize size{};
   for (const int fd : {STDERR_FILENO, STDOUT_FILENO})

@@ -1,7 +1,10 @@
 // The terminal that the program stands in, if any.
 #pragma once
 
+#include <termios.h>
+
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +23,19 @@ struct TerminalSize {
   std::size_t rows = 24;
 };
 TerminalSize SizeOfTerminal();
+
+// While it lives, a key that is pressed on stdin can be read at once, without Enter, and is not shown. Ctrl-C stays a
+// signal. Nothing where stdin is no terminal.
+class SingleKeys {
+ public:
+  SingleKeys();
+  ~SingleKeys();
+  SingleKeys(const SingleKeys&) = delete;
+  SingleKeys& operator=(const SingleKeys&) = delete;
+
+ private:
+  std::optional<termios> before_;
+};
 
 // Everything to the descriptor, at once. A reader that is gone ends the program as SIGPIPE would.
 void WriteOut(std::string_view text);

@@ -74,8 +74,11 @@ std::string Explain(const Outcome& outcome) {
   }
   const bool step = outcome.kind == OutcomeKind::kExited || outcome.kind == OutcomeKind::kSignaled;
   if (step && outcome.step > 0) text += " in step " + std::to_string(outcome.step + 1);
-  if (!outcome.detail.empty()) text += ": " + outcome.detail.substr(0, outcome.detail.find('\n'));
-  return text;
+  const std::string detail = outcome.detail.substr(0, outcome.detail.find('\n'));
+  if (detail.empty()) return text;
+  const bool says_it_all = outcome.kind == OutcomeKind::kTimedOut || outcome.kind == OutcomeKind::kLogQuota ||
+                           outcome.kind == OutcomeKind::kInputFailed || outcome.kind == OutcomeKind::kArtifactMissing;
+  return says_it_all ? detail : text + ": " + detail;
 }
 
 Colour ColourOf(JobState state) {

@@ -171,15 +171,19 @@ TEST_CASE("cli: what is not there is refused, and usage is usage") {
   CHECK(nlohmann::json::parse(farm.Furrow({"--json", "show", "nothing#1"}).out)["error"]["code"] == "not found");
 }
 
-TEST_CASE("drain: a drained agent gets no job until it is resumed") {
+TEST_CASE("drain: a drained agent gets no job until it is resumed, and who follows the run is told") {
   Farm farm;
   CHECK(farm.Furrow({"drain", "agent-1"}).out == "agent-1 gets no new jobs; it has none\n");
   CHECK(nlohmann::json::parse(farm.Furrow({"--json", "agents"}).out)["agents"][0]["drained"] == true);
   farm.Write("work/furrow.yaml", "name: d\njobs:\n  a:\n    steps: [{run: echo begun}]\n");
-  CHECK(farm.Furrow({"run", farm / "work", "--detach"}).status == 0);
+  const auto run = farm.Start({"run", farm / "work"});
+  CHECK(Farm::Until([&] { return run->err().find("furrow: a waits: ") != std::string::npos; }));
+  CHECK(run->err().find("is drained or away") != std::string::npos);
   CHECK(farm.Furrow({"why", "d#1"}).out.find("is drained or away") != std::string::npos);
   CHECK(farm.Furrow({"resume", "agent-1"}).status == 0);
-  CHECK(farm.Furrow({"show", "d#1", "-f"}).status == 0);
+  const CliResult ended = run->Wait();
+  CHECK(ended.status == 0);
+  CHECK(Count(ended.err, "waits: ") == 1);
 }
 
 TEST_CASE("run: --detach answers with the run's name, logs -f follows it") {

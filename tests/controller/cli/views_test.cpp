@@ -92,6 +92,18 @@ TEST_CASE("views: the branches of a tree are joined") {
   CHECK(tree == "a\n├─ b\n│  └─ c\n└─ d\ne\n");
 }
 
+TEST_CASE("views: an outcome is explained once, by the agent's words where they say it all") {
+  Outcome outcome;
+  outcome.kind = OutcomeKind::kTimedOut;
+  CHECK(Explain(outcome) == "timed out");
+  outcome.detail = "timed out after 6 s\nand more";
+  CHECK(Explain(outcome) == "timed out after 6 s");
+  outcome.kind = OutcomeKind::kStartFailed;
+  outcome.detail = "no program /bin/none";
+  CHECK(Explain(outcome) == "could not start: no program /bin/none");
+  CHECK(Explain({.kind = OutcomeKind::kExited, .code = 3, .step = 1, .detail = ""}) == "exit status 3 in step 2");
+}
+
 TEST_CASE("views: colours are there when asked for") {
   ViewStyle colour = kStyle;
   colour.colour = true;
