@@ -16,10 +16,20 @@ bool HasLog(const JobView& job) {
   return Raw(job.log_attempt.epoch) != 0;
 }
 
-// The jobs of the selector whose logs there are, in the order in which they started.
-Result<RunDetail> FetchLogged(FarmClient& farm, const Selector& what) {
+// The jobs of the selector whose logs there are, in the order in which they started; where an attempt is named
+// (0: the newest), those that have had so many, with that one's log. kInvalid: none has.
+Result<RunDetail> FetchLogged(FarmClient& farm, const Selector& what, std::uint32_t attempt) {
   FURROW_ASSIGN(RunDetail detail, FetchRun(farm, what));
   std::erase_if(detail.jobs, [](const JobView& job) { return !HasLog(job); });
+  if (attempt > 0 && !detail.jobs.empty()) {
+    std::uint64_t most = 0;
+    for (const JobView& job : detail.jobs) most = std::max(most, Raw(job.log_attempt.epoch));
+    if (most < attempt)
+      return Fail(Errc::kInvalid, FormatSelector(what) + " has no attempt " + std::to_string(attempt) +
+                                      ": the newest there is " + std::to_string(most));
+    std::erase_if(detail.jobs, [attempt](const JobView& job) { return Raw(job.log_attempt.epoch) < attempt; });
+    for (JobView& job : detail.jobs) job.log_attempt.epoch = Epoch{attempt};
+  }
   std::stable_sort(detail.jobs.begin(), detail.jobs.end(),
                    [](const JobView& a, const JobView& b) { return a.started < b.started; });
   return detail;
@@ -46,20 +56,20 @@ Status ReadLog(FarmClient& farm, const JobView& job, std::uint32_t tail,
   return Fail(Errc::kInternal, NameOf(job) + ": " + end->error().message);
 }
 
-Result<int> PrintLogs(const Session& session, FarmClient& farm, const Selector& what, std::uint32_t tail) {
-  FURROW_ASSIGN(const RunDetail detail, FetchLogged(farm, what));
+Result<int> PrintLogs(const Session& session, FarmClient& farm, const Selector& what, const LogsOptions& options) {
+  FURROW_ASSIGN(const RunDetail detail, FetchLogged(farm, what, options.attempt));
   if (session.json) {
     std::vector<JobLog> logs;
     for (const JobView& job : detail.jobs) {
       JobLog& log = logs.emplace_back(JobLog{NameOf(job), job.log_attempt.epoch, ""});
-      FURROW_TRY(ReadLog(farm, job, tail, [&](std::string_view bytes) { log.text += bytes; }));
+      FURROW_TRY(ReadLog(farm, job, options.tail, [&](std::string_view bytes) { log.text += bytes; }));
     }
     WriteOut(JsonLogs(NameOf(detail.run), logs));
     return kExitPassed;
   }
   LogPrinter printer({detail.matching > 1, session.terminal.out, session.terminal.colour}, WriteOut);
   for (const JobView& job : detail.jobs) {
-    FURROW_TRY(ReadLog(farm, job, tail, [&](std::string_view bytes) { printer.Take(job, bytes); }));
+    FURROW_TRY(ReadLog(farm, job, options.tail, [&](std::string_view bytes) { printer.Take(job, bytes); }));
     printer.End(job);
   }
   if (detail.jobs.empty()) WriteErr("furrow: nothing has started yet in " + FormatSelector(what) + "\n");
@@ -93,7 +103,7 @@ Result<int> LogsCommand(const Session& session, const LogsOptions& options) {
     return Fail(Errc::kInvalid, "--json gives one document, so it cannot follow: leave out -f or --json");
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   if (options.follow) return FollowLogsOf(session, *farm, what, options.tail);
-  return PrintLogs(session, *farm, what, options.tail);
+  return PrintLogs(session, *farm, what, options);
 }
 
 }  // namespace furrow::cli

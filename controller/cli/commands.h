@@ -49,6 +49,7 @@ struct LogsOptions {
   std::string what;
   bool follow = false;
   std::uint32_t tail = 0;
+  std::uint32_t attempt = 0;  // 0: each job's newest
 };
 struct ArtifactsOptions {
   std::string what;

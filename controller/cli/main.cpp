@@ -94,8 +94,11 @@ class CommandLine {
     show->add_flag("-f,--follow", follow_, "live, until the run ends; its end is the exit status");
     CLI::App* logs = Add("logs", "what jobs printed", [this] { return LogsCommand(session_, logs_); });
     logs->add_option("RUN[/JOB[/SHARD]]", logs_.what)->required();
-    logs->add_flag("-f,--follow", logs_.follow, "until the run ends");
+    CLI::Option* follow = logs->add_flag("-f,--follow", logs_.follow, "until the run ends");
     logs->add_option("--tail", logs_.tail, "only the last lines")->check(CLI::Range(1u, 1'000'000u));
+    logs->add_option("--attempt", logs_.attempt, "of jobs that were tried again, this try; default: the newest")
+        ->check(CLI::Range(1u, 1'000'000u))
+        ->excludes(follow);
     CLI::App* artifacts =
         Add("artifacts", "files that jobs made", [this] { return ArtifactsCommand(session_, artifacts_); });
     artifacts->add_option("RUN[/JOB[/SHARD]]", artifacts_.what)->required();

@@ -109,6 +109,20 @@ TEST_CASE("run: a job that fails ends the run with status 1 and says why") {
   CHECK(retried.out.find("bad: oops\n") != std::string::npos);
 }
 
+TEST_CASE("logs: a job that was tried again has a log of each attempt") {
+  Farm farm;
+  farm.Write("work/furrow.yaml",
+             "name: r\njobs:\n  flaky:\n    retry: { max: 1, on: [failure] }\n    steps:\n"
+             "      - run: echo try $FURROW_ATTEMPT; test $FURROW_ATTEMPT = 2\n");
+  REQUIRE(farm.Furrow({"run", farm / "work"}).status == 0);
+  CHECK(farm.Furrow({"logs", "r#1/flaky"}).out == "try 2\n");
+  CHECK(farm.Furrow({"logs", "r#1", "--attempt", "1"}).out == "try 1\n");
+  CHECK(farm.Furrow({"logs", "r#1", "--attempt", "2"}).out == "try 2\n");
+  const CliResult third = farm.Furrow({"logs", "r#1/flaky", "--attempt", "3"});
+  CHECK(third.status == 2);
+  CHECK(third.err.find("r#1/flaky has no attempt 3: the newest there is 2") != std::string::npos);
+}
+
 TEST_CASE("run: mistakes of the pipeline file are told all at once, before anything is submitted") {
   Farm farm;
   farm.Write("work/furrow.yaml",
