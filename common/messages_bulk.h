@@ -13,7 +13,7 @@
 
 namespace furrow {
 
-inline constexpr std::uint32_t kBulkWindow = 16;  // unanswered LogAppend or ChunkPut messages of one sender
+inline constexpr std::uint32_t kBulkWindow = 32;  // unanswered LogAppend or ChunkPut messages of one sender
 inline constexpr std::size_t kMaxHashesPerMessage = 8192;
 inline constexpr std::size_t kMaxTreeBytes = 64u << 20;  // encoding of one tree
 

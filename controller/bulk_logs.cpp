@@ -13,7 +13,7 @@ namespace furrow {
 namespace {
 
 // Between two syncs of a log that comes as fast as it can, in full frames: long enough to be worth one (5 ms on a disk
-// that writes the job's output at the same time), short enough that a sender's window, 40 ms of it, is not used up.
+// that writes the job's output at the same time), short enough that a sender's window, 80 ms of it, is not used up.
 constexpr auto kBatchTime = std::chrono::milliseconds(20);
 // The runner adds a last line with the reason when it ends a job for its quota.
 constexpr std::uint64_t kQuotaSlackBytes = 64 << 10;

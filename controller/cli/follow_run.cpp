@@ -100,7 +100,7 @@ class RunShow {
       stands_ = looked_;
     } else if (looked_ - *stands_ >= kStandsStill && waiting->waits_for != told_) {
       told_ = waiting->waits_for;
-      WriteErr("furrow: " + NameOf(*waiting) + " waits: " + told_ + " (`" + session_.Program() + " why " +
+      WriteErr("furrow: " + NameOf(*waiting) + " waits: " + Plain(told_) + " (`" + session_.Program() + " why " +
                NameOf(follower_.run()) + "` tells more)\n");
     }
   }
@@ -202,10 +202,9 @@ class RunShow {
   const bool live_;
   std::optional<SingleKeys> asking_;
   bool cancelled_ = false;
-  Clock::time_point looked_{};  // for what waits
-  std::optional<Clock::time_point>
-      stands_;  // since when nothing of the run is with an agent, though something could be
-  std::string told_;
+  Clock::time_point looked_{};               // for what waits
+  std::optional<Clock::time_point> stands_;  // since when no agent has a job of the run, though one could
+  std::string told_;                         // of why
   Clock::time_point drawn_{};
   LiveView view_;
   LogPrinter printer_;
