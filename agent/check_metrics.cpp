@@ -1,6 +1,7 @@
 #include "agent/check_metrics.h"
 
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -16,7 +17,9 @@ bool ParseNumber(const std::string& text, double& value) {
   return !text.empty() && *end == '\0';
 }
 
+// What is not finite keeps no rule: a training that diverged has no accuracy of infinity.
 bool Holds(double value, const std::string& sign, double bound) {
+  if (!std::isfinite(value)) return false;
   if (sign == "<") return value < bound;
   if (sign == "<=") return value <= bound;
   if (sign == ">") return value > bound;

@@ -105,7 +105,8 @@ void OnWorkspaceEvent(AgentState& state, AgentOutbox& out, Now now, const Worksp
   if (it == state.jobs.end() || it->second.stage != Stage::kPreparing) return;
   HeldJob& job = it->second;
   if (const auto* failed = std::get_if<PrepareFailed>(&event)) {
-    job.report.outcome = {OutcomeKind::kInputFailed, 0, 0, failed->message};
+    const OutcomeKind kind = failed->unfit ? OutcomeKind::kStartFailed : OutcomeKind::kInputFailed;
+    job.report.outcome = {kind, 0, 0, failed->message};
     BringHome(state, out, now, job, 0, /*ran=*/false);
     return;
   }

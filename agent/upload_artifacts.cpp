@@ -245,6 +245,10 @@ void ArtifactUploader::Work() {
 
 UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channel>& channel) {
   const auto failed = [&](const std::string& message) { return ArtifactsFailed{order.attempt, message}; };
+  const auto unfit = [&](Error error) {
+    const bool for_good = error.code == Errc::kInvalid || error.code == Errc::kRejected;
+    return ArtifactsFailed{order.attempt, Annotate(std::move(error), "artifacts").message, for_good};
+  };
   const FileHandle dir(::open(order.dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!dir) return failed(ErrnoError("cannot open the workspace " + order.dir, errno).message);
   if (!channel) {
@@ -260,10 +264,10 @@ UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channe
   milliseconds pause = kLeastPause;
   for (int scan = 0; scan < kMaxScans; ++scan) {
     const auto scanned = ScanTree(dir.Get(), options);
-    if (!scanned) return failed(Annotate(scanned.error(), "artifacts").message);
+    if (!scanned) return unfit(scanned.error());
     if (!scanned->unmatched.empty()) return ArtifactMissing{order.attempt, scanned->unmatched.front()};
     const auto encoded = EncodeTree(scanned->tree);
-    if (!encoded) return failed(Annotate(encoded.error(), "artifacts").message);
+    if (!encoded) return unfit(encoded.error());
     const auto chunks = ScannedChunks::Open(scanned->tree, dir.Get());
     if (!chunks) return failed(Annotate(chunks.error(), "artifacts").message);
     for (;;) {

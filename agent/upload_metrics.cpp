@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <string>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -16,20 +18,61 @@ constexpr std::size_t kMaxLineBytes = 64 << 10;
 constexpr std::size_t kMaxValues = 1000;  // on one line
 constexpr std::size_t kMaxNameBytes = 256;
 
+// How languages print what JSON has no numbers for.
+constexpr std::array<std::pair<std::string_view, double>, 7> kNotFinite{{
+    {"-Infinity", -HUGE_VAL},
+    {"Infinity", HUGE_VAL},
+    {"-inf", -HUGE_VAL},
+    {"inf", HUGE_VAL},
+    {"NaN", NAN},
+    {"nan", NAN},
+    {"-nan", NAN},
+}};
+
+// The line with such words in quotation marks, as JSON takes them.
+std::string QuoteNotFinite(std::string_view line) {
+  std::string quoted;
+  bool in_string = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const std::string_view rest = line.substr(i);
+    const auto word = in_string ? kNotFinite.end() : std::find_if(kNotFinite.begin(), kNotFinite.end(), [&](auto& one) {
+      return rest.starts_with(one.first);
+    });
+    if (word != kNotFinite.end()) {
+      quoted.append("\"").append(word->first).append("\"");
+      i += word->first.size() - 1;
+      continue;
+    }
+    if (line[i] == '\\' && in_string && i + 1 < line.size()) quoted += line[i++];
+    if (line[i] == '"') in_string = !in_string;
+    quoted += line[i];
+  }
+  return quoted;
+}
+
+// A number, or one of the words above.
+std::optional<double> NumberOf(const nlohmann::json& value) {
+  if (value.is_number()) return value.get<double>();
+  if (!value.is_string()) return std::nullopt;
+  for (const auto& [word, number] : kNotFinite)
+    if (value.get_ref<const std::string&>() == word) return number;
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<MetricLine> ParseMetricLine(std::string_view line) {
-  const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) json = nlohmann::json::parse(QuoteNotFinite(line), nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return std::nullopt;
   MetricLine metric;
   for (const auto& [name, value] : json.items()) {
-    if (!value.is_number()) continue;
-    const double number = value.get<double>();
-    if (!std::isfinite(number) || name.size() > kMaxNameBytes) continue;
+    const std::optional<double> number = NumberOf(value);
+    if (!number || name.empty() || name.size() > kMaxNameBytes) continue;
     if (name == "step") {
-      if (number >= 0 && number < 9e15) metric.step = static_cast<std::int64_t>(number);
+      if (*number >= 0 && *number < 9e15) metric.step = static_cast<std::int64_t>(*number);
     } else if (metric.values.size() < kMaxValues) {
-      metric.values.emplace_back(name, number);
+      metric.values.emplace_back(name, *number);
     }
   }
   if (metric.values.empty()) return std::nullopt;

@@ -90,7 +90,7 @@ struct Workspace::Impl {
   void Advance(Preparation& preparation);
   Result<bool> ReadTrees(Preparation& preparation);  // false: encodings must be fetched first
   void Fetch(Preparation& preparation, std::vector<Hash> hashes, bool tree);
-  void Fail(AttemptRef attempt, const Error& error);
+  void Fail(AttemptRef attempt, const Error& error, bool unfit = false);
   void Drop(AttemptRef attempt);
   void TrimCache();
 
@@ -213,9 +213,9 @@ void Workspace::Impl::Drop(AttemptRef attempt) {
   preparations.erase(found);
 }
 
-void Workspace::Impl::Fail(AttemptRef attempt, const Error& error) {
+void Workspace::Impl::Fail(AttemptRef attempt, const Error& error, bool unfit) {
   Drop(attempt);
-  on_event(PrepareFailed{attempt, error.message});
+  on_event(PrepareFailed{attempt, error.message, unfit});
 }
 
 void Workspace::Impl::Fetch(Preparation& preparation, std::vector<Hash> hashes, bool tree) {
@@ -299,7 +299,8 @@ void Workspace::Impl::OnWritten(Written& written) {
   } else if (written.status.error().code == Errc::kNotFound || written.status.error().code == Errc::kCorrupt) {
     return Advance(preparation);  // a chunk left the cache, or was damaged there: it is missing now
   } else {
-    Fail(written.attempt, Annotate(written.status.error(), "inputs"));
+    Fail(written.attempt, Annotate(written.status.error(), "inputs"),
+         /*unfit=*/written.status.error().code == Errc::kRejected);
   }
   TrimCache();
 }

@@ -101,6 +101,7 @@ void Write(wire::Reply::Builder root, const MetricsAnswer& reply) {
     to.setName(TextOf(series.name));
     WriteNumbers(series.steps, [&](unsigned count) { return to.initSteps(count); });
     WriteNumbers(series.values, [&](unsigned count) { return to.initValues(count); });
+    to.setReported(series.reported);
   }
 }
 
@@ -156,7 +157,7 @@ MetricSeries Read(wire::MetricSeries::Reader from) {
   MetricSeries series{ReadText(from.getJob(), kNameBytes, "job"),
                       ReadText(from.getName(), kMaxMetricNameBytes, "metric"),
                       ReadNumbers<std::int64_t>(from.getSteps(), kMaxPoints, "steps of a metric"),
-                      ReadNumbers<double>(from.getValues(), kMaxPoints, "values of a metric")};
+                      ReadNumbers<double>(from.getValues(), kMaxPoints, "values of a metric"), from.getReported()};
   if (series.steps.size() != series.values.size()) throw Malformed{"a metric with more or fewer steps than values"};
   return series;
 }

@@ -319,7 +319,8 @@ struct MetricSeries {
   std::string job;  // "fashion#42/train"
   std::string name;
   std::vector<std::int64_t> steps;
-  std::vector<double> values;  // as many as steps; at most 10,000, thinned evenly
+  std::vector<double> values;  // as many as steps; at most 10,000, of more the extremes and the last
+  std::uint64_t reported = 0;  // by the job; 0: not known
   friend bool operator==(const MetricSeries&, const MetricSeries&) = default;
 };
 struct MetricsAnswer {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <thread>
 
@@ -77,15 +78,34 @@ ClientReply List(const Store& store, const ListRuns& list, const std::vector<Run
   return answer;
 }
 
-// Every n-th point, the last one among them, so that at most kMaxSeriesPoints are left.
+// Of a series that is too long, the extremes of each stretch, so that no spike is lost, and the last point. What is not
+// finite is as extreme as can be.
 void Thin(MetricSeries& series) {
   const std::size_t size = series.values.size();
+  series.reported = size;
   if (size <= kMaxSeriesPoints) return;
-  const std::size_t stride = (size + kMaxSeriesPoints - 1) / kMaxSeriesPoints;
+  const std::size_t stretches = kMaxSeriesPoints / 2 - 1;
+  const std::size_t length = (size + stretches - 1) / stretches;
+  const auto below = [&](std::size_t a, std::size_t b) {
+    const double x = series.values[a], y = series.values[b];
+    return std::isnan(x) ? false : std::isnan(y) || x < y;
+  };
   std::size_t kept = 0;
-  for (std::size_t i = (size - 1) % stride; i < size; i += stride, ++kept) {
+  const auto keep = [&](std::size_t i) {
     series.steps[kept] = series.steps[i];
-    series.values[kept] = series.values[i];
+    series.values[kept++] = series.values[i];
+  };
+  for (std::size_t begin = 0; begin < size; begin += length) {
+    const std::size_t end = std::min(begin + length, size);
+    std::size_t least = begin, most = begin;
+    for (std::size_t i = begin; i < end; ++i) {
+      if (below(i, least)) least = i;
+      if (below(most, i)) most = i;
+    }
+    const std::size_t last = std::max(least, most);  // read before anything is moved to its place, or behind it
+    keep(std::min(least, most));
+    if (least != most) keep(last);
+    if (end == size && last != size - 1) keep(size - 1);
   }
   series.steps.resize(kept);
   series.values.resize(kept);

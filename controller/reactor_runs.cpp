@@ -121,6 +121,11 @@ void OnCancel(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t num
            Failure{Errc::kNotFound, run.Name() + " has no job " + FormatSelector(request.what), "", {}});
     return;
   }
+  if (count == 0) {
+    Answer(out, peer, number,
+           Failure{Errc::kRejected, "nothing to cancel: " + FormatSelector(request.what) + " has ended", "", {}});
+    return;
+  }
   Answer(out, peer, number,
          Done{"cancelling " + std::to_string(count) + (count == 1 ? " job of " : " jobs of ") + run.Name()});
 }

@@ -373,9 +373,11 @@ struct MetricSeries {
   # "fashion#42/train".
   name @1 :Text;
   steps @2 :List(Int64);
-  # At most 10,000.
+  # At most 10,000: of a longer series the least and the greatest of each stretch, and the last.
   values @3 :List(Float64);
   # As many as steps.
+  reported @4 :UInt64;
+  # How many the job reported. 0, from older controllers: not known.
 }
 
 struct Pong {

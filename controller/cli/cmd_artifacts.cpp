@@ -59,7 +59,7 @@ Tree Choose(const Tree& tree, const std::string& name) {
   return chosen;
 }
 
-Result<int> Get(const Session& session, FarmClient& farm, const std::vector<JobArtifacts>& all,
+Result<int> Get(const Session& session, FarmClient& farm, const std::string& run, const std::vector<JobArtifacts>& all,
                 const ArtifactsOptions& options) {
   std::string name = options.get;
   while (name.ends_with('/')) name.pop_back();
@@ -70,7 +70,7 @@ Result<int> Get(const Session& session, FarmClient& farm, const std::vector<JobA
     if (part.entries.empty() || (chosen && *chosen == part)) continue;
     if (chosen)
       return Fail(Errc::kRejected, "\"" + name + "\" differs between " + from + " and " + artifacts.job +
-                                       "; name the job: " + options.what + "/" + artifacts.job);
+                                       "; name the job: " + run + "/" + artifacts.job);
     chosen = std::move(part);
     from = artifacts.job;
   }
@@ -103,7 +103,8 @@ Result<int> ArtifactsCommand(const Session& session, const ArtifactsOptions& opt
   FURROW_ASSIGN(const Selector what, ParseSelector(options.what));
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const std::vector<JobArtifacts> all, FetchTrees(*farm, what));
-  if (!options.get.empty()) return Get(session, *farm, all, options);
+  if (!options.get.empty())
+    return Get(session, *farm, FormatSelector({what.pipeline, what.number, "", {}}), all, options);
   std::vector<ArtifactFile> files;
   for (const JobArtifacts& artifacts : all)
     for (const TreeEntry& entry : artifacts.tree.entries)

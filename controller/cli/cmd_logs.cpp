@@ -6,6 +6,7 @@
 #include "controller/cli/follower.h"
 #include "controller/cli/json.h"
 #include "controller/cli/log_printer.h"
+#include "controller/cli/views.h"
 
 namespace furrow::cli {
 namespace {
@@ -69,8 +70,16 @@ Result<int> PrintLogs(const Session& session, FarmClient& farm, const Selector& 
   }
   LogPrinter printer({detail.matching > 1, session.terminal.out, session.terminal.colour}, WriteOut);
   for (const JobView& job : detail.jobs) {
-    FURROW_TRY(ReadLog(farm, job, options.tail, [&](std::string_view bytes) { printer.Take(job, bytes); }));
+    bool printed = false;
+    FURROW_TRY(ReadLog(farm, job, options.tail, [&](std::string_view bytes) {
+      printed = true;
+      printer.Take(job, bytes);
+    }));
     printer.End(job);
+    const bool worth_a_word = detail.matching == 1 || (job.outcome && !job.outcome->passed());
+    if (!printed && job.outcome && worth_a_word && options.attempt == 0)
+      WriteErr("furrow: " + NameOf(job) + " printed nothing" +
+               (job.outcome->passed() ? "" : "; it failed: " + Plain(Explain(*job.outcome))) + "\n");
   }
   if (detail.jobs.empty()) WriteErr("furrow: nothing has started yet in " + FormatSelector(what) + "\n");
   return kExitPassed;

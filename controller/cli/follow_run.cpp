@@ -178,7 +178,8 @@ class RunShow {
   void ShowFailedLogs() {
     std::size_t shown = 0;
     for (const JobView& job : follower_.jobs()) {
-      if (job.state != JobState::kFailed || Raw(job.log_attempt.epoch) == 0 || shown++ >= kFailedLogs) continue;
+      if (job.state != JobState::kFailed || Raw(job.log_attempt.epoch) == 0) continue;
+      if (++shown > kFailedLogs) continue;
       WriteOut(Paint("── " + NameOf(job) + ": " + (job.outcome ? Explain(*job.outcome) : "failed") + "\n", Colour::kRed,
                      session_.terminal.colour));
       LogPrinter printer({true, true, session_.terminal.colour}, WriteOut);
@@ -193,6 +194,9 @@ class RunShow {
       }
       printer.End(job);
     }
+    if (shown > kFailedLogs)
+      WriteOut(Paint("── " + std::to_string(shown - kFailedLogs) + " more failed\n", Colour::kRed,
+                     session_.terminal.colour));
   }
 
   const Session& session_;

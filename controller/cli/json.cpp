@@ -1,5 +1,6 @@
 #include "controller/cli/json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace furrow::cli {
@@ -135,7 +136,11 @@ std::string JsonReasons(const WaitReasons& reasons) {
 std::string JsonMetrics(const MetricsAnswer& metrics) {
   Json list = Json::array();
   for (const MetricSeries& series : metrics.series)
-    list.push_back({{"job", series.job}, {"name", series.name}, {"steps", series.steps}, {"values", series.values}});
+    list.push_back({{"job", series.job},
+                    {"name", series.name},
+                    {"steps", series.steps},
+                    {"values", series.values},
+                    {"reported", std::max<std::uint64_t>(series.reported, series.values.size())}});
   return Dump({{"series", list}});
 }
 

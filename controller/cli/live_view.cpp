@@ -103,26 +103,27 @@ void LiveView::TakeLog(const JobView& job, std::string_view bytes) {
 }
 
 // A terminal that became narrower has wrapped what was drawn: the lines are counted as they stand there now.
-std::string LiveView::Erase(std::size_t columns) const {
+std::string LiveView::GoToTop(std::size_t columns) const {
   std::size_t rows = 0;
   for (const std::size_t width : drawn_) rows += width == 0 ? 1 : (width + columns - 1) / columns;
-  return rows == 0 ? "" : "\033[" + std::to_string(rows) + "A\r\033[J";
+  return rows == 0 ? "" : "\033[" + std::to_string(rows) + "A\r";
 }
 
 void LiveView::Draw(const RunSummary& run, const std::vector<JobView>& jobs, WallTime now) {
   const TerminalSize size = SizeOfTerminal();
   const ViewStyle style{colour_, size.columns - 1, now};
-  std::string frame = Erase(size.columns);
+  // Line over line, and never the whole screen: what is erased from its top goes into tmux's history each time.
+  std::string frame = GoToTop(size.columns);
   drawn_.clear();
-  for (const std::string& line : LiveLines(run, jobs, log_of_, log_, style, size.rows - 1)) {
-    frame += line + "\n";
+  for (const std::string& line : LiveLines(run, jobs, log_of_, log_, style, size.rows - 2)) {
+    frame += line + "\033[K\n";
     drawn_.push_back(Width(WithoutColours(line)));
   }
-  WriteErr(frame);
+  WriteErr(frame + "\033[J");
 }
 
 void LiveView::Clear() {
-  WriteErr(Erase(SizeOfTerminal().columns));
+  if (!drawn_.empty()) WriteErr(GoToTop(SizeOfTerminal().columns) + "\033[J");
   drawn_.clear();
 }
 

@@ -27,7 +27,7 @@ class LiveView {
   void Clear();
 
  private:
-  std::string Erase(std::size_t columns) const;
+  std::string GoToTop(std::size_t columns) const;  // to where the last frame begins
 
   const bool colour_;
   std::string log_of_;

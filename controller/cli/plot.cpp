@@ -101,7 +101,7 @@ std::string RenderMetricTable(const MetricsAnswer& metrics, const std::string& n
     const auto [least, most] = std::minmax_element(series.values.begin(), series.values.end());
     table.Add({{series.job, Colour::kBold},
                {series.name},
-               {std::to_string(series.values.size())},
+               {std::to_string(std::max<std::uint64_t>(series.reported, series.values.size()))},
                {FormatNumber(series.values.front())},
                {FormatNumber(series.values.back()), Colour::kGreen},
                {FormatNumber(*least)},

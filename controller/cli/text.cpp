@@ -142,17 +142,18 @@ std::string Table::Render(bool colour, std::size_t width) const {
     std::size_t used = 0, pending = 0;  // spaces are written when something follows them
     for (std::size_t i = 0; i < row.size(); ++i) {
       std::string cell = row[i].text;
-      const std::size_t at = used + pending + (columns_[i].align == Align::kRight ? widths[i] - Width(cell) : 0);
+      const bool right = columns_[i].align == Align::kRight;
+      if (right) pending += widths[i] - Width(cell);
+      const std::size_t at = used + pending;
       if (width != 0) cell = Cut(cell, width > at ? width - at : 0);
       const std::size_t columns = Width(cell);
       const std::size_t padding = widths[i] > columns ? widths[i] - columns : 0;
-      if (columns_[i].align == Align::kRight) pending += padding;
       if (columns != 0) {
         text += std::string(pending, ' ') + Paint(cell, row[i].colour, colour);
         used += pending + columns;
         pending = 0;
       }
-      pending += (columns_[i].align == Align::kLeft ? padding : 0) + 2;
+      pending += (right ? 0 : padding) + 2;
     }
     out += text + "\n";
   };

@@ -32,7 +32,8 @@ std::string SourceOf(const SourceInfo& source) {
 
 std::string Heading(const RunSummary& run, const ViewStyle& style) {
   std::string text = Paint(NameOf(run), Colour::kBold, style.colour) + " " +
-                     Paint(RunStateName(run.state), ColourOf(run.state), style.colour) + " in " +
+                     Paint(RunStateName(run.state), ColourOf(run.state), style.colour) +
+                     (run.state == RunState::kRunning ? " for " : " in ") +
                      FormatSpan(run.submitted, run.ended, style.now);
   if (const std::string source = SourceOf(run.source); !source.empty()) text += "  " + Plain(source);
   text += "\n";

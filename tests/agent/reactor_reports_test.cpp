@@ -101,6 +101,20 @@ TEST_CASE("reports: failed preparation, a missing artifact and a failed upload e
   OnUploadEvent(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(3), "disk full"});
   CHECK(farm.out.Sent<Finished>().outcome == Outcome{OutcomeKind::kUploadFailed, 0, 0, "disk full"});
   CHECK(farm.out.empty());
+
+  // What another try would not mend is none of the farm's own failures, which are tried again by default.
+  REQUIRE(farm.Hear(MakeAssign(Attempt(4), {HashOf("a")})).has_value());
+  farm.out.Clear();
+  OnWorkspaceEvent(farm.state, farm.out, farm.now, PrepareFailed{Attempt(4), "a folder is in the way", true});
+  CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kStartFailed);
+  farm.Run(promises(5));
+  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(5)));
+  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(5), "", HashOf("")});
+  farm.out.Clear();
+  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(5), "a link leaves the workspace", true});
+  CHECK(farm.out.Sent<Finished>().outcome ==
+        Outcome{OutcomeKind::kArtifactMissing, 0, 0, "a link leaves the workspace"});
+  CHECK(farm.out.empty());
 }
 
 TEST_CASE("reports: a job that failed leaves no artifacts") {

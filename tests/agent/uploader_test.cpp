@@ -1,7 +1,9 @@
 #include "agent/uploader.h"
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -241,6 +243,20 @@ TEST_CASE("metrics: only objects with numbers count") {
     CHECK_FALSE(ParseMetricLine(bad));
 }
 
+TEST_CASE("metrics: a diverged value is a value, however the job's language spells it") {
+  const auto line =
+      ParseMetricLine(R"({"step": 2, "loss": NaN, "up": Infinity, "down":-inf, "said": "nan", "in": "a NaN"})");
+  REQUIRE(line);
+  REQUIRE(line->values.size() == 4);
+  std::map<std::string, double> values(line->values.begin(), line->values.end());
+  CHECK(std::isnan(values.at("loss")));
+  CHECK(values.at("up") == HUGE_VAL);
+  CHECK(values.at("down") == -HUGE_VAL);
+  CHECK(std::isnan(values.at("said")));
+  CHECK_FALSE(ParseMetricLine(R"({"loss": NaN)"));
+  CHECK_FALSE(ParseMetricLine(R"({"loss": None})"));
+}
+
 TEST_CASE("metrics: a line longer than allowed is skipped, not kept") {
   Rig rig;
   { std::ofstream(rig.metrics) << std::string(1 << 20, 'x') << "\n{\"a\": 1}\n"; }
@@ -278,7 +294,9 @@ TEST_CASE("uploader: an artifact that leaves the workspace fails") {
   Rig rig;
   fs::create_symlink("/etc/passwd", rig.folder / "ws/link");
   rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"link"}});
-  CHECK(rig.NextA<ArtifactsFailed>().message.find("link") != std::string::npos);
+  const auto failed = rig.NextA<ArtifactsFailed>();
+  CHECK(failed.message.find("link") != std::string::npos);
+  CHECK(failed.unfit);
 }
 
 TEST_CASE("uploader: chunks that the controller lost are sent again") {

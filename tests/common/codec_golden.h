@@ -96,7 +96,7 @@ inline const std::vector<std::uint64_t> kRequests{
     0xb3edfd60176369ca, 0xec6a668092185b9b, 0x94cc7149b26967db};
 inline const std::vector<std::uint64_t> kReplies{
     0xe6894480ca473148, 0xdb3b57361d7181c6, 0x0967bff823e9c51f, 0x3d5eca4f3bf8b147, 0x21d6d949a844737d,
-    0x0f2c272f1f2fc762, 0x9bb05ab1124c2e84, 0x9d9056fe9e856612, 0xfd86e8bb8c975301, 0xbf86e85a543a9a00,
+    0x0f2c272f1f2fc762, 0x9bb05ab1124c2e84, 0x9d9056fe9e856612, 0x19f955625c2cd748, 0xbf86e85a543a9a00,
     0xf6b0bb9a1fe6f251, 0x3ad8f0de1c432c91, 0x569fc7aab7c13f80};
 inline const std::vector<std::uint64_t> kBulkRequests{0xf98dfc02f2bc1880, 0x6c87e27870ae0458, 0x8bd3b2c95ef4858d,
                                                       0xa8bd4ef13e2b3799, 0xa5166df5771571d9, 0x4730e0f3c1b5654b,

@@ -279,7 +279,7 @@ TEST_CASE("codec: jobs that could not be run are refused") {
 TEST_CASE("codec: a reply too large for a frame becomes a Failure that says so") {
   MetricsAnswer answer;
   answer.series.assign(200,
-                       MetricSeries{"a", "b", std::vector<std::int64_t>(10'000, 1), std::vector<double>(10'000, 1)});
+                       MetricSeries{"a", "b", std::vector<std::int64_t>(10'000, 1), std::vector<double>(10'000, 1), 0});
   const auto reply = DecodeClientReply(BytesOf(Encode(9, ClientReply(answer))));
   REQUIRE(reply);
   CHECK(reply->first == 9);

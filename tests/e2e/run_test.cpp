@@ -1,6 +1,7 @@
 // A run from the command line to its end, and what the other commands say of it.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -121,6 +122,39 @@ TEST_CASE("logs: a job that was tried again has a log of each attempt") {
   const CliResult third = farm.Furrow({"logs", "r#1/flaky", "--attempt", "3"});
   CHECK(third.status == 2);
   CHECK(third.err.find("r#1/flaky has no attempt 3: the newest there is 2") != std::string::npos);
+}
+
+TEST_CASE("metrics: of a long series every extreme is shown; what is not finite counts, and passes no check") {
+  Farm farm;
+  farm.Write("work/furrow.yaml", R"(
+name: m
+jobs:
+  spike:
+    steps:
+      - run: |
+          seq 1 25000 | sed 's/.*/{"step": &, "loss": 0.5}/; 16001s/0.5/99/' > "$FURROW_METRICS"
+  diverged:
+    steps:
+      - run: |
+          echo '{"step": 1, "loss": 0.5}' > "$FURROW_METRICS"
+          echo '{"step": 2, "loss": NaN}' >> "$FURROW_METRICS"
+  gate:
+    needs: [diverged]
+    steps:
+      - check: { loss: "<= 1" }
+)");
+  CHECK(farm.Furrow({"run", farm / "work"}).status == 1);
+  const auto spike = nlohmann::json::parse(farm.Furrow({"--json", "metrics", "m#1/spike"}).out)["series"][0];
+  CHECK(spike["reported"] == 25000);
+  const std::vector<double> values = spike["values"];
+  CHECK(values.size() <= 10000);
+  CHECK(std::count(values.begin(), values.end(), 99) == 1);
+  const std::vector<std::int64_t> steps = spike["steps"];
+  CHECK(steps.back() == 25000);
+  CHECK(std::is_sorted(steps.begin(), steps.end()));
+  CHECK(nlohmann::json::parse(farm.Furrow({"--json", "metrics", "m#1/diverged"}).out)["series"][0]["values"][1]
+            .is_null());
+  CHECK(farm.Furrow({"logs", "m#1/gate"}).out.find("check: loss <= 1: FAILED (loss = nan)") != std::string::npos);
 }
 
 TEST_CASE("run: mistakes of the pipeline file are told all at once, before anything is submitted") {

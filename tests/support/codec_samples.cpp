@@ -236,7 +236,7 @@ std::vector<ClientReply> SampleReplies() {
           RunUpdate{SampleRun(), {SampleJob(), SampleJob()}, true},
           AgentList{{SampleAgent()}},
           WaitReasons{{{"fashion#42/test/3", "1 GPU", {"fashion#41/train", "fashion#40/train"}}}},
-          MetricsAnswer{{{"fashion#42/train", "loss", {-1, 2, 300}, {0.5, 0.25, 1e-9}}}},
+          MetricsAnswer{{{"fashion#42/train", "loss", {-1, 2, 300}, {0.5, 0.25, 1e-9}, 30000}}},
           Pong{"furrow-controller 0.1.0", 3, 2},
           EnrolmentMade{SampleEnrolment(), "farm.example", true, 7073},
           EnrolmentList{{SampleEnrolment()}},

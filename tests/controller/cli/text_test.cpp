@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <sstream>
+
 #include "controller/cli/farm_address.h"
 #include "controller/cli/log_printer.h"
 #include "controller/cli/pipeline_file.h"
@@ -37,6 +39,17 @@ TEST_CASE("text: cutting counts characters") {
   CHECK(Cut("grüße", 5) == "grüße");
   CHECK(Cut("grüße!", 5) == "grüß…");
   CHECK(Cut("abc", 0).empty());
+}
+
+TEST_CASE("text: no line of a table is wider than the terminal, whatever is cut") {
+  Table table({{"NAME"}, {"TIME", Table::Align::kRight}, {"COUNT", Table::Align::kRight}, {"NOTE"}});
+  table.Add({{"a-long-name"}, {"1h02m"}, {"1234567890"}, {"why it failed"}});
+  table.Add({{"b"}, {"1s"}, {"1"}, {"no"}});
+  for (std::size_t width = 1; width < 60; ++width) {
+    CAPTURE(width);
+    std::istringstream lines(table.Render(false, width));
+    for (std::string line; std::getline(lines, line);) CHECK(Width(line) <= width);
+  }
 }
 
 TEST_CASE("log cleaner: colours pass, everything else is shown, wherever it is split") {
