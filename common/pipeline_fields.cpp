@@ -23,8 +23,8 @@ std::string Grouped(std::int64_t number) {
 std::string Found(const YamlNode& node) {
   switch (node.kind) {
     case Kind::kNull: return "nothing";
-    case Kind::kList: return "a list";
-    case Kind::kMap: return "a mapping";
+    case Kind::kList: return node.items.empty() ? "an empty list" : "a list";
+    case Kind::kMap: return node.entries.empty() ? "an empty mapping" : "a mapping";
     case Kind::kScalar: break;
   }
   if (node.text.empty()) return "an empty text";

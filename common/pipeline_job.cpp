@@ -66,9 +66,9 @@ void ReadRetryOn(Fields& retry, RetryRule& rule) {
       retry.report().Add(item->place, "unknown cause " + Quoted(item->text) + " in " + retry.Named("on") +
                                           "; did you mean " + Quoted(*nearest) + "?");
     } else {
-      retry.report().Add(item->place, Quoted(item->text) +
-                                          " looks like a pattern in the log, which is known but not yet built; use " +
-                                          QuotedChoice({"agent_lost", "failure", "an exit status"}));
+      retry.report().Add(
+          item->place, Quoted(item->text) + " looks like a pattern in the log, which is known but not yet built; use " +
+                           Quoted("agent_lost") + ", " + Quoted("failure") + " or the number of an exit status");
     }
   }
 }

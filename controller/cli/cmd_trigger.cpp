@@ -51,16 +51,18 @@ class Triggers {
     return result;
   }
 
-  // With --json the answer to the push itself is the document.
+  // With --json the answer to the push itself is the document; else one that was noted is told from this one.
   void Say(const PendingPush& push, const Result<Submitted>& told, bool asked_for) const {
+    const std::string what = asked_for ? "" : "the earlier push of " + push.new_commit.substr(0, 8) + ": ";
     if (session_.json && asked_for) {
       WriteOut(told ? JsonSubmitted(*told) : JsonError(told.error()));
     } else if (!told) {
-      WriteErr("furrow: " + push.ref + ": " + told.error().message + "\n");
+      WriteErr("furrow: " + what + push.ref + ": " + told.error().message + "\n");
     } else if (told->name.empty()) {
-      WriteErr("furrow: " + push.ref + ": " + (told->note.empty() ? "nothing starts" : told->note) + "\n");
+      const std::string nothing = told->repeated ? "has had its run; `furrow runs` shows it" : "nothing starts";
+      WriteErr("furrow: " + what + push.ref + ": " + (told->note.empty() ? nothing : told->note) + "\n");
     } else {
-      WriteErr("furrow: " + told->name + (told->repeated ? " was started by this push" : " started") +
+      WriteErr("furrow: " + what + told->name + (told->repeated ? " was started before" : " started") +
                "; follow: furrow logs -f " + told->name + "\n");
     }
   }

@@ -120,12 +120,11 @@ const char* GlyphOf(JobState state) {
 std::string RenderRuns(const RunList& list, const std::string& pipeline, const ViewStyle& style) {
   if (list.runs.empty() && !pipeline.empty()) return "no runs of " + pipeline + "; `furrow runs` shows those of all\n";
   if (list.runs.empty()) return "no runs yet; `furrow run` starts one\n";
-  Table table({{"RUN"}, {"STATE"}, {"JOBS", Align::kRight}, {"TIME", Align::kRight}, {"SUBMITTED"}, {"SOURCE"}});
+  Table table({{"RUN"}, {"STATE"}, {"PASSED", Align::kRight}, {"TIME", Align::kRight}, {"SUBMITTED"}, {"SOURCE"}});
   for (const RunSummary& run : list.runs) {
-    const std::uint32_t ended = run.jobs_passed + run.jobs_failed;
     table.Add({{NameOf(run), Colour::kBold},
                {RunStateName(run.state), ColourOf(run.state)},
-               {std::to_string(ended) + "/" + std::to_string(run.jobs_total)},
+               {std::to_string(run.jobs_passed) + "/" + std::to_string(run.jobs_total)},
                {FormatSpan(run.submitted, run.ended, style.now)},
                {FormatTime(run.submitted)},
                {SourceOf(run.source)}});
