@@ -89,7 +89,7 @@ struct Workspace::Impl {
   // Goes on as far as it can without waiting.
   void Advance(Preparation& preparation);
   Result<bool> ReadTrees(Preparation& preparation);  // false: encodings must be fetched first
-  void Fetch(Preparation& preparation, std::vector<Hash> hashes, bool tree);
+  void Fetch(Preparation& preparation, const std::vector<Hash>& hashes, bool tree);
   void Fail(AttemptRef attempt, const Error& error, bool unfit = false);
   void Drop(AttemptRef attempt);
   void TrimCache();
@@ -218,7 +218,7 @@ void Workspace::Impl::Fail(AttemptRef attempt, const Error& error, bool unfit) {
   on_event(PrepareFailed{attempt, error.message, unfit});
 }
 
-void Workspace::Impl::Fetch(Preparation& preparation, std::vector<Hash> hashes, bool tree) {
+void Workspace::Impl::Fetch(Preparation& preparation, const std::vector<Hash>& hashes, bool tree) {
   for (const Hash& hash : hashes) {
     preparation.missing.insert(hash);
     waiting[hash].insert(preparation.order.attempt);
@@ -245,7 +245,7 @@ Result<bool> Workspace::Impl::ReadTrees(Preparation& preparation) {
       return true;
     }
   }
-  Fetch(preparation, std::move(absent), true);
+  Fetch(preparation, absent, true);
   return false;
 }
 
@@ -265,7 +265,7 @@ void Workspace::Impl::Advance(Preparation& preparation) {
     for (const ChunkRef& chunk : tree.UniqueChunks()) hashes.push_back(chunk.hash);
   }
   std::vector<Hash> absent = store->Missing(hashes);
-  if (!absent.empty()) return Fetch(preparation, std::move(absent), false);
+  if (!absent.empty()) return Fetch(preparation, absent, false);
   preparation.stage = Preparation::Stage::kWriting;
   pool.Run([this, attempt, dir = preparation.order.dir, trees = preparation.trees] {
     inputs.Post(Written{attempt, WriteWorkspace(dir, *trees, *store)});

@@ -206,10 +206,11 @@ void OnRefs(State& state, Outbox& out, Now, const std::string& name,
     const auto seen = repository.record.refs.find(ref);
     if (seen != repository.record.refs.end() && seen->second == commit) continue;
     const std::string old = seen == repository.record.refs.end() ? std::string(40, '0') : seen->second;
-    const bool on_its_way = std::any_of(state.pushes.begin(), state.pushes.end(), [&](const auto& entry) {
-      const TriggerRecord& record = entry.second.record;
-      return record.repository == name && record.ref == ref && record.new_commit == commit;
-    });
+    const bool on_its_way =
+        std::any_of(state.pushes.begin(), state.pushes.end(), [&, &ref = ref, &commit = commit](const auto& entry) {
+          const TriggerRecord& record = entry.second.record;
+          return record.repository == name && record.ref == ref && record.new_commit == commit;
+        });
     const bool was_there = first_look && seen == repository.record.refs.end();
     repository.record.refs[ref] = commit;
     changed = true;

@@ -19,7 +19,7 @@ std::string WithoutColours(std::string_view line) {
   return Plain(plain);
 }
 
-std::string Pad(std::string text, std::size_t width) {
+std::string Pad(const std::string& text, std::size_t width) {
   const std::size_t columns = Width(text);
   return columns < width ? text + std::string(width - columns, ' ') : text;
 }

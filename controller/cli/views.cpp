@@ -180,7 +180,7 @@ std::string RenderRun(const RunSummary& run, const std::vector<JobView>& jobs, c
     std::string agents = sum.agents.empty() ? "-" : sum.agents.front();
     if (sum.agents.size() > 1) agents += " +" + std::to_string(sum.agents.size() - 1);
     std::string note = sum.note;
-    if (Raw(sum.epoch) > 1) note = "attempt " + std::to_string(Raw(sum.epoch)) + (note.empty() ? "" : "; " + note);
+    if (Raw(sum.epoch) > 1) note.insert(0, "attempt " + std::to_string(Raw(sum.epoch)) + (note.empty() ? "" : "; "));
     table.Add({{sum.branch + sum.job, Colour::kBold},
                {std::string(GlyphOf(sum.state)) + " " + JobStateName(sum.state), ColourOf(sum.state)},
                {sum.shards > 1 ? std::to_string(sum.ended) + "/" + std::to_string(sum.shards) : ""},

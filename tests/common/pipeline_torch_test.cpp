@@ -84,7 +84,7 @@ TEST_CASE("pipeline torch: each wrong value is refused in words") {
       {EvaluateOf("format: csv, file: f, scale: -1"), "must be above zero"},
       {EvaluateOf("format: csv, file: f, std: [1, 0]"), "must be a number (above zero), not `0`"},
       {EvaluateOf("format: csv, file: f, mean: []"),
-       "must be a number (finite) or a list with one a channel, not a list"},
+       "must be a number (finite) or a list with one a channel, not an empty list"},
       {EvaluateOf("format: csv, file: f, mean: .nan"), "must be a number"},
       {EvaluateOf("format: csv, file: f, fiel: g"), "unknown key `fiel`"},
       {EvaluateOf("format: csv, fiel: g"), "did you mean `file`?"},
