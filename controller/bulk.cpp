@@ -81,6 +81,7 @@ void BulkServer::Impl::Run() {
     }
     if (waiting_peers != 0) FlushAll();
     if (now - looked >= kLook) LookAfterPeers();
+    for (const PeerId peer : std::exchange(leaving, {})) Forget(peer);
   }
 }
 
@@ -130,7 +131,7 @@ void BulkServer::Impl::On(ChunksDone& done) {
   found->second.chunks_busy = false;
   found->second.session = std::move(done.session);
   for (std::string& reply : done.replies) SendEncoded(done.peer, std::move(reply));
-  if (const auto still = peers.find(done.peer); still != peers.end()) WorkOnChunks(done.peer, still->second);
+  WorkOnChunks(done.peer, found->second);
 }
 
 // ---- from peers --------------------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ bool BulkServer::Impl::SendEncoded(PeerId id, std::string frame) {
       return true;
     }
     if (result == SendResult::kGone) {
-      Forget(id);
+      leaving.push_back(id);
       return false;
     }
     ++waiting_peers;
@@ -241,32 +242,24 @@ bool BulkServer::Impl::SendEncoded(PeerId id, std::string frame) {
   return false;
 }
 
-bool BulkServer::Impl::Flush(PeerId id, Peer& peer) {
-  if (peer.out.empty()) return true;
+void BulkServer::Impl::Flush(PeerId id, Peer& peer) {
   while (!peer.out.empty()) {
     const SendResult result = server->Send(id, peer.out.front());
-    if (result == SendResult::kFull) return true;
-    if (result == SendResult::kGone) {
-      Forget(id);
-      return false;
-    }
+    if (result == SendResult::kFull) return;
+    if (result == SendResult::kGone) return leaving.push_back(id);
     peer.sent = now;
     peer.out_bytes -= peer.out.front().size();
     peer.out.pop_front();
   }
   --waiting_peers;
   readers.Resume(id);
-  return true;
 }
 
 void BulkServer::Impl::FlushAll() {
-  std::vector<PeerId> waiting;
-  for (const auto& [id, peer] : peers) {
-    if (!peer.out.empty()) waiting.push_back(id);
-  }
-  for (const PeerId id : waiting) {
-    const auto found = peers.find(id);
-    if (found != peers.end() && Flush(id, found->second)) WorkOnChunks(id, found->second);
+  for (auto& [id, peer] : peers) {
+    if (peer.out.empty()) continue;
+    Flush(id, peer);
+    WorkOnChunks(id, peer);
   }
 }
 
@@ -279,14 +272,13 @@ void BulkServer::Impl::Forget(PeerId id) {
 }
 
 void BulkServer::Impl::LookAfterPeers() {
-  std::vector<PeerId> gone;
   for (auto& [id, peer] : peers) {
     if (!peer.out.empty() && now - peer.sent > kMaxStall) {
       log::Warning("{} took nothing on the bulk channel for a minute; what waited for it was dropped", peer.who.name);
-      gone.push_back(id);
+      leaving.push_back(id);
     } else if (now - peer.heard > kMaxSilence && peer.out.empty() && !peer.chunks_busy && peer.log_messages == 0 &&
                !readers.Reads(id)) {
-      gone.push_back(id);
+      leaving.push_back(id);
     } else if (now - peer.heard > kLook && !peer.chunks_busy && peer.session && peer.session->HasUncommitted()) {
       peer.chunks_busy = true;
       pool.Run([this, id = id, session = std::make_shared<std::unique_ptr<ChunkSession>>(std::move(peer.session))] {
@@ -295,7 +287,6 @@ void BulkServer::Impl::LookAfterPeers() {
       });
     }
   }
-  for (const PeerId id : gone) Forget(id);
   looked = now;
 }
 

@@ -57,9 +57,9 @@ struct BulkServer::Impl {
   bool Send(PeerId id, const BulkReply& reply) { return SendEncoded(id, Encoded(reply)); }
   static std::string Encoded(const BulkReply& reply);
   bool SendEncoded(PeerId id, std::string frame);  // false: it has to wait, or the peer is gone
-  bool Flush(PeerId id, Peer& peer);               // false: the peer was forgotten
+  void Flush(PeerId id, Peer& peer);
   void FlushAll();
-  void Forget(PeerId id);
+  void Forget(PeerId id);  // at the end of a turn alone, of those in `leaving`: until then every Peer& stays valid
   void LookAfterPeers();
 
   ChunkStore& chunks;
@@ -70,6 +70,7 @@ struct BulkServer::Impl {
   std::unordered_map<AttemptRef, std::vector<PeerId>> waiting_for_seal;
   std::unordered_map<PeerId, Peer> peers;
   std::size_t waiting_peers = 0;  // with something in `out`
+  std::vector<PeerId> leaving;    // that are found to be gone, or are dropped; may name one twice
   bool stopping = false;
   Time now, looked;
   LogReaders readers;

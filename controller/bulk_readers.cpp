@@ -122,13 +122,10 @@ void LogReaders::Deliver(Streams::iterator found, const LogWindow& window) {
   const bool again = stream.again || !at_end;
   if (!window.bytes.empty() || whole) {
     const bool room = send_(id.first, LogData{id.second, window.offset, window.bytes, whole});
-    // Sending may have found that the peer is gone, and forgotten its streams.
-    found = streams_.find(id);
-    if (found == streams_.end()) return;
     if (whole) return End(found);
-    found->second.stalled = !room;
+    stream.stalled = !room;
   }
-  if (again) Pump(id, found->second);
+  if (again) Pump(id, stream);
 }
 
 void LogReaders::End(Streams::iterator found) {

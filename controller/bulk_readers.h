@@ -32,8 +32,9 @@ struct LogChunkRead {
 
 class LogReaders {
  public:
-  // `send` returns false if the peer's queue is full for now: reading goes on at Resume. `deliver` is called by a
-  // worker thread and brings its argument to OnRead on the bulk thread.
+  // `send` returns false if the peer's queue is full for now: reading goes on at Resume. It calls nothing here: a peer
+  // that it finds gone is forgotten later. `deliver` is called by a worker thread and brings its argument to OnRead on
+  // the bulk thread.
   LogReaders(LogStore& logs, FindLog find_log, WorkerPool& pool, std::function<bool(PeerId, const BulkReply&)> send,
              std::function<void(LogChunkRead)> deliver);
 

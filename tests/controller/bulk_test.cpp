@@ -236,6 +236,28 @@ TEST_CASE("bulk reading: unknown logs and readers who may not") {
   CHECK(agent.HearA<BulkError>().code == Errc::kRejected);
 }
 
+TEST_CASE("bulk reading: readers that leave before they are answered harm nobody") {
+  DataFarm farm;
+  farm.Grant(kAttempt);
+  BulkPeer witness(farm, farm.agent);
+  const auto is_alive = [&] {
+    witness.Say(LogOpen{kAttempt});
+    return witness.HearA<LogAck>().durable == 0;
+  };
+  for (int round = 0; round < 20; ++round) {
+    farm.history_gate.Close();
+    {
+      BulkPeer reader(farm, farm.client);
+      for (std::uint64_t i = 1; i <= 8; ++i)
+        reader.Say(LogRead{i, farm.run, {JobId{99}, Epoch{1}}, 0, 0, true, 1 << 20});
+      REQUIRE(farm.history_gate.AwaitOne());
+    }
+    CHECK(is_alive());  // by then the server's network has heard that the reader left
+    farm.history_gate.Open();
+    CHECK(is_alive());
+  }
+}
+
 struct Cargo {
   explicit Cargo(unsigned seed) : one(SomeText(100'000, seed)), two(SomeText(200'000, seed + 1)) {
     TreeEntry file;

@@ -53,6 +53,38 @@ class Events {
   std::vector<T> events_;
 };
 
+// Lets threads pass, or holds them until it is opened.
+class Gate {
+ public:
+  void Pass() {
+    std::unique_lock lock(mutex_);
+    ++waiting_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+    --waiting_;
+  }
+  void Close() {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+  }
+  void Open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  // Returns false if nobody waits here within `patience`.
+  bool AwaitOne(std::chrono::seconds patience = std::chrono::seconds(30)) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, patience, [this] { return waiting_ > 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = true;
+  int waiting_ = 0;
+};
+
 class DataFarm {
  public:
   DataFarm() {
@@ -79,6 +111,7 @@ class DataFarm {
     auto started = BulkServer::Start(
         context, {"127.0.0.1", port_, server_keys}, *logs, *chunks,
         [this](RunId, AttemptRef attempt) -> Result<std::optional<LogRecord>> {
+          history_gate.Pass();
           const std::lock_guard lock(mutex_);
           const auto found = history_.find(attempt);
           return found == history_.end() ? std::nullopt : std::optional(found->second);
@@ -150,6 +183,7 @@ class DataFarm {
   std::unique_ptr<ChunkStore> chunks;
   std::unique_ptr<BulkServer> server;
   Events<BulkEvent> events;
+  Gate history_gate;  // that every question to history passes
 
  private:
   std::uint16_t port_ = 0;
