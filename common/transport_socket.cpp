@@ -1,8 +1,10 @@
 // Context, Server and Channel: ZeroMQ sockets with the settings that our promises need.
+#include <sys/random.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <utility>
@@ -43,6 +45,14 @@ void SkipRest(zmq::socket_t& socket, const zmq::message_t& last) {
   }
 }
 
+// libzmq begins the counter of a ROUTER's routing ids at rand(), which nobody seeds: the ids of the connections would
+// be the same after every start, and a peer that knows the next one can claim it.
+void SeedRand() {
+  unsigned seed = 0;
+  while (::getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) FURROW_CHECK(errno == EINTR, "getrandom failed");
+  std::srand(seed);
+}
+
 SendResult Sent(int number) {
   if (number == EAGAIN) return SendResult::kFull;
   FURROW_CHECK(number == EHOSTUNREACH, std::string("zmq_msg_send: ") + zmq_strerror(number));
@@ -68,6 +78,7 @@ void SetCommonOptions(zmq::socket_t& socket, std::size_t max_frame_bytes) {
 }
 
 Context::Context() : impl_(std::make_unique<Impl>()) {
+  SeedRand();
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
     limit.rlim_cur = limit.rlim_max;

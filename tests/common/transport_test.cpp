@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -283,6 +284,14 @@ TEST_CASE("transport: a peer that chose its own routing id is not served") {
   thief.send(zmq::str_buffer("hello"), zmq::send_flags::none);
   CheckAlive(farm);
   CHECK_FALSE(farm.server->Receive());
+}
+
+TEST_CASE("transport: the routing ids that libzmq makes cannot be foretold") {
+  std::srand(1);  // as in a process that never seeded it
+  const int first = std::rand();
+  std::srand(1);
+  const Context context;
+  CHECK(std::rand() != first);
 }
 
 TEST_CASE("transport: a port in use is named") {
