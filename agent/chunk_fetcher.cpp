@@ -4,8 +4,8 @@
 #include <span>
 #include <utility>
 
+#include "common/base/hash.h"
 #include "common/codec.h"
-#include "common/hash.h"
 #include "common/transport.h"
 
 namespace furrow {

@@ -9,9 +9,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/base/error.h"
+#include "common/base/ids.h"
 #include "common/chunk_store.h"
-#include "common/error.h"
-#include "common/ids.h"
 #include "common/messages_bulk.h"
 
 namespace furrow {

@@ -10,9 +10,9 @@
 #include "agent/devices/machine.h"
 #include "agent/enrolment.h"
 #include "agent/settings.h"
+#include "common/base/version.h"
 #include "common/doctor_files.h"
 #include "common/doctor_machine.h"
-#include "common/version.h"
 
 namespace furrow::doctor {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 
 #include "agent/devices/devices.h"
+#include "common/base/run_program.h"
 #include "common/config.h"
 #include "common/doctor.h"
-#include "common/run_program.h"
 
 namespace furrow::doctor {
 

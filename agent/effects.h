@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/ids.h"
+#include "common/base/ids.h"
 #include "common/messages_agent.h"
 
 namespace furrow {

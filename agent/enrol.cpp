@@ -16,12 +16,12 @@
 #include <iterator>
 
 #include "agent/enrolment.h"
+#include "common/base/file_io.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
 #include "common/enrol_client.h"
 #include "common/enrol_line.h"
-#include "common/file_io.h"
-#include "common/log.h"
 #include "common/protocol_version.h"
-#include "common/version.h"
 
 namespace furrow {
 namespace {

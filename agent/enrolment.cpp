@@ -11,8 +11,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "common/base/file_io.h"
 #include "common/enrol_line.h"
-#include "common/file_io.h"
 
 namespace furrow {
 namespace {

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
 #include "common/config.h"
-#include "common/error.h"
 #include "common/transport.h"
 
 namespace furrow {

@@ -5,8 +5,8 @@
 #include <semaphore>
 #include <span>
 
-#include "common/hash.h"
-#include "common/worker_pool.h"
+#include "common/base/hash.h"
+#include "common/base/worker_pool.h"
 
 namespace furrow {
 

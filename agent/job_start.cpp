@@ -1,8 +1,8 @@
 #include <cstdio>
 
 #include "agent/reactor.h"
+#include "common/base/overloaded.h"
 #include "common/codec.h"
-#include "common/overloaded.h"
 
 namespace furrow {
 namespace {

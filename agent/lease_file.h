@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "common/clock.h"
-#include "common/error.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
 
 namespace furrow {
 

@@ -13,11 +13,11 @@
 #include "agent/lease_file.h"
 #include "agent/reactor.h"
 #include "agent/settings.h"
-#include "common/clock_skew.h"
+#include "common/base/clock_skew.h"
+#include "common/base/log.h"
 #include "common/codec.h"
 #include "common/config_reload.h"
 #include "common/daemon_main.h"
-#include "common/log.h"
 
 namespace furrow {
 namespace {

@@ -3,7 +3,7 @@
 #include <fstream>
 #include <string>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 
 namespace furrow {
 namespace {

@@ -1,7 +1,7 @@
 // What tells this machine and this process from a copy of them.
 #pragma once
 
-#include "common/ids.h"
+#include "common/base/ids.h"
 
 namespace furrow {
 

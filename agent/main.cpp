@@ -19,10 +19,10 @@
 #include "agent/enrolment.h"
 #include "agent/loop.h"
 #include "agent/settings.h"
+#include "common/base/log.h"
 #include "common/codec.h"
 #include "common/config.h"
 #include "common/daemon_main.h"
-#include "common/log.h"
 
 namespace furrow {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "agent/effects.h"
 #include "agent/runner/protocol.h"
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "common/messages_agent.h"
 
 namespace furrow {

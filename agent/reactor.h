@@ -11,8 +11,8 @@
 #include "agent/outbox.h"
 #include "agent/runner/protocol.h"
 #include "agent/state.h"
-#include "common/clock.h"
-#include "common/error.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
 #include "common/messages_agent.h"
 
 namespace furrow {

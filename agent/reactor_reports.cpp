@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "agent/reactor.h"
+#include "common/base/overloaded.h"
 #include "common/codec.h"
-#include "common/overloaded.h"
 
 namespace furrow {
 namespace {

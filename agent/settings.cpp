@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "agent/enrolment.h"
-#include "common/version.h"
+#include "common/base/version.h"
 
 namespace furrow {
 std::string NameOf(const AgentConfig& config) {

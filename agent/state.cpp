@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace furrow {
 

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "agent/machine_id.h"
-#include "common/clock.h"
-#include "common/ids.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
 #include "common/messages_agent.h"
 #include "common/offer.h"
 #include "common/protocol_version.h"

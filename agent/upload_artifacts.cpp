@@ -10,10 +10,10 @@
 #include <span>
 #include <utility>
 
+#include "common/base/file_io.h"
+#include "common/base/hash.h"
+#include "common/base/log.h"
 #include "common/codec.h"
-#include "common/file_io.h"
-#include "common/hash.h"
-#include "common/log.h"
 #include "common/messages_bulk.h"
 #include "common/tree.h"
 #include "common/tree_scan.h"

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "agent/effects.h"
-#include "common/error.h"
+#include "common/base/error.h"
 #include "common/hash_cache.h"
 #include "common/transport.h"
 

@@ -9,7 +9,7 @@
 #include <span>
 #include <utility>
 
-#include "common/log.h"
+#include "common/base/log.h"
 
 namespace furrow {
 namespace {

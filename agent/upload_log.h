@@ -11,8 +11,8 @@
 #include "agent/effects.h"
 #include "agent/hash_beside.h"
 #include "agent/upload_metrics.h"
-#include "common/file_io.h"
-#include "common/hash.h"
+#include "common/base/file_io.h"
+#include "common/base/hash.h"
 #include "common/log_frames.h"
 #include "common/messages_bulk.h"
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 #include "common/messages_agent.h"
 
 namespace furrow {

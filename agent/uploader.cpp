@@ -21,12 +21,12 @@
 
 #include "agent/upload_artifacts.h"
 #include "agent/upload_log.h"
+#include "common/base/file_io.h"
+#include "common/base/log.h"
+#include "common/base/mailbox.h"
+#include "common/base/worker_pool.h"
 #include "common/beneath.h"
 #include "common/codec.h"
-#include "common/file_io.h"
-#include "common/log.h"
-#include "common/mailbox.h"
-#include "common/worker_pool.h"
 
 namespace furrow {
 namespace {

@@ -15,15 +15,15 @@
 #include <variant>
 
 #include "agent/chunk_fetcher.h"
+#include "common/base/file_io.h"
+#include "common/base/log.h"
+#include "common/base/mailbox.h"
+#include "common/base/worker_pool.h"
 #include "common/beneath.h"
 #include "common/chunk_store.h"
 #include "common/codec.h"
-#include "common/file_io.h"
-#include "common/log.h"
-#include "common/mailbox.h"
 #include "common/tree.h"
 #include "common/tree_materialise.h"
-#include "common/worker_pool.h"
 
 namespace furrow {
 namespace {

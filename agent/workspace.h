@@ -8,7 +8,7 @@
 #include <string>
 
 #include "agent/effects.h"
-#include "common/error.h"
+#include "common/base/error.h"
 #include "common/transport.h"
 
 namespace furrow {

@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/error.h"
-#include "common/file_io.h"
+#include "common/base/error.h"
+#include "common/base/file_io.h"
 
 namespace furrow {
 

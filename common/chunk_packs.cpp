@@ -10,10 +10,10 @@
 #include <cstring>
 #include <string_view>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
+#include "common/base/hash.h"
+#include "common/base/log.h"
 #include "common/direct_io.h"
-#include "common/hash.h"
-#include "common/log.h"
 
 namespace furrow {
 namespace {

@@ -15,9 +15,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/error.h"
-#include "common/file_io.h"
-#include "common/ids.h"
+#include "common/base/error.h"
+#include "common/base/file_io.h"
+#include "common/base/ids.h"
 
 namespace furrow {
 

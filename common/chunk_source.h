@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <span>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "common/tree.h"
 
 namespace furrow {

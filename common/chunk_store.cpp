@@ -9,10 +9,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/base/check.h"
+#include "common/base/hash.h"
 #include "common/beneath.h"
-#include "common/check.h"
 #include "common/chunk_folders.h"
-#include "common/hash.h"
 
 namespace furrow {
 namespace {

@@ -14,11 +14,11 @@
 #include <unordered_set>
 #include <vector>
 
+#include "common/base/error.h"
+#include "common/base/file_io.h"
+#include "common/base/ids.h"
 #include "common/chunk_packs.h"
 #include "common/chunk_source.h"
-#include "common/error.h"
-#include "common/file_io.h"
-#include "common/ids.h"
 #include "common/tree.h"
 
 namespace furrow {

@@ -12,10 +12,10 @@
 
 #include <cerrno>
 
+#include "common/base/hash.h"
 #include "common/chunk_folders.h"
 #include "common/chunk_store.h"
 #include "common/chunker.h"
-#include "common/hash.h"
 
 namespace furrow {
 namespace {

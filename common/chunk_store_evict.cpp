@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "common/chunk_folders.h"
 #include "common/chunk_store.h"
 

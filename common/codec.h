@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "common/messages_agent.h"
 #include "common/messages_bulk.h"
 #include "common/messages_client.h"

@@ -1,7 +1,7 @@
 // FromAgent and ToAgent of schemas/agent.capnp.
 #include <variant>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "common/codec.h"
 #include "common/codec_pipeline.h"
 #include "common/codec_wire.h"

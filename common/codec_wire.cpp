@@ -7,7 +7,7 @@
 #include <array>
 #include <cstring>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace furrow::codec {
 namespace {

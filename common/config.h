@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/error.h"
-#include "common/log.h"
+#include "common/base/error.h"
+#include "common/base/log.h"
 
 namespace furrow {
 

@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "common/pipeline_fields.h"
 #include "common/pipeline_values.h"
 #include "common/pipeline_words.h"

@@ -7,7 +7,7 @@
 #include <csignal>
 #include <cstdio>
 
-#include "common/version.h"
+#include "common/base/version.h"
 
 namespace furrow::daemon {
 

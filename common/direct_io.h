@@ -8,8 +8,8 @@
 #include <span>
 #include <string>
 
-#include "common/error.h"
-#include "common/file_io.h"
+#include "common/base/error.h"
+#include "common/base/file_io.h"
 
 namespace furrow {
 

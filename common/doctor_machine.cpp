@@ -11,9 +11,9 @@
 #include <map>
 #include <sstream>
 
-#include "common/clock_skew.h"
+#include "common/base/clock_skew.h"
+#include "common/base/run_program.h"
 #include "common/doctor_files.h"
-#include "common/run_program.h"
 
 namespace furrow::doctor {
 namespace {

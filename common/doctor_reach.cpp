@@ -2,10 +2,10 @@
 
 #include <chrono>
 
+#include "common/base/version.h"
 #include "common/doctor_machine.h"
 #include "common/enrol_line.h"
 #include "common/protocol_version.h"
-#include "common/version.h"
 
 namespace furrow::doctor {
 namespace {

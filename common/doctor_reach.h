@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "common/doctor.h"
 #include "common/enrol_client.h"
 #include "common/messages_enrol.h"

@@ -13,9 +13,9 @@
 #include <string_view>
 #include <utility>
 
+#include "common/base/version.h"
 #include "common/codec.h"
 #include "common/enrol_line.h"
-#include "common/version.h"
 
 namespace furrow {
 namespace {

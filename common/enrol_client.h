@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "common/messages_enrol.h"
 #include "common/transport.h"
 

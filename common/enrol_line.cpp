@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace furrow {
 namespace {

@@ -10,8 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "common/base/error.h"
 #include "common/enrol_proof.h"
-#include "common/error.h"
 
 namespace furrow {
 

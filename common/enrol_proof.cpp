@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace furrow {
 namespace {

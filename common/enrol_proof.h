@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/ids.h"
+#include "common/base/ids.h"
 #include "common/messages_enrol.h"
 
 namespace furrow {

@@ -16,9 +16,9 @@
 #include <mutex>
 #include <thread>
 
+#include "common/base/hash.h"
 #include "common/beneath.h"
 #include "common/chunker.h"
-#include "common/hash.h"
 #include "common/hash_cache.h"
 #include "common/tree_path.h"
 

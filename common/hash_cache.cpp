@@ -10,9 +10,9 @@
 #include <cstdio>
 #include <ctime>
 
-#include "common/bytes.h"
-#include "common/file_io.h"
-#include "common/hash.h"
+#include "common/base/bytes.h"
+#include "common/base/file_io.h"
+#include "common/base/hash.h"
 
 namespace furrow {
 namespace {

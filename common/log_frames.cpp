@@ -5,8 +5,8 @@
 #include <array>
 #include <cstring>
 
-#include "common/bytes.h"
-#include "common/check.h"
+#include "common/base/bytes.h"
+#include "common/base/check.h"
 
 namespace furrow {
 namespace {

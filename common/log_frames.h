@@ -8,8 +8,8 @@
 #include <span>
 #include <string>
 
-#include "common/error.h"
-#include "common/ids.h"
+#include "common/base/error.h"
+#include "common/base/ids.h"
 
 struct ZSTD_CCtx_s;
 struct ZSTD_DCtx_s;

@@ -10,8 +10,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/clock.h"
-#include "common/ids.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
 #include "common/log_frames.h"
 #include "common/offer.h"
 #include "common/pipeline.h"

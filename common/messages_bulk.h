@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/ids.h"
 #include "common/chunker.h"
-#include "common/ids.h"
 
 namespace furrow {
 

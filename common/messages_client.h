@@ -11,8 +11,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/clock.h"
-#include "common/ids.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
 #include "common/messages_agent.h"
 #include "common/messages_enrol.h"
 #include "common/offer.h"

@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/clock.h"
-#include "common/ids.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
 
 namespace furrow {
 

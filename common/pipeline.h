@@ -13,7 +13,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow {
 

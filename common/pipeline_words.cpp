@@ -5,7 +5,7 @@
 #include <cctype>
 #include <utility>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "common/pipeline_report.h"
 
 namespace furrow::pipeline {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow {
 

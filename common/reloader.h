@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/error.h"
-#include "common/mailbox.h"
+#include "common/base/error.h"
+#include "common/base/mailbox.h"
 
 namespace furrow {
 

@@ -12,7 +12,7 @@
 
 #include <zmq.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "common/transport.h"
 
 namespace furrow {

@@ -9,8 +9,8 @@
 #include <random>
 #include <utility>
 
-#include "common/check.h"
-#include "common/log.h"
+#include "common/base/check.h"
+#include "common/base/log.h"
 #include "common/transport_impl.h"
 
 namespace furrow {

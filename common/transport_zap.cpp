@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "common/transport_impl.h"
 
 namespace furrow {

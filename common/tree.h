@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/error.h"
-#include "common/ids.h"
+#include "common/base/error.h"
+#include "common/base/ids.h"
 
 namespace furrow {
 

@@ -1,8 +1,8 @@
 // The canonical encoding of trees; controller/STORE.md, "Trees", has the bytes.
 #include <cstring>
 
-#include "common/bytes.h"
-#include "common/hash.h"
+#include "common/base/bytes.h"
+#include "common/base/hash.h"
 #include "common/tree.h"
 
 namespace furrow {

@@ -1,8 +1,8 @@
 // Writes a tree's files into a folder without ever leaving it.
 #pragma once
 
+#include "common/base/error.h"
 #include "common/chunk_source.h"
-#include "common/error.h"
 #include "common/tree.h"
 
 namespace furrow {

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "common/base/hash.h"
 #include "common/beneath.h"
 #include "common/file_hasher.h"
-#include "common/hash.h"
 #include "common/tree_path.h"
 #include "common/tree_walk.h"
 

@@ -8,9 +8,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/base/error.h"
+#include "common/base/file_io.h"
 #include "common/chunk_source.h"
-#include "common/error.h"
-#include "common/file_io.h"
 #include "common/tree.h"
 
 namespace furrow {

@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "common/messages_enrol.h"
 #include "common/transport.h"
 #include "controller/records.h"

@@ -1,6 +1,6 @@
 #include "controller/blobs.h"
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 
 namespace furrow {
 

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/base/error.h"
+#include "common/base/ids.h"
 #include "common/chunk_store.h"
-#include "common/error.h"
-#include "common/ids.h"
 
 namespace furrow {
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/log.h"
 #include "common/codec.h"
-#include "common/log.h"
 #include "controller/bulk_impl.h"
 
 namespace furrow {

@@ -9,8 +9,8 @@
 #include <string>
 #include <variant>
 
-#include "common/error.h"
-#include "common/ids.h"
+#include "common/base/error.h"
+#include "common/base/ids.h"
 #include "common/transport.h"
 #include "controller/records.h"
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/hash.h"
+#include "common/base/log.h"
 #include "common/codec.h"
-#include "common/hash.h"
-#include "common/log.h"
 #include "controller/blobs.h"
 #include "controller/share_work.h"
 

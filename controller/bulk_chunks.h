@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "common/base/worker_pool.h"
 #include "common/chunk_store.h"
 #include "common/messages_bulk.h"
-#include "common/worker_pool.h"
 
 namespace furrow {
 

@@ -10,10 +10,10 @@
 #include <variant>
 #include <vector>
 
-#include "common/mailbox.h"
+#include "common/base/mailbox.h"
+#include "common/base/worker_pool.h"
 #include "common/messages_bulk.h"
 #include "common/transport.h"
-#include "common/worker_pool.h"
 #include "controller/bulk.h"
 #include "controller/bulk_chunks.h"
 #include "controller/bulk_logs.h"

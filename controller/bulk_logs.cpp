@@ -4,8 +4,8 @@
 #include <chrono>
 #include <utility>
 
-#include "common/hash.h"
-#include "common/log.h"
+#include "common/base/hash.h"
+#include "common/base/log.h"
 #include "common/log_frames.h"
 #include "controller/logs.h"
 

@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "common/base/worker_pool.h"
 #include "common/messages_bulk.h"
 #include "common/transport.h"
-#include "common/worker_pool.h"
 #include "controller/bulk.h"
 #include "controller/logs.h"
 

@@ -9,7 +9,7 @@
 #include <memory>
 #include <mutex>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow {
 

@@ -2,8 +2,8 @@
 // nothing else.
 #pragma once
 
-#include "common/clock.h"
-#include "common/error.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
 #include "common/transport.h"
 #include "controller/outbox.h"
 #include "controller/state.h"

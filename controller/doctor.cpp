@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
+#include "common/base/version.h"
 #include "common/doctor_files.h"
 #include "common/doctor_machine.h"
 #include "common/doctor_ports.h"
 #include "common/doctor_reach.h"
 #include "common/enrol_line.h"
-#include "common/version.h"
 #include "controller/farm_file.h"
 #include "controller/settings.h"
 

@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <unordered_map>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "common/transport.h"
 
 namespace furrow {

@@ -6,11 +6,11 @@
 #include <utility>
 #include <variant>
 
+#include "common/base/log.h"
+#include "common/base/mailbox.h"
+#include "common/base/overloaded.h"
 #include "common/codec.h"
 #include "common/enrol_proof.h"
-#include "common/log.h"
-#include "common/mailbox.h"
-#include "common/overloaded.h"
 #include "common/protocol_version.h"
 #include "controller/enrol_guard.h"
 

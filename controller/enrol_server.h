@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 
-#include "common/clock.h"
-#include "common/error.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
 #include "common/transport.h"
 #include "controller/access.h"
 

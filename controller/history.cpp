@@ -8,8 +8,8 @@
 #include <map>
 #include <thread>
 
-#include "common/mailbox.h"
-#include "common/overloaded.h"
+#include "common/base/mailbox.h"
+#include "common/base/overloaded.h"
 #include "controller/reactor.h"
 
 namespace furrow {

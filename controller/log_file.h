@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "common/error.h"
-#include "common/file_io.h"
-#include "common/hash.h"
-#include "common/ids.h"
+#include "common/base/error.h"
+#include "common/base/file_io.h"
+#include "common/base/hash.h"
+#include "common/base/ids.h"
 #include "common/log_frames.h"
 #include "controller/log_view.h"
 #include "controller/logs.h"

@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <memory>
 
-#include "common/check.h"
-#include "common/hash.h"
+#include "common/base/check.h"
+#include "common/base/hash.h"
 
 namespace furrow {
 namespace {

@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/error.h"
-#include "common/file_io.h"
+#include "common/base/error.h"
+#include "common/base/file_io.h"
 #include "common/log_frames.h"
 #include "controller/logs.h"
 

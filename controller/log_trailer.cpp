@@ -1,6 +1,6 @@
-#include "common/bytes.h"
-#include "common/file_io.h"
-#include "common/hash.h"
+#include "common/base/bytes.h"
+#include "common/base/file_io.h"
+#include "common/base/hash.h"
 #include "controller/log_view.h"
 
 namespace furrow {

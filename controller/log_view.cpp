@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "common/file_io.h"
-#include "common/hash.h"
+#include "common/base/file_io.h"
+#include "common/base/hash.h"
 #include "controller/logs.h"
 
 namespace furrow {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "common/error.h"
-#include "common/ids.h"
+#include "common/base/error.h"
+#include "common/base/ids.h"
 #include "common/log_frames.h"
 
 namespace furrow {

@@ -9,9 +9,9 @@
 #include <map>
 #include <unordered_set>
 
+#include "common/base/file_io.h"
+#include "common/base/hash.h"
 #include "common/beneath.h"
-#include "common/file_io.h"
-#include "common/hash.h"
 #include "controller/log_file.h"
 #include "controller/log_packs.h"
 #include "controller/log_view.h"

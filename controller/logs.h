@@ -13,9 +13,9 @@
 #include <unordered_set>
 #include <vector>
 
-#include "common/error.h"
-#include "common/file_io.h"
-#include "common/ids.h"
+#include "common/base/error.h"
+#include "common/base/file_io.h"
+#include "common/base/ids.h"
 #include "common/log_frames.h"
 #include "controller/log_view.h"
 

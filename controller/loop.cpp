@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <span>
 
+#include "common/base/log.h"
+#include "common/base/overloaded.h"
 #include "common/codec.h"
 #include "common/config_reload.h"
 #include "common/daemon_main.h"
-#include "common/log.h"
-#include "common/overloaded.h"
 #include "controller/dispatcher.h"
 #include "controller/reactor.h"
 #include "controller/settings.h"

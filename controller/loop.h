@@ -9,9 +9,9 @@
 #include <string>
 #include <variant>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
+#include "common/base/mailbox.h"
 #include "common/config.h"
-#include "common/mailbox.h"
 #include "common/reloader.h"
 #include "common/service_manager.h"
 #include "common/transport.h"

@@ -8,12 +8,12 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "common/base/log.h"
+#include "common/base/version.h"
 #include "common/chunk_store.h"
 #include "common/codec.h"
 #include "common/config.h"
 #include "common/daemon_main.h"
-#include "common/log.h"
-#include "common/version.h"
 #include "controller/advertise.h"
 #include "controller/doctor.h"
 #include "controller/enrol_server.h"

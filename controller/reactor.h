@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "common/clock.h"
-#include "common/error.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
 #include "common/messages_agent.h"
 #include "common/messages_client.h"
 #include "common/transport.h"

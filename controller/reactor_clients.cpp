@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "common/clock_skew.h"
-#include "common/overloaded.h"
+#include "common/base/clock_skew.h"
+#include "common/base/overloaded.h"
 #include "controller/reactor.h"
 #include "controller/scheduler/plan.h"
 #include "controller/transitions.h"

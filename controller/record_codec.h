@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "controller/records.h"
 
 namespace furrow {

@@ -10,8 +10,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/clock.h"
-#include "common/ids.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
 #include "common/messages_agent.h"
 #include "common/messages_client.h"
 #include "common/pipeline.h"

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "controller/reactor.h"
 #include "controller/transitions.h"
 

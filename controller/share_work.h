@@ -7,7 +7,7 @@
 #include <memory>
 #include <utility>
 
-#include "common/worker_pool.h"
+#include "common/base/worker_pool.h"
 
 namespace furrow {
 

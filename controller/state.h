@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/clock.h"
-#include "common/ids.h"
+#include "common/base/clock.h"
+#include "common/base/ids.h"
 #include "common/messages_client.h"
 #include "common/offer.h"
 #include "common/pipeline.h"

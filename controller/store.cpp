@@ -15,7 +15,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "controller/store_impl.h"
 #include "controller/store_keys.h"
 

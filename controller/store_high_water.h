@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <utility>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow {
 

@@ -2,7 +2,7 @@
 #include <string>
 #include <utility>
 
-#include "common/log.h"
+#include "common/base/log.h"
 #include "controller/record_codec.h"
 #include "controller/store_impl.h"
 #include "controller/store_keys.h"

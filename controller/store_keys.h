@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/ids.h"
+#include "common/base/ids.h"
 
 namespace furrow::keys {
 

@@ -1,7 +1,7 @@
 #include <utility>
 #include <variant>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "controller/record_codec.h"
 #include "controller/store_impl.h"
 #include "controller/store_keys.h"

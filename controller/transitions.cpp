@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <deque>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace furrow {
 namespace {

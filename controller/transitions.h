@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "common/metric_mean.h"
 #include "controller/outbox.h"
 #include "controller/scheduler/plan.h"

@@ -6,8 +6,8 @@
 
 #include "agent/devices/machine.h"
 #include "agent/devices/nvml.h"
+#include "common/base/error.h"
 #include "common/config.h"
-#include "common/error.h"
 #include "common/offer.h"
 
 namespace furrow::devices {

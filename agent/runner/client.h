@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "agent/runner/protocol.h"
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::runner {
 

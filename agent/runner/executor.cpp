@@ -10,7 +10,7 @@
 #include "agent/runner/folder.h"
 #include "agent/runner/log.h"
 #include "agent/runner/spool.h"
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace furrow::runner {
 namespace {

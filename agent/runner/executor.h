@@ -16,7 +16,7 @@
 #include "agent/runner/kin.h"
 #include "agent/runner/protocol.h"
 #include "agent/runner/spawn.h"
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 namespace furrow::runner {
 

@@ -27,7 +27,7 @@
 
 #include "agent/runner/process_tree.h"
 #include "agent/runner/protocol.h"
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::runner {
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "agent/runner/process_tree.h"
-#include "common/ids.h"
+#include "common/base/ids.h"
 
 namespace furrow::runner {
 

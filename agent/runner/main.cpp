@@ -18,8 +18,8 @@
 #include "agent/runner/recovery.h"
 #include "agent/runner/server.h"
 #include "agent/runner/socket.h"
-#include "common/clock.h"
-#include "common/version.h"
+#include "common/base/clock.h"
+#include "common/base/version.h"
 
 namespace furrow::runner {
 namespace {

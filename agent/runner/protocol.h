@@ -13,9 +13,9 @@
 #include <variant>
 #include <vector>
 
-#include "common/clock.h"
-#include "common/error.h"
-#include "common/ids.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/ids.h"
 
 namespace furrow::runner {
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "agent/runner/journal.h"
-#include "common/clock.h"
-#include "common/error.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
 
 namespace furrow::runner {
 

@@ -12,8 +12,8 @@
 #include <string_view>
 
 #include "agent/runner/log.h"
-#include "common/check.h"
-#include "common/overloaded.h"
+#include "common/base/check.h"
+#include "common/base/overloaded.h"
 
 namespace furrow::runner {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "agent/runner/executor.h"
 #include "agent/runner/protocol.h"
-#include "common/clock.h"
-#include "common/error.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
 
 namespace furrow::runner {
 

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string_view>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace furrow::runner {
 namespace {

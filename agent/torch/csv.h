@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "agent/torch/array.h"
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::steps {
 

@@ -11,7 +11,7 @@
 
 #include "agent/torch/array.h"
 #include "agent/torch/spec.h"
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::steps {
 

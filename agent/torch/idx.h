@@ -5,7 +5,7 @@
 #include <string>
 
 #include "agent/torch/array.h"
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::steps {
 

@@ -15,7 +15,7 @@
 #include "agent/torch/runtime.h"
 #include "agent/torch/spec.h"
 #include "agent/torch/steps.h"
-#include "common/version.h"
+#include "common/base/version.h"
 
 namespace furrow::steps {
 namespace {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace at {
 class Tensor;

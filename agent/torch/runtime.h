@@ -8,7 +8,7 @@
 
 #include "agent/torch/dataset.h"
 #include "agent/torch/spec.h"
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace at {
 class Tensor;

@@ -9,7 +9,7 @@
 
 #include "agent/torch/array.h"
 #include "agent/torch/csv.h"
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::steps {
 

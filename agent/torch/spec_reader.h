@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::steps {
 

@@ -6,7 +6,7 @@
 
 #include "agent/torch/metrics_file.h"
 #include "agent/torch/spec.h"
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::steps {
 

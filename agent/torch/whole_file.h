@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::steps {
 

@@ -5,8 +5,8 @@
 #include <functional>
 #include <memory>
 
+#include "common/base/error.h"
 #include "common/chunk_source.h"
-#include "common/error.h"
 #include "common/tree.h"
 #include "controller/cli/farm_client.h"
 

@@ -6,7 +6,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 #include "controller/cli/bulk_client.h"
 #include "controller/cli/bulk_link.h"
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <optional>
 
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 #include "common/pipeline.h"
 #include "common/tree_materialise.h"
 #include "controller/cli/bulk_client.h"

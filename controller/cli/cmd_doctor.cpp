@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "common/base/run_program.h"
 #include "common/doctor.h"
-#include "common/run_program.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
 

@@ -12,7 +12,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/daemon.h"
 #include "controller/cli/exit_status.h"

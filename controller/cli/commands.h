@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "controller/cli/farm_client.h"
 #include "controller/cli/terminal.h"
 #include "controller/cli/views.h"

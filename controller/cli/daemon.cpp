@@ -13,7 +13,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 
 namespace furrow::cli {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "controller/cli/farm_setup.h"
 
 namespace furrow::cli {

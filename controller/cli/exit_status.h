@@ -1,7 +1,7 @@
 // What the program's exit status says.
 #pragma once
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::cli {
 

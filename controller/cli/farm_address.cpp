@@ -9,7 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 
 namespace furrow::cli {
 namespace {

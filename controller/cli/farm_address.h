@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "common/transport.h"
 #include "controller/farm_file.h"
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <variant>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "common/messages_bulk.h"
 #include "common/messages_client.h"
 #include "common/transport.h"

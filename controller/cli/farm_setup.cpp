@@ -11,7 +11,7 @@
 #include <fstream>
 #include <random>
 
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 #include "common/transport.h"
 
 namespace furrow::cli {

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string_view>
 
-#include "common/ids.h"
+#include "common/base/ids.h"
 #include "controller/cli/farm_client.h"
 
 namespace furrow::cli {

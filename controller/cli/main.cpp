@@ -3,9 +3,9 @@
 #include <cstdio>
 #include <functional>
 
-#include "common/log.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
 #include "common/pipeline_words.h"
-#include "common/version.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
 #include "controller/cli/json.h"

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 
 namespace furrow::cli {
 namespace {

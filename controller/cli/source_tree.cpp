@@ -12,10 +12,10 @@
 #include <string_view>
 #include <thread>
 
-#include "common/file_io.h"
-#include "common/hash.h"
+#include "common/base/file_io.h"
+#include "common/base/hash.h"
+#include "common/base/run_program.h"
 #include "common/hash_cache.h"
-#include "common/run_program.h"
 #include "common/tree_scan.h"
 
 namespace furrow::cli {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "common/base/error.h"
 #include "common/chunk_source.h"
-#include "common/error.h"
 #include "common/messages_client.h"
 #include "common/tree.h"
 

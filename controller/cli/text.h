@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 namespace furrow::cli {
 

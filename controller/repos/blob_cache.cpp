@@ -7,7 +7,7 @@
 #include <string_view>
 #include <utility>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 
 namespace furrow::repos {
 namespace {

@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "common/tree.h"
 
 namespace furrow::repos {

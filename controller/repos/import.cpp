@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/hash.h"
 #include "common/chunker.h"
-#include "common/hash.h"
 #include "common/pipeline.h"
 #include "common/tree.h"
 

@@ -1,8 +1,8 @@
 // A commit of an open git repository as a tree of chunks. For the repository worker.
 #pragma once
 
+#include "common/base/error.h"
 #include "common/chunk_store.h"
-#include "common/error.h"
 #include "controller/repos/blob_cache.h"
 #include "controller/repos/git.h"
 #include "controller/repos/repos.h"

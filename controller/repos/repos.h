@@ -16,8 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "common/error.h"
-#include "common/ids.h"
+#include "common/base/error.h"
+#include "common/base/ids.h"
 
 namespace furrow {
 

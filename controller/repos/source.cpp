@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 
 namespace furrow::repos {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "controller/repos/git.h"
 #include "controller/repos/worker_messages.h"
 

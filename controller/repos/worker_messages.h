@@ -10,7 +10,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "controller/repos/repos.h"
 
 namespace furrow::repos {

@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "common/error.h"
+#include "common/base/error.h"
 #include "controller/repos/worker_messages.h"
 
 namespace furrow::repos {

@@ -13,9 +13,9 @@
 
 #include "agent/uploader.h"
 #include "agent/workspace.h"
+#include "common/base/hash.h"
+#include "common/base/mailbox.h"
 #include "common/chunk_store.h"
-#include "common/hash.h"
-#include "common/mailbox.h"
 #include "common/transport.h"
 #include "controller/bulk.h"
 #include "controller/logs.h"

@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "agent/uploader.h"
-#include "common/mailbox.h"
+#include "common/base/mailbox.h"
 #include "tests/bench/farm_link.h"
 
 extern char** environ;

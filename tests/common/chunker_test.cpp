@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 #include "tests/support/random_bytes.h"
 
 using namespace furrow;

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <string>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 #include "tests/support/random_bytes.h"
 #include "tests/support/temp_folder.h"
 

@@ -11,10 +11,10 @@
 #include <fstream>
 #include <string>
 
+#include "common/base/run_program.h"
 #include "common/doctor_files.h"
 #include "common/doctor_machine.h"
 #include "common/doctor_ports.h"
-#include "common/run_program.h"
 #include "tests/support/temp_folder.h"
 
 namespace furrow::doctor {

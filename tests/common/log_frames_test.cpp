@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "common/bytes.h"
-#include "common/hash.h"
+#include "common/base/bytes.h"
+#include "common/base/hash.h"
 #include "tests/support/random_bytes.h"
 
 using namespace furrow;

@@ -9,8 +9,8 @@
 #include <filesystem>
 #include <map>
 
+#include "common/base/hash.h"
 #include "common/beneath.h"
-#include "common/hash.h"
 #include "common/tree_scan.h"
 #include "tests/support/random_bytes.h"
 #include "tests/support/temp_folder.h"

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 #include "common/hash_cache.h"
 #include "tests/support/random_bytes.h"
 #include "tests/support/temp_folder.h"

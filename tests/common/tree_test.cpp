@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
+#include "common/base/hash.h"
 #include "common/chunker.h"
-#include "common/hash.h"
 
 using namespace furrow;
 

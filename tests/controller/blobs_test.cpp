@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 #include "tests/support/temp_folder.h"
 
 using namespace furrow;

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <random>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 #include "tests/support/random_bytes.h"
 #include "tests/support/temp_folder.h"
 

@@ -21,8 +21,8 @@
 
 #include <doctest/doctest.h>
 
+#include "common/base/hash.h"
 #include "common/chunk_store.h"
-#include "common/hash.h"
 #include "common/tree.h"
 
 namespace furrow {

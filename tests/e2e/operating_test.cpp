@@ -9,7 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "common/run_program.h"
+#include "common/base/run_program.h"
 #include "tests/support/farm.h"
 
 namespace furrow {

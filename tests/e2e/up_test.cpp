@@ -7,7 +7,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "common/run_program.h"
+#include "common/base/run_program.h"
 #include "controller/cli/daemon.h"
 #include "tests/support/farm.h"
 

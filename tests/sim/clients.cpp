@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 #include "controller/dispatcher.h"
 #include "controller/reactor.h"
 #include "controller/transitions.h"

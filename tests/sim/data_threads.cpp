@@ -1,6 +1,6 @@
 #include "agent/reactor.h"
-#include "common/hash.h"
-#include "common/overloaded.h"
+#include "common/base/hash.h"
+#include "common/base/overloaded.h"
 #include "controller/reactor.h"
 #include "tests/sim/node.h"
 

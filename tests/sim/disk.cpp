@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "common/check.h"
-#include "common/overloaded.h"
+#include "common/base/check.h"
+#include "common/base/overloaded.h"
 
 namespace furrow::sim {
 namespace {}  // namespace

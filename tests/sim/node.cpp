@@ -1,7 +1,7 @@
 #include "tests/sim/node.h"
 
 #include "agent/reactor.h"
-#include "common/overloaded.h"
+#include "common/base/overloaded.h"
 
 namespace furrow::sim {
 namespace {

@@ -1,7 +1,7 @@
 #include "tests/sim/world.h"
 
 #include "agent/reactor.h"
-#include "common/check.h"
+#include "common/base/check.h"
 #include "common/codec.h"
 #include "controller/dispatcher.h"
 #include "tests/sim/node.h"

@@ -10,8 +10,8 @@
 #include <doctest/doctest.h>
 
 #include "agent/reactor.h"
+#include "common/base/hash.h"
 #include "common/codec.h"
-#include "common/hash.h"
 #include "tests/support/fake_agent_outbox.h"
 
 namespace furrow::testing {

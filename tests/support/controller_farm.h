@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/hash.h"
+#include "common/base/hash.h"
 #include "controller/reactor.h"
 #include "controller/transitions.h"
 #include "tests/support/fake_outbox.h"

@@ -15,9 +15,9 @@
 
 #include <doctest/doctest.h>
 
+#include "common/base/hash.h"
 #include "common/chunk_store.h"
 #include "common/codec.h"
-#include "common/hash.h"
 #include "common/messages_bulk.h"
 #include "common/transport.h"
 #include "controller/bulk.h"

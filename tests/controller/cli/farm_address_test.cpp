@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 #include "tests/support/temp_folder.h"
 
 namespace furrow::cli {

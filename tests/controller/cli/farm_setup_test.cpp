@@ -6,7 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 
 namespace furrow::cli {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "common/run_program.h"
+#include "common/base/run_program.h"
 #include "tests/support/temp_folder.h"
 
 namespace furrow::cli {

@@ -1,4 +1,4 @@
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

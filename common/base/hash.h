@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "common/ids.h"
+#include "common/base/ids.h"
 
 struct evp_md_ctx_st;
 

@@ -1,10 +1,10 @@
-#include "common/hash.h"
+#include "common/base/hash.h"
 
 #include <openssl/evp.h>
 
 #include <utility>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace furrow {
 namespace {

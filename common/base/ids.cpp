@@ -1,10 +1,10 @@
-#include "common/ids.h"
+#include "common/base/ids.h"
 
 #include <sys/random.h>
 
 #include <span>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 namespace furrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "common/run_program.h"
+#include "common/base/run_program.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include <csignal>
 #include <string_view>
 
-#include "common/file_io.h"
+#include "common/base/file_io.h"
 
 extern char** environ;
 

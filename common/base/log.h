@@ -10,7 +10,7 @@
 
 #include <fmt/core.h>
 
-#include "common/error.h"
+#include "common/base/error.h"
 
 namespace furrow::log {
 

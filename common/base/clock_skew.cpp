@@ -1,4 +1,4 @@
-#include "common/clock_skew.h"
+#include "common/base/clock_skew.h"
 
 #include <cstdio>
 #include <cstdlib>
