@@ -8,7 +8,7 @@
 
 #include "common/messages_agent.h"
 #include "common/messages_client.h"
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 #include "schemas/agent.capnp.h"
 #include "schemas/pipeline.capnp.h"
 

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "common/config_fields.h"
-#include "common/pipeline.h"
-#include "common/pipeline_values.h"
+#include "common/pipeline/pipeline.h"
+#include "common/pipeline/values.h"
 
 namespace furrow {
 namespace {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "common/base/error.h"
-#include "common/pipeline_fields.h"
-#include "common/pipeline_values.h"
-#include "common/pipeline_words.h"
+#include "common/pipeline/fields.h"
+#include "common/pipeline/values.h"
+#include "common/pipeline/words.h"
 
 namespace furrow::config {
 

@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/pipeline_report.h"
-#include "common/pipeline_yaml.h"
+#include "common/pipeline/report.h"
+#include "common/pipeline/yaml.h"
 
 namespace furrow::config {
 

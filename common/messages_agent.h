@@ -14,7 +14,7 @@
 #include "common/base/ids.h"
 #include "common/log_frames.h"
 #include "common/offer.h"
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 namespace furrow {
 

@@ -16,7 +16,7 @@
 #include "common/messages_agent.h"
 #include "common/messages_enrol.h"
 #include "common/offer.h"
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 namespace furrow {
 

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "common/enrol_proof.h"
-#include "common/pipeline_values.h"
+#include "common/pipeline/values.h"
 #include "controller/reactor.h"
 
 namespace furrow {

@@ -14,7 +14,7 @@
 #include "common/base/ids.h"
 #include "common/messages_agent.h"
 #include "common/messages_client.h"
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 namespace furrow {
 

@@ -17,7 +17,7 @@
 #include "common/base/ids.h"
 #include "common/messages_client.h"
 #include "common/offer.h"
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 #include "common/protocol_version.h"
 #include "common/transport.h"
 #include "controller/access.h"

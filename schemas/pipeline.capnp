@@ -1,5 +1,5 @@
 @0xde7dd94e6d9d9197;
-# A pipeline as the farm understands it, and the sources it came from: common/pipeline.h on wire and disk.
+# A pipeline as the farm understands it, and the sources it came from: common/pipeline/pipeline.h on wire and disk.
 # Used by agent.capnp (Assign), client.capnp and record.capnp.
 #
 # For every file here: Text is UTF-8 without NUL. A count or text above its cap, an enum value or union

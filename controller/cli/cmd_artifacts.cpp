@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "common/base/file_io.h"
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 #include "common/tree_materialise.h"
 #include "controller/cli/bulk_client.h"
 #include "controller/cli/commands.h"

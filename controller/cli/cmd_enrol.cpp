@@ -1,6 +1,6 @@
 // Lets machines in, and shuts them out: enrolments and keys.
 #include "common/enrol_line.h"
-#include "common/pipeline_values.h"
+#include "common/pipeline/values.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
 #include "controller/cli/json.h"

@@ -5,7 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/version.h"
-#include "common/pipeline_words.h"
+#include "common/pipeline/words.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
 #include "controller/cli/json.h"

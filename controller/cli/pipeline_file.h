@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 namespace furrow::cli {
 

@@ -8,7 +8,7 @@
 
 #include "common/base/hash.h"
 #include "common/chunker.h"
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 #include "common/tree.h"
 
 namespace furrow::repos {

@@ -50,7 +50,7 @@ only_in '^controller/store' "${include}rocksdb/" 'RocksDB is used in controller/
 only_in '^controller/repos' "${include}git2" 'libgit2 is used in controller/repos* alone'
 only_in '^agent/torch/' "${include}(torch|ATen|c10|gloo)/" 'LibTorch is used in agent/torch alone'
 only_in '^agent/devices/' "${include}([^>\"]*/)?nvml" 'NVML is used in agent/devices alone'
-only_in '^common/(yaml_reader|pipeline)' "${include}yaml-cpp/" 'yaml-cpp is used in common/yaml_reader* and common/pipeline* alone'
+only_in '^common/pipeline/' "${include}yaml-cpp/" 'yaml-cpp is used in common/pipeline alone'
 only_in '^common/base/log' "${include}spdlog/" 'spdlog is used in common/base/log* alone'
 only_in '^common/enrol_(line|proof)' "${include}sodium" 'libsodium is used in common/enrol_line and enrol_proof alone'
 only_in '^controller/cli/|(^|/)(daemon_)?main\.cpp$' "${include}CLI/" 'CLI11 is used in controller/cli, main.cpp files and common/daemon_main.cpp alone'

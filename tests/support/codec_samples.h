@@ -9,7 +9,7 @@
 #include "common/messages_bulk.h"
 #include "common/messages_client.h"
 #include "common/messages_enrol.h"
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 namespace furrow::testing {
 

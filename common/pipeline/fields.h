@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/pipeline_words.h"
-#include "common/pipeline_yaml.h"
+#include "common/pipeline/words.h"
+#include "common/pipeline/yaml.h"
 
 namespace furrow::pipeline {
 

@@ -1,4 +1,4 @@
-#include "common/pipeline_values.h"
+#include "common/pipeline/values.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <utility>
 
-#include "common/pipeline_report.h"
+#include "common/pipeline/report.h"
 
 namespace furrow::pipeline {
 

@@ -1,4 +1,4 @@
-#include "common/pipeline_torch.h"
+#include "common/pipeline/torch.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "common/pipeline_fields.h"
+#include "common/pipeline/fields.h"
 
 namespace furrow::pipeline {
 

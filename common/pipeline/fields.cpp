@@ -1,9 +1,9 @@
-#include "common/pipeline_fields.h"
+#include "common/pipeline/fields.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "common/pipeline_values.h"
+#include "common/pipeline/values.h"
 
 namespace furrow::pipeline {
 

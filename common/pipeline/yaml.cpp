@@ -1,4 +1,4 @@
-#include "common/pipeline_yaml.h"
+#include "common/pipeline/yaml.h"
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "common/pipeline_text.h"
+#include "common/pipeline/text.h"
 
 namespace furrow::pipeline {
 

@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
-#include "common/pipeline_job.h"
+#include "common/pipeline/job.h"
 
 namespace furrow::pipeline {
 

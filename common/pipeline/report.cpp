@@ -1,4 +1,4 @@
-#include "common/pipeline_report.h"
+#include "common/pipeline/report.h"
 
 #include <algorithm>
 #include <tuple>

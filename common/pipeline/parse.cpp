@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/pipeline.h"
-#include "common/pipeline_job.h"
-#include "common/pipeline_values.h"
+#include "common/pipeline/job.h"
+#include "common/pipeline/pipeline.h"
+#include "common/pipeline/values.h"
 
 namespace furrow {
 

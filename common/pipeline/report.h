@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 namespace furrow::pipeline {
 

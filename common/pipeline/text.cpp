@@ -1,4 +1,4 @@
-#include "common/pipeline_text.h"
+#include "common/pipeline/text.h"
 
 #include <algorithm>
 #include <string>

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "common/pipeline_fields.h"
+#include "common/pipeline/fields.h"
 
 namespace furrow::pipeline {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 using namespace furrow;
 

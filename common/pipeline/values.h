@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "common/base/error.h"
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 namespace furrow::pipeline {
 

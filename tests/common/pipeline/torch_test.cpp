@@ -1,4 +1,4 @@
-#include "common/pipeline_torch.h"
+#include "common/pipeline/torch.h"
 
 #include <doctest/doctest.h>
 

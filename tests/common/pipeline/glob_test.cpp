@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 using furrow::GlobMatch;
 

@@ -1,11 +1,11 @@
-#include "common/pipeline_steps.h"
+#include "common/pipeline/steps.h"
 
 #include <algorithm>
 #include <charconv>
 #include <utility>
 
-#include "common/pipeline_torch.h"
-#include "common/pipeline_values.h"
+#include "common/pipeline/torch.h"
+#include "common/pipeline/values.h"
 
 namespace furrow::pipeline {
 

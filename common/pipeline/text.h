@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "common/pipeline_report.h"
+#include "common/pipeline/report.h"
 
 namespace furrow::pipeline {
 

@@ -1,4 +1,4 @@
-#include "common/pipeline_words.h"
+#include "common/pipeline/words.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "common/base/check.h"
-#include "common/pipeline_report.h"
+#include "common/pipeline/report.h"
 
 namespace furrow::pipeline {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/pipeline_report.h"
+#include "common/pipeline/report.h"
 
 namespace furrow::pipeline {
 

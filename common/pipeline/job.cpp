@@ -1,10 +1,10 @@
-#include "common/pipeline_job.h"
+#include "common/pipeline/job.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "common/pipeline_steps.h"
-#include "common/pipeline_values.h"
+#include "common/pipeline/steps.h"
+#include "common/pipeline/values.h"
 
 namespace furrow::pipeline {
 

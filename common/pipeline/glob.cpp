@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 namespace furrow {
 

@@ -1,4 +1,4 @@
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 #include <doctest/doctest.h>
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/pipeline_yaml.h"
+#include "common/pipeline/yaml.h"
 
 namespace furrow::pipeline {
 

@@ -5,7 +5,7 @@
 #include <ctime>
 #include <random>
 
-#include "common/pipeline.h"
+#include "common/pipeline/pipeline.h"
 
 using namespace furrow;
 
