@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "common/base/hash.h"
-#include "common/codec.h"
 #include "common/transport.h"
+#include "common/wire/codec.h"
 
 namespace furrow {
 namespace {

@@ -12,7 +12,7 @@
 #include "common/base/error.h"
 #include "common/base/ids.h"
 #include "common/chunk_store.h"
-#include "common/messages_bulk.h"
+#include "common/wire/messages_bulk.h"
 
 namespace furrow {
 

@@ -21,7 +21,7 @@
 #include "common/base/version.h"
 #include "common/enrol_client.h"
 #include "common/enrol_line.h"
-#include "common/protocol_version.h"
+#include "common/wire/protocol_version.h"
 
 namespace furrow {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "common/config.h"
-#include "common/messages_enrol.h"
+#include "common/wire/messages_enrol.h"
 
 namespace furrow {
 

@@ -20,9 +20,9 @@
 #include "agent/loop.h"
 #include "agent/settings.h"
 #include "common/base/log.h"
-#include "common/codec.h"
 #include "common/config.h"
 #include "common/daemon_main.h"
+#include "common/wire/codec.h"
 
 namespace furrow {
 namespace {

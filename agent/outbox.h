@@ -7,7 +7,7 @@
 #include "agent/effects.h"
 #include "agent/runner/protocol.h"
 #include "common/base/clock.h"
-#include "common/messages_agent.h"
+#include "common/wire/messages_agent.h"
 
 namespace furrow {
 

@@ -13,7 +13,7 @@
 #include "agent/state.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/messages_agent.h"
+#include "common/wire/messages_agent.h"
 
 namespace furrow {
 

@@ -4,7 +4,7 @@
 
 #include "agent/reactor.h"
 #include "common/base/overloaded.h"
-#include "common/codec.h"
+#include "common/wire/codec.h"
 
 namespace furrow {
 namespace {

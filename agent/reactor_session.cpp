@@ -2,7 +2,7 @@
 #include <cstdlib>
 
 #include "agent/reactor.h"
-#include "common/codec.h"
+#include "common/wire/codec.h"
 
 namespace furrow {
 namespace {

@@ -16,9 +16,9 @@
 #include "agent/machine_id.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
-#include "common/messages_agent.h"
-#include "common/offer.h"
-#include "common/protocol_version.h"
+#include "common/wire/messages_agent.h"
+#include "common/wire/offer.h"
+#include "common/wire/protocol_version.h"
 
 namespace furrow {
 

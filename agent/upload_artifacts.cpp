@@ -13,10 +13,10 @@
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
 #include "common/base/log.h"
-#include "common/codec.h"
-#include "common/messages_bulk.h"
 #include "common/tree.h"
 #include "common/tree_scan.h"
+#include "common/wire/codec.h"
+#include "common/wire/messages_bulk.h"
 
 namespace furrow {
 namespace {

@@ -14,7 +14,7 @@
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
 #include "common/log_frames.h"
-#include "common/messages_bulk.h"
+#include "common/wire/messages_bulk.h"
 
 namespace furrow {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/base/file_io.h"
-#include "common/messages_agent.h"
+#include "common/wire/messages_agent.h"
 
 namespace furrow {
 

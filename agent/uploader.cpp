@@ -26,7 +26,7 @@
 #include "common/base/mailbox.h"
 #include "common/base/worker_pool.h"
 #include "common/beneath.h"
-#include "common/codec.h"
+#include "common/wire/codec.h"
 
 namespace furrow {
 namespace {

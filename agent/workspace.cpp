@@ -21,9 +21,9 @@
 #include "common/base/worker_pool.h"
 #include "common/beneath.h"
 #include "common/chunk_store.h"
-#include "common/codec.h"
 #include "common/tree.h"
 #include "common/tree_materialise.h"
+#include "common/wire/codec.h"
 
 namespace furrow {
 namespace {

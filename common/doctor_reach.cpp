@@ -5,7 +5,7 @@
 #include "common/base/version.h"
 #include "common/doctor_machine.h"
 #include "common/enrol_line.h"
-#include "common/protocol_version.h"
+#include "common/wire/protocol_version.h"
 
 namespace furrow::doctor {
 namespace {

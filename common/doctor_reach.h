@@ -8,8 +8,8 @@
 #include "common/base/clock.h"
 #include "common/doctor.h"
 #include "common/enrol_client.h"
-#include "common/messages_enrol.h"
 #include "common/transport.h"
+#include "common/wire/messages_enrol.h"
 
 namespace furrow::doctor {
 

@@ -14,8 +14,8 @@
 #include <utility>
 
 #include "common/base/version.h"
-#include "common/codec.h"
 #include "common/enrol_line.h"
+#include "common/wire/codec.h"
 
 namespace furrow {
 namespace {

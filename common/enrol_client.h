@@ -7,8 +7,8 @@
 #include <string>
 
 #include "common/base/error.h"
-#include "common/messages_enrol.h"
 #include "common/transport.h"
+#include "common/wire/messages_enrol.h"
 
 namespace furrow {
 

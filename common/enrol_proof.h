@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "common/base/ids.h"
-#include "common/messages_enrol.h"
+#include "common/wire/messages_enrol.h"
 
 namespace furrow {
 

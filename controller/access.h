@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "common/messages_enrol.h"
 #include "common/transport.h"
+#include "common/wire/messages_enrol.h"
 #include "controller/records.h"
 
 namespace furrow {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "common/base/log.h"
-#include "common/codec.h"
+#include "common/wire/codec.h"
 #include "controller/bulk_impl.h"
 
 namespace furrow {

@@ -5,7 +5,7 @@
 
 #include "common/base/hash.h"
 #include "common/base/log.h"
-#include "common/codec.h"
+#include "common/wire/codec.h"
 #include "controller/blobs.h"
 #include "controller/share_work.h"
 

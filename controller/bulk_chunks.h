@@ -9,7 +9,7 @@
 
 #include "common/base/worker_pool.h"
 #include "common/chunk_store.h"
-#include "common/messages_bulk.h"
+#include "common/wire/messages_bulk.h"
 
 namespace furrow {
 

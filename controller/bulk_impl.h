@@ -12,8 +12,8 @@
 
 #include "common/base/mailbox.h"
 #include "common/base/worker_pool.h"
-#include "common/messages_bulk.h"
 #include "common/transport.h"
+#include "common/wire/messages_bulk.h"
 #include "controller/bulk.h"
 #include "controller/bulk_chunks.h"
 #include "controller/bulk_logs.h"

@@ -12,8 +12,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/messages_bulk.h"
 #include "common/transport.h"
+#include "common/wire/messages_bulk.h"
 #include "controller/records.h"
 
 namespace furrow {

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "common/base/worker_pool.h"
-#include "common/messages_bulk.h"
 #include "common/transport.h"
+#include "common/wire/messages_bulk.h"
 #include "controller/bulk.h"
 #include "controller/logs.h"
 

@@ -2,7 +2,7 @@
 
 #include <span>
 
-#include "common/codec.h"
+#include "common/wire/codec.h"
 #include "controller/reactor.h"
 
 namespace furrow {

@@ -9,9 +9,9 @@
 #include "common/base/log.h"
 #include "common/base/mailbox.h"
 #include "common/base/overloaded.h"
-#include "common/codec.h"
 #include "common/enrol_proof.h"
-#include "common/protocol_version.h"
+#include "common/wire/codec.h"
+#include "common/wire/protocol_version.h"
 #include "controller/enrol_guard.h"
 
 namespace furrow {

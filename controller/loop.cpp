@@ -7,9 +7,9 @@
 
 #include "common/base/log.h"
 #include "common/base/overloaded.h"
-#include "common/codec.h"
 #include "common/config_reload.h"
 #include "common/daemon_main.h"
+#include "common/wire/codec.h"
 #include "controller/dispatcher.h"
 #include "controller/reactor.h"
 #include "controller/settings.h"

@@ -8,9 +8,9 @@
 #include <variant>
 #include <vector>
 
-#include "common/messages_agent.h"
-#include "common/messages_client.h"
 #include "common/transport.h"
+#include "common/wire/messages_agent.h"
+#include "common/wire/messages_client.h"
 #include "controller/access.h"
 #include "controller/bulk.h"
 #include "controller/records.h"

@@ -13,9 +13,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/messages_agent.h"
-#include "common/messages_client.h"
 #include "common/transport.h"
+#include "common/wire/messages_agent.h"
+#include "common/wire/messages_client.h"
 #include "controller/access.h"
 #include "controller/outbox.h"
 #include "controller/state.h"

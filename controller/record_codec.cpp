@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <variant>
 
-#include "common/codec.h"
-#include "common/codec_pipeline.h"
-#include "common/codec_wire.h"
+#include "common/wire/codec.h"
+#include "common/wire/codec_pipeline.h"
+#include "common/wire/codec_wire.h"
 #include "schemas/record.capnp.h"
 
 namespace furrow {

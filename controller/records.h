@@ -12,9 +12,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
-#include "common/messages_agent.h"
-#include "common/messages_client.h"
 #include "common/pipeline/pipeline.h"
+#include "common/wire/messages_agent.h"
+#include "common/wire/messages_client.h"
 
 namespace furrow {
 

@@ -15,11 +15,11 @@
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
-#include "common/messages_client.h"
-#include "common/offer.h"
 #include "common/pipeline/pipeline.h"
-#include "common/protocol_version.h"
 #include "common/transport.h"
+#include "common/wire/messages_client.h"
+#include "common/wire/offer.h"
+#include "common/wire/protocol_version.h"
 #include "controller/access.h"
 #include "controller/records.h"
 

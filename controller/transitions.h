@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/metric_mean.h"
+#include "common/wire/metric_mean.h"
 #include "controller/outbox.h"
 #include "controller/scheduler/plan.h"
 #include "controller/state.h"

@@ -1,5 +1,5 @@
 @0x997efd12172e61ea;
-# Control channel between an agent and the controller: common/messages_agent.h on the wire.
+# Control channel between an agent and the controller: common/wire/messages_agent.h on the wire.
 # PROTOCOL.md tells the conversation. One frame is one message, rooted in FromAgent or ToAgent, of at most 4 MiB.
 #
 # An attempt is named by (job, epoch) everywhere. A session is the controller's name for one registration.

@@ -1,5 +1,5 @@
 @0xbfaf1faf74272372;
-# Bulk channel: log frames and chunks. common/messages_bulk.h on the wire; agents and clients on one side, the
+# Bulk channel: log frames and chunks. common/wire/messages_bulk.h on the wire; agents and clients on one side, the
 # controller on the other. A frame is at most 1 MiB + 64 KiB. PROTOCOL.md tells who may send how much.
 
 using Cxx = import "/capnp/c++.capnp";

@@ -1,5 +1,5 @@
 @0x8cd5ca67bba2f63b;
-# Control channel between a client (CLI, git hook) and the controller: common/messages_client.h on the wire.
+# Control channel between a client (CLI, git hook) and the controller: common/wire/messages_client.h on the wire.
 # One frame is one Request or one Reply, of at most 16 MiB. Times of day as in agent.capnp.
 
 using Cxx = import "/capnp/c++.capnp";

@@ -1,5 +1,5 @@
 @0xb1d7f0a94c3e2865;
-# The enrol endpoint: common/messages_enrol.h on the wire. Any key may connect there and say what stands here, nothing
+# The enrol endpoint: common/wire/messages_enrol.h on the wire. Any key may connect there and say what stands here, nothing
 # else; PROTOCOL.md tells the conversation. One frame is one EnrolRequest or EnrolReply, of at most 8 KiB. The connection
 # is CURVE with the controller's key known beforehand, so both sides know whose key the other has.
 

@@ -3,7 +3,7 @@
 # Used by agent.capnp (Assign), client.capnp and record.capnp.
 #
 # For every file here: Text is UTF-8 without NUL. A count or text above its cap, an enum value or union
-# member that this build does not know, is refused by the decoder (common/codec.h, kInvalid).
+# member that this build does not know, is refused by the decoder (common/wire/codec.h, kInvalid).
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");

@@ -8,7 +8,7 @@
 #include "agent/devices/nvml.h"
 #include "common/base/error.h"
 #include "common/config.h"
-#include "common/offer.h"
+#include "common/wire/offer.h"
 
 namespace furrow::devices {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "common/offer.h"
+#include "common/wire/offer.h"
 
 namespace furrow::devices {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "common/codec.h"
+#include "common/wire/codec.h"
 
 namespace furrow::cli {
 namespace {

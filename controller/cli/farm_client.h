@@ -13,9 +13,9 @@
 #include <variant>
 
 #include "common/base/error.h"
-#include "common/messages_bulk.h"
-#include "common/messages_client.h"
 #include "common/transport.h"
+#include "common/wire/messages_bulk.h"
+#include "common/wire/messages_client.h"
 #include "controller/cli/farm_address.h"
 
 namespace furrow::cli {

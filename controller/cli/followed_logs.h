@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/messages_client.h"
+#include "common/wire/messages_client.h"
 #include "controller/cli/farm_client.h"
 #include "controller/cli/log_streams.h"
 

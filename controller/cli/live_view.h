@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/messages_client.h"
+#include "common/wire/messages_client.h"
 #include "controller/cli/terminal.h"
 #include "controller/cli/views.h"
 

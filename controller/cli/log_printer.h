@@ -7,7 +7,7 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "common/messages_client.h"
+#include "common/wire/messages_client.h"
 #include "controller/cli/terminal.h"
 
 namespace furrow::cli {

@@ -7,8 +7,8 @@
 
 #include "common/base/error.h"
 #include "common/chunk_source.h"
-#include "common/messages_client.h"
 #include "common/tree.h"
+#include "common/wire/messages_client.h"
 
 namespace furrow::cli {
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "common/messages_client.h"
 #include "common/tree.h"
+#include "common/wire/messages_client.h"
 #include "controller/cli/text.h"
 
 namespace furrow::cli {

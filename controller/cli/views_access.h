@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "common/messages_client.h"
+#include "common/wire/messages_client.h"
 #include "controller/cli/views.h"
 
 namespace furrow::cli {

@@ -3,7 +3,7 @@
 #include <functional>
 #include <map>
 
-#include "common/metric_mean.h"
+#include "common/wire/metric_mean.h"
 #include "controller/cli/views.h"
 
 namespace furrow::cli {

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <string>
 
-#include "common/codec.h"
+#include "common/wire/codec.h"
 #include "controller/record_codec.h"
 #include "tests/support/codec_samples.h"
 

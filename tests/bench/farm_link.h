@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "common/codec.h"
 #include "common/transport.h"
+#include "common/wire/codec.h"
 
 namespace furrow::bench {
 

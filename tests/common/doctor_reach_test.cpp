@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "common/protocol_version.h"
+#include "common/wire/protocol_version.h"
 
 namespace furrow::doctor {
 namespace {

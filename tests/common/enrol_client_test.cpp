@@ -8,8 +8,8 @@
 #include <chrono>
 #include <thread>
 
-#include "common/codec.h"
 #include "common/enrol_client.h"
+#include "common/wire/codec.h"
 #include "tests/support/temp_folder.h"
 
 namespace furrow {

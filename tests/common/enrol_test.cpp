@@ -5,7 +5,7 @@
 
 #include "common/enrol_line.h"
 #include "common/enrol_proof.h"
-#include "common/protocol_version.h"
+#include "common/wire/protocol_version.h"
 
 namespace furrow {
 namespace {

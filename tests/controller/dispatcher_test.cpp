@@ -1,6 +1,6 @@
 #include "controller/dispatcher.h"
 
-#include "common/codec.h"
+#include "common/wire/codec.h"
 #include "tests/support/controller_farm.h"
 
 using namespace furrow;

@@ -36,7 +36,7 @@ mkdir -p "$tree"/{schemas,common,controller/web,controller/repos,controller/sche
 lawful common/transport_socket.cpp '#include <zmq.hpp>'
 trespasser controller/dispatcher.cpp '#include <zmq.hpp>'
 trespasser agent/main.cpp '#  include "zmq.h"'
-lawful common/codec_agent.cpp '#include "schemas/agent.capnp.h"'
+lawful common/wire/codec_agent.cpp '#include "schemas/agent.capnp.h"'
 lawful controller/store_records.cpp '#include "schemas/record.capnp.h"'
 trespasser controller/reactor.cpp '#include "schemas/agent.capnp.h"'
 lawful controller/web/server.cpp '#include <kj/compat/http.h>'

@@ -2,7 +2,7 @@
 
 #include "agent/reactor.h"
 #include "common/base/check.h"
-#include "common/codec.h"
+#include "common/wire/codec.h"
 #include "controller/dispatcher.h"
 #include "tests/sim/node.h"
 

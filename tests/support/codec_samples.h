@@ -5,11 +5,11 @@
 #include <utility>
 #include <vector>
 
-#include "common/messages_agent.h"
-#include "common/messages_bulk.h"
-#include "common/messages_client.h"
-#include "common/messages_enrol.h"
 #include "common/pipeline/pipeline.h"
+#include "common/wire/messages_agent.h"
+#include "common/wire/messages_bulk.h"
+#include "common/wire/messages_client.h"
+#include "common/wire/messages_enrol.h"
 
 namespace furrow::testing {
 

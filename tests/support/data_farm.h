@@ -17,9 +17,9 @@
 
 #include "common/base/hash.h"
 #include "common/chunk_store.h"
-#include "common/codec.h"
-#include "common/messages_bulk.h"
 #include "common/transport.h"
+#include "common/wire/codec.h"
+#include "common/wire/messages_bulk.h"
 #include "controller/bulk.h"
 #include "controller/logs.h"
 

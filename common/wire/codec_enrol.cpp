@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <variant>
 
-#include "common/codec.h"
-#include "common/codec_wire.h"
+#include "common/wire/codec.h"
+#include "common/wire/codec_wire.h"
 #include "schemas/enrol.capnp.h"
 
 namespace furrow {

@@ -2,7 +2,7 @@
 // this. Readers throw codec::Malformed, see codec_wire.h.
 #pragma once
 
-#include "common/messages_client.h"
+#include "common/wire/messages_client.h"
 #include "schemas/client.capnp.h"
 
 namespace furrow::codec {

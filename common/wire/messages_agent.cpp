@@ -1,4 +1,4 @@
-#include "common/messages_agent.h"
+#include "common/wire/messages_agent.h"
 
 #include <tuple>
 

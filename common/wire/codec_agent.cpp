@@ -2,9 +2,9 @@
 #include <variant>
 
 #include "common/base/check.h"
-#include "common/codec.h"
-#include "common/codec_pipeline.h"
-#include "common/codec_wire.h"
+#include "common/wire/codec.h"
+#include "common/wire/codec_pipeline.h"
+#include "common/wire/codec_wire.h"
 
 namespace furrow {
 namespace {

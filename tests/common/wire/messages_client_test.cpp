@@ -1,4 +1,4 @@
-#include "common/messages_client.h"
+#include "common/wire/messages_client.h"
 
 #include <doctest/doctest.h>
 

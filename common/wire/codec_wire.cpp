@@ -1,4 +1,4 @@
-#include "common/codec_wire.h"
+#include "common/wire/codec_wire.h"
 
 #include <capnp/orphan.h>
 #include <capnp/serialize.h>

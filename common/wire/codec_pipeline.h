@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "common/messages_agent.h"
-#include "common/messages_client.h"
 #include "common/pipeline/pipeline.h"
+#include "common/wire/messages_agent.h"
+#include "common/wire/messages_client.h"
 #include "schemas/agent.capnp.h"
 #include "schemas/pipeline.capnp.h"
 

@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <variant>
 
-#include "common/codec.h"
-#include "common/codec_client.h"
-#include "common/codec_pipeline.h"
-#include "common/codec_wire.h"
+#include "common/wire/codec.h"
+#include "common/wire/codec_client.h"
+#include "common/wire/codec_pipeline.h"
+#include "common/wire/codec_wire.h"
 
 namespace furrow {
 namespace {

@@ -13,10 +13,10 @@
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
-#include "common/messages_agent.h"
-#include "common/messages_enrol.h"
-#include "common/offer.h"
 #include "common/pipeline/pipeline.h"
+#include "common/wire/messages_agent.h"
+#include "common/wire/messages_enrol.h"
+#include "common/wire/offer.h"
 
 namespace furrow {
 

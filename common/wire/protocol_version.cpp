@@ -1,4 +1,4 @@
-#include "common/protocol_version.h"
+#include "common/wire/protocol_version.h"
 
 #include <algorithm>
 

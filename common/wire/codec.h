@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "common/base/error.h"
-#include "common/messages_agent.h"
-#include "common/messages_bulk.h"
-#include "common/messages_client.h"
-#include "common/messages_enrol.h"
+#include "common/wire/messages_agent.h"
+#include "common/wire/messages_bulk.h"
+#include "common/wire/messages_client.h"
+#include "common/wire/messages_enrol.h"
 
 namespace furrow {
 

@@ -1,10 +1,10 @@
 // Requests of schemas/client.capnp.
 #include <variant>
 
-#include "common/codec.h"
-#include "common/codec_client.h"
-#include "common/codec_pipeline.h"
-#include "common/codec_wire.h"
+#include "common/wire/codec.h"
+#include "common/wire/codec_client.h"
+#include "common/wire/codec_pipeline.h"
+#include "common/wire/codec_wire.h"
 
 namespace furrow {
 namespace {

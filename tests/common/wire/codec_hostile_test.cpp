@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "common/codec.h"
+#include "common/wire/codec.h"
 #include "schemas/agent.capnp.h"
 #include "schemas/bulk.capnp.h"
 #include "schemas/client.capnp.h"

@@ -1,4 +1,4 @@
-#include "common/codec.h"
+#include "common/wire/codec.h"
 
 #include <doctest/doctest.h>
 
@@ -10,7 +10,7 @@
 #include "schemas/bulk.capnp.h"
 #include "schemas/client.capnp.h"
 #include "schemas/enrol.capnp.h"
-#include "tests/common/codec_golden.h"
+#include "tests/common/wire/codec_golden.h"
 #include "tests/support/codec_probe.h"
 #include "tests/support/codec_samples.h"
 

@@ -1,8 +1,8 @@
 // BulkRequest and BulkReply of schemas/bulk.capnp.
 #include <variant>
 
-#include "common/codec.h"
-#include "common/codec_wire.h"
+#include "common/wire/codec.h"
+#include "common/wire/codec_wire.h"
 #include "schemas/bulk.capnp.h"
 
 namespace furrow {

@@ -1,4 +1,4 @@
-#include "common/metric_mean.h"
+#include "common/wire/metric_mean.h"
 
 #include <algorithm>
 #include <map>

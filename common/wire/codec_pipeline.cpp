@@ -1,9 +1,9 @@
-#include "common/codec_pipeline.h"
+#include "common/wire/codec_pipeline.h"
 
 #include <chrono>
 
-#include "common/codec.h"
-#include "common/codec_wire.h"
+#include "common/wire/codec.h"
+#include "common/wire/codec_wire.h"
 
 namespace furrow::codec {
 namespace {

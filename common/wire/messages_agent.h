@@ -13,8 +13,8 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/log_frames.h"
-#include "common/offer.h"
 #include "common/pipeline/pipeline.h"
+#include "common/wire/offer.h"
 
 namespace furrow {
 

@@ -1,8 +1,8 @@
 // What a client is shown: runs, jobs and agents.
-#include "common/codec_client.h"
-#include "common/codec.h"
-#include "common/codec_pipeline.h"
-#include "common/codec_wire.h"
+#include "common/wire/codec_client.h"
+#include "common/wire/codec.h"
+#include "common/wire/codec_pipeline.h"
+#include "common/wire/codec_wire.h"
 
 namespace furrow::codec {
 namespace {
