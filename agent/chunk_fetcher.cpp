@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/base/hash.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/codec.h"
 
 namespace furrow {

@@ -13,7 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/config.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow {
 

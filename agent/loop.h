@@ -17,7 +17,7 @@
 #include "common/config.h"
 #include "common/reloader.h"
 #include "common/service_manager.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow {
 

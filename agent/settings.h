@@ -6,7 +6,7 @@
 
 #include "agent/state.h"
 #include "common/config.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow {
 

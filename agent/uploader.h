@@ -11,7 +11,7 @@
 
 #include "agent/effects.h"
 #include "common/base/error.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow {
 

@@ -9,7 +9,7 @@
 
 #include "agent/effects.h"
 #include "common/base/error.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow {
 

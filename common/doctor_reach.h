@@ -8,7 +8,7 @@
 #include "common/base/clock.h"
 #include "common/doctor.h"
 #include "common/enrol_client.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/messages_enrol.h"
 
 namespace furrow::doctor {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "common/base/error.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/messages_enrol.h"
 
 namespace furrow {

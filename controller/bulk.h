@@ -11,7 +11,7 @@
 
 #include "common/base/error.h"
 #include "common/base/ids.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "controller/records.h"
 
 namespace furrow {

@@ -12,7 +12,7 @@
 
 #include "common/base/mailbox.h"
 #include "common/base/worker_pool.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/messages_bulk.h"
 #include "controller/bulk.h"
 #include "controller/bulk_chunks.h"

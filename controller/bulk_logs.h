@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/messages_bulk.h"
 #include "controller/records.h"
 

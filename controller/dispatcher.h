@@ -4,7 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "controller/outbox.h"
 #include "controller/state.h"
 

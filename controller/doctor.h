@@ -7,7 +7,7 @@
 
 #include "common/config.h"
 #include "common/doctor.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow::doctor {
 

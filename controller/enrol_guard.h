@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "common/base/clock.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow {
 

@@ -10,7 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "controller/access.h"
 
 namespace furrow {

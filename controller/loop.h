@@ -14,7 +14,7 @@
 #include "common/config.h"
 #include "common/reloader.h"
 #include "common/service_manager.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "controller/bulk.h"
 #include "controller/disk_guard.h"
 #include "controller/enrol_server.h"

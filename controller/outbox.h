@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/messages_agent.h"
 #include "common/wire/messages_client.h"
 #include "controller/access.h"

@@ -13,7 +13,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/messages_agent.h"
 #include "common/wire/messages_client.h"
 #include "controller/access.h"

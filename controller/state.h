@@ -16,7 +16,7 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/pipeline/pipeline.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/messages_client.h"
 #include "common/wire/offer.h"
 #include "common/wire/protocol_version.h"

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "common/base/error.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "controller/farm_file.h"
 
 namespace furrow::cli {

@@ -13,7 +13,7 @@
 #include <variant>
 
 #include "common/base/error.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/messages_bulk.h"
 #include "common/wire/messages_client.h"
 #include "controller/cli/farm_address.h"

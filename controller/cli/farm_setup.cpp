@@ -12,7 +12,7 @@
 #include <random>
 
 #include "common/base/file_io.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow::cli {
 namespace {

@@ -16,7 +16,7 @@
 #include "common/base/hash.h"
 #include "common/base/mailbox.h"
 #include "common/chunk_store.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "controller/bulk.h"
 #include "controller/logs.h"
 

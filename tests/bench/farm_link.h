@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/codec.h"
 
 namespace furrow::bench {

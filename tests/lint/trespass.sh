@@ -43,7 +43,7 @@ never_in() {
 include='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]'
 
 # One library, one place.
-only_in '^common/transport' "${include}zmq" 'ZeroMQ is used in common/transport* alone'
+only_in '^common/transport/' "${include}zmq" 'ZeroMQ is used in common/transport alone'
 only_in '(codec|record)[^/]*\.(h|cpp)$' "${include}[^>\"]*\.capnp\.h" 'generated *.capnp.h are included in *codec* and *record* files alone'
 only_in '(codec|record)[^/]*\.(h|cpp)$|^controller/web/' "${include}(capnp|kj)/" "Cap'n Proto and kj are used in codecs, records and controller/web alone"
 only_in '^controller/store' "${include}rocksdb/" 'RocksDB is used in controller/store* alone'

@@ -33,7 +33,7 @@ trespasser() {
 
 mkdir -p "$tree"/{schemas,common,controller/web,controller/repos,controller/scheduler,agent/torch,agent/devices,tests}
 
-lawful common/transport_socket.cpp '#include <zmq.hpp>'
+lawful common/transport/socket.cpp '#include <zmq.hpp>'
 trespasser controller/dispatcher.cpp '#include <zmq.hpp>'
 trespasser agent/main.cpp '#  include "zmq.h"'
 lawful common/wire/codec_agent.cpp '#include "schemas/agent.capnp.h"'
@@ -61,7 +61,7 @@ lawful controller/main.cpp 'auto t = std::chrono::steady_clock::now();'
 trespasser controller/scheduler/plan.cpp 'auto t = std::chrono::steady_clock::now();'
 trespasser agent/reactor_jobs.cpp '#include <unistd.h>'
 trespasser controller/reactor.h 'void OnTimer(State& state, Server& server);'
-lawful controller/reactor.h '#include "common/transport.h"  // for PeerId'
+lawful controller/reactor.h '#include "common/transport/transport.h"  // for PeerId'
 lawful controller/state.h '// rocksdb/db.h is the business of the store'
 
 exit "$failed"

@@ -17,7 +17,7 @@
 
 #include "common/base/hash.h"
 #include "common/chunk_store.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 #include "common/wire/codec.h"
 #include "common/wire/messages_bulk.h"
 #include "controller/bulk.h"

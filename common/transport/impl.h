@@ -16,7 +16,7 @@
 
 #include <zmq.hpp>
 
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow {
 

@@ -11,7 +11,7 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
-#include "common/transport_impl.h"
+#include "common/transport/impl.h"
 
 namespace furrow {
 namespace {

@@ -2,7 +2,7 @@
 #include <chrono>
 #include <string>
 
-#include "common/transport_impl.h"
+#include "common/transport/impl.h"
 
 namespace furrow {
 namespace {

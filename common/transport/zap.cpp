@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/base/log.h"
-#include "common/transport_impl.h"
+#include "common/transport/impl.h"
 
 namespace furrow {
 namespace {

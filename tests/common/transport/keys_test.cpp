@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow {
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "common/base/check.h"
-#include "common/transport_impl.h"
+#include "common/transport/impl.h"
 
 namespace furrow {
 

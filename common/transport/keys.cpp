@@ -13,7 +13,7 @@
 #include <zmq.h>
 
 #include "common/base/check.h"
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow {
 namespace {

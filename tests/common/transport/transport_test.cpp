@@ -14,7 +14,7 @@
 #include <doctest/doctest.h>
 #include <zmq.hpp>  // for peers that are not ours
 
-#include "common/transport.h"
+#include "common/transport/transport.h"
 
 namespace furrow {
 namespace {
