@@ -11,7 +11,7 @@
 
 #include "common/base/error.h"
 #include "common/base/ids.h"
-#include "common/chunk_store.h"
+#include "common/chunks/store.h"
 #include "common/wire/messages_bulk.h"
 
 namespace furrow {

@@ -13,8 +13,8 @@
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
 #include "common/base/log.h"
-#include "common/tree.h"
-#include "common/tree_scan.h"
+#include "common/chunks/tree.h"
+#include "common/chunks/tree_scan.h"
 #include "common/wire/codec.h"
 #include "common/wire/messages_bulk.h"
 

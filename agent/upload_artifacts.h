@@ -14,7 +14,7 @@
 
 #include "agent/effects.h"
 #include "common/base/error.h"
-#include "common/hash_cache.h"
+#include "common/chunks/hash_cache.h"
 #include "common/transport/transport.h"
 
 namespace furrow {

@@ -25,7 +25,7 @@
 #include "common/base/log.h"
 #include "common/base/mailbox.h"
 #include "common/base/worker_pool.h"
-#include "common/beneath.h"
+#include "common/chunks/beneath.h"
 #include "common/wire/codec.h"
 
 namespace furrow {

@@ -19,10 +19,10 @@
 #include "common/base/log.h"
 #include "common/base/mailbox.h"
 #include "common/base/worker_pool.h"
-#include "common/beneath.h"
-#include "common/chunk_store.h"
-#include "common/tree.h"
-#include "common/tree_materialise.h"
+#include "common/chunks/beneath.h"
+#include "common/chunks/store.h"
+#include "common/chunks/tree.h"
+#include "common/chunks/tree_materialise.h"
 #include "common/wire/codec.h"
 
 namespace furrow {

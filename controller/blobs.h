@@ -1,4 +1,4 @@
-// What the controller asks of its chunk store (common/chunk_store.h) beyond chunks: trees.
+// What the controller asks of its chunk store (common/chunks/store.h) beyond chunks: trees.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +6,7 @@
 
 #include "common/base/error.h"
 #include "common/base/ids.h"
-#include "common/chunk_store.h"
+#include "common/chunks/store.h"
 
 namespace furrow {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/base/worker_pool.h"
-#include "common/chunk_store.h"
+#include "common/chunks/store.h"
 #include "common/wire/messages_bulk.h"
 
 namespace furrow {

@@ -11,7 +11,7 @@
 
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
-#include "common/beneath.h"
+#include "common/chunks/beneath.h"
 #include "controller/log_file.h"
 #include "controller/log_packs.h"
 #include "controller/log_view.h"
@@ -20,7 +20,7 @@ namespace furrow {
 namespace {
 
 // Up to so many files and folders each is synced by itself; beyond, one syncfs is cheaper
-// (common/chunk_store_batch.cpp).
+// (common/chunks/store_batch.cpp).
 constexpr std::size_t kFewSyncs = 8;
 constexpr std::size_t kMostKnownFolders = 10'000;
 constexpr std::size_t kMostOpenFiles = 512;

@@ -10,7 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/base/version.h"
-#include "common/chunk_store.h"
+#include "common/chunks/store.h"
 #include "common/config.h"
 #include "common/daemon_main.h"
 #include "common/wire/codec.h"

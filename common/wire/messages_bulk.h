@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/base/ids.h"
-#include "common/chunker.h"
+#include "common/chunks/chunker.h"
 
 namespace furrow {
 

@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "common/base/error.h"
-#include "common/chunk_source.h"
-#include "common/tree.h"
+#include "common/chunks/source.h"
+#include "common/chunks/tree.h"
 #include "controller/cli/farm_client.h"
 
 namespace furrow::cli {

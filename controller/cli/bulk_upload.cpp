@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <string>
 
-#include "common/chunker.h"
+#include "common/chunks/chunker.h"
 #include "controller/cli/bulk_client.h"
 #include "controller/cli/bulk_link.h"
 

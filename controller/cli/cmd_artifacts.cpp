@@ -8,8 +8,8 @@
 #include <optional>
 
 #include "common/base/file_io.h"
+#include "common/chunks/tree_materialise.h"
 #include "common/pipeline/pipeline.h"
-#include "common/tree_materialise.h"
 #include "controller/cli/bulk_client.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"

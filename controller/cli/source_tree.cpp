@@ -15,8 +15,8 @@
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
 #include "common/base/run_program.h"
-#include "common/hash_cache.h"
-#include "common/tree_scan.h"
+#include "common/chunks/hash_cache.h"
+#include "common/chunks/tree_scan.h"
 
 namespace furrow::cli {
 namespace {

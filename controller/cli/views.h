@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "common/tree.h"
+#include "common/chunks/tree.h"
 #include "common/wire/messages_client.h"
 #include "controller/cli/text.h"
 

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "common/base/hash.h"
-#include "common/chunker.h"
+#include "common/chunks/chunker.h"
+#include "common/chunks/tree.h"
 #include "common/pipeline/pipeline.h"
-#include "common/tree.h"
 
 namespace furrow::repos {
 namespace {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "common/base/error.h"
-#include "common/chunk_store.h"
+#include "common/chunks/store.h"
 #include "controller/repos/blob_cache.h"
 #include "controller/repos/git.h"
 #include "controller/repos/repos.h"

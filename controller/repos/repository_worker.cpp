@@ -10,7 +10,7 @@
 #include <system_error>
 #include <utility>
 
-#include "common/chunk_store.h"
+#include "common/chunks/store.h"
 #include "controller/repos/blob_cache.h"
 #include "controller/repos/git.h"
 #include "controller/repos/import.h"

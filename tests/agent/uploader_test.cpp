@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "agent/upload_metrics.h"
-#include "common/tree.h"
+#include "common/chunks/tree.h"
 #include "controller/blobs.h"
 #include "tests/support/data_farm.h"
 

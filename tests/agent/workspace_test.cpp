@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "common/tree.h"
+#include "common/chunks/tree.h"
 #include "tests/support/data_farm.h"
 
 namespace furrow::test {

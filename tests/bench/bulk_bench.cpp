@@ -15,7 +15,7 @@
 #include "agent/workspace.h"
 #include "common/base/hash.h"
 #include "common/base/mailbox.h"
-#include "common/chunk_store.h"
+#include "common/chunks/store.h"
 #include "common/transport/transport.h"
 #include "controller/bulk.h"
 #include "controller/logs.h"

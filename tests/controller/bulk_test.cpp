@@ -3,8 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "common/chunks/tree.h"
 #include "common/log_frames.h"
-#include "common/tree.h"
 #include "tests/support/data_farm.h"
 
 namespace furrow::test {

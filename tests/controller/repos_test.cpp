@@ -22,8 +22,8 @@
 #include <doctest/doctest.h>
 
 #include "common/base/hash.h"
-#include "common/chunk_store.h"
-#include "common/tree.h"
+#include "common/chunks/store.h"
+#include "common/chunks/tree.h"
 
 namespace furrow {
 namespace {

@@ -16,7 +16,7 @@
 #include <doctest/doctest.h>
 
 #include "common/base/hash.h"
-#include "common/chunk_store.h"
+#include "common/chunks/store.h"
 #include "common/transport/transport.h"
 #include "common/wire/codec.h"
 #include "common/wire/messages_bulk.h"

@@ -3,7 +3,7 @@
 // cuts rare (one byte in 2^20) before kNormalBytes and frequent (one in 2^16) behind it ("normalised chunking"), which
 // keeps most chunks near the average. The first kMinChunkBytes of a chunk are skipped, save for the 64 bytes that fill
 // the hash: a cut thus depends on the 64 bytes before it and on its distance from the cut before, on nothing else.
-#include "common/chunker.h"
+#include "common/chunks/chunker.h"
 
 #include <algorithm>
 #include <array>

@@ -17,9 +17,9 @@
 #include "common/base/error.h"
 #include "common/base/file_io.h"
 #include "common/base/ids.h"
-#include "common/chunk_packs.h"
-#include "common/chunk_source.h"
-#include "common/tree.h"
+#include "common/chunks/packs.h"
+#include "common/chunks/source.h"
+#include "common/chunks/tree.h"
 
 namespace furrow {
 

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/base/error.h"
-#include "common/chunk_source.h"
-#include "common/tree.h"
+#include "common/chunks/source.h"
+#include "common/chunks/tree.h"
 
 namespace furrow {
 
@@ -16,7 +16,7 @@ struct MaterialiseOptions {
 // Writes `tree`, which must be valid (from DecodeTree, MakeTree or a scan), beneath the directory `dest_fd` (borrowed).
 // Follows no link, present or appearing: each directory is opened by descriptor with O_NOFOLLOW. Every chunk is
 // verified. Nothing is synced. On an error, which names the file, part of the tree may exist: the caller removes the
-// folder (RemoveBeneath of common/beneath.h). kUnavailable: the disk is full; kNotFound, kCorrupt: a chunk, as the
-// source said.
+// folder (RemoveBeneath of common/chunks/beneath.h). kUnavailable: the disk is full; kNotFound, kCorrupt: a chunk, as
+// the source said.
 Status MaterialiseTree(const Tree& tree, int dest_fd, ChunkSource& chunks, const MaterialiseOptions& options = {});
 }  // namespace furrow

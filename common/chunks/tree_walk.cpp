@@ -1,4 +1,4 @@
-#include "common/tree_walk.h"
+#include "common/chunks/tree_walk.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <memory>
 
-#include "common/beneath.h"
-#include "common/tree_path.h"
+#include "common/chunks/beneath.h"
+#include "common/chunks/tree_path.h"
 
 namespace furrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "common/chunker.h"
+#include "common/chunks/chunker.h"
 
 #include <doctest/doctest.h>
 

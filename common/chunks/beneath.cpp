@@ -1,4 +1,4 @@
-#include "common/beneath.h"
+#include "common/chunks/beneath.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <cstring>
 #include <memory>
 
-#include "common/tree_path.h"
+#include "common/chunks/tree_path.h"
 
 namespace furrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "common/chunk_packs.h"
+#include "common/chunks/packs.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include "common/base/bytes.h"
 #include "common/base/hash.h"
 #include "common/base/log.h"
-#include "common/direct_io.h"
+#include "common/chunks/direct_io.h"
 
 namespace furrow {
 namespace {

@@ -13,9 +13,9 @@
 #include <cerrno>
 
 #include "common/base/hash.h"
-#include "common/chunk_folders.h"
-#include "common/chunk_store.h"
-#include "common/chunker.h"
+#include "common/chunks/chunker.h"
+#include "common/chunks/folders.h"
+#include "common/chunks/store.h"
 
 namespace furrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "common/tree_scan.h"
+#include "common/chunks/tree_scan.h"
 
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "common/base/hash.h"
-#include "common/hash_cache.h"
+#include "common/chunks/hash_cache.h"
 #include "tests/support/random_bytes.h"
 #include "tests/support/temp_folder.h"
 

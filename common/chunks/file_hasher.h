@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "common/tree.h"
+#include "common/chunks/tree.h"
 
 namespace furrow {
 

@@ -1,4 +1,4 @@
-#include "common/chunk_store.h"
+#include "common/chunks/store.h"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "common/tree.h"
+#include "common/chunks/tree.h"
 
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/hash.h"
-#include "common/chunker.h"
+#include "common/chunks/chunker.h"
 
 using namespace furrow;
 

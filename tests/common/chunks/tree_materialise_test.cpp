@@ -1,4 +1,4 @@
-#include "common/tree_materialise.h"
+#include "common/chunks/tree_materialise.h"
 
 #include <doctest/doctest.h>
 #include <sys/mount.h>
@@ -10,8 +10,8 @@
 #include <map>
 
 #include "common/base/hash.h"
-#include "common/beneath.h"
-#include "common/tree_scan.h"
+#include "common/chunks/beneath.h"
+#include "common/chunks/tree_scan.h"
 #include "tests/support/random_bytes.h"
 #include "tests/support/temp_folder.h"
 

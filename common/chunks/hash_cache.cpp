@@ -1,6 +1,6 @@
 // File: "FURHASH1", then for each file u64 device, inode, size, last use, i64 mtime and ctime in ns, u32 count, and
 // count times hash and u32 size; last the SHA-256 of everything before it. All numbers little-endian.
-#include "common/hash_cache.h"
+#include "common/chunks/hash_cache.h"
 
 #include <fcntl.h>
 #include <unistd.h>

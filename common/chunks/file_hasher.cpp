@@ -2,7 +2,7 @@
 // read once, in blocks, and each block goes through a queue with the chunks found in it. A thread takes a block to hash
 // if one waits, else a file to read; a reader that has run too far ahead hashes first. So two threads are both busy
 // with one large file as with many small ones, and memory stays bounded.
-#include "common/file_hasher.h"
+#include "common/chunks/file_hasher.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -17,10 +17,10 @@
 #include <thread>
 
 #include "common/base/hash.h"
-#include "common/beneath.h"
-#include "common/chunker.h"
-#include "common/hash_cache.h"
-#include "common/tree_path.h"
+#include "common/chunks/beneath.h"
+#include "common/chunks/chunker.h"
+#include "common/chunks/hash_cache.h"
+#include "common/chunks/tree_path.h"
 
 namespace furrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "common/tree_scan.h"
+#include "common/chunks/tree_scan.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -7,10 +7,10 @@
 #include <cerrno>
 
 #include "common/base/hash.h"
-#include "common/beneath.h"
-#include "common/file_hasher.h"
-#include "common/tree_path.h"
-#include "common/tree_walk.h"
+#include "common/chunks/beneath.h"
+#include "common/chunks/file_hasher.h"
+#include "common/chunks/tree_path.h"
+#include "common/chunks/tree_walk.h"
 
 namespace furrow {
 namespace {

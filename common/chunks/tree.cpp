@@ -1,10 +1,10 @@
-#include "common/tree.h"
+#include "common/chunks/tree.h"
 
 #include <algorithm>
 #include <unordered_set>
 
-#include "common/chunker.h"
-#include "common/tree_path.h"
+#include "common/chunks/chunker.h"
+#include "common/chunks/tree_path.h"
 
 namespace furrow {
 namespace {

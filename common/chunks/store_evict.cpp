@@ -8,8 +8,8 @@
 #include <cerrno>
 
 #include "common/base/check.h"
-#include "common/chunk_folders.h"
-#include "common/chunk_store.h"
+#include "common/chunks/folders.h"
+#include "common/chunks/store.h"
 
 namespace furrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "common/direct_io.h"
+#include "common/chunks/direct_io.h"
 
 #include <fcntl.h>
 #include <unistd.h>

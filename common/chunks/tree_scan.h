@@ -10,8 +10,8 @@
 
 #include "common/base/error.h"
 #include "common/base/file_io.h"
-#include "common/chunk_source.h"
-#include "common/tree.h"
+#include "common/chunks/source.h"
+#include "common/chunks/tree.h"
 
 namespace furrow {
 

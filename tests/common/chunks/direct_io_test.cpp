@@ -1,4 +1,4 @@
-#include "common/direct_io.h"
+#include "common/chunks/direct_io.h"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/hash.h"
-#include "common/tree.h"
+#include "common/chunks/tree.h"
 
 namespace furrow {
 namespace {

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "common/base/error.h"
-#include "common/tree.h"
+#include "common/chunks/tree.h"
 
 namespace furrow {
 

@@ -1,4 +1,4 @@
-#include "common/chunk_store.h"
+#include "common/chunks/store.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -11,8 +11,8 @@
 
 #include "common/base/check.h"
 #include "common/base/hash.h"
-#include "common/beneath.h"
-#include "common/chunk_folders.h"
+#include "common/chunks/beneath.h"
+#include "common/chunks/folders.h"
 
 namespace furrow {
 namespace {

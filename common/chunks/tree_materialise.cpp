@@ -1,4 +1,4 @@
-#include "common/tree_materialise.h"
+#include "common/chunks/tree_materialise.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,9 +11,9 @@
 #include <mutex>
 #include <thread>
 
-#include "common/beneath.h"
-#include "common/chunker.h"
-#include "common/tree_path.h"
+#include "common/chunks/beneath.h"
+#include "common/chunks/chunker.h"
+#include "common/chunks/tree_path.h"
 
 namespace furrow {
 namespace {
