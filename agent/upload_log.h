@@ -13,7 +13,7 @@
 #include "agent/upload_metrics.h"
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
-#include "common/log_frames.h"
+#include "common/logs/frames.h"
 #include "common/wire/messages_bulk.h"
 
 namespace furrow {

@@ -6,7 +6,7 @@
 
 #include "common/base/hash.h"
 #include "common/base/log.h"
-#include "common/log_frames.h"
+#include "common/logs/frames.h"
 #include "controller/logs.h"
 
 namespace furrow {

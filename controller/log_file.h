@@ -13,7 +13,7 @@
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
 #include "common/base/ids.h"
-#include "common/log_frames.h"
+#include "common/logs/frames.h"
 #include "controller/log_view.h"
 #include "controller/logs.h"
 

@@ -10,7 +10,7 @@
 
 #include "common/base/error.h"
 #include "common/base/file_io.h"
-#include "common/log_frames.h"
+#include "common/logs/frames.h"
 #include "controller/logs.h"
 
 namespace furrow {

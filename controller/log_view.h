@@ -8,7 +8,7 @@
 
 #include "common/base/error.h"
 #include "common/base/ids.h"
-#include "common/log_frames.h"
+#include "common/logs/frames.h"
 
 namespace furrow {
 

@@ -1,5 +1,5 @@
-// The controller's logs: append-only files of frames (common/log_frames.h), one file for each attempt that streams, and
-// packs for the many attempts whose whole log is small. controller/STORE.md, "Log files", has the bytes.
+// The controller's logs: append-only files of frames (common/logs/frames.h), one file for each attempt that streams,
+// and packs for the many attempts whose whole log is small. controller/STORE.md, "Log files", has the bytes.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 #include "common/base/error.h"
 #include "common/base/file_io.h"
 #include "common/base/ids.h"
-#include "common/log_frames.h"
+#include "common/logs/frames.h"
 #include "controller/log_view.h"
 
 namespace furrow {

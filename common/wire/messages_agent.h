@@ -12,7 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
-#include "common/log_frames.h"
+#include "common/logs/frames.h"
 #include "common/pipeline/pipeline.h"
 #include "common/wire/offer.h"
 

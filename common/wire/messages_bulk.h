@@ -19,7 +19,7 @@ inline constexpr std::size_t kMaxTreeBytes = 64u << 20;  // encoding of one tree
 
 // ---- to the controller -----------------------------------------------------------------------------------
 
-// One frame of an attempt's log (common/log_frames.h, header included), [offset, offset + raw_length) of
+// One frame of an attempt's log (common/logs/frames.h, header included), [offset, offset + raw_length) of
 // the raw bytes. Agents only, for attempts that are theirs. Answered by LogAck once durable.
 struct LogAppend {
   AttemptRef attempt;

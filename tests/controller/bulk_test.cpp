@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "common/chunks/tree.h"
-#include "common/log_frames.h"
+#include "common/logs/frames.h"
 #include "tests/support/data_farm.h"
 
 namespace furrow::test {

@@ -1,4 +1,4 @@
-#include "common/log_frames.h"
+#include "common/logs/frames.h"
 
 #include <doctest/doctest.h>
 #include <zstd.h>
