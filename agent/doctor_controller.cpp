@@ -1,7 +1,7 @@
 #include "agent/doctor.h"
 #include "agent/enrolment.h"
 #include "common/doctor_reach.h"
-#include "common/enrol_line.h"
+#include "common/enrol/line.h"
 
 namespace furrow::doctor {
 namespace {

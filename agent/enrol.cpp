@@ -19,8 +19,8 @@
 #include "common/base/file_io.h"
 #include "common/base/log.h"
 #include "common/base/version.h"
-#include "common/enrol_client.h"
-#include "common/enrol_line.h"
+#include "common/enrol/client.h"
+#include "common/enrol/line.h"
 #include "common/wire/protocol_version.h"
 
 namespace furrow {

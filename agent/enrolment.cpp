@@ -12,7 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/file_io.h"
-#include "common/enrol_line.h"
+#include "common/enrol/line.h"
 
 namespace furrow {
 namespace {

@@ -4,7 +4,7 @@
 
 #include "common/base/version.h"
 #include "common/doctor_machine.h"
-#include "common/enrol_line.h"
+#include "common/enrol/line.h"
 #include "common/wire/protocol_version.h"
 
 namespace furrow::doctor {

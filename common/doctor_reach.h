@@ -7,7 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/doctor.h"
-#include "common/enrol_client.h"
+#include "common/enrol/client.h"
 #include "common/transport/transport.h"
 #include "common/wire/messages_enrol.h"
 

@@ -7,7 +7,7 @@
 #include "common/doctor_machine.h"
 #include "common/doctor_ports.h"
 #include "common/doctor_reach.h"
-#include "common/enrol_line.h"
+#include "common/enrol/line.h"
 #include "controller/farm_file.h"
 #include "controller/settings.h"
 

@@ -9,7 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/mailbox.h"
 #include "common/base/overloaded.h"
-#include "common/enrol_proof.h"
+#include "common/enrol/proof.h"
 #include "common/wire/codec.h"
 #include "common/wire/protocol_version.h"
 #include "controller/enrol_guard.h"

@@ -3,7 +3,7 @@
 #include <set>
 #include <string_view>
 
-#include "common/enrol_proof.h"
+#include "common/enrol/proof.h"
 #include "common/pipeline/values.h"
 #include "controller/reactor.h"
 

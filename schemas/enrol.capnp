@@ -36,7 +36,7 @@ struct EnrolProve {
   challenge @4 :Data;
   # From the controller's EnrolChallenge on this connection; 32 bytes.
   proof @5 :Data;
-  # Ed25519 signature, 64 bytes, by the key that the line's secret is the seed of; common/enrol_proof.h says over what.
+  # Ed25519 signature, 64 bytes, by the key that the line's secret is the seed of; common/enrol/proof.h says over what.
 }
 
 struct EnrolRequest {

@@ -1,5 +1,5 @@
 // Lets machines in, and shuts them out: enrolments and keys.
-#include "common/enrol_line.h"
+#include "common/enrol/line.h"
 #include "common/pipeline/values.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"

@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "common/enrol_proof.h"
+#include "common/enrol/proof.h"
 
 namespace furrow::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "common/enrol_proof.h"
+#include "common/enrol/proof.h"
 #include "tests/support/controller_farm.h"
 
 using namespace furrow;

@@ -52,7 +52,7 @@ only_in '^agent/torch/' "${include}(torch|ATen|c10|gloo)/" 'LibTorch is used in 
 only_in '^agent/devices/' "${include}([^>\"]*/)?nvml" 'NVML is used in agent/devices alone'
 only_in '^common/pipeline/' "${include}yaml-cpp/" 'yaml-cpp is used in common/pipeline alone'
 only_in '^common/base/log' "${include}spdlog/" 'spdlog is used in common/base/log* alone'
-only_in '^common/enrol_(line|proof)' "${include}sodium" 'libsodium is used in common/enrol_line and enrol_proof alone'
+only_in '^common/enrol/(line|proof)' "${include}sodium" 'libsodium is used in common/enrol/line and proof alone'
 only_in '^controller/cli/|(^|/)(daemon_)?main\.cpp$' "${include}CLI/" 'CLI11 is used in controller/cli, main.cpp files and common/daemon_main.cpp alone'
 
 # Which way the arrows go: schemas <- common <- { controller, agent } <- tests.

@@ -1,4 +1,4 @@
-#include "common/enrol_line.h"
+#include "common/enrol/line.h"
 
 #include <arpa/inet.h>
 #include <sodium.h>

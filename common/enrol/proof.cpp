@@ -1,4 +1,4 @@
-#include "common/enrol_proof.h"
+#include "common/enrol/proof.h"
 
 #include <sodium.h>
 

@@ -1,4 +1,4 @@
-#include "common/enrol_client.h"
+#include "common/enrol/client.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "common/base/version.h"
-#include "common/enrol_line.h"
+#include "common/enrol/line.h"
 #include "common/wire/codec.h"
 
 namespace furrow {

@@ -8,7 +8,7 @@
 #include <chrono>
 #include <thread>
 
-#include "common/enrol_client.h"
+#include "common/enrol/client.h"
 #include "common/wire/codec.h"
 #include "tests/support/temp_folder.h"
 

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "common/base/error.h"
-#include "common/enrol_proof.h"
+#include "common/enrol/proof.h"
 
 namespace furrow {
 

@@ -3,8 +3,8 @@
 #include <set>
 #include <string>
 
-#include "common/enrol_line.h"
-#include "common/enrol_proof.h"
+#include "common/enrol/line.h"
+#include "common/enrol/proof.h"
 #include "common/wire/protocol_version.h"
 
 namespace furrow {
