@@ -7,7 +7,7 @@
 
 #include "agent/devices/devices.h"
 #include "common/base/run_program.h"
-#include "common/config.h"
+#include "common/daemon/config.h"
 #include "common/doctor.h"
 
 namespace furrow::doctor {

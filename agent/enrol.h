@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "common/config.h"
+#include "common/daemon/config.h"
 #include "common/wire/messages_enrol.h"
 
 namespace furrow {

@@ -12,7 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/config.h"
+#include "common/daemon/config.h"
 #include "common/transport/transport.h"
 
 namespace furrow {

@@ -15,8 +15,8 @@
 #include "agent/settings.h"
 #include "common/base/clock_skew.h"
 #include "common/base/log.h"
-#include "common/config_reload.h"
-#include "common/daemon_main.h"
+#include "common/daemon/config_reload.h"
+#include "common/daemon/daemon_main.h"
 #include "common/wire/codec.h"
 
 namespace furrow {

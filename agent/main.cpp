@@ -20,8 +20,8 @@
 #include "agent/loop.h"
 #include "agent/settings.h"
 #include "common/base/log.h"
-#include "common/config.h"
-#include "common/daemon_main.h"
+#include "common/daemon/config.h"
+#include "common/daemon/daemon_main.h"
 #include "common/wire/codec.h"
 
 namespace furrow {

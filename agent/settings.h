@@ -5,7 +5,7 @@
 #include <string>
 
 #include "agent/state.h"
-#include "common/config.h"
+#include "common/daemon/config.h"
 #include "common/transport/transport.h"
 
 namespace furrow {

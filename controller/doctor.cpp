@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "common/base/version.h"
+#include "common/daemon/farm_file.h"
 #include "common/doctor_files.h"
 #include "common/doctor_machine.h"
 #include "common/doctor_ports.h"
 #include "common/doctor_reach.h"
 #include "common/enrol/line.h"
-#include "controller/farm_file.h"
 #include "controller/settings.h"
 
 namespace furrow::doctor {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "common/config.h"
+#include "common/daemon/config.h"
 #include "common/doctor.h"
 #include "common/transport/transport.h"
 

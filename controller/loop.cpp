@@ -7,8 +7,8 @@
 
 #include "common/base/log.h"
 #include "common/base/overloaded.h"
-#include "common/config_reload.h"
-#include "common/daemon_main.h"
+#include "common/daemon/config_reload.h"
+#include "common/daemon/daemon_main.h"
 #include "common/wire/codec.h"
 #include "controller/dispatcher.h"
 #include "controller/reactor.h"

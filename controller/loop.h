@@ -11,9 +11,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/mailbox.h"
-#include "common/config.h"
-#include "common/reloader.h"
-#include "common/service_manager.h"
+#include "common/daemon/config.h"
+#include "common/daemon/reloader.h"
+#include "common/daemon/service_manager.h"
 #include "common/transport/transport.h"
 #include "controller/bulk.h"
 #include "controller/disk_guard.h"

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "common/config.h"
+#include "common/daemon/config.h"
 #include "controller/state.h"
 
 namespace furrow {

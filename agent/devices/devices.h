@@ -7,7 +7,7 @@
 #include "agent/devices/machine.h"
 #include "agent/devices/nvml.h"
 #include "common/base/error.h"
-#include "common/config.h"
+#include "common/daemon/config.h"
 #include "common/wire/offer.h"
 
 namespace furrow::devices {

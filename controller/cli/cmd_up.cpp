@@ -13,12 +13,12 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/file_io.h"
+#include "common/daemon/farm_file.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/daemon.h"
 #include "controller/cli/exit_status.h"
 #include "controller/cli/farm_setup.h"
 #include "controller/cli/signals.h"
-#include "controller/farm_file.h"
 
 namespace furrow::cli {
 namespace {

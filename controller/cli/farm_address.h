@@ -5,8 +5,8 @@
 #include <string>
 
 #include "common/base/error.h"
+#include "common/daemon/farm_file.h"
 #include "common/transport/transport.h"
-#include "controller/farm_file.h"
 
 namespace furrow::cli {
 

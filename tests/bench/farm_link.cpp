@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <variant>
 
-#include "controller/farm_file.h"
+#include "common/daemon/farm_file.h"
 
 namespace furrow::bench {
 namespace {

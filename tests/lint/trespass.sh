@@ -53,7 +53,7 @@ only_in '^agent/devices/' "${include}([^>\"]*/)?nvml" 'NVML is used in agent/dev
 only_in '^common/pipeline/' "${include}yaml-cpp/" 'yaml-cpp is used in common/pipeline alone'
 only_in '^common/base/log' "${include}spdlog/" 'spdlog is used in common/base/log* alone'
 only_in '^common/enrol/(line|proof)' "${include}sodium" 'libsodium is used in common/enrol/line and proof alone'
-only_in '^controller/cli/|(^|/)(daemon_)?main\.cpp$' "${include}CLI/" 'CLI11 is used in controller/cli, main.cpp files and common/daemon_main.cpp alone'
+only_in '^controller/cli/|(^|/)(daemon_)?main\.cpp$' "${include}CLI/" 'CLI11 is used in controller/cli, main.cpp files and common/daemon/daemon_main.cpp alone'
 
 # Which way the arrows go: schemas <- common <- { controller, agent } <- tests.
 never_in '^controller/' "${include}agent/" 'the controller never includes the agent'

@@ -1,4 +1,4 @@
-#include "common/config_fields.h"
+#include "common/daemon/config_fields.h"
 
 #include <algorithm>
 #include <limits>

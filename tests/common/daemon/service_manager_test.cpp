@@ -1,4 +1,4 @@
-#include "common/service_manager.h"
+#include "common/daemon/service_manager.h"
 
 #include <doctest/doctest.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-#include "common/config.h"
+#include "common/daemon/config.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "common/daemon_main.h"
+#include "common/daemon/daemon_main.h"
 
 #include <sys/signalfd.h>
 #include <unistd.h>

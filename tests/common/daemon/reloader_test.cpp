@@ -1,4 +1,4 @@
-#include "common/reloader.h"
+#include "common/daemon/reloader.h"
 
 #include <doctest/doctest.h>
 #include <poll.h>

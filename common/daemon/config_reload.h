@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/config.h"
+#include "common/daemon/config.h"
 
 namespace furrow {
 

@@ -1,4 +1,4 @@
-#include "common/config_reload.h"
+#include "common/daemon/config_reload.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "controller/farm_file.h"
+#include "common/daemon/farm_file.h"
 
 #include <grp.h>
 #include <unistd.h>

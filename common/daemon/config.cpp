@@ -1,4 +1,4 @@
-#include "common/config.h"
+#include "common/daemon/config.h"
 
 #include <arpa/inet.h>
 
@@ -10,7 +10,7 @@
 #include <system_error>
 #include <utility>
 
-#include "common/config_fields.h"
+#include "common/daemon/config_fields.h"
 #include "common/pipeline/pipeline.h"
 #include "common/pipeline/values.h"
 
