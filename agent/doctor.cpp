@@ -11,8 +11,8 @@
 #include "agent/enrolment.h"
 #include "agent/settings.h"
 #include "common/base/version.h"
-#include "common/doctor_files.h"
-#include "common/doctor_machine.h"
+#include "common/doctor/files.h"
+#include "common/doctor/machine.h"
 
 namespace furrow::doctor {
 namespace {

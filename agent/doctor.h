@@ -8,7 +8,7 @@
 #include "agent/devices/devices.h"
 #include "common/base/run_program.h"
 #include "common/daemon/config.h"
-#include "common/doctor.h"
+#include "common/doctor/doctor.h"
 
 namespace furrow::doctor {
 

@@ -1,6 +1,6 @@
 #include "agent/doctor.h"
 #include "agent/enrolment.h"
-#include "common/doctor_reach.h"
+#include "common/doctor/reach.h"
 #include "common/enrol/line.h"
 
 namespace furrow::doctor {

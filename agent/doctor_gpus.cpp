@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "agent/doctor.h"
-#include "common/doctor_files.h"
+#include "common/doctor/files.h"
 
 namespace furrow::doctor {
 namespace {

@@ -4,10 +4,10 @@
 
 #include "common/base/version.h"
 #include "common/daemon/farm_file.h"
-#include "common/doctor_files.h"
-#include "common/doctor_machine.h"
-#include "common/doctor_ports.h"
-#include "common/doctor_reach.h"
+#include "common/doctor/files.h"
+#include "common/doctor/machine.h"
+#include "common/doctor/ports.h"
+#include "common/doctor/reach.h"
 #include "common/enrol/line.h"
 #include "controller/settings.h"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/daemon/config.h"
-#include "common/doctor.h"
+#include "common/doctor/doctor.h"
 #include "common/transport/transport.h"
 
 namespace furrow::doctor {

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "common/base/run_program.h"
-#include "common/doctor.h"
+#include "common/doctor/doctor.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
 

@@ -1,4 +1,4 @@
-#include "common/doctor_reach.h"
+#include "common/doctor/reach.h"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>

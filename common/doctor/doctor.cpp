@@ -1,4 +1,4 @@
-#include "common/doctor.h"
+#include "common/doctor/doctor.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "common/doctor_machine.h"
+#include "common/doctor/machine.h"
 
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -13,7 +13,7 @@
 
 #include "common/base/clock_skew.h"
 #include "common/base/run_program.h"
-#include "common/doctor_files.h"
+#include "common/doctor/files.h"
 
 namespace furrow::doctor {
 namespace {

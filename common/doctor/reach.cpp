@@ -1,9 +1,9 @@
-#include "common/doctor_reach.h"
+#include "common/doctor/reach.h"
 
 #include <chrono>
 
 #include "common/base/version.h"
-#include "common/doctor_machine.h"
+#include "common/doctor/machine.h"
 #include "common/enrol/line.h"
 #include "common/wire/protocol_version.h"
 

@@ -1,4 +1,4 @@
-#include "common/doctor_ports.h"
+#include "common/doctor/ports.h"
 
 #include <arpa/inet.h>
 #include <pwd.h>
@@ -9,7 +9,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "common/doctor_machine.h"
+#include "common/doctor/machine.h"
 
 namespace furrow::doctor {
 namespace {

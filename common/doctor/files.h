@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "common/doctor.h"
+#include "common/doctor/doctor.h"
 
 namespace furrow::doctor {
 

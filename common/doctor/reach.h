@@ -6,7 +6,7 @@
 #include <string>
 
 #include "common/base/clock.h"
-#include "common/doctor.h"
+#include "common/doctor/doctor.h"
 #include "common/enrol/client.h"
 #include "common/transport/transport.h"
 #include "common/wire/messages_enrol.h"

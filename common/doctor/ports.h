@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "common/doctor.h"
+#include "common/doctor/doctor.h"
 
 namespace furrow::doctor {
 

@@ -1,4 +1,4 @@
-#include "common/doctor.h"
+#include "common/doctor/doctor.h"
 
 #include <doctest/doctest.h>
 #include <sys/file.h>
@@ -12,9 +12,9 @@
 #include <string>
 
 #include "common/base/run_program.h"
-#include "common/doctor_files.h"
-#include "common/doctor_machine.h"
-#include "common/doctor_ports.h"
+#include "common/doctor/files.h"
+#include "common/doctor/machine.h"
+#include "common/doctor/ports.h"
 #include "tests/support/temp_folder.h"
 
 namespace furrow::doctor {

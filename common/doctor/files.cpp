@@ -1,4 +1,4 @@
-#include "common/doctor_files.h"
+#include "common/doctor/files.h"
 
 #include <grp.h>
 #include <pwd.h>

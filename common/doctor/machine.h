@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/doctor.h"
+#include "common/doctor/doctor.h"
 
 namespace furrow::doctor {
 
