@@ -12,7 +12,7 @@
 #include "common/base/error.h"
 #include "common/base/ids.h"
 #include "common/transport/transport.h"
-#include "controller/records.h"
+#include "controller/state/records.h"
 
 namespace furrow {
 

@@ -14,7 +14,7 @@
 
 #include "common/transport/transport.h"
 #include "common/wire/messages_bulk.h"
-#include "controller/records.h"
+#include "controller/state/records.h"
 
 namespace furrow {
 

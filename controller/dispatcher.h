@@ -6,7 +6,7 @@
 #include "common/base/error.h"
 #include "common/transport/transport.h"
 #include "controller/outbox.h"
-#include "controller/state.h"
+#include "controller/state/state.h"
 
 namespace furrow {
 

@@ -21,7 +21,7 @@
 #include "controller/history.h"
 #include "controller/outbox.h"
 #include "controller/repos/repos.h"
-#include "controller/state.h"
+#include "controller/state/state.h"
 #include "controller/store.h"
 
 namespace furrow {

@@ -11,10 +11,10 @@
 #include "common/transport/transport.h"
 #include "common/wire/messages_agent.h"
 #include "common/wire/messages_client.h"
-#include "controller/access.h"
 #include "controller/bulk.h"
-#include "controller/records.h"
 #include "controller/repos/repos.h"
+#include "controller/state/access.h"
+#include "controller/state/records.h"
 #include "controller/store.h"
 
 namespace furrow {

@@ -16,9 +16,9 @@
 #include "common/transport/transport.h"
 #include "common/wire/messages_agent.h"
 #include "common/wire/messages_client.h"
-#include "controller/access.h"
 #include "controller/outbox.h"
-#include "controller/state.h"
+#include "controller/state/access.h"
+#include "controller/state/state.h"
 
 namespace furrow {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "common/base/error.h"
-#include "controller/records.h"
+#include "controller/state/records.h"
 
 namespace furrow {
 

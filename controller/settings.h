@@ -5,7 +5,7 @@
 #include <string>
 
 #include "common/daemon/config.h"
-#include "controller/state.h"
+#include "controller/state/state.h"
 
 namespace furrow {
 

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "controller/records.h"
+#include "controller/state/records.h"
 
 namespace furrow {
 

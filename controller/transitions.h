@@ -13,7 +13,7 @@
 #include "common/wire/metric_mean.h"
 #include "controller/outbox.h"
 #include "controller/scheduler/plan.h"
-#include "controller/state.h"
+#include "controller/state/state.h"
 
 namespace furrow {
 

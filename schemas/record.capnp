@@ -1,5 +1,5 @@
 @0x897a59756f6ce72c;
-# What the controller remembers on disk: controller/records.h as values of the store. controller/STORE.md says
+# What the controller remembers on disk: controller/state/records.h as values of the store. controller/STORE.md says
 # under which keys. Times of day and hashes as in agent.capnp.
 
 using Cxx = import "/capnp/c++.capnp";

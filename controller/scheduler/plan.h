@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "controller/state.h"
+#include "controller/state/state.h"
 
 namespace furrow {
 

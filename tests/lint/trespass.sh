@@ -62,7 +62,7 @@ never_in '^(common|schemas)/' "${include}(controller|agent)/" 'common includes n
 never_in '^(schemas|common|controller|agent)/' "${include}tests/" 'the programs include nothing of the tests'
 
 # Roles: a reactor decides, from what it is given.
-roles='^(controller|agent)/(reactor|state|outbox|scheduler)'
+roles='^(controller|agent)/(reactor|state|scheduler)/'
 never_in "$roles" '_clock::now|clock_gettime|gettimeofday|[^a-z_]time\((nullptr|NULL|0)\)' 'time comes in as now; nothing below main reads a clock'
 never_in "$roles" "${include}(fstream|fcntl\.h|unistd\.h|sys/socket\.h|poll\.h)" 'a reactor touches no file'
 never_in "$roles" '(^|[^A-Za-z_])(Server|Channel|Poller)[ ]?[&*]' 'a reactor touches no socket'

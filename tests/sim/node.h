@@ -13,7 +13,7 @@
 #include "agent/outbox.h"
 #include "agent/state.h"
 #include "controller/outbox.h"
-#include "controller/state.h"
+#include "controller/state/state.h"
 #include "tests/sim/world.h"
 
 namespace furrow::sim {

@@ -20,7 +20,7 @@
 #include "agent/outbox.h"
 #include "agent/state.h"
 #include "controller/outbox.h"
-#include "controller/state.h"
+#include "controller/state/state.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/weather.h"
 

@@ -20,8 +20,8 @@
 #include "common/wire/messages_client.h"
 #include "common/wire/offer.h"
 #include "common/wire/protocol_version.h"
-#include "controller/access.h"
-#include "controller/records.h"
+#include "controller/state/access.h"
+#include "controller/state/records.h"
 
 namespace furrow {
 

@@ -11,7 +11,7 @@
 #include "common/base/error.h"
 #include "common/transport/transport.h"
 #include "common/wire/messages_enrol.h"
-#include "controller/records.h"
+#include "controller/state/records.h"
 
 namespace furrow {
 

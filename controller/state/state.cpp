@@ -1,4 +1,4 @@
-#include "controller/state.h"
+#include "controller/state/state.h"
 
 #include <algorithm>
 
