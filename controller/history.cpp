@@ -10,7 +10,7 @@
 
 #include "common/base/mailbox.h"
 #include "common/base/overloaded.h"
-#include "controller/reactor.h"
+#include "controller/reactor/reactor.h"
 
 namespace furrow {
 namespace {

@@ -8,7 +8,7 @@
 #include <variant>
 #include <vector>
 
-#include "controller/outbox.h"
+#include "controller/reactor/outbox.h"
 #include "controller/store.h"
 
 namespace furrow {

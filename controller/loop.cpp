@@ -10,8 +10,8 @@
 #include "common/daemon/config_reload.h"
 #include "common/daemon/daemon_main.h"
 #include "common/wire/codec.h"
-#include "controller/dispatcher.h"
-#include "controller/reactor.h"
+#include "controller/reactor/dispatcher.h"
+#include "controller/reactor/reactor.h"
 #include "controller/settings.h"
 
 namespace furrow {

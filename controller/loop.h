@@ -19,7 +19,7 @@
 #include "controller/disk_guard.h"
 #include "controller/enrol_server.h"
 #include "controller/history.h"
-#include "controller/outbox.h"
+#include "controller/reactor/outbox.h"
 #include "controller/repos/repos.h"
 #include "controller/state/state.h"
 #include "controller/store.h"

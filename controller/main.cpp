@@ -20,7 +20,7 @@
 #include "controller/enrol_server.h"
 #include "controller/logs.h"
 #include "controller/loop.h"
-#include "controller/reactor.h"
+#include "controller/reactor/reactor.h"
 #include "controller/settings.h"
 
 namespace furrow {

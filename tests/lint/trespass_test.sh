@@ -34,7 +34,7 @@ trespasser() {
 mkdir -p "$tree"/{schemas,common,controller/web,controller/repos,controller/scheduler,agent/torch,agent/devices,tests}
 
 lawful common/transport/socket.cpp '#include <zmq.hpp>'
-trespasser controller/dispatcher.cpp '#include <zmq.hpp>'
+trespasser controller/reactor/dispatcher.cpp '#include <zmq.hpp>'
 trespasser agent/main.cpp '#  include "zmq.h"'
 lawful common/wire/codec_agent.cpp '#include "schemas/agent.capnp.h"'
 lawful controller/store_records.cpp '#include "schemas/record.capnp.h"'

@@ -2,9 +2,9 @@
 #include <cstdio>
 
 #include "common/base/hash.h"
-#include "controller/dispatcher.h"
-#include "controller/reactor.h"
-#include "controller/transitions.h"
+#include "controller/reactor/dispatcher.h"
+#include "controller/reactor/reactor.h"
+#include "controller/reactor/transitions.h"
 #include "tests/sim/node.h"
 
 namespace furrow::sim {

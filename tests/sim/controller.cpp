@@ -1,4 +1,4 @@
-#include "controller/reactor.h"
+#include "controller/reactor/reactor.h"
 #include "tests/sim/node.h"
 
 namespace furrow::sim {

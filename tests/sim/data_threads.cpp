@@ -1,7 +1,7 @@
 #include "agent/reactor.h"
 #include "common/base/hash.h"
 #include "common/base/overloaded.h"
-#include "controller/reactor.h"
+#include "controller/reactor/reactor.h"
 #include "tests/sim/node.h"
 
 namespace furrow::sim {

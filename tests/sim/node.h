@@ -12,7 +12,7 @@
 
 #include "agent/outbox.h"
 #include "agent/state.h"
-#include "controller/outbox.h"
+#include "controller/reactor/outbox.h"
 #include "controller/state/state.h"
 #include "tests/sim/world.h"
 

@@ -3,7 +3,7 @@
 #include "agent/reactor.h"
 #include "common/base/check.h"
 #include "common/wire/codec.h"
-#include "controller/dispatcher.h"
+#include "controller/reactor/dispatcher.h"
 #include "tests/sim/node.h"
 
 namespace furrow::sim {

@@ -19,7 +19,7 @@
 
 #include "agent/outbox.h"
 #include "agent/state.h"
-#include "controller/outbox.h"
+#include "controller/reactor/outbox.h"
 #include "controller/state/state.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/weather.h"

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "common/base/hash.h"
-#include "controller/reactor.h"
-#include "controller/transitions.h"
+#include "controller/reactor/reactor.h"
+#include "controller/reactor/transitions.h"
 #include "tests/support/fake_outbox.h"
 
 namespace furrow::testing {

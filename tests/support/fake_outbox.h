@@ -6,7 +6,7 @@
 #include <utility>
 #include <variant>
 
-#include "controller/outbox.h"
+#include "controller/reactor/outbox.h"
 #include "tests/support/take_first.h"
 
 namespace furrow::testing {

@@ -5,7 +5,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/transport/transport.h"
-#include "controller/outbox.h"
+#include "controller/reactor/outbox.h"
 #include "controller/state/state.h"
 
 namespace furrow {

@@ -2,8 +2,8 @@
 #include <unordered_map>
 
 #include "common/base/check.h"
-#include "controller/reactor.h"
-#include "controller/transitions.h"
+#include "controller/reactor/reactor.h"
+#include "controller/reactor/transitions.h"
 
 namespace furrow {
 namespace {

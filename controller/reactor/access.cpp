@@ -5,7 +5,7 @@
 
 #include "common/enrol/proof.h"
 #include "common/pipeline/values.h"
-#include "controller/reactor.h"
+#include "controller/reactor/reactor.h"
 
 namespace furrow {
 namespace {

@@ -2,8 +2,8 @@
 #include <utility>
 #include <vector>
 
-#include "controller/reactor.h"
-#include "controller/transitions.h"
+#include "controller/reactor/reactor.h"
+#include "controller/reactor/transitions.h"
 
 namespace furrow {
 namespace {

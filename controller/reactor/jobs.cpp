@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "common/base/hash.h"
-#include "controller/reactor.h"
-#include "controller/transitions.h"
+#include "controller/reactor/reactor.h"
+#include "controller/reactor/transitions.h"
 
 namespace furrow {
 namespace {

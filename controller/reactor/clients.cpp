@@ -3,9 +3,9 @@
 
 #include "common/base/clock_skew.h"
 #include "common/base/overloaded.h"
-#include "controller/reactor.h"
+#include "controller/reactor/reactor.h"
+#include "controller/reactor/transitions.h"
 #include "controller/scheduler/plan.h"
-#include "controller/transitions.h"
 
 namespace furrow {
 namespace {

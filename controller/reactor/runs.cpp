@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "controller/reactor.h"
-#include "controller/transitions.h"
+#include "controller/reactor/reactor.h"
+#include "controller/reactor/transitions.h"
 
 namespace furrow {
 namespace {

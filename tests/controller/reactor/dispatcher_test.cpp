@@ -1,4 +1,4 @@
-#include "controller/dispatcher.h"
+#include "controller/reactor/dispatcher.h"
 
 #include "common/wire/codec.h"
 #include "tests/support/controller_farm.h"

@@ -1,4 +1,4 @@
-#include "controller/transitions.h"
+#include "controller/reactor/transitions.h"
 
 #include "tests/support/controller_farm.h"
 

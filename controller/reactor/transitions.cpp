@@ -1,4 +1,4 @@
-#include "controller/transitions.h"
+#include "controller/reactor/transitions.h"
 
 #include <algorithm>
 #include <deque>

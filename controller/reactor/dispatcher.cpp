@@ -1,9 +1,9 @@
-#include "controller/dispatcher.h"
+#include "controller/reactor/dispatcher.h"
 
 #include <span>
 
 #include "common/wire/codec.h"
-#include "controller/reactor.h"
+#include "controller/reactor/reactor.h"
 
 namespace furrow {
 namespace {

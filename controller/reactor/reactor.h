@@ -16,7 +16,7 @@
 #include "common/transport/transport.h"
 #include "common/wire/messages_agent.h"
 #include "common/wire/messages_client.h"
-#include "controller/outbox.h"
+#include "controller/reactor/outbox.h"
 #include "controller/state/access.h"
 #include "controller/state/state.h"
 
