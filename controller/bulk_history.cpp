@@ -1,6 +1,6 @@
 // Finds the logs of attempts that are over in the store.
 #include "controller/bulk.h"
-#include "controller/store.h"
+#include "controller/store/store.h"
 
 namespace furrow {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "controller/reactor/outbox.h"
-#include "controller/store.h"
+#include "controller/store/store.h"
 
 namespace furrow {
 

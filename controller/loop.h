@@ -16,13 +16,13 @@
 #include "common/daemon/service_manager.h"
 #include "common/transport/transport.h"
 #include "controller/bulk.h"
-#include "controller/disk_guard.h"
 #include "controller/enrol_server.h"
 #include "controller/history.h"
 #include "controller/reactor/outbox.h"
 #include "controller/repos/repos.h"
 #include "controller/state/state.h"
-#include "controller/store.h"
+#include "controller/store/disk_guard.h"
+#include "controller/store/store.h"
 
 namespace furrow {
 

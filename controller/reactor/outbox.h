@@ -15,7 +15,7 @@
 #include "controller/repos/repos.h"
 #include "controller/state/access.h"
 #include "controller/state/records.h"
-#include "controller/store.h"
+#include "controller/store/store.h"
 
 namespace furrow {
 

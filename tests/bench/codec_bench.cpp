@@ -5,7 +5,7 @@
 #include <string>
 
 #include "common/wire/codec.h"
-#include "controller/record_codec.h"
+#include "controller/store/record_codec.h"
 #include "tests/support/codec_samples.h"
 
 namespace furrow {

@@ -46,7 +46,7 @@ include='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]'
 only_in '^common/transport/' "${include}zmq" 'ZeroMQ is used in common/transport alone'
 only_in '(codec|record)[^/]*\.(h|cpp)$' "${include}[^>\"]*\.capnp\.h" 'generated *.capnp.h are included in *codec* and *record* files alone'
 only_in '(codec|record)[^/]*\.(h|cpp)$|^controller/web/' "${include}(capnp|kj)/" "Cap'n Proto and kj are used in codecs, records and controller/web alone"
-only_in '^controller/store' "${include}rocksdb/" 'RocksDB is used in controller/store* alone'
+only_in '^controller/store/' "${include}rocksdb/" 'RocksDB is used in controller/store alone'
 only_in '^controller/repos' "${include}git2" 'libgit2 is used in controller/repos* alone'
 only_in '^agent/torch/' "${include}(torch|ATen|c10|gloo)/" 'LibTorch is used in agent/torch alone'
 only_in '^agent/devices/' "${include}([^>\"]*/)?nvml" 'NVML is used in agent/devices alone'

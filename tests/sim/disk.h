@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "controller/store.h"
+#include "controller/store/store.h"
 
 namespace furrow::sim {
 

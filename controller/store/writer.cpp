@@ -2,9 +2,9 @@
 #include <variant>
 
 #include "common/base/check.h"
-#include "controller/record_codec.h"
-#include "controller/store_impl.h"
-#include "controller/store_keys.h"
+#include "controller/store/impl.h"
+#include "controller/store/keys.h"
+#include "controller/store/record_codec.h"
 
 namespace furrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "controller/record_codec.h"
+#include "controller/store/record_codec.h"
 
 #include <doctest/doctest.h>
 

@@ -18,7 +18,7 @@
 
 #include <rocksdb/file_system.h>
 
-#include "controller/disk_guard.h"
+#include "controller/store/disk_guard.h"
 
 namespace furrow {
 

@@ -1,4 +1,4 @@
-#include "controller/store.h"
+#include "controller/store/store.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -16,8 +16,8 @@
 #include <rocksdb/table.h>
 
 #include "common/base/check.h"
-#include "controller/store_impl.h"
-#include "controller/store_keys.h"
+#include "controller/store/impl.h"
+#include "controller/store/keys.h"
 
 namespace furrow {
 namespace {

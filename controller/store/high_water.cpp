@@ -1,4 +1,4 @@
-#include "controller/store_high_water.h"
+#include "controller/store/high_water.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "common/base/log.h"
-#include "controller/record_codec.h"
-#include "controller/store_impl.h"
-#include "controller/store_keys.h"
+#include "controller/store/impl.h"
+#include "controller/store/keys.h"
+#include "controller/store/record_codec.h"
 
 namespace furrow {
 namespace {

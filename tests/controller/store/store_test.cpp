@@ -1,4 +1,4 @@
-#include "controller/store.h"
+#include "controller/store/store.h"
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -18,7 +18,7 @@
 #include <doctest/doctest.h>
 #include <rocksdb/db.h>
 
-#include "controller/disk_guard.h"
+#include "controller/store/disk_guard.h"
 
 extern char** environ;
 

@@ -1,4 +1,4 @@
-#include "controller/disk_guard.h"
+#include "controller/store/disk_guard.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

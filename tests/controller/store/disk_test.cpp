@@ -13,8 +13,8 @@
 
 #include <doctest/doctest.h>
 
-#include "controller/disk_guard.h"
-#include "controller/store.h"
+#include "controller/store/disk_guard.h"
+#include "controller/store/store.h"
 
 namespace furrow {
 namespace {

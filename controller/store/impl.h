@@ -20,10 +20,10 @@
 #include <rocksdb/env.h>
 #include <rocksdb/write_batch.h>
 
-#include "controller/disk_guard.h"
-#include "controller/store.h"
-#include "controller/store_files.h"
-#include "controller/store_high_water.h"
+#include "controller/store/disk_guard.h"
+#include "controller/store/files.h"
+#include "controller/store/high_water.h"
+#include "controller/store/store.h"
 
 namespace furrow {
 

@@ -1,4 +1,4 @@
-#include "controller/store_files.h"
+#include "controller/store/files.h"
 
 #include <utility>
 
