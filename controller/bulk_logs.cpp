@@ -7,7 +7,7 @@
 #include "common/base/hash.h"
 #include "common/base/log.h"
 #include "common/logs/frames.h"
-#include "controller/logs.h"
+#include "controller/logs/store.h"
 
 namespace furrow {
 namespace {

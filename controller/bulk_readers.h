@@ -15,7 +15,7 @@
 #include "common/transport/transport.h"
 #include "common/wire/messages_bulk.h"
 #include "controller/bulk.h"
-#include "controller/logs.h"
+#include "controller/logs/store.h"
 
 namespace furrow {
 

@@ -18,7 +18,7 @@
 #include "controller/advertise.h"
 #include "controller/doctor.h"
 #include "controller/enrol_server.h"
-#include "controller/logs.h"
+#include "controller/logs/store.h"
 #include "controller/loop.h"
 #include "controller/reactor/reactor.h"
 #include "controller/settings.h"

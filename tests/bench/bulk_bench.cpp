@@ -18,7 +18,7 @@
 #include "common/chunks/store.h"
 #include "common/transport/transport.h"
 #include "controller/bulk.h"
-#include "controller/logs.h"
+#include "controller/logs/store.h"
 
 namespace {
 

@@ -21,7 +21,7 @@
 #include "common/wire/codec.h"
 #include "common/wire/messages_bulk.h"
 #include "controller/bulk.h"
-#include "controller/logs.h"
+#include "controller/logs/store.h"
 
 namespace furrow::test {
 

@@ -1,4 +1,4 @@
-#include "controller/logs.h"
+#include "controller/logs/store.h"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 #include "common/base/bytes.h"
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
-#include "controller/log_view.h"
+#include "controller/logs/view.h"
 
 namespace furrow {
 namespace {

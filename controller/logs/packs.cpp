@@ -1,4 +1,4 @@
-#include "controller/log_packs.h"
+#include "controller/logs/packs.h"
 
 #include <dirent.h>
 #include <fcntl.h>

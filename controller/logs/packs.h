@@ -11,7 +11,7 @@
 #include "common/base/error.h"
 #include "common/base/file_io.h"
 #include "common/logs/frames.h"
-#include "controller/logs.h"
+#include "controller/logs/store.h"
 
 namespace furrow {
 

@@ -1,4 +1,4 @@
-#include "controller/logs.h"
+#include "controller/logs/store.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,9 +12,9 @@
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
 #include "common/chunks/beneath.h"
-#include "controller/log_file.h"
-#include "controller/log_packs.h"
-#include "controller/log_view.h"
+#include "controller/logs/file.h"
+#include "controller/logs/packs.h"
+#include "controller/logs/view.h"
 
 namespace furrow {
 namespace {

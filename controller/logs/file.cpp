@@ -1,4 +1,4 @@
-#include "controller/log_file.h"
+#include "controller/logs/file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,11 +1,11 @@
-#include "controller/log_view.h"
+#include "controller/logs/view.h"
 
 #include <algorithm>
 #include <cstring>
 
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
-#include "controller/logs.h"
+#include "controller/logs/store.h"
 
 namespace furrow {
 namespace {

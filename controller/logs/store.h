@@ -17,7 +17,7 @@
 #include "common/base/file_io.h"
 #include "common/base/ids.h"
 #include "common/logs/frames.h"
-#include "controller/log_view.h"
+#include "controller/logs/view.h"
 
 namespace furrow {
 

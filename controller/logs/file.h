@@ -14,8 +14,8 @@
 #include "common/base/hash.h"
 #include "common/base/ids.h"
 #include "common/logs/frames.h"
-#include "controller/log_view.h"
-#include "controller/logs.h"
+#include "controller/logs/store.h"
+#include "controller/logs/view.h"
 
 namespace furrow {
 
