@@ -15,7 +15,7 @@
 #include "common/daemon/reloader.h"
 #include "common/daemon/service_manager.h"
 #include "common/transport/transport.h"
-#include "controller/bulk.h"
+#include "controller/bulk/server.h"
 #include "controller/enrol_server.h"
 #include "controller/history.h"
 #include "controller/reactor/outbox.h"

@@ -11,7 +11,7 @@
 #include "common/transport/transport.h"
 #include "common/wire/messages_agent.h"
 #include "common/wire/messages_client.h"
-#include "controller/bulk.h"
+#include "controller/bulk/server.h"
 #include "controller/repos/repos.h"
 #include "controller/state/access.h"
 #include "controller/state/records.h"

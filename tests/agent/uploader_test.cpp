@@ -10,7 +10,7 @@
 
 #include "agent/upload_metrics.h"
 #include "common/chunks/tree.h"
-#include "controller/blobs.h"
+#include "controller/bulk/trees.h"
 #include "tests/support/data_farm.h"
 
 namespace furrow::test {

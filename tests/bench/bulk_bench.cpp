@@ -17,7 +17,7 @@
 #include "common/base/mailbox.h"
 #include "common/chunks/store.h"
 #include "common/transport/transport.h"
-#include "controller/bulk.h"
+#include "controller/bulk/server.h"
 #include "controller/logs/store.h"
 
 namespace {

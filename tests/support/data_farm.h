@@ -20,7 +20,7 @@
 #include "common/transport/transport.h"
 #include "common/wire/codec.h"
 #include "common/wire/messages_bulk.h"
-#include "controller/bulk.h"
+#include "controller/bulk/server.h"
 #include "controller/logs/store.h"
 
 namespace furrow::test {

@@ -1,5 +1,5 @@
 // Finds the logs of attempts that are over in the store.
-#include "controller/bulk.h"
+#include "controller/bulk/server.h"
 #include "controller/store/store.h"
 
 namespace furrow {

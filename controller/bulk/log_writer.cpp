@@ -1,4 +1,4 @@
-#include "controller/bulk_logs.h"
+#include "controller/bulk/log_writer.h"
 
 #include <algorithm>
 #include <chrono>

@@ -1,4 +1,4 @@
-#include "controller/bulk_readers.h"
+#include "controller/bulk/log_readers.h"
 
 #include <algorithm>
 #include <iterator>

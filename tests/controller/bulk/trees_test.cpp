@@ -1,4 +1,4 @@
-#include "controller/blobs.h"
+#include "controller/bulk/trees.h"
 
 #include <doctest/doctest.h>
 

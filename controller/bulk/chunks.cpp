@@ -1,4 +1,4 @@
-#include "controller/bulk_chunks.h"
+#include "controller/bulk/chunks.h"
 
 #include <algorithm>
 #include <utility>
@@ -6,8 +6,8 @@
 #include "common/base/hash.h"
 #include "common/base/log.h"
 #include "common/wire/codec.h"
-#include "controller/blobs.h"
-#include "controller/share_work.h"
+#include "controller/bulk/share_work.h"
+#include "controller/bulk/trees.h"
 
 namespace furrow {
 namespace {

@@ -1,11 +1,11 @@
-#include "controller/bulk.h"
+#include "controller/bulk/server.h"
 
 #include <algorithm>
 #include <utility>
 
 #include "common/base/log.h"
 #include "common/wire/codec.h"
-#include "controller/bulk_impl.h"
+#include "controller/bulk/impl.h"
 
 namespace furrow {
 namespace {

@@ -14,10 +14,10 @@
 #include "common/base/worker_pool.h"
 #include "common/transport/transport.h"
 #include "common/wire/messages_bulk.h"
-#include "controller/bulk.h"
-#include "controller/bulk_chunks.h"
-#include "controller/bulk_logs.h"
-#include "controller/bulk_readers.h"
+#include "controller/bulk/chunks.h"
+#include "controller/bulk/log_readers.h"
+#include "controller/bulk/log_writer.h"
+#include "controller/bulk/server.h"
 
 namespace furrow {
 

@@ -1,4 +1,4 @@
-#include "controller/share_work.h"
+#include "controller/bulk/share_work.h"
 
 #include <atomic>
 #include <semaphore>
