@@ -1,4 +1,4 @@
-#include "controller/enrol_server.h"
+#include "controller/access/enrol_server.h"
 
 #include <optional>
 #include <thread>
@@ -12,7 +12,7 @@
 #include "common/enrol/proof.h"
 #include "common/wire/codec.h"
 #include "common/wire/protocol_version.h"
-#include "controller/enrol_guard.h"
+#include "controller/access/enrol_guard.h"
 
 namespace furrow {
 namespace {

@@ -1,4 +1,4 @@
-#include "controller/enrol_guard.h"
+#include "controller/access/enrol_guard.h"
 
 #include <doctest/doctest.h>
 

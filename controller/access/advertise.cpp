@@ -1,4 +1,4 @@
-#include "controller/advertise.h"
+#include "controller/access/advertise.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
