@@ -17,7 +17,7 @@
 #include "common/transport/transport.h"
 #include "controller/access/enrol_server.h"
 #include "controller/bulk/server.h"
-#include "controller/history.h"
+#include "controller/history/history.h"
 #include "controller/reactor/outbox.h"
 #include "controller/repos/repos.h"
 #include "controller/state/state.h"

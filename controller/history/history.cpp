@@ -1,4 +1,4 @@
-#include "controller/history.h"
+#include "controller/history/history.h"
 
 #include <poll.h>
 
