@@ -17,7 +17,7 @@
 #include "common/wire/codec.h"
 #include "controller/access/advertise.h"
 #include "controller/access/enrol_server.h"
-#include "controller/doctor.h"
+#include "controller/doctor/doctor.h"
 #include "controller/logs/store.h"
 #include "controller/loop.h"
 #include "controller/reactor/reactor.h"

@@ -1,4 +1,4 @@
-#include "controller/doctor.h"
+#include "controller/doctor/doctor.h"
 
 #include <algorithm>
 
