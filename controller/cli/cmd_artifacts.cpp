@@ -10,9 +10,9 @@
 #include "common/base/file_io.h"
 #include "common/chunks/tree_materialise.h"
 #include "common/pipeline/pipeline.h"
-#include "controller/cli/bulk_client.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
+#include "controller/cli/farm/bulk_client.h"
 #include "controller/cli/json.h"
 
 namespace furrow::cli {

@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <optional>
 
-#include "controller/cli/bulk_client.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
+#include "controller/cli/farm/bulk_client.h"
 #include "controller/cli/follow_run.h"
 #include "controller/cli/json.h"
 #include "controller/cli/pipeline_file.h"

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "controller/cli/farm_client.h"
+#include "controller/cli/farm/client.h"
 #include "controller/cli/terminal.h"
 #include "controller/cli/views.h"
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/wire/messages_client.h"
-#include "controller/cli/farm_client.h"
+#include "controller/cli/farm/client.h"
 #include "controller/cli/log_streams.h"
 
 namespace furrow::cli {

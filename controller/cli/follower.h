@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "common/wire/messages_client.h"
-#include "controller/cli/farm_client.h"
+#include "controller/cli/farm/client.h"
 #include "controller/cli/followed_logs.h"
 
 namespace furrow::cli {

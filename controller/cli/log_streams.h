@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "common/base/ids.h"
-#include "controller/cli/farm_client.h"
+#include "controller/cli/farm/client.h"
 
 namespace furrow::cli {
 

@@ -4,7 +4,7 @@
 
 #include <sstream>
 
-#include "controller/cli/farm_address.h"
+#include "controller/cli/farm/address.h"
 #include "controller/cli/log_printer.h"
 #include "controller/cli/pipeline_file.h"
 #include "controller/cli/terminal.h"

@@ -16,7 +16,7 @@
 #include "common/transport/transport.h"
 #include "common/wire/messages_bulk.h"
 #include "common/wire/messages_client.h"
-#include "controller/cli/farm_address.h"
+#include "controller/cli/farm/address.h"
 
 namespace furrow::cli {
 

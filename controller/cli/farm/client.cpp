@@ -1,4 +1,4 @@
-#include "controller/cli/farm_client.h"
+#include "controller/cli/farm/client.h"
 
 #include <algorithm>
 

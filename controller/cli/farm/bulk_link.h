@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-#include "controller/cli/farm_client.h"
+#include "controller/cli/farm/client.h"
 
 namespace furrow::cli {
 

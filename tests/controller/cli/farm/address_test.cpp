@@ -1,5 +1,5 @@
 // Which farm the command line means.
-#include "controller/cli/farm_address.h"
+#include "controller/cli/farm/address.h"
 
 #include <doctest/doctest.h>
 #include <sys/file.h>

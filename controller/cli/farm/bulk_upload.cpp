@@ -3,8 +3,8 @@
 #include <string>
 
 #include "common/chunks/chunker.h"
-#include "controller/cli/bulk_client.h"
-#include "controller/cli/bulk_link.h"
+#include "controller/cli/farm/bulk_client.h"
+#include "controller/cli/farm/bulk_link.h"
 
 namespace furrow::cli {
 namespace {

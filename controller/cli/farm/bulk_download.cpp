@@ -7,8 +7,8 @@
 #include <unordered_set>
 
 #include "common/base/hash.h"
-#include "controller/cli/bulk_client.h"
-#include "controller/cli/bulk_link.h"
+#include "controller/cli/farm/bulk_client.h"
+#include "controller/cli/farm/bulk_link.h"
 
 namespace furrow::cli {
 namespace {

@@ -8,7 +8,7 @@
 #include "common/base/error.h"
 #include "common/chunks/source.h"
 #include "common/chunks/tree.h"
-#include "controller/cli/farm_client.h"
+#include "controller/cli/farm/client.h"
 
 namespace furrow::cli {
 

@@ -1,4 +1,4 @@
-#include "controller/cli/farm_address.h"
+#include "controller/cli/farm/address.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
