@@ -3,7 +3,7 @@
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
 #include "controller/cli/json.h"
-#include "controller/cli/pipeline_file.h"
+#include "controller/cli/source/pipeline_file.h"
 
 namespace furrow::cli {
 

@@ -9,8 +9,8 @@
 #include "controller/cli/farm/bulk_client.h"
 #include "controller/cli/follow_run.h"
 #include "controller/cli/json.h"
-#include "controller/cli/pipeline_file.h"
-#include "controller/cli/source_tree.h"
+#include "controller/cli/source/pipeline_file.h"
+#include "controller/cli/source/tree.h"
 
 namespace furrow::cli {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "controller/cli/farm/address.h"
 #include "controller/cli/log_printer.h"
-#include "controller/cli/pipeline_file.h"
+#include "controller/cli/source/pipeline_file.h"
 #include "controller/cli/terminal.h"
 
 namespace furrow::cli {

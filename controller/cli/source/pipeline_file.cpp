@@ -1,4 +1,4 @@
-#include "controller/cli/pipeline_file.h"
+#include "controller/cli/source/pipeline_file.h"
 
 #include <filesystem>
 

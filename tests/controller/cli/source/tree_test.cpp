@@ -1,5 +1,5 @@
 // With a real git.
-#include "controller/cli/source_tree.h"
+#include "controller/cli/source/tree.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "controller/cli/source_tree.h"
+#include "controller/cli/source/tree.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
