@@ -13,7 +13,7 @@
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
 #include "controller/cli/farm/bulk_client.h"
-#include "controller/cli/json.h"
+#include "controller/cli/show/json.h"
 
 namespace furrow::cli {
 namespace {

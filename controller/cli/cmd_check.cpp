@@ -2,7 +2,7 @@
 
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
-#include "controller/cli/json.h"
+#include "controller/cli/show/json.h"
 #include "controller/cli/source/pipeline_file.h"
 
 namespace furrow::cli {

@@ -3,8 +3,8 @@
 #include "common/pipeline/values.h"
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
-#include "controller/cli/json.h"
-#include "controller/cli/views_access.h"
+#include "controller/cli/show/json.h"
+#include "controller/cli/show/views_access.h"
 
 namespace furrow::cli {
 namespace {

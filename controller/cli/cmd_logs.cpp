@@ -4,9 +4,9 @@
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
 #include "controller/cli/follower.h"
-#include "controller/cli/json.h"
 #include "controller/cli/log_printer.h"
-#include "controller/cli/views.h"
+#include "controller/cli/show/json.h"
+#include "controller/cli/show/views.h"
 
 namespace furrow::cli {
 namespace {

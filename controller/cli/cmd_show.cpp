@@ -5,7 +5,7 @@
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
 #include "controller/cli/follow_run.h"
-#include "controller/cli/json.h"
+#include "controller/cli/show/json.h"
 
 namespace furrow::cli {
 

@@ -8,7 +8,7 @@
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
 #include "controller/cli/hook.h"
-#include "controller/cli/json.h"
+#include "controller/cli/show/json.h"
 
 namespace furrow::cli {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "common/base/error.h"
 #include "controller/cli/farm/client.h"
-#include "controller/cli/terminal.h"
-#include "controller/cli/views.h"
+#include "controller/cli/show/terminal.h"
+#include "controller/cli/show/views.h"
 
 namespace furrow::cli {
 

@@ -10,9 +10,9 @@
 
 #include "controller/cli/exit_status.h"
 #include "controller/cli/follower.h"
-#include "controller/cli/json.h"
 #include "controller/cli/live_view.h"
 #include "controller/cli/log_printer.h"
+#include "controller/cli/show/json.h"
 
 namespace furrow::cli {
 namespace {

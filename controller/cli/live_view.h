@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "common/wire/messages_client.h"
-#include "controller/cli/terminal.h"
-#include "controller/cli/views.h"
+#include "controller/cli/show/terminal.h"
+#include "controller/cli/show/views.h"
 
 namespace furrow::cli {
 

@@ -1,6 +1,6 @@
 #include "controller/cli/log_printer.h"
 
-#include "controller/cli/views.h"
+#include "controller/cli/show/views.h"
 
 namespace furrow::cli {
 namespace {

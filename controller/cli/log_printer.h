@@ -8,7 +8,7 @@
 #include <unordered_map>
 
 #include "common/wire/messages_client.h"
-#include "controller/cli/terminal.h"
+#include "controller/cli/show/terminal.h"
 
 namespace furrow::cli {
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "controller/cli/views.h"
+#include "controller/cli/show/views.h"
 
 namespace furrow::cli {
 namespace {

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "common/wire/metric_mean.h"
-#include "controller/cli/views.h"
+#include "controller/cli/show/views.h"
 
 namespace furrow::cli {
 namespace {

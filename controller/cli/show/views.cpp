@@ -1,4 +1,4 @@
-#include "controller/cli/views.h"
+#include "controller/cli/show/views.h"
 
 #include <algorithm>
 

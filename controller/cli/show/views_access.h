@@ -4,7 +4,7 @@
 #include <string>
 
 #include "common/wire/messages_client.h"
-#include "controller/cli/views.h"
+#include "controller/cli/show/views.h"
 
 namespace furrow::cli {
 

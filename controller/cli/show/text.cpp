@@ -1,4 +1,4 @@
-#include "controller/cli/text.h"
+#include "controller/cli/show/text.h"
 
 #include <algorithm>
 #include <array>

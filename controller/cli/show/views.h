@@ -6,7 +6,7 @@
 
 #include "common/chunks/tree.h"
 #include "common/wire/messages_client.h"
-#include "controller/cli/text.h"
+#include "controller/cli/show/text.h"
 
 namespace furrow::cli {
 

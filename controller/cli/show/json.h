@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/wire/messages_client.h"
-#include "controller/cli/views.h"
+#include "controller/cli/show/views.h"
 
 namespace furrow::cli {
 

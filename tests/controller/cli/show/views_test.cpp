@@ -1,10 +1,10 @@
 // What people read, as golden text.
-#include "controller/cli/views.h"
+#include "controller/cli/show/views.h"
 
 #include <doctest/doctest.h>
 
-#include "controller/cli/json.h"
 #include "controller/cli/live_view.h"
+#include "controller/cli/show/json.h"
 
 namespace furrow::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "controller/cli/terminal.h"
+#include "controller/cli/show/terminal.h"
 
 #include <poll.h>
 #include <sys/ioctl.h>

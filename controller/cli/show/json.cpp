@@ -1,4 +1,4 @@
-#include "controller/cli/json.h"
+#include "controller/cli/show/json.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

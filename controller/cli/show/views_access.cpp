@@ -1,4 +1,4 @@
-#include "controller/cli/views_access.h"
+#include "controller/cli/show/views_access.h"
 
 #include <nlohmann/json.hpp>
 

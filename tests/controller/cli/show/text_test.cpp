@@ -1,4 +1,4 @@
-#include "controller/cli/text.h"
+#include "controller/cli/show/text.h"
 
 #include <doctest/doctest.h>
 
@@ -6,8 +6,8 @@
 
 #include "controller/cli/farm/address.h"
 #include "controller/cli/log_printer.h"
+#include "controller/cli/show/terminal.h"
 #include "controller/cli/source/pipeline_file.h"
-#include "controller/cli/terminal.h"
 
 namespace furrow::cli {
 
