@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/run_program.h"
-#include "controller/cli/daemon.h"
+#include "controller/cli/up/daemon.h"
 #include "tests/support/farm.h"
 
 extern char** environ;

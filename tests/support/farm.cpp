@@ -14,7 +14,7 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "controller/cli/daemon.h"
+#include "controller/cli/up/daemon.h"
 
 extern char** environ;
 

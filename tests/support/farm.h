@@ -25,7 +25,7 @@
 #include <string_view>
 #include <vector>
 
-#include "controller/cli/farm_setup.h"
+#include "controller/cli/up/setup.h"
 #include "tests/support/temp_folder.h"
 
 namespace furrow {

@@ -1,5 +1,5 @@
 // Which ports `furrow up` takes.
-#include "controller/cli/farm_setup.h"
+#include "controller/cli/up/setup.h"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "controller/cli/farm_setup.h"
+#include "controller/cli/up/setup.h"
 
 namespace furrow::cli {
 

@@ -1,4 +1,4 @@
-#include "controller/cli/daemon.h"
+#include "controller/cli/up/daemon.h"
 
 #include <fcntl.h>
 #include <sys/prctl.h>

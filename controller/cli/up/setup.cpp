@@ -1,4 +1,4 @@
-#include "controller/cli/farm_setup.h"
+#include "controller/cli/up/setup.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
