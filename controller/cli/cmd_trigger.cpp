@@ -7,7 +7,7 @@
 
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
-#include "controller/cli/hook.h"
+#include "controller/cli/hook/hook.h"
 #include "controller/cli/show/json.h"
 
 namespace furrow::cli {

@@ -1,4 +1,4 @@
-#include "controller/cli/hook.h"
+#include "controller/cli/hook/hook.h"
 
 #include <fcntl.h>
 #include <spawn.h>

@@ -1,5 +1,5 @@
 // The hook in real repositories, called by real pushes, with a program in furrow's place that writes down its calls.
-#include "controller/cli/hook.h"
+#include "controller/cli/hook/hook.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>

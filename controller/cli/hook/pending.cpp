@@ -9,7 +9,7 @@
 #include <system_error>
 #include <utility>
 
-#include "controller/cli/hook.h"
+#include "controller/cli/hook/hook.h"
 
 namespace furrow::cli {
 namespace {
