@@ -4,7 +4,7 @@
 
 #include "controller/cli/commands.h"
 #include "controller/cli/exit_status.h"
-#include "controller/cli/follow_run.h"
+#include "controller/cli/follow/follow_run.h"
 #include "controller/cli/show/json.h"
 
 namespace furrow::cli {

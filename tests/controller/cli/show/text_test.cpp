@@ -5,7 +5,7 @@
 #include <sstream>
 
 #include "controller/cli/farm/address.h"
-#include "controller/cli/log_printer.h"
+#include "controller/cli/follow/log_printer.h"
 #include "controller/cli/show/terminal.h"
 #include "controller/cli/source/pipeline_file.h"
 

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "controller/cli/live_view.h"
+#include "controller/cli/follow/live_view.h"
 #include "controller/cli/show/json.h"
 
 namespace furrow::cli {

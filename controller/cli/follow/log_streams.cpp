@@ -1,4 +1,4 @@
-#include "controller/cli/log_streams.h"
+#include "controller/cli/follow/log_streams.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "controller/cli/live_view.h"
+#include "controller/cli/follow/live_view.h"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "controller/cli/log_printer.h"
+#include "controller/cli/follow/log_printer.h"
 
 #include "controller/cli/show/views.h"
 

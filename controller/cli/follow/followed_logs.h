@@ -13,7 +13,7 @@
 
 #include "common/wire/messages_client.h"
 #include "controller/cli/farm/client.h"
-#include "controller/cli/log_streams.h"
+#include "controller/cli/follow/log_streams.h"
 
 namespace furrow::cli {
 

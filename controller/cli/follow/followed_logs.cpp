@@ -1,4 +1,4 @@
-#include "controller/cli/followed_logs.h"
+#include "controller/cli/follow/followed_logs.h"
 
 #include <algorithm>
 #include <numeric>

@@ -12,7 +12,7 @@
 
 #include "common/wire/messages_client.h"
 #include "controller/cli/farm/client.h"
-#include "controller/cli/followed_logs.h"
+#include "controller/cli/follow/followed_logs.h"
 
 namespace furrow::cli {
 

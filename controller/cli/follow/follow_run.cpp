@@ -1,4 +1,4 @@
-#include "controller/cli/follow_run.h"
+#include "controller/cli/follow/follow_run.h"
 
 #include <poll.h>
 #include <unistd.h>
@@ -9,9 +9,9 @@
 #include <string>
 
 #include "controller/cli/exit_status.h"
-#include "controller/cli/follower.h"
-#include "controller/cli/live_view.h"
-#include "controller/cli/log_printer.h"
+#include "controller/cli/follow/follower.h"
+#include "controller/cli/follow/live_view.h"
+#include "controller/cli/follow/log_printer.h"
 #include "controller/cli/show/json.h"
 
 namespace furrow::cli {

@@ -1,4 +1,4 @@
-#include "controller/cli/follower.h"
+#include "controller/cli/follow/follower.h"
 
 #include <algorithm>
 
