@@ -11,8 +11,8 @@
 #include "common/chunks/tree_materialise.h"
 #include "common/pipeline/pipeline.h"
 #include "controller/cli/commands.h"
-#include "controller/cli/exit_status.h"
 #include "controller/cli/farm/bulk_client.h"
+#include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 
 namespace furrow::cli {

@@ -2,7 +2,7 @@
 #include "common/enrol/line.h"
 #include "common/pipeline/values.h"
 #include "controller/cli/commands.h"
-#include "controller/cli/exit_status.h"
+#include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 #include "controller/cli/show/views_access.h"
 

@@ -2,9 +2,9 @@
 #include <optional>
 
 #include "controller/cli/commands.h"
-#include "controller/cli/exit_status.h"
 #include "controller/cli/follow/follower.h"
 #include "controller/cli/follow/log_printer.h"
+#include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 #include "controller/cli/show/views.h"
 

@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "controller/cli/commands.h"
-#include "controller/cli/exit_status.h"
 #include "controller/cli/farm/bulk_client.h"
 #include "controller/cli/follow/follow_run.h"
+#include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 #include "controller/cli/source/pipeline_file.h"
 #include "controller/cli/source/tree.h"

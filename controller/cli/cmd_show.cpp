@@ -3,8 +3,8 @@
 #include <csignal>
 
 #include "controller/cli/commands.h"
-#include "controller/cli/exit_status.h"
 #include "controller/cli/follow/follow_run.h"
+#include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 
 namespace furrow::cli {

@@ -6,8 +6,8 @@
 #include <filesystem>
 
 #include "controller/cli/commands.h"
-#include "controller/cli/exit_status.h"
 #include "controller/cli/hook/hook.h"
+#include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 
 namespace furrow::cli {

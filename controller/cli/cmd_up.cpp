@@ -15,8 +15,8 @@
 #include "common/base/file_io.h"
 #include "common/daemon/farm_file.h"
 #include "controller/cli/commands.h"
-#include "controller/cli/exit_status.h"
-#include "controller/cli/signals.h"
+#include "controller/cli/session/exit_status.h"
+#include "controller/cli/session/signals.h"
 #include "controller/cli/up/daemon.h"
 #include "controller/cli/up/setup.h"
 

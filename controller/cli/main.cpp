@@ -7,7 +7,7 @@
 #include "common/base/version.h"
 #include "common/pipeline/words.h"
 #include "controller/cli/commands.h"
-#include "controller/cli/exit_status.h"
+#include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 
 namespace furrow::cli {

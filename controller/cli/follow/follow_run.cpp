@@ -8,10 +8,10 @@
 #include <optional>
 #include <string>
 
-#include "controller/cli/exit_status.h"
 #include "controller/cli/follow/follower.h"
 #include "controller/cli/follow/live_view.h"
 #include "controller/cli/follow/log_printer.h"
+#include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 
 namespace furrow::cli {

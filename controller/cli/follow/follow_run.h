@@ -2,7 +2,7 @@
 #pragma once
 
 #include "controller/cli/commands.h"
-#include "controller/cli/signals.h"
+#include "controller/cli/session/signals.h"
 
 namespace furrow::cli {
 

@@ -1,4 +1,4 @@
-#include "controller/cli/signals.h"
+#include "controller/cli/session/signals.h"
 
 #include <pthread.h>
 #include <sys/signalfd.h>
