@@ -6,7 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/version.h"
 #include "common/pipeline/words.h"
-#include "controller/cli/commands.h"
+#include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 

@@ -1,6 +1,6 @@
 #include <chrono>
 
-#include "controller/cli/commands.h"
+#include "controller/cli/cmd/commands.h"
 
 namespace furrow::cli {
 namespace {

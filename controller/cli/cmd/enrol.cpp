@@ -1,7 +1,7 @@
 // Lets machines in, and shuts them out: enrolments and keys.
 #include "common/enrol/line.h"
 #include "common/pipeline/values.h"
-#include "controller/cli/commands.h"
+#include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 #include "controller/cli/show/views_access.h"

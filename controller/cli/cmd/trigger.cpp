@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "controller/cli/commands.h"
+#include "controller/cli/cmd/commands.h"
 #include "controller/cli/hook/hook.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"

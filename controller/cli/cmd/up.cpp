@@ -14,7 +14,7 @@
 
 #include "common/base/file_io.h"
 #include "common/daemon/farm_file.h"
-#include "controller/cli/commands.h"
+#include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/session/signals.h"
 #include "controller/cli/up/daemon.h"

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "controller/cli/commands.h"
+#include "controller/cli/cmd/commands.h"
 #include "controller/cli/follow/follower.h"
 #include "controller/cli/follow/log_printer.h"
 #include "controller/cli/session/exit_status.h"

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "controller/cli/commands.h"
+#include "controller/cli/cmd/commands.h"
 #include "controller/cli/farm/bulk_client.h"
 #include "controller/cli/follow/follow_run.h"
 #include "controller/cli/session/exit_status.h"

@@ -1,6 +1,6 @@
 #include <filesystem>
 
-#include "controller/cli/commands.h"
+#include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
 #include "controller/cli/source/pipeline_file.h"

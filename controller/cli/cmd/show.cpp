@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <csignal>
 
-#include "controller/cli/commands.h"
+#include "controller/cli/cmd/commands.h"
 #include "controller/cli/follow/follow_run.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"

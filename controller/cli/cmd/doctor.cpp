@@ -4,7 +4,7 @@
 
 #include "common/base/run_program.h"
 #include "common/doctor/doctor.h"
-#include "controller/cli/commands.h"
+#include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
 
 namespace furrow::cli {
