@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "agent/devices/devices.h"
-#include "agent/outbox.h"
 #include "agent/runner/client.h"
-#include "agent/state.h"
+#include "agent/state/outbox.h"
+#include "agent/state/state.h"
 #include "agent/uploader.h"
 #include "agent/workspace.h"
 #include "common/base/clock.h"

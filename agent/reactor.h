@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "agent/effects.h"
-#include "agent/outbox.h"
 #include "agent/runner/protocol.h"
-#include "agent/state.h"
+#include "agent/state/effects.h"
+#include "agent/state/outbox.h"
+#include "agent/state/state.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/wire/messages_agent.h"

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "agent/state.h"
+#include "agent/state/state.h"
 #include "common/daemon/config.h"
 #include "common/transport/transport.h"
 

@@ -12,7 +12,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "agent/effects.h"
+#include "agent/state/effects.h"
 #include "common/base/error.h"
 #include "common/chunks/hash_cache.h"
 #include "common/transport/transport.h"

@@ -8,8 +8,8 @@
 #include <optional>
 #include <string>
 
-#include "agent/effects.h"
 #include "agent/hash_beside.h"
+#include "agent/state/effects.h"
 #include "agent/upload_metrics.h"
 #include "common/base/file_io.h"
 #include "common/base/hash.h"

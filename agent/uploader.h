@@ -9,7 +9,7 @@
 #include <memory>
 #include <string>
 
-#include "agent/effects.h"
+#include "agent/state/effects.h"
 #include "common/base/error.h"
 #include "common/transport/transport.h"
 

@@ -17,8 +17,8 @@
 #include <tuple>
 #include <vector>
 
-#include "agent/outbox.h"
-#include "agent/state.h"
+#include "agent/state/outbox.h"
+#include "agent/state/state.h"
 #include "controller/reactor/outbox.h"
 #include "controller/state/state.h"
 #include "tests/sim/disk.h"

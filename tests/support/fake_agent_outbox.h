@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "agent/outbox.h"
+#include "agent/state/outbox.h"
 #include "tests/support/take_first.h"
 
 namespace furrow::testing {

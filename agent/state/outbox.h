@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
-#include "agent/effects.h"
 #include "agent/runner/protocol.h"
+#include "agent/state/effects.h"
 #include "common/base/clock.h"
 #include "common/wire/messages_agent.h"
 

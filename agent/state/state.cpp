@@ -1,4 +1,4 @@
-#include "agent/state.h"
+#include "agent/state/state.h"
 
 #include <set>
 
