@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "agent/lease_file.h"
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 #include "agent/settings.h"
 #include "common/base/clock_skew.h"
 #include "common/base/log.h"

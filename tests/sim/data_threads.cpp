@@ -1,4 +1,4 @@
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 #include "common/base/hash.h"
 #include "common/base/overloaded.h"
 #include "controller/reactor/reactor.h"

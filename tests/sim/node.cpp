@@ -1,6 +1,6 @@
 #include "tests/sim/node.h"
 
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 #include "common/base/overloaded.h"
 
 namespace furrow::sim {

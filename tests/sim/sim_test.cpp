@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 #include "tests/sim/world.h"
 
 using namespace furrow;

@@ -1,6 +1,6 @@
 #include "tests/sim/world.h"
 
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 #include "common/base/check.h"
 #include "common/wire/codec.h"
 #include "controller/reactor/dispatcher.h"

@@ -9,7 +9,7 @@
 
 #include <doctest/doctest.h>
 
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 #include "common/base/hash.h"
 #include "common/wire/codec.h"
 #include "tests/support/fake_agent_outbox.h"

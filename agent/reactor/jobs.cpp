@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <span>
 
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 
 namespace furrow {
 namespace {

@@ -2,7 +2,7 @@
 // controller has acknowledged that.
 #include <algorithm>
 
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 #include "common/base/overloaded.h"
 #include "common/wire/codec.h"
 

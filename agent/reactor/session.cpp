@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 #include "common/wire/codec.h"
 
 namespace furrow {

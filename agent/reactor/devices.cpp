@@ -6,7 +6,7 @@
 // nothing is set aside for it. Should other CPUs become free first, it is let go at once.
 #include <algorithm>
 
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 
 namespace furrow {
 namespace {

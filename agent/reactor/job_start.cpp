@@ -1,6 +1,6 @@
 #include <cstdio>
 
-#include "agent/reactor.h"
+#include "agent/reactor/reactor.h"
 #include "common/base/overloaded.h"
 #include "common/wire/codec.h"
 
