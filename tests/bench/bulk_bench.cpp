@@ -11,8 +11,8 @@
 #include <random>
 #include <string>
 
+#include "agent/inputs/workspace.h"
 #include "agent/uploader.h"
-#include "agent/workspace.h"
 #include "common/base/hash.h"
 #include "common/base/mailbox.h"
 #include "common/chunks/store.h"

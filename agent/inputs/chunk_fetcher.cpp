@@ -1,4 +1,4 @@
-#include "agent/chunk_fetcher.h"
+#include "agent/inputs/chunk_fetcher.h"
 
 #include <algorithm>
 #include <span>

@@ -1,4 +1,4 @@
-#include "agent/workspace.h"
+#include "agent/inputs/workspace.h"
 
 #include <filesystem>
 #include <fstream>

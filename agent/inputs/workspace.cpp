@@ -1,4 +1,4 @@
-#include "agent/workspace.h"
+#include "agent/inputs/workspace.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@
 #include <utility>
 #include <variant>
 
-#include "agent/chunk_fetcher.h"
+#include "agent/inputs/chunk_fetcher.h"
 #include "common/base/file_io.h"
 #include "common/base/log.h"
 #include "common/base/mailbox.h"
