@@ -11,7 +11,7 @@
 #include "agent/runner/client.h"
 #include "agent/state/outbox.h"
 #include "agent/state/state.h"
-#include "agent/uploader.h"
+#include "agent/uploads/uploader.h"
 #include "common/base/clock.h"
 #include "common/base/mailbox.h"
 #include "common/daemon/config.h"

@@ -1,5 +1,5 @@
 // What the agent's reactor asks of its data threads and what they report, as values: agent/inputs/workspace.h and
-// agent/uploader.h do these for real, the simulator does them on a virtual clock.
+// agent/uploads/uploader.h do these for real, the simulator does them on a virtual clock.
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,7 @@
 #include <string>
 
 #include "agent/inputs/workspace.h"
-#include "agent/uploader.h"
+#include "agent/uploads/uploader.h"
 #include "common/base/hash.h"
 #include "common/base/mailbox.h"
 #include "common/chunks/store.h"

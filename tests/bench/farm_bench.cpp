@@ -22,7 +22,7 @@
 #include <variant>
 #include <vector>
 
-#include "agent/uploader.h"
+#include "agent/uploads/uploader.h"
 #include "common/base/mailbox.h"
 #include "tests/bench/farm_link.h"
 

@@ -1,4 +1,4 @@
-#include "agent/uploader.h"
+#include "agent/uploads/uploader.h"
 
 #include <cmath>
 #include <filesystem>
@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "agent/upload_metrics.h"
+#include "agent/uploads/metrics.h"
 #include "common/chunks/tree.h"
 #include "controller/bulk/trees.h"
 #include "tests/support/data_farm.h"

@@ -1,4 +1,4 @@
-#include "agent/uploader.h"
+#include "agent/uploads/uploader.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -19,8 +19,8 @@
 #include <utility>
 #include <variant>
 
-#include "agent/upload_artifacts.h"
-#include "agent/upload_log.h"
+#include "agent/uploads/artifacts.h"
+#include "agent/uploads/log.h"
 #include "common/base/file_io.h"
 #include "common/base/log.h"
 #include "common/base/mailbox.h"

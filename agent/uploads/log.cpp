@@ -1,4 +1,4 @@
-#include "agent/upload_log.h"
+#include "agent/uploads/log.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -8,9 +8,9 @@
 #include <optional>
 #include <string>
 
-#include "agent/hash_beside.h"
 #include "agent/state/effects.h"
-#include "agent/upload_metrics.h"
+#include "agent/uploads/hash_beside.h"
+#include "agent/uploads/metrics.h"
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
 #include "common/logs/frames.h"

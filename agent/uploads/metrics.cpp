@@ -1,4 +1,4 @@
-#include "agent/upload_metrics.h"
+#include "agent/uploads/metrics.h"
 
 #include <fcntl.h>
 #include <unistd.h>

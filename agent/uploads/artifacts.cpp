@@ -1,4 +1,4 @@
-#include "agent/upload_artifacts.h"
+#include "agent/uploads/artifacts.h"
 
 #include <fcntl.h>
 #include <unistd.h>
