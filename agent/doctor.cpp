@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "agent/devices/machine.h"
-#include "agent/enrolment.h"
+#include "agent/join/enrolment.h"
 #include "agent/settings.h"
 #include "common/base/version.h"
 #include "common/doctor/files.h"

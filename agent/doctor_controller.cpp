@@ -1,5 +1,5 @@
 #include "agent/doctor.h"
-#include "agent/enrolment.h"
+#include "agent/join/enrolment.h"
 #include "common/doctor/reach.h"
 #include "common/enrol/line.h"
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "agent/enrolment.h"
+#include "agent/join/enrolment.h"
 #include "common/base/version.h"
 
 namespace furrow {

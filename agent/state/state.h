@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "agent/machine_id.h"
+#include "agent/join/machine_id.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/wire/messages_agent.h"

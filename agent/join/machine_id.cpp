@@ -1,4 +1,4 @@
-#include "agent/machine_id.h"
+#include "agent/join/machine_id.h"
 
 #include <fstream>
 #include <string>

@@ -1,4 +1,4 @@
-#include "agent/enrol.h"
+#include "agent/join/enrol.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -15,7 +15,7 @@
 #include <iostream>
 #include <iterator>
 
-#include "agent/enrolment.h"
+#include "agent/join/enrolment.h"
 #include "common/base/file_io.h"
 #include "common/base/log.h"
 #include "common/base/version.h"

@@ -1,4 +1,4 @@
-#include "agent/enrolment.h"
+#include "agent/join/enrolment.h"
 
 #include <fcntl.h>
 #include <poll.h>
