@@ -14,7 +14,7 @@
 
 #include "agent/check_metrics.h"
 #include "agent/devices/devices.h"
-#include "agent/doctor.h"
+#include "agent/doctor/doctor.h"
 #include "agent/join/enrol.h"
 #include "agent/join/enrolment.h"
 #include "agent/loop.h"

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "agent/doctor.h"
+#include "agent/doctor/doctor.h"
 #include "common/doctor/files.h"
 
 namespace furrow::doctor {

@@ -1,4 +1,4 @@
-#include "agent/doctor.h"
+#include "agent/doctor/doctor.h"
 
 #include <unistd.h>
 

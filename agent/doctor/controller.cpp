@@ -1,4 +1,4 @@
-#include "agent/doctor.h"
+#include "agent/doctor/doctor.h"
 #include "agent/join/enrolment.h"
 #include "common/doctor/reach.h"
 #include "common/enrol/line.h"
