@@ -41,54 +41,23 @@ void ControllerLoop::DrainFrames(Now now) {
 
 Status ControllerLoop::Handle(Now now, LoopEvent& event) {
   return std::visit(Overloaded{
-                        [&](Committed& committed) -> Status {
-                          if (!committed.status) return committed.status;
-                          while (!pending_.empty() && pending_.front().turn <= committed.number) {
-                            Release(pending_.front().effects);
-                            pending_.pop_front();
-                          }
-                          return {};
-                        },
-                        [&](BulkEvent& bulk) -> Status {
-                          if (const auto* failed = std::get_if<BulkFailed>(&bulk))
-                            return Fail(Errc::kInternal, failed->message);
-                          const auto& sealed = std::get<BulkLogSealed>(bulk);
-                          OnLogSealed(state_, out_, now, sealed.attempt, sealed.log);
-                          return {};
-                        },
-                        [&](HistoryEvent& history) -> Status {
-                          if (auto* answer = std::get_if<HistoryAnswer>(&history)) {
-                            Answer(out_, answer->peer, answer->number, std::move(answer->reply));
-                          } else {
-                            const auto& found = std::get<RetryFound>(history);
-                            OnRetryFound(state_, out_, now, found.peer, found.number, found.request, found.run,
-                                         found.jobs);
-                          }
-                          return {};
-                        },
-                        [&](CommitImported& imported) -> Status {
-                          if (!imported.commit)
-                            log::Warning("a push could not be taken up: {}", imported.commit.error().message);
-                          OnImported(state_, out_, now, imported.ticket, imported.commit);
-                          return {};
-                        },
-                        [&](RefsListed& listed) -> Status {
-                          if (!listed.refs) log::Debug("{}: {}", listed.repository, listed.refs.error().message);
-                          OnRefs(state_, out_, now, listed.repository, listed.refs);
-                          return {};
-                        },
-                        [&](AccessEvent& access) -> Status {
-                          std::visit(Overloaded{
-                                         [&](const EnrolAsked& asked) { OnEnrolAsked(state_, out_, now, asked); },
-                                         [&](const KeyLetIn& let_in) { OnKeyLetIn(state_, out_, let_in); },
-                                         [&](const KeyDropped& dropped) { OnKeyDropped(state_, out_, dropped); },
-                                         [&](const AllowlistRead& read) { OnAllowlist(state_, out_, now, read); },
-                                     },
-                                     access);
+                        [&](Committed& committed) { return OnCommitted(committed); },
+                        [](BulkFailed& failed) -> Status { return Fail(Errc::kInternal, failed.message); },
+                        [&](auto& other) -> Status {
+                          On(state_, out_, now, other);
                           return {};
                         },
                     },
                     event);
+}
+
+Status ControllerLoop::OnCommitted(const Committed& committed) {
+  if (!committed.status) return committed.status;
+  while (!pending_.empty() && pending_.front().turn <= committed.number) {
+    Release(pending_.front().effects);
+    pending_.pop_front();
+  }
+  return {};
 }
 
 Status ControllerLoop::DrainEvents(Now now) {
@@ -115,8 +84,8 @@ void ControllerLoop::Release(Outbox& out) {
   for (BulkCommand& command : out.bulk) parts_.bulk.Post(std::move(command));
   for (const AgentSend& send : out.to_agents) parts_.control.Send(send.peer, Encode(send.message));
   for (const ClientSend& send : out.to_clients)
-    if (parts_.control.Send(send.peer, Encode(send.number, send.message)) != SendResult::kSent)
-      OnClientGone(state_, send.peer);
+    if (parts_.control.Send(send.asker.peer, Encode(send.asker.number, send.message)) != SendResult::kSent)
+      ForgetClient(state_, send.asker.peer);
   for (RepositoryCommand& command : out.repositories) {
     if (auto* import = std::get_if<ImportCommit>(&command))
       parts_.repositories.Import(import->ticket, std::move(import->request));

@@ -26,16 +26,6 @@
 
 namespace furrow {
 
-// What other threads tell the loop.
-struct CommitImported {
-  std::uint64_t ticket = 0;
-  Result<ImportedCommit> commit;
-};
-struct RefsListed {
-  std::string repository;
-  Result<std::map<std::string, std::string>> refs;
-};
-using LoopEvent = std::variant<Committed, BulkEvent, HistoryEvent, CommitImported, RefsListed, AccessEvent>;
 using LoopMailbox = Mailbox<LoopEvent>;
 
 class ControllerLoop {
@@ -68,6 +58,7 @@ class ControllerLoop {
   void DrainFrames(Now now);
   Status DrainEvents(Now now);
   Status Handle(Now now, LoopEvent& event);
+  Status OnCommitted(const Committed& committed);
   bool HandleSignals(Now now);  // false: to stop
   void Reload(const Result<ControllerConfig>& fresh);
   void CheckDisk();

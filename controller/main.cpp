@@ -78,6 +78,7 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   const fs::path state_folder = config.state;
   const SystemClock clock;
   LoopMailbox events;
+  const auto post = [&events](auto event) { events.Post(std::move(event)); };
 
   FURROW_ASSIGN(const std::unique_ptr<DiskGuard> disk,
                 DiskGuard::Open(state_folder, {config.ballast_bytes, config.disk_low_bytes, 16u << 20}));
@@ -107,12 +108,12 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   options.port = config.bulk_port;
   FURROW_ASSIGN(const std::unique_ptr<BulkServer> bulk,
                 BulkServer::Start(context, options, *logs, *blobs, FindLogIn(*store),
-                                  [&events](BulkEvent event) { events.Post(std::move(event)); }));
+                                  [post](BulkEvent event) { std::visit(post, std::move(event)); }));
   EnrolServerOptions enrol_options{config.listen, config.enrol_port,  keys, state.software, control->port(),
                                    bulk->port(),  AllowlistOf(config)};
   FURROW_ASSIGN(const std::unique_ptr<EnrolServer> enrol,
                 EnrolServer::Start(context, clock, std::move(enrol_options),
-                                   [&events](AccessEvent event) { events.Post(std::move(event)); }));
+                                   [post](AccessEvent event) { std::visit(post, std::move(event)); }));
   state.access.public_key = keys.public_key;
   state.access.host = AdvertisedHost(config.advertise, config.listen);
   state.access.advertised = !config.advertise.empty();
@@ -136,7 +137,7 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
                       events.Post(RefsListed{std::move(repository), std::move(refs)});
                     }));
   store->Start(PackWriter(*packs), [&events](Committed committed) { events.Post(std::move(committed)); });
-  History history(*store, [&events](HistoryEvent event) { events.Post(std::move(event)); });
+  History history(*store, [post](HistoryEvent event) { std::visit(post, std::move(event)); });
 
   ServiceManager service;
   Reloader<ControllerConfig> reloader([&config_file] { return LoadControllerConfig(config_file); });

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "common/base/error.h"
+#include "common/wire/peer.h"
 
 namespace furrow {
 
@@ -37,20 +38,9 @@ Result<KeyPair> LoadKeyPair(const std::filesystem::path& path, KeyReaders reader
 Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path, KeyReaders readers = KeyReaders::kOwner);
 Result<std::string> ReadPublicKey(const std::filesystem::path& path);
 
-enum class Role : std::uint8_t { kAgent, kClient };
-struct Identity {
-  Role role = Role::kClient;
-  std::string name;  // [A-Za-z0-9_.-]{1,64}
-  friend auto operator<=>(const Identity&, const Identity&) = default;
-};
-
 // Who may connect: lines of "ROLE NAME PUBLIC_KEY" ("agent gpu-7 <40 characters>"), # comments. Every
 // mistake is reported with its line; an agent's name stands there once. The file is read again when it has changed, so
 // adding a line is enough to let a machine in and deleting it shuts it out.
-struct AllowedKey {
-  Identity who;
-  std::string public_key;
-};
 Result<std::vector<AllowedKey>> ReadAllowlist(const std::filesystem::path& path);
 // Both durable. Adding the same line twice is one; kRejected: the key is another's, or an agent of that name has
 // another key. Removing leaves everything else in the file, comments too, as it was; no such key: no change.
@@ -87,9 +77,6 @@ class Context {
  private:
   std::unique_ptr<Impl> impl_;
 };
-
-// One connection of a peer to a Server, until it goes. Never reused by the same server.
-using PeerId = std::uint32_t;
 
 struct Incoming {
   PeerId peer = 0;

@@ -11,7 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/transport/transport.h"
-#include "controller/state/access.h"
+#include "controller/state/effects.h"
 
 namespace furrow {
 

@@ -12,52 +12,13 @@
 #include "common/base/error.h"
 #include "common/base/ids.h"
 #include "common/transport/transport.h"
-#include "controller/state/records.h"
+#include "controller/state/effects.h"
 
 namespace furrow {
 
 class ChunkStore;
 class LogStore;
 class Store;
-
-// ---- from the loop ----------------------------------------------------------------------------------------
-
-// This agent may append to this attempt's log. Before the Assign leaves, and for every unfinished attempt at start.
-struct BulkGrant {
-  AttemptRef attempt;
-  RunId run{};
-  std::string agent;
-  std::uint64_t log_quota_bytes = 0;  // 0: none
-};
-// The attempt is over, however it ended. Its followers get what is there and the end.
-struct BulkRevoke {
-  AttemptRef attempt;
-};
-// The attempt's whole log is on record (a small one in its pack, say). Its followers get the rest of it and
-// the end. After the record was committed; before the BulkRevoke.
-struct BulkLogFinal {
-  RunId run{};
-  AttemptRef attempt;
-  LogRecord log;
-};
-// The SealRecord is committed: the agent may be told. The answer to every BulkLogSealed.
-struct BulkSealDurable {
-  AttemptRef attempt;
-};
-using BulkCommand = std::variant<BulkGrant, BulkRevoke, BulkLogFinal, BulkSealDurable>;
-
-// ---- to the loop -------------------------------------------------------------------------------------------
-
-// The log is whole, sealed and durable. Again if the agent asks again; answer each with BulkSealDurable.
-struct BulkLogSealed {
-  AttemptRef attempt;
-  LogRecord log;
-};
-// The disk of the logs failed: nothing more is acknowledged. The farm must stop accepting.
-struct BulkFailed {
-  std::string message;
-};
-using BulkEvent = std::variant<BulkLogSealed, BulkFailed>;
 
 // Where the log of an attempt that is over lies; nullopt: not on record. Called from several threads.
 using FindLog = std::function<Result<std::optional<LogRecord>>(RunId, AttemptRef)>;

@@ -10,7 +10,7 @@
 
 #include "common/base/mailbox.h"
 #include "common/base/overloaded.h"
-#include "controller/reactor/reactor.h"
+#include "controller/views/runs.h"
 
 namespace furrow {
 namespace {
@@ -30,47 +30,13 @@ const Run& Rebuild(State& state, const Store& store, RunRecord record) {
   return run;
 }
 
-bool Matches(const Run& run, const Job& job, const Selector& what) {
-  return (what.job.empty() || run.GroupOf(job).spec->name == what.job) && (!what.shard || *what.shard == job.shard);
-}
-
-Failure NoJob(const Run& run, const Selector& what) {
-  return {Errc::kNotFound, run.Name() + " has no job " + FormatSelector(what), "", {}};
-}
-
-ClientReply Show(const Store& store, const ShowRun& show, RunRecord record) {
-  State state;
-  const Run& run = Rebuild(state, store, std::move(record));
-  RunDetail detail{SummaryOf(run), 0, {}};
-  for (const Job& job : run.jobs) {
-    if (!Matches(run, job, show.what)) continue;
-    if (detail.matching++ >= show.first && detail.jobs.size() < std::min<std::size_t>(show.limit, kMaxViews))
-      detail.jobs.push_back(ViewOf(state, run, job));
-  }
-  if (detail.matching == 0) return NoJob(run, show.what);
-  return detail;
-}
-
 ClientReply List(const Store& store, const ListRuns& list, const std::vector<RunSummary>& live) {
   RunList answer{live};
   for (RunRecord& record : store.ListRuns(list.pipeline, list.before, list.limit + live.size())) {
     const bool known =
         std::any_of(live.begin(), live.end(), [&](const RunSummary& run) { return run.id == record.id; });
     if (known) continue;
-    RunSummary summary{record.id,
-                       record.pipeline.name,
-                       record.number,
-                       record.state,
-                       record.info,
-                       record.submitted,
-                       record.ended,
-                       0,
-                       record.jobs_passed,
-                       record.jobs_failed,
-                       0,
-                       record.note};
-    for (const JobSpec& job : record.pipeline.jobs) summary.jobs_total += job.shards;
-    answer.runs.push_back(std::move(summary));
+    answer.runs.push_back(SummaryOf(record));
   }
   std::sort(answer.runs.begin(), answer.runs.end(),
             [](const RunSummary& a, const RunSummary& b) { return a.id > b.id; });
@@ -111,9 +77,7 @@ void Thin(MetricSeries& series) {
   series.values.resize(kept);
 }
 
-ClientReply Metrics(const Store& store, const GetMetrics& get, RunRecord record) {
-  State state;
-  const Run& run = Rebuild(state, store, std::move(record));
+ClientReply Metrics(const Store& store, const Run& run, const GetMetrics& get) {
   MetricsAnswer answer;
   bool matched = false;
   for (const Job& job : run.jobs) {
@@ -141,25 +105,11 @@ ClientReply Metrics(const Store& store, const GetMetrics& get, RunRecord record)
       answer.series.push_back(std::move(series));
     }
   }
-  if (!matched) return NoJob(run, get.what);
+  if (!matched) return NoSuchJob(run, get.what);
   return answer;
 }
 
-ClientReply Explain(const Store& store, const Why& why, RunRecord record) {
-  State state;
-  const Run& run = Rebuild(state, store, std::move(record));
-  WaitReasons reasons;
-  for (const Job& job : run.jobs)
-    if (Matches(run, job, why.what) && reasons.reasons.size() < 1000)
-      reasons.reasons.push_back(
-          {run.JobName(job), std::string("does not wait: it has ended, ") + JobStateName(job.state), {}});
-  if (reasons.reasons.empty()) return NoJob(run, why.what);
-  return reasons;
-}
-
-ClientReply Watched(const Store& store, RunRecord record) {
-  State state;
-  const Run& run = Rebuild(state, store, std::move(record));
+ClientReply Watched(const State& state, const Run& run) {
   RunUpdate update{SummaryOf(run), {}, true};
   for (const Job& job : run.jobs)
     if (update.jobs.size() < kMaxViews) update.jobs.push_back(ViewOf(state, run, job));
@@ -181,32 +131,32 @@ const Selector* SelectorOf(const ClientRequest& request) {
 }  // namespace
 
 HistoryEvent AnswerFromHistory(const Store& store, const HistoryQuery& query) {
-  const auto answer = [&](ClientReply reply) { return HistoryAnswer{query.peer, query.number, std::move(reply)}; };
+  const auto answer = [&](ClientReply reply) { return HistoryAnswer{query.asker, std::move(reply)}; };
+  const auto refuse = [&](Errc code, const std::string& message) { return answer(Failure{code, message, "", {}}); };
   if (const auto* list = std::get_if<ListRuns>(&query.request)) return answer(List(store, *list, query.live));
   const Selector* what = SelectorOf(query.request);
-  if (what == nullptr) return answer(Failure{Errc::kInternal, "history cannot answer this", "", {}});
+  if (what == nullptr) return refuse(Errc::kInternal, "history cannot answer this");
   Result<RunRecord> record = Find(store, *what);
   if (!record) {
     Selector run = *what;
     run.job.clear();
     run.shard.reset();
     if (record.error().code == Errc::kNotFound)
-      return answer(
-          Failure{Errc::kNotFound, "there is no run " + FormatSelector(run) + "; `furrow runs` lists them", "", {}});
-    return answer(Failure{record.error().code, record.error().message, "", {}});
+      return refuse(Errc::kNotFound, "there is no run " + FormatSelector(run) + "; `furrow runs` lists them");
+    return refuse(record.error().code, record.error().message);
   }
   if (const auto* retry = std::get_if<Retry>(&query.request)) {
     std::vector<JobRecord> jobs = store.GetJobs(record->id);
-    return RetryFound{query.peer, query.number, *retry, std::move(*record), std::move(jobs)};
+    return RetryFound{query.asker, *retry, std::move(*record), std::move(jobs)};
   }
+  State state;
+  const Run& run = Rebuild(state, store, std::move(*record));
   return answer(std::visit(Overloaded{
-                               [&](const ShowRun& show) { return Show(store, show, std::move(*record)); },
-                               [&](const Watch&) { return Watched(store, std::move(*record)); },
-                               [&](const Why& why) { return Explain(store, why, std::move(*record)); },
-                               [&](const GetMetrics& get) { return Metrics(store, get, std::move(*record)); },
-                               [](const auto&) {
-                                 return ClientReply{Failure{Errc::kInternal, "history cannot answer this", "", {}}};
-                               },
+                               [&](const ShowRun& show) { return Show(state, run, show); },
+                               [&](const Watch&) { return Watched(state, run); },
+                               [&](const Why& why) { return Explain(state, run, why); },
+                               [&](const GetMetrics& get) { return Metrics(store, run, get); },
+                               [](const auto&) { return ClientReply{}; },
                            },
                            query.request));
 }

@@ -8,25 +8,10 @@
 #include <variant>
 #include <vector>
 
-#include "controller/reactor/outbox.h"
+#include "controller/state/effects.h"
 #include "controller/store/store.h"
 
 namespace furrow {
-
-struct HistoryAnswer {
-  PeerId peer = 0;
-  std::uint64_t number = 0;
-  ClientReply reply;
-};
-// What a Retry needs to begin.
-struct RetryFound {
-  PeerId peer = 0;
-  std::uint64_t number = 0;
-  Retry request;
-  RunRecord run;
-  std::vector<JobRecord> jobs;
-};
-using HistoryEvent = std::variant<HistoryAnswer, RetryFound>;
 
 class History {
  public:

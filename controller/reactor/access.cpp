@@ -1,11 +1,13 @@
-// Enrolments and keys: who may come in, and who no longer.
 #include <algorithm>
 #include <set>
 #include <string_view>
 
 #include "common/enrol/proof.h"
 #include "common/pipeline/values.h"
-#include "controller/reactor/reactor.h"
+#include "controller/reactor/access.h"
+#include "controller/reactor/agents.h"
+#include "controller/reactor/answer.h"
+#include "controller/views/access.h"
 
 namespace furrow {
 namespace {
@@ -26,13 +28,6 @@ Identity WhoHas(const KeyRecord& key) {
 
 const char* RoleWord(KeyRole role) {
   return role == KeyRole::kAgent ? "agent " : "client ";
-}
-
-EnrolmentView ViewOf(const EnrolmentRecord& record) {
-  EnrolmentView view{record.id, record.labels, record.uses, {}, record.made, record.expires, record.revoked};
-  for (const EnrolmentRecord::Use& use : record.used)
-    view.used.push_back({use.name, FingerprintOf(use.public_key), use.at});
-  return view;
 }
 
 void ForgetOldEnrolments(State& state, Outbox& out, Now now) {
@@ -138,18 +133,9 @@ std::string JobsLeft(const State& state, const std::string& name) {
 
 }  // namespace
 
-const KeyRecord* Access::FindAgentKey(const std::string& name) const {
-  for (const auto& [key, record] : keys)
-    if (record.role == KeyRole::kAgent && record.name == name) return &record;
-  return nullptr;
-}
-
-void OnNewEnrolment(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number,
-                    const NewEnrolment& request) {
+void On(State& state, Outbox& out, Now now, Asker asker, const NewEnrolment& request) {
   Access& access = state.access;
-  const auto refuse = [&](Errc code, std::string words) {
-    Answer(out, peer, number, Failure{code, std::move(words), "", {}});
-  };
+  const auto refuse = [&](Errc code, std::string words) { Refuse(out, asker, code, std::move(words)); };
   ForgetOldEnrolments(state, out, now);
   const auto known = access.enrolments.find(request.id);
   if (known != access.enrolments.end() && known->second.verify_key != request.verify_key)
@@ -173,19 +159,15 @@ void OnNewEnrolment(State& state, Outbox& out, Now now, PeerId peer, std::uint64
     out.records.emplace_back(record);
     access.enrolments[request.id] = std::move(record);
   }
-  Answer(out, peer, number,
+  Answer(out, asker,
          EnrolmentMade{ViewOf(access.enrolments.at(request.id)), access.host, access.advertised, access.enrol_port});
 }
 
-void OnRevokeEnrolment(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number,
-                       const RevokeEnrolment& request) {
+void On(State& state, Outbox& out, Now now, Asker asker, const RevokeEnrolment& request) {
   const auto found = state.access.enrolments.find(request.id);
   if (found == state.access.enrolments.end())
-    return Answer(out, peer, number,
-                  Failure{Errc::kNotFound,
-                          "there is no enrolment " + FormatEnrolmentId(request.id) + "; `furrow enrol list` shows them",
-                          "",
-                          {}});
+    return Refuse(out, asker, Errc::kNotFound,
+                  "there is no enrolment " + FormatEnrolmentId(request.id) + "; `furrow enrol list` shows them");
   EnrolmentRecord& record = found->second;
   if (record.revoked == WallTime{}) {
     record.revoked = now.wall;
@@ -194,42 +176,30 @@ void OnRevokeEnrolment(State& state, Outbox& out, Now now, PeerId peer, std::uin
   const std::string left = record.used.empty() ? ""
                                                : "; the " + std::to_string(record.used.size()) +
                                                      " that it let in stay: `furrow keys revoke` shuts them out";
-  Answer(out, peer, number, Done{"enrolment " + FormatEnrolmentId(record.id) + " lets nobody in any more" + left});
+  Answer(out, asker, Done{"enrolment " + FormatEnrolmentId(record.id) + " lets nobody in any more" + left});
 }
 
-void OnListEnrolments(const State& state, Outbox& out, PeerId peer, std::uint64_t number) {
+void On(State& state, Outbox& out, Now, Asker asker, const ListEnrolments&) {
   EnrolmentList list;
   for (const auto& [id, record] : state.access.enrolments) list.enrolments.push_back(ViewOf(record));
   std::sort(list.enrolments.begin(), list.enrolments.end(),
             [](const auto& a, const auto& b) { return a.made > b.made; });
-  Answer(out, peer, number, std::move(list));
+  Answer(out, asker, std::move(list));
 }
 
-void OnListKeys(const State& state, Outbox& out, PeerId peer, std::uint64_t number) {
+void On(State& state, Outbox& out, Now, Asker asker, const ListKeys&) {
   KeyList list;
   for (const auto& [public_key, record] : state.access.keys) {
-    KeyView view{record.role, record.name, FingerprintOf(public_key), public_key, record.since, record.enrolment,
-                 false,       WallTime{}};
-    if (record.role == KeyRole::kAgent) {
-      if (const auto agent = state.agents.find(record.name); agent != state.agents.end()) {
-        view.connected = agent->second.session.has_value();
-        view.last_seen = agent->second.last_seen;
-      }
-    } else if (const auto heard = state.access.heard.find(record.name); heard != state.access.heard.end()) {
-      view.last_seen = heard->second;
-    }
-    list.keys.push_back(std::move(view));
+    list.keys.push_back(ViewOf(state, record));
   }
   std::sort(list.keys.begin(), list.keys.end(),
             [](const auto& a, const auto& b) { return std::tie(a.role, a.name) < std::tie(b.role, b.name); });
-  Answer(out, peer, number, std::move(list));
+  Answer(out, asker, std::move(list));
 }
 
-void OnRevokeKey(State& state, Outbox& out, PeerId peer, std::uint64_t number, const RevokeKey& request) {
+void On(State& state, Outbox& out, Now, Asker asker, const RevokeKey& request) {
   const std::vector<const KeyRecord*> found = KeysNamed(state.access, request.what);
-  const auto refuse = [&](Errc code, std::string words) {
-    Answer(out, peer, number, Failure{code, std::move(words), "", {}});
-  };
+  const auto refuse = [&](Errc code, std::string words) { Refuse(out, asker, code, std::move(words)); };
   if (found.empty())
     return refuse(Errc::kNotFound,
                   "no key has the name or fingerprint " + request.what + "; `furrow keys` shows all of them");
@@ -249,26 +219,24 @@ void OnRevokeKey(State& state, Outbox& out, PeerId peer, std::uint64_t number, c
   if (agent != state.agents.end() && agent->second.session)
     out.to_agents.push_back({agent->second.session->peer, Reregister{agent->second.session->id}});
   const std::uint64_t ticket = ++state.access.last_ticket;
-  state.access.revoking[ticket] = {peer, number, key, agent != state.agents.end() && agent->second.session.has_value()};
+  state.access.revoking[ticket] = {asker, key, agent != state.agents.end() && agent->second.session.has_value()};
   out.access.emplace_back(DropKey{ticket, key.public_key});
 }
 
-void OnKeyDropped(State& state, Outbox& out, const KeyDropped& event) {
+void On(State& state, Outbox& out, Now, const KeyDropped& event) {
   const auto found = state.access.revoking.find(event.ticket);
   if (found == state.access.revoking.end()) return;
   const Access::Revocation waiting = std::move(found->second);
   state.access.revoking.erase(found);
-  if (!event.status)
-    return Answer(out, waiting.peer, waiting.number,
-                  Failure{event.status.error().code, event.status.error().message, "", {}});
+  if (!event.status) return Refuse(out, waiting.asker, event.status.error().code, event.status.error().message);
   const bool agent = waiting.key.role == KeyRole::kAgent;
-  Answer(out, waiting.peer, waiting.number,
+  Answer(out, waiting.asker,
          Done{RoleWord(waiting.key.role) + waiting.key.name + " (" + FingerprintOf(waiting.key.public_key) +
               ") is revoked" + (waiting.was_connected ? "; its session is ended" : "") +
               (agent ? JobsLeft(state, waiting.key.name) : "")});
 }
 
-void OnAllowlist(State& state, Outbox& out, Now now, const AllowlistRead& event) {
+void On(State& state, Outbox& out, Now now, const AllowlistRead& event) {
   Access& access = state.access;
   std::map<std::string, KeyRecord> keys;
   for (const AllowedKey& allowed : event.keys) {
@@ -312,7 +280,7 @@ void ForgetShutOut(State& state, Outbox& out, Now now) {
   });
 }
 
-void OnEnrolAsked(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
+void On(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
   Access& access = state.access;
   const auto refuse = [&](EnrolRefusal reason, std::string words) {
     out.access.emplace_back(RefuseEntry{asked.ticket, reason, std::move(words)});
@@ -346,7 +314,7 @@ void OnEnrolAsked(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
   out.access.emplace_back(LetIn{asked.ticket, enrolment.id, {{Role::kAgent, prove.name}, asked.key}, enrolment.labels});
 }
 
-void OnKeyLetIn(State& state, Outbox& out, const KeyLetIn& event) {
+void On(State& state, Outbox& out, Now, const KeyLetIn& event) {
   Access& access = state.access;
   if (const auto joining = access.joining.find(event.key.who.name);
       joining != access.joining.end() && joining->second == event.key.public_key)

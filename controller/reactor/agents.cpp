@@ -2,7 +2,8 @@
 #include <utility>
 #include <vector>
 
-#include "controller/reactor/reactor.h"
+#include "controller/reactor/agents.h"
+#include "controller/reactor/answer.h"
 #include "controller/reactor/transitions.h"
 
 namespace furrow {
@@ -48,7 +49,7 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
   for (JobId id : assigned) {
     if (present.contains(id)) continue;
     const auto [run, job] = state.FindJob(id);
-    if (agent.left.contains(job->attempt())) continue;  // may still run there until its lease is over: see OnTick
+    if (agent.left.contains(job->attempt())) continue;  // may still run there until its lease is over: see CheckLeases
     if (job->incarnation != agent.incarnation) {
       LoseAttempt(state, out, now, id, "agent " + agent.name + " came back without its state folder");
       continue;
@@ -114,10 +115,12 @@ void EndSession(State& state, Agent& agent) {
   agent.session.reset();
 }
 
-void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::string& name, const Register& message) {
+Status On(State& state, Outbox& out, Now now, const Sender& from, const Register& message) {
+  const std::string& name = from.agent;
   const auto refuse = [&](std::string reason, Duration retry) {
-    out.to_agents.push_back({peer, Refused{message.nonce, std::move(reason),
-                                           static_cast<std::uint32_t>(retry / std::chrono::milliseconds(1))}});
+    out.to_agents.push_back({from.peer, Refused{message.nonce, std::move(reason),
+                                                static_cast<std::uint32_t>(retry / std::chrono::milliseconds(1))}});
+    return Status{};
   };
   const auto version =
       NegotiateProtocol(state.settings.protocol, state.software, {message.oldest_version, message.newest_version},
@@ -125,12 +128,12 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
   if (!version) return refuse(version.error().message, std::chrono::minutes(1));
   Agent* known = state.FindAgent(name);
   if (known == nullptr && state.agents.size() >= state.settings.max_agents) {
-    refuse("the controller has its most agents already (max_agents: " + std::to_string(state.settings.max_agents) + ")",
-           std::chrono::minutes(1));
-    return;
+    return refuse(
+        "the controller has its most agents already (max_agents: " + std::to_string(state.settings.max_agents) + ")",
+        std::chrono::minutes(1));
   }
   if (known != nullptr) {
-    if (std::string conflict = ConflictOf(state, now, peer, *known, message); !conflict.empty()) {
+    if (std::string conflict = ConflictOf(state, now, from.peer, *known, message); !conflict.empty()) {
       known->conflict = "its key is also used by " + (message.host.empty() ? "another agent" : message.host) +
                         ", which is refused: " + conflict;
       known->conflict_seen = now.mono;
@@ -157,19 +160,20 @@ void OnRegister(State& state, Outbox& out, Now now, PeerId peer, const std::stri
   agent.last_seen = now.wall;
   agent.lease = std::max(agent.lease, state.settings.lease);
   agent.welcomed = now.mono;
-  agent.session = Session{SessionId{state.boot << 32 | ++state.sessions_made}, peer};
+  agent.session = Session{SessionId{state.boot << 32 | ++state.sessions_made}, from.peer};
   state.sessions[agent.session->id] = name;
   out.records.emplace_back(RecordOf(agent));
   out.to_agents.push_back(
-      {peer, Welcome{agent.session->id, message.nonce, *version,
-                     static_cast<std::uint32_t>(state.settings.heartbeat / std::chrono::milliseconds(1)),
-                     static_cast<std::uint32_t>(state.settings.lease / std::chrono::milliseconds(1)), now.wall}});
+      {from.peer, Welcome{agent.session->id, message.nonce, *version,
+                          static_cast<std::uint32_t>(state.settings.heartbeat / std::chrono::milliseconds(1)),
+                          static_cast<std::uint32_t>(state.settings.lease / std::chrono::milliseconds(1)), now.wall}});
   Reconcile(state, out, now, agent, message.held, /*fresh=*/true);
   state.plan_needed = true;
+  return {};
 }
 
-Status OnHeartbeat(State& state, Outbox& out, Now now, PeerId peer, const std::string& name, const Heartbeat& message) {
-  Agent& agent = state.agents.at(name);
+Status On(State& state, Outbox& out, Now now, const Sender& from, const Heartbeat& message) {
+  Agent& agent = state.agents.at(from.agent);
   agent.clock_ahead_ms = message.clock_ahead_ms;
   state.plan_needed = state.plan_needed || agent.trouble.empty() != message.trouble.empty();
   agent.trouble = message.trouble;
@@ -179,23 +183,15 @@ Status OnHeartbeat(State& state, Outbox& out, Now now, PeerId peer, const std::s
     agent.lease = state.settings.lease;
     out.records.emplace_back(RecordOf(agent));
   }
-  out.to_agents.push_back({peer, HeartbeatAck{message.session, message.sequence}});
+  out.to_agents.push_back({from.peer, HeartbeatAck{message.session, message.sequence}});
   Reconcile(state, out, now, agent, message.held, /*fresh=*/false);
   return {};
 }
 
-void OnSettings(State& state, const Settings& settings) {
-  const Settings before = std::exchange(state.settings, settings);
-  state.settings.heartbeat = before.heartbeat;
-  state.settings.lease = before.lease;
-  state.plan_needed = true;
-}
-
-void OnDrainAgent(State& state, Outbox& out, PeerId peer, std::uint64_t number, const DrainAgent& request) {
+void On(State& state, Outbox& out, Now, Asker asker, const DrainAgent& request) {
   Agent* agent = state.FindAgent(request.agent);
   if (agent == nullptr) {
-    Answer(out, peer, number,
-           Failure{Errc::kNotFound, "no agent is named " + request.agent + "; `furrow agents` lists them", "", {}});
+    Refuse(out, asker, Errc::kNotFound, "no agent is named " + request.agent + "; `furrow agents` lists them");
     return;
   }
   const std::size_t jobs = agent->jobs.size();
@@ -206,10 +202,10 @@ void OnDrainAgent(State& state, Outbox& out, PeerId peer, std::uint64_t number, 
   }
   std::string text = request.agent + (request.drained ? " gets no new jobs; " : " gets jobs again; ");
   text += jobs == 0 ? "it has none" : "it has " + std::to_string(jobs);
-  Answer(out, peer, number, Done{std::move(text)});
+  Answer(out, asker, Done{std::move(text)});
 }
 
-void OnTick(State& state, Outbox& out, Now now) {
+void CheckLeases(State& state, Outbox& out, Now now) {
   for (auto& [name, agent] : state.agents) {
     const Duration silent = now.mono - agent.heard;
     if (agent.session && silent > state.settings.heartbeat * 3) {
@@ -229,11 +225,6 @@ void OnTick(State& state, Outbox& out, Now now) {
     const std::string why =
         "agent " + name + " was not heard for " + std::to_string(silent / std::chrono::seconds(1)) + " s";
     for (JobId id : jobs) LoseAttempt(state, out, now, id, why);
-  }
-  ForgetShutOut(state, out, now);
-  for (auto& [name, repository] : state.repositories) {
-    if (repository.looking || now.mono - repository.looked < state.settings.repository_poll) continue;
-    LookAt(out, now, repository);
   }
 }
 

@@ -15,9 +15,7 @@ namespace furrow {
 Status Dispatch(State& state, Outbox& out, Now now, const Incoming& frame);
 
 // The same behind the decoding, for the simulator.
-Status DispatchAgent(State& state, Outbox& out, Now now, PeerId peer, const std::string& agent,
-                     const AgentMessage& message);
-void DispatchClient(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number,
-                    const ClientRequest& request);
+Status DispatchAgent(State& state, Outbox& out, Now now, const Sender& from, const AgentMessage& message);
+void DispatchClient(State& state, Outbox& out, Now now, Asker asker, const ClientRequest& request);
 
 }  // namespace furrow

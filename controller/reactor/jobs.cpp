@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "common/base/hash.h"
-#include "controller/reactor/reactor.h"
+#include "controller/reactor/jobs.h"
 #include "controller/reactor/transitions.h"
 
 namespace furrow {
@@ -40,8 +40,8 @@ bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<M
 
 }  // namespace
 
-Status OnStarted(State& state, Outbox& out, Now, PeerId, const std::string& agent, const Started& message) {
-  const auto [run, job] = Current(state, agent, message.attempt);
+Status On(State& state, Outbox& out, Now, const Sender& from, const Started& message) {
+  const auto [run, job] = Current(state, from.agent, message.attempt);
   if (job == nullptr) return Fail(Errc::kRejected, "Started of an attempt that is not current");
   if (job->state == JobState::kRunning) return {};
   job->state = JobState::kRunning;
@@ -51,25 +51,25 @@ Status OnStarted(State& state, Outbox& out, Now, PeerId, const std::string& agen
   return {};
 }
 
-Status OnMetricsReport(State& state, Outbox& out, Now, PeerId peer, const std::string& agent,
-                       const MetricsReport& message) {
-  const auto [run, job] = Current(state, agent, message.attempt);
+Status On(State& state, Outbox& out, Now, const Sender& from, const MetricsReport& message) {
+  const auto [run, job] = Current(state, from.agent, message.attempt);
   if (job == nullptr) {  // nobody wants them: let the agent go on
-    out.to_agents.push_back({peer, MetricsAck{message.session, message.attempt, message.first + message.lines.size()}});
+    out.to_agents.push_back(
+        {from.peer, MetricsAck{message.session, message.attempt, message.first + message.lines.size()}});
     return Fail(Errc::kRejected, "metrics of an attempt that is not current");
   }
   const std::uint64_t known = job->metrics_count;
   TakeMetrics(out, *job, message.first, message.lines);
   if (job->metrics_count > known) out.records.emplace_back(RecordOf(*run, *job));  // the newest values, for a check
-  out.to_agents.push_back({peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
+  out.to_agents.push_back({from.peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
   Touch(state, *run, *job);
   return {};
 }
 
-Status OnFinished(State& state, Outbox& out, Now now, PeerId peer, const std::string& agent, const Finished& message) {
-  const auto [run, job] = Current(state, agent, message.attempt);
+Status On(State& state, Outbox& out, Now now, const Sender& from, const Finished& message) {
+  const auto [run, job] = Current(state, from.agent, message.attempt);
   if (job == nullptr) {
-    out.to_agents.push_back({peer, FinishedAck{message.session, message.attempt}});
+    out.to_agents.push_back({from.peer, FinishedAck{message.session, message.attempt}});
     return Fail(Errc::kRejected, "Finished of an attempt that is not current");
   }
   AttemptRecord attempt;
@@ -84,7 +84,7 @@ Status OnFinished(State& state, Outbox& out, Now now, PeerId peer, const std::st
     attempt.log = *job->sealed;
   }
   if (!TakeMetrics(out, *job, message.metrics_first, message.metrics)) {
-    out.to_agents.push_back({peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
+    out.to_agents.push_back({from.peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
     return Fail(Errc::kRejected, "Finished with a gap before its metrics");
   }
   if (message.small_log && !message.small_log->empty())
@@ -97,11 +97,12 @@ Status OnFinished(State& state, Outbox& out, Now now, PeerId peer, const std::st
   attempt.artifacts = message.artifacts;
   if (job->started == WallTime{}) job->started = message.started;
   EndAttempt(state, out, now, *run, *job, std::move(attempt));
-  out.to_agents.push_back({peer, FinishedAck{message.session, message.attempt}});
+  out.to_agents.push_back({from.peer, FinishedAck{message.session, message.attempt}});
   return {};
 }
 
-void OnLogSealed(State& state, Outbox& out, Now, AttemptRef attempt, const LogRecord& log) {
+void On(State& state, Outbox& out, Now, const BulkLogSealed& event) {
+  const auto& [attempt, log] = event;
   const auto [run, job] = state.FindJob(attempt.job);
   if (job != nullptr && job->OnAgent() && job->epoch == attempt.epoch && !job->sealed) {
     job->sealed = log;

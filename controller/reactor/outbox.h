@@ -8,42 +8,19 @@
 #include <variant>
 #include <vector>
 
-#include "common/transport/transport.h"
 #include "common/wire/messages_agent.h"
 #include "common/wire/messages_client.h"
-#include "controller/bulk/server.h"
-#include "controller/repos/repos.h"
-#include "controller/state/access.h"
+#include "controller/state/effects.h"
 #include "controller/state/records.h"
-#include "controller/store/store.h"
 
 namespace furrow {
-
-// ---- to the git thread -------------------------------------------------------------------------------
-struct ImportCommit {
-  std::uint64_t ticket = 0;
-  ImportRequest request;
-};
-struct LookAtRefs {
-  std::string repository;
-};
-using RepositoryCommand = std::variant<ImportCommit, LookAtRefs>;
-
-// ---- to the history thread: a request that state alone cannot answer -----------------------------------
-struct HistoryQuery {
-  PeerId peer = 0;
-  std::uint64_t number = 0;
-  ClientRequest request;
-  std::vector<RunSummary> live;  // of ListRuns: the runs in state, newest first
-};
 
 struct AgentSend {
   PeerId peer = 0;
   ToAgent message;
 };
 struct ClientSend {
-  PeerId peer = 0;
-  std::uint64_t number = 0;  // of the request that it answers
+  Asker asker;
   ClientReply message;
 };
 

@@ -2,7 +2,9 @@
 #include <optional>
 #include <utility>
 
-#include "controller/reactor/reactor.h"
+#include "controller/reactor/answer.h"
+#include "controller/reactor/pushes.h"
+#include "controller/reactor/runs.h"
 #include "controller/reactor/transitions.h"
 
 namespace furrow {
@@ -66,18 +68,18 @@ std::uint64_t NotePush(State& state, Outbox& out, TriggerRecord record) {
 
 }  // namespace
 
-void OnTrigger(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Trigger& request) {
+void On(State& state, Outbox& out, Now now, Asker asker, const Trigger& request) {
   if (const auto known = state.requests.find(request.request); known != state.requests.end()) {
     const Run* run = state.FindRun(known->second);
-    Answer(out, peer, number, Submitted{known->second, run != nullptr ? run->Name() : "", true, ""});
+    Answer(out, asker, Submitted{known->second, run != nullptr ? run->Name() : "", true, ""});
     return;
   }
   if (!state.refusing.empty()) {
-    Answer(out, peer, number, Failure{Errc::kUnavailable, "no new work is accepted: " + state.refusing, "", {}});
+    Refuse(out, asker, Errc::kUnavailable, "no new work is accepted: " + state.refusing);
     return;
   }
   if (!IsBranch(request.ref) || IsZeroCommit(request.new_commit)) {
-    Answer(out, peer, number,
+    Answer(out, asker,
            Submitted{RunId{}, "", false,
                      IsBranch(request.ref) ? "a deleted branch starts nothing" : "only pushes to branches start runs"});
     return;
@@ -87,7 +89,7 @@ void OnTrigger(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t nu
     if (push.record.repository != request.repository || push.record.ref != request.ref ||
         push.record.new_commit != request.new_commit)
       continue;
-    push.asked_by.emplace_back(peer, number);
+    push.asked_by.push_back(asker);
     if (!push.importing) Import(out, ticket, push);
     return;
   }
@@ -100,7 +102,7 @@ void OnTrigger(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t nu
     // It does not begin where the ref was last seen: a look may have found it before the hook told it.
     if (const auto run = RunOfPush(state, request.repository, request.ref, request.new_commit)) {
       const Run* known = state.FindRun(*run);
-      Answer(out, peer, number, Submitted{*run, known != nullptr ? known->Name() : "", true, ""});
+      Answer(out, asker, Submitted{*run, known != nullptr ? known->Name() : "", true, ""});
       return;
     }
   }
@@ -109,18 +111,16 @@ void OnTrigger(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t nu
   out.records.emplace_back(repository.record);
   const std::uint64_t ticket = NotePush(
       state, out, {request.request, request.repository, request.ref, request.old_commit, request.new_commit, false});
-  state.pushes[ticket].asked_by.emplace_back(peer, number);
+  state.pushes[ticket].asked_by.push_back(asker);
 }
 
-void OnWatchRepository(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number,
-                       const WatchRepository& request) {
+void On(State& state, Outbox& out, Now now, Asker asker, const WatchRepository& request) {
   Repository& repository = state.repositories[request.repository];
   if (repository.record.repository.empty()) {
     repository.record.repository = request.repository;
     out.records.emplace_back(repository.record);
   }
   if (!repository.looking) LookAt(out, now, repository);
-  const std::pair asker(peer, number);
   if (std::find(repository.asked_by.begin(), repository.asked_by.end(), asker) == repository.asked_by.end())
     repository.asked_by.push_back(asker);
 }
@@ -132,14 +132,15 @@ void LookAt(Outbox& out, Now now, Repository& repository) {
   out.repositories.emplace_back(LookAtRefs{repository.record.repository});
 }
 
-void OnImported(State& state, Outbox& out, Now now, std::uint64_t ticket, const Result<ImportedCommit>& imported) {
+void On(State& state, Outbox& out, Now now, const CommitImported& event) {
+  const auto& [ticket, imported] = event;
   const auto it = state.pushes.find(ticket);
   if (it == state.pushes.end()) return;
   Push& push = it->second;
   push.importing = false;
   const TriggerRecord record = push.record;
   const auto answer = [&](const ClientReply& reply) {
-    for (const auto& [peer, number] : push.asked_by) Answer(out, peer, number, reply);
+    for (const Asker& asker : push.asked_by) Answer(out, asker, reply);
   };
   const auto settle = [&] {
     TriggerRecord erased = record;
@@ -181,17 +182,18 @@ void OnImported(State& state, Outbox& out, Now now, std::uint64_t ticket, const 
   settle();
 }
 
-void OnRefs(State& state, Outbox& out, Now, const std::string& name,
-            const Result<std::map<std::string, std::string>>& answer) {
+void On(State& state, Outbox& out, Now, const RefsListed& event) {
+  const std::string& name = event.repository;
+  const auto& answer = event.refs;
   const auto found = state.repositories.find(name);
   if (found == state.repositories.end()) return;
   Repository& repository = found->second;
   repository.looking = false;
-  for (const auto& [peer, number] : std::exchange(repository.asked_by, {})) {
+  for (const Asker& asker : std::exchange(repository.asked_by, {})) {
     if (answer)
-      Answer(out, peer, number, Done{"watching " + name});
+      Answer(out, asker, Done{"watching " + name});
     else
-      Answer(out, peer, number, Failure{answer.error().code, answer.error().message, name, {}});
+      Answer(out, asker, Failure{answer.error().code, answer.error().message, name, {}});
   }
   if (!answer) return;
   const std::map<std::string, std::string>& refs = *answer;
@@ -226,6 +228,13 @@ void OnRefs(State& state, Outbox& out, Now, const std::string& name,
     changed = true;
   }
   if (changed) out.records.emplace_back(repository.record);
+}
+
+void LookAtRepositories(State& state, Outbox& out, Now now) {
+  for (auto& [name, repository] : state.repositories) {
+    if (repository.looking || now.mono - repository.looked < state.settings.repository_poll) continue;
+    LookAt(out, now, repository);
+  }
 }
 
 }  // namespace furrow

@@ -2,7 +2,8 @@
 #include <unordered_map>
 
 #include "common/base/check.h"
-#include "controller/reactor/reactor.h"
+#include "controller/reactor/pushes.h"
+#include "controller/reactor/restore.h"
 #include "controller/reactor/transitions.h"
 
 namespace furrow {

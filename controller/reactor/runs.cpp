@@ -1,6 +1,7 @@
 #include <algorithm>
 
-#include "controller/reactor/reactor.h"
+#include "controller/reactor/answer.h"
+#include "controller/reactor/runs.h"
 #include "controller/reactor/transitions.h"
 
 namespace furrow {
@@ -26,11 +27,11 @@ void ForgetOldRequests(State& state) {
 }
 
 // Says that a request is known already, if it is.
-bool AnswerRepeated(State& state, Outbox& out, PeerId peer, std::uint64_t number, Uuid request) {
+bool AnswerRepeated(State& state, Outbox& out, Asker asker, Uuid request) {
   const auto known = state.requests.find(request);
   if (known == state.requests.end()) return false;
   const Run* run = state.FindRun(known->second);
-  Answer(out, peer, number, Submitted{known->second, run != nullptr ? run->Name() : "", true, ""});
+  Answer(out, asker, Submitted{known->second, run != nullptr ? run->Name() : "", true, ""});
   return true;
 }
 
@@ -53,44 +54,40 @@ Run& AcceptRun(State& state, Outbox& out, Now now, Uuid request, Pipeline pipeli
   return InsertRun(state, std::move(record));
 }
 
-void OnSubmit(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Submit& request) {
-  if (AnswerRepeated(state, out, peer, number, request.request)) return;
+void On(State& state, Outbox& out, Now now, Asker asker, const Submit& request) {
+  if (AnswerRepeated(state, out, asker, request.request)) return;
   if (!state.refusing.empty()) {
-    Answer(out, peer, number, Failure{Errc::kUnavailable, "no new work is accepted: " + state.refusing, "", {}});
+    Refuse(out, asker, Errc::kUnavailable, "no new work is accepted: " + state.refusing);
     return;
   }
   ParsedPipeline parsed = ParsePipeline(request.text, request.default_name, request.overrides);
   if (!parsed.ok()) {
-    Answer(out, peer, number,
-           Failure{Errc::kInvalid, "the pipeline file has mistakes", request.file, parsed.diagnostics});
+    Answer(out, asker, Failure{Errc::kInvalid, "the pipeline file has mistakes", request.file, parsed.diagnostics});
     return;
   }
   if (ShardsOf(parsed.pipeline) > kMaxJobsOfARun) {
-    Answer(out, peer, number,
+    Answer(out, asker,
            Failure{Errc::kInvalid, "a run may have at most 100,000 jobs, shards counted one by one", request.file, {}});
     return;
   }
   Run& run = AcceptRun(state, out, now, request.request, std::move(parsed.pipeline), request.source, request.info);
   StartRun(state, now, run);
-  Answer(out, peer, number, Submitted{run.record.id, run.Name(), false, ""});
+  Answer(out, asker, Submitted{run.record.id, run.Name(), false, ""});
 }
 
-void OnCancel(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Cancel& request) {
-  const Run* found = FindRun(state, request.what);
+void On(State& state, Outbox& out, Now now, Asker asker, const Cancel& request) {
+  const Run* found = state.FindRun(request.what);
   const std::string& wanted = request.what.job;
   if (found != nullptr && !wanted.empty() &&
       std::none_of(found->groups.begin(), found->groups.end(),
                    [&](const JobGroup& group) { return group.spec->name == wanted; })) {
-    Answer(out, peer, number, Failure{Errc::kNotFound, found->Name() + " has no job " + wanted, "", {}});
+    Refuse(out, asker, Errc::kNotFound, found->Name() + " has no job " + wanted);
     return;
   }
   if (found == nullptr || found->Ended()) {
     const std::string name = FormatSelector(request.what);
-    Answer(out, peer, number,
-           Failure{Errc::kNotFound,
-                   "nothing to cancel: " + name + (found == nullptr ? " is not a live run" : " has ended"),
-                   "",
-                   {}});
+    Refuse(out, asker, Errc::kNotFound,
+           "nothing to cancel: " + name + (found == nullptr ? " is not a live run" : " has ended"));
     return;
   }
   Run& run = *state.FindRun(found->record.id);
@@ -117,41 +114,37 @@ void OnCancel(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t num
     }
   }
   if (!named) {
-    Answer(out, peer, number,
-           Failure{Errc::kNotFound, run.Name() + " has no job " + FormatSelector(request.what), "", {}});
+    Refuse(out, asker, Errc::kNotFound, run.Name() + " has no job " + FormatSelector(request.what));
     return;
   }
   if (count == 0) {
-    Answer(out, peer, number,
-           Failure{Errc::kRejected, "nothing to cancel: " + FormatSelector(request.what) + " has ended", "", {}});
+    Refuse(out, asker, Errc::kRejected, "nothing to cancel: " + FormatSelector(request.what) + " has ended");
     return;
   }
-  Answer(out, peer, number,
+  Answer(out, asker,
          Done{"cancelling " + std::to_string(count) + (count == 1 ? " job of " : " jobs of ") + run.Name()});
 }
 
-void OnRetry(State& state, Outbox& out, Now, PeerId peer, std::uint64_t number, const Retry& request) {
-  if (AnswerRepeated(state, out, peer, number, request.request)) return;
+void On(State& state, Outbox& out, Now, Asker asker, const Retry& request) {
+  if (AnswerRepeated(state, out, asker, request.request)) return;
   if (!state.refusing.empty()) {
-    Answer(out, peer, number, Failure{Errc::kUnavailable, "no new work is accepted: " + state.refusing, "", {}});
+    Refuse(out, asker, Errc::kUnavailable, "no new work is accepted: " + state.refusing);
     return;
   }
-  if (const Run* run = FindRun(state, request.run); run != nullptr && !run->Ended()) {
-    Answer(out, peer, number,
-           Failure{Errc::kRejected, run->Name() + " has not ended; cancel it first or wait", "", {}});
+  if (const Run* run = state.FindRun(request.run); run != nullptr && !run->Ended()) {
+    Refuse(out, asker, Errc::kRejected, run->Name() + " has not ended; cancel it first or wait");
     return;
   }
-  out.history.push_back({peer, number, request, {}});
+  out.history.push_back({asker, request, {}});
 }
 
-void OnRetryFound(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t number, const Retry& request,
-                  const RunRecord& old, const std::vector<JobRecord>& jobs) {
-  if (AnswerRepeated(state, out, peer, number, request.request)) return;
+void On(State& state, Outbox& out, Now now, const RetryFound& found) {
+  const auto& [asker, request, old, jobs] = found;
+  if (AnswerRepeated(state, out, asker, request.request)) return;
   const std::string old_name = old.pipeline.name + "#" + std::to_string(old.number);
   if (request.failed_only &&
       std::all_of(jobs.begin(), jobs.end(), [](const JobRecord& job) { return job.state == JobState::kPassed; })) {
-    Answer(out, peer, number,
-           Failure{Errc::kRejected, "every job of " + old_name + " passed; retry it whole to run them again", "", {}});
+    Refuse(out, asker, Errc::kRejected, "every job of " + old_name + " passed; retry it whole to run them again");
     return;
   }
   Run& run = AcceptRun(state, out, now, request.request, old.pipeline, old.source, old.info, old.id);
@@ -172,7 +165,7 @@ void OnRetryFound(State& state, Outbox& out, Now now, PeerId peer, std::uint64_t
       if (Raw(job.reused_run) != 0 && !IsTerminal(job.state)) SettleJob(state, out, now, run, job, JobState::kPassed);
   }
   StartRun(state, now, run);
-  Answer(out, peer, number, Submitted{run.record.id, run.Name(), false, "retries " + old_name});
+  Answer(out, asker, Submitted{run.record.id, run.Name(), false, "retries " + old_name});
 }
 
 }  // namespace furrow

@@ -18,6 +18,7 @@
 
 #include "common/base/error.h"
 #include "common/base/ids.h"
+#include "controller/state/effects.h"
 
 namespace furrow {
 
@@ -32,25 +33,6 @@ struct RepositoryOptions {
   // ChunkStore::SyncPresence of this process's own store, which the child's tree may lean on; called before an import
   // is reported. May be null where nothing else writes to `blobs`.
   std::function<Status()> sync_presence;
-};
-
-// A commit brought home.
-struct ImportedCommit {
-  std::string commit;  // full hex
-  Hash tree;           // committed in the chunk store
-  std::string title;
-  std::string author;
-  std::string pipeline_text;  // furrow.yaml at the root; empty with has_pipeline false
-  bool has_pipeline = false;
-  std::vector<std::string> changed_paths;  // against old_commit; every path where that is unknown; ≤ 10,000
-  std::vector<std::string> notes;          // for people: submodules that were left out
-};
-
-struct ImportRequest {
-  std::string repository;
-  std::string ref;
-  std::string old_commit;  // may be zeros
-  std::string commit;      // full hex; of a tag object: the commit it names is taken
 };
 
 class Repositories {

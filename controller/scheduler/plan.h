@@ -6,15 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "controller/state/assignment.h"
 #include "controller/state/state.h"
 
 namespace furrow {
-
-struct Assignment {
-  JobId job{};
-  std::string agent;
-  std::vector<std::string> gpu_uuids;
-};
 
 // Plans ready jobs in the order of their runs' arrival and, in a run, of the file: each goes to a connected
 // agent with its labels, CPUs, memory and GPUs free, shards of a job spread over the agents. A job that

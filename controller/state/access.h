@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "common/transport/transport.h"
 #include "common/wire/messages_enrol.h"
+#include "common/wire/peer.h"
+#include "controller/state/effects.h"
 #include "controller/state/records.h"
 
 namespace furrow {
@@ -34,8 +35,7 @@ struct Access {
   std::map<std::string, std::string> joining;  // name → key that is on its way into the allowlist
   std::map<std::string, WallTime> heard;       // clients by name → last request
   struct Revocation {
-    PeerId peer = 0;
-    std::uint64_t number = 0;  // of the request that waits
+    Asker asker;
     KeyRecord key;
     bool was_connected = false;
   };
@@ -45,49 +45,5 @@ struct Access {
   // The key of an agent of this name, or null.
   const KeyRecord* FindAgentKey(const std::string& name) const;
 };
-
-// ---- from the enrol endpoint -----------------------------------------------------------------------------
-
-// Somebody wants to join; whether the proof is right is not known yet.
-struct EnrolAsked {
-  std::uint64_t ticket = 0;
-  std::string key;  // that the connection proved to have
-  EnrolProve prove;
-};
-// The answer to LetIn: the line stands in the allowlist, or why not.
-struct KeyLetIn {
-  EnrolmentId enrolment{};
-  AllowedKey key;
-  Status status;
-};
-struct KeyDropped {
-  std::uint64_t ticket = 0;
-  Status status;
-};
-// The allowlist was read, at the start or because it changed.
-struct AllowlistRead {
-  std::vector<AllowedKey> keys;
-};
-using AccessEvent = std::variant<EnrolAsked, KeyLetIn, KeyDropped, AllowlistRead>;
-
-// ---- to the enrol endpoint -------------------------------------------------------------------------------
-
-// The use is on record: put the key on the allowlist, then tell its owner.
-struct LetIn {
-  std::uint64_t ticket = 0;
-  EnrolmentId enrolment{};
-  AllowedKey key;
-  std::vector<std::string> labels;
-};
-struct RefuseEntry {
-  std::uint64_t ticket = 0;
-  EnrolRefusal reason = EnrolRefusal::kUnknown;
-  std::string words;
-};
-struct DropKey {
-  std::uint64_t ticket = 0;
-  std::string key;
-};
-using AccessCommand = std::variant<LetIn, RefuseEntry, DropKey>;
 
 }  // namespace furrow

@@ -23,6 +23,17 @@ const Run* State::FindRun(RunId id) const {
   return it == runs.end() ? nullptr : &it->second;
 }
 
+const Run* State::FindRun(const Selector& selector) const {
+  std::uint64_t number = selector.number;
+  if (number == 0) {
+    const auto newest = last_number.find(selector.pipeline);
+    if (newest == last_number.end()) return nullptr;
+    number = newest->second;
+  }
+  const auto it = named.find({selector.pipeline, number});
+  return it == named.end() ? nullptr : FindRun(it->second);
+}
+
 std::pair<Run*, Job*> State::FindJob(JobId id) {
   auto it = run_of.upper_bound(id);
   if (it == run_of.begin()) return {nullptr, nullptr};
@@ -35,6 +46,12 @@ std::pair<Run*, Job*> State::FindJob(JobId id) {
 
 std::pair<const Run*, const Job*> State::FindJob(JobId id) const {
   return const_cast<State*>(this)->FindJob(id);
+}
+
+const KeyRecord* Access::FindAgentKey(const std::string& name) const {
+  for (const auto& [key, record] : keys)
+    if (record.role == KeyRole::kAgent && record.name == name) return &record;
+  return nullptr;
 }
 
 Agent* State::FindAgent(const std::string& name) {

@@ -16,7 +16,6 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/pipeline/pipeline.h"
-#include "common/transport/transport.h"
 #include "common/wire/messages_client.h"
 #include "common/wire/offer.h"
 #include "common/wire/protocol_version.h"
@@ -133,20 +132,19 @@ struct Agent {
 struct Push {
   TriggerRecord record;
   bool importing = false;
-  std::vector<std::pair<PeerId, std::uint64_t>> asked_by;  // (peer, request number) waiting for the answer
+  std::vector<Asker> asked_by;
 };
 
 struct Repository {
   RepositoryRecord record;
-  TimePoint looked;      // when its refs were last asked for
-  bool looking = false;  // that question has no answer yet
-  bool moved = false;    // a push was told since then: what that look says may be older
-  std::vector<std::pair<PeerId, std::uint64_t>> asked_by;  // clients that wait for that answer; the request's number
+  TimePoint looked;             // when its refs were last asked for
+  bool looking = false;         // that question has no answer yet
+  bool moved = false;           // a push was told since then: what that look says may be older
+  std::vector<Asker> asked_by;  // that wait for that answer
 };
 
 struct Watcher {
-  PeerId peer = 0;
-  std::uint64_t request = 0;
+  Asker asker;
   RunId run{};
   TimePoint sent;
   bool fresh = true;  // has not been told everything yet
@@ -179,6 +177,8 @@ struct State {
 
   Run* FindRun(RunId id);
   const Run* FindRun(RunId id) const;
+  // The live or remembered run that a selector names, or null. number 0: the newest of the pipeline.
+  const Run* FindRun(const Selector& selector) const;
   // The run and job of an id, or null.
   std::pair<Run*, Job*> FindJob(JobId id);
   std::pair<const Run*, const Job*> FindJob(JobId id) const;

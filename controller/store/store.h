@@ -13,51 +13,12 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "controller/state/records.h"
+#include "controller/state/effects.h"
+#include "controller/state/restored.h"
 
 namespace furrow {
 
 class DiskGuard;
-
-// The whole log of a short job, to be kept in its run's pack file.
-struct SmallLog {
-  RunId run{};
-  AttemptRef attempt;
-  std::string bytes;
-};
-
-// Everything that one turn of the loop wants remembered.
-struct Turn {
-  std::uint64_t number = 0;          // counts up; echoed in Committed
-  std::vector<Record> records;       // in order: a later one with the same key wins
-  std::vector<SmallLog> small_logs;  // appended and synced first; the location goes into the JobRecord's
-                                     // attempt of the same epoch, in this same turn
-};
-
-// The fate of all turns up to and including `number`.
-struct Committed {
-  std::uint64_t number = 0;
-  Status status;  // an error: nothing since the last success is durable; stop accepting
-};
-
-// What is left to do after a start: live runs whole, and what guards against repetition.
-struct Restored {
-  std::uint64_t boot = 0;  // how often this store was opened for writing, from 1; durable
-  RunId last_run{};
-  JobId last_job{};
-  std::map<std::string, std::uint64_t> last_number;  // pipeline → newest run number
-  std::vector<RunRecord> runs;                       // those not ended, oldest first
-  std::vector<JobRecord> jobs;                       // of those runs
-  std::vector<MetricsRecord> metrics;                // of their unfinished attempts, the last of each: only
-                                                     // `first` and the count matter
-  std::vector<SealRecord> seals;
-  std::vector<AgentRecord> agents;
-  std::vector<TriggerRecord> triggers;
-  std::vector<RepositoryRecord> repositories;
-  std::vector<EnrolmentRecord> enrolments;
-  std::vector<KeyRecord> keys;
-  std::vector<std::pair<Uuid, RunId>> requests;  // of the newest 10,000 runs
-};
 
 class Store {
  public:

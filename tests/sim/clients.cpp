@@ -61,24 +61,24 @@ void World::Deliver(std::uint64_t number, const ClientRequest& request) {
   State& state = controller_->state;
   Outbox& out = controller_->out;
   const auto* submit = std::get_if<furrow::Submit>(&request);
-  if (submit == nullptr) return DispatchClient(state, out, Clock(), kClient, number, request);
-  // The text of a pipeline is the parser's business; here a run is accepted as OnSubmit does it after parsing.
+  if (submit == nullptr) return DispatchClient(state, out, Clock(), {kClient, number}, request);
+  // The text of a pipeline is the parser's business; here a run is accepted as On(Submit) does it after parsing.
   if (const auto known = state.requests.find(submit->request); known != state.requests.end())
-    return Answer(out, kClient, number, Submitted{known->second, "", true, ""});
+    return Answer(out, {kClient, number}, Submitted{known->second, "", true, ""});
   Run& run = AcceptRun(state, out, Clock(), submit->request, pipelines_.at(number), Hash{}, SourceInfo{});
   StartRun(state, Clock(), run);
-  Answer(out, kClient, number, Submitted{run.record.id, "", false, ""});
+  Answer(out, {kClient, number}, Submitted{run.record.id, "", false, ""});
 }
 
 void World::TakeAnswer(const ClientSend& send) {
   if (const auto* update = std::get_if<RunUpdate>(&send.message)) {  // of a living connection: none is lost
-    unanswered_.erase(send.number);
+    unanswered_.erase(send.asker.number);
     for (auto& [run, watching] : watching_)
-      if (watching.number == send.number) TakeUpdate(watching, *update);
+      if (watching.number == send.asker.number) TakeUpdate(watching, *update);
     return;
   }
   if (Happens(weather_.loss)) return;
-  const auto it = unanswered_.find(send.number);
+  const auto it = unanswered_.find(send.asker.number);
   if (it == unanswered_.end()) return;
   const ClientRequest request = it->second;
   unanswered_.erase(it);
@@ -143,7 +143,7 @@ void World::AnswerFromHistory(const HistoryQuery& query) {
       update.jobs.push_back(view);
     }
     update.run.jobs_total = static_cast<std::uint32_t>(update.jobs.size());
-    TakeAnswer({query.peer, query.number, update});
+    TakeAnswer({query.asker, update});
   }
 }
 
@@ -188,7 +188,7 @@ void World::Git(const RepositoryCommand& command) {
     Result<ImportedCommit> result = commit;
     if (fails) result = tl::unexpected<Error>(failure);
     tell(takes, [this, ticket = import->ticket, result](State& state, Outbox& out) {
-      OnImported(state, out, Clock(), ticket, result);
+      On(state, out, Clock(), CommitImported{ticket, result});
     });
     return;
   }
@@ -199,7 +199,7 @@ void World::Git(const RepositoryCommand& command) {
     Result<std::map<std::string, std::string>> refs = refs_;
     if (fails) refs = tl::unexpected<Error>(failure);
     const Duration later = Happens(weather_.git_trouble) ? Between(milliseconds(1), seconds(15)) : milliseconds(1);
-    tell(later, [this, name, refs](State& state, Outbox& out) { OnRefs(state, out, Clock(), name, refs); });
+    tell(later, [this, name, refs](State& state, Outbox& out) { On(state, out, Clock(), RefsListed{name, refs}); });
   });
 }
 

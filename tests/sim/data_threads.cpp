@@ -105,8 +105,8 @@ void World::FinishLogOf(Node& node, const FinishLog& finish) {
 void World::Seal(Node& node, AttemptRef attempt, std::uint64_t life) {
   if (!node.agent || node.life != life || !node.agent->sealing.contains(attempt)) return;
   if (controller_ && time_ >= node.cut_until && time_ >= node.stopped_until && !Happens(weather_.loss)) {
-    OnLogSealed(controller_->state, controller_->out, Clock(), attempt,
-                LogRecord{node.agent->sealing[attempt], HashOf("log"), {}});
+    On(controller_->state, controller_->out, Clock(),
+       BulkLogSealed{attempt, LogRecord{node.agent->sealing[attempt], HashOf("log"), {}}});
     ControllerTurn();
   }
   At(seconds(1), [this, &node, attempt, life] { Seal(node, attempt, life); });

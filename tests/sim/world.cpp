@@ -109,7 +109,7 @@ void World::ToController(Node& node, const AgentMessage& message) {
     trace_ = (trace_ ^ std::hash<std::string>{}(frame)) * 1099511628211ULL;
     const Result<AgentMessage> decoded = DecodeAgentMessage(AsFrame(frame));
     FURROW_CHECK(decoded.has_value(), "what an agent encodes is decoded");
-    (void)DispatchAgent(controller_->state, controller_->out, Clock(), peer, name, *decoded);
+    (void)DispatchAgent(controller_->state, controller_->out, Clock(), {peer, name}, *decoded);
     ControllerTurn();
   });
 }

@@ -56,7 +56,7 @@ Register ControllerFarm::Registration(const std::string& name, Offer offer, std:
 
 PeerId ControllerFarm::Connect(const std::string& name, Offer offer) {
   const PeerId peer = ++last_peer_;
-  OnRegister(state, out, now, peer, name, Registration(name, std::move(offer)));
+  On(state, out, now, {peer, name}, Registration(name, std::move(offer)));
   out.Stored<AgentRecord>();
   out.ToAgent<Welcome>(peer);
   CHECK(out.empty());
@@ -95,7 +95,7 @@ Finished ControllerFarm::Report(const Job& job, std::int32_t code) const {
 }
 
 Status ControllerFarm::Tell(const std::string& agent, const Finished& message) {
-  return OnFinished(state, out, now, Peer(agent), agent, message);
+  return On(state, out, now, {Peer(agent), agent}, message);
 }
 
 void ControllerFarm::Finish(Job& job, std::int32_t code, std::vector<std::pair<std::string, double>> metrics,
@@ -118,7 +118,7 @@ void ControllerFarm::End(Job& job, OutcomeKind kind, std::int32_t code) {
 
 void ControllerFarm::Beat(const std::string& agent, std::vector<HeldAttempt> held) {
   Heartbeat message{Session(agent), ++beats_, std::move(held)};
-  CHECK(OnHeartbeat(state, out, now, Peer(agent), agent, message).has_value());
+  CHECK(On(state, out, now, {Peer(agent), agent}, message).has_value());
   CHECK(out.ToAgent<HeartbeatAck>(Peer(agent)).sequence == beats_);
 }
 

@@ -47,8 +47,7 @@ class FakeOutbox {
     REQUIRE_MESSAGE(!out_.to_clients.empty(), "an expected answer is missing");
     ClientSend send = std::move(out_.to_clients.front());
     out_.to_clients.erase(out_.to_clients.begin());
-    CHECK(send.peer == peer);
-    CHECK(send.number == number);
+    CHECK(send.asker == Asker{peer, number});
     REQUIRE_MESSAGE(std::holds_alternative<T>(send.message), "another answer came: " << send.message.index());
     return std::get<T>(std::move(send.message));
   }

@@ -22,8 +22,8 @@ class AccessFarm : public ControllerFarm {
   EnrolmentId Make(std::uint32_t uses = 1, Duration valid = std::chrono::hours(1)) {
     secret_ = MakeEnrolSecret();
     last_ = EnrolmentId{Raw(last_) + 1};
-    OnNewEnrolment(state, out, now, kAlice, 1,
-                   {last_, VerifyKeyOf(secret_), {"a100"}, uses, std::chrono::duration_cast<milliseconds>(valid)});
+    On(state, out, now, {kAlice, 1},
+       NewEnrolment{last_, VerifyKeyOf(secret_), {"a100"}, uses, std::chrono::duration_cast<milliseconds>(valid)});
     CHECK(out.Stored<EnrolmentRecord>().uses == uses);
     CHECK(out.ToClient<EnrolmentMade>(kAlice, 1).enrolment.id == last_);
     return last_;
@@ -43,7 +43,7 @@ class AccessFarm : public ControllerFarm {
     return TakeFirst<T>(out->access);
   }
   EnrolRefusal RefusalOf(const EnrolAsked& asked) {
-    OnEnrolAsked(state, out, now, asked);
+    On(state, out, now, asked);
     const auto refused = Commanded<RefuseEntry>();
     CHECK(refused.ticket == asked.ticket);
     CHECK_FALSE(refused.words.empty());
@@ -53,17 +53,17 @@ class AccessFarm : public ControllerFarm {
 
   // The machine joins, and the allowlist holds it.
   void Join(const std::string& key, const std::string& name) {
-    OnEnrolAsked(state, out, now, Asking(key, name));
+    On(state, out, now, Asking(key, name));
     out.Stored<EnrolmentRecord>();
     const auto let_in = Commanded<LetIn>();
     allowed.push_back(let_in.key);
     Read();
     CHECK(out.Stored<KeyRecord>().enrolment == last_);
-    OnKeyLetIn(state, out, {last_, let_in.key, {}});
+    On(state, out, now, KeyLetIn{last_, let_in.key, {}});
     CHECK(out.Stored<EnrolmentRecord>().used.back().let_in);
     CHECK(out.empty());
   }
-  void Read() { OnAllowlist(state, out, now, {allowed}); }
+  void Read() { On(state, out, now, AllowlistRead{allowed}); }
 
   std::vector<AllowedKey> allowed;
 
@@ -78,7 +78,7 @@ class AccessFarm : public ControllerFarm {
 TEST_CASE("access: the use is on record before the key is let in, and counts") {
   AccessFarm farm;
   const EnrolmentId id = farm.Make();
-  OnEnrolAsked(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
+  On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
   const auto record = farm.out.Stored<EnrolmentRecord>();
   CHECK(record.used.size() == 1);
   CHECK_FALSE(record.used[0].let_in);
@@ -93,14 +93,14 @@ TEST_CASE("access: the use is on record before the key is let in, and counts") {
 TEST_CASE("access: the same key asking again costs no second use, also after a crash in between") {
   AccessFarm farm;
   farm.Make();
-  OnEnrolAsked(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
+  On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
   const auto record = farm.out.Stored<EnrolmentRecord>();
   farm.Commanded<LetIn>();
   // The controller died here: what is on record comes back, the allowlist has no such key.
   farm.state.access.joining.clear();
   farm.state.access.enrolments[record.id] = record;
   farm.Pass(std::chrono::hours(2));  // expired meanwhile: it was in time when it asked first
-  OnEnrolAsked(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "another-name"));
+  On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "another-name"));
   CHECK(farm.Commanded<LetIn>().key.who.name == "gpu-1");
   CHECK(farm.out.empty());
 }
@@ -136,7 +136,7 @@ TEST_CASE("access: each reason to refuse is told apart") {
 TEST_CASE("access: two that want one name at the same moment do not both get it") {
   AccessFarm farm;
   farm.Make(5);
-  OnEnrolAsked(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
+  On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
   farm.out.Clear();
   CHECK(farm.RefusalOf(farm.Asking(KeyOf('2'), "gpu-1")) == EnrolRefusal::kNameTaken);
 }
@@ -144,11 +144,12 @@ TEST_CASE("access: two that want one name at the same moment do not both get it"
 TEST_CASE("access: a use is given back if the allowlist cannot be written") {
   AccessFarm farm;
   const EnrolmentId id = farm.Make();
-  OnEnrolAsked(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
+  On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
   farm.out.Clear();
-  OnKeyLetIn(farm.state, farm.out, {id, {{Role::kAgent, "gpu-1"}, KeyOf('1')}, Fail(Errc::kInternal, "disk full")});
+  On(farm.state, farm.out, farm.now,
+     KeyLetIn{id, {{Role::kAgent, "gpu-1"}, KeyOf('1')}, Fail(Errc::kInternal, "disk full")});
   CHECK(farm.out.Stored<EnrolmentRecord>().used.empty());
-  OnEnrolAsked(farm.state, farm.out, farm.now, farm.Asking(KeyOf('2'), "gpu-1"));
+  On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('2'), "gpu-1"));
   farm.out.Stored<EnrolmentRecord>();
   farm.Commanded<LetIn>();
 }
@@ -157,14 +158,14 @@ TEST_CASE("access: a revoked line lets nobody in, and says so to who has the sec
   AccessFarm farm;
   const EnrolmentId id = farm.Make(2);
   farm.Join(KeyOf('1'), "gpu-1");
-  OnRevokeEnrolment(farm.state, farm.out, farm.now, kAlice, 7, {id});
+  On(farm.state, farm.out, farm.now, {kAlice, 7}, RevokeEnrolment{id});
   CHECK(farm.out.Stored<EnrolmentRecord>().revoked == farm.now.wall);
   CHECK(farm.out.ToClient<Done>(kAlice, 7).text.find("1 that it let in stay") != std::string::npos);
   CHECK(farm.RefusalOf(farm.Asking(KeyOf('2'), "gpu-2")) == EnrolRefusal::kRevoked);
   EnrolAsked guess = farm.Asking(KeyOf('2'), "gpu-2");
   guess.prove.proof = {};
   CHECK(farm.RefusalOf(guess) == EnrolRefusal::kWrongSecret);
-  OnRevokeEnrolment(farm.state, farm.out, farm.now, kAlice, 8, {EnrolmentId{77}});
+  On(farm.state, farm.out, farm.now, {kAlice, 8}, RevokeEnrolment{EnrolmentId{77}});
   CHECK(farm.out.ToClient<Failure>(kAlice, 8).code == Errc::kNotFound);
 }
 
@@ -178,7 +179,7 @@ TEST_CASE("access: a revoked key ends its session at once, keeps its jobs for th
   const Job& job = farm.JobOf(run, "a");
   REQUIRE(job.agent == "gpu-1");
 
-  OnRevokeKey(farm.state, farm.out, kAlice, 9, {"gpu-1"});
+  On(farm.state, farm.out, farm.now, {kAlice, 9}, RevokeKey{"gpu-1"});
   farm.out.ToAgent<Reregister>(peer);
   const auto drop = farm.Commanded<DropKey>();
   CHECK(drop.key == KeyOf('1'));
@@ -187,7 +188,7 @@ TEST_CASE("access: a revoked key ends its session at once, keeps its jobs for th
   farm.Read();
   CHECK(farm.out.Stored<KeyRecord>().erased);
   CHECK_FALSE(farm.state.agents.at("gpu-1").session.has_value());
-  OnKeyDropped(farm.state, farm.out, {drop.ticket, {}});
+  On(farm.state, farm.out, farm.now, KeyDropped{drop.ticket, {}});
   const std::string words = farm.out.ToClient<Done>(kAlice, 9).text;
   CHECK(words.find("agent gpu-1") != std::string::npos);
   CHECK(words.find("fashion#1/a") != std::string::npos);
@@ -250,15 +251,15 @@ TEST_CASE("access: keys are revoked by name or by a fingerprint's start, and wha
                   {{Role::kClient, "local"}, KeyOf('3')}};
   farm.Read();
   farm.out.Clear();
-  OnRevokeKey(farm.state, farm.out, kAlice, 1, {"nobody"});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, RevokeKey{"nobody"});
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).code == Errc::kNotFound);
-  OnRevokeKey(farm.state, farm.out, kAlice, 2, {"both"});
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, RevokeKey{"both"});
   const auto both = farm.out.ToClient<Failure>(kAlice, 2);
   CHECK(both.message.find(FingerprintOf(KeyOf('1'))) != std::string::npos);
   CHECK(both.message.find(FingerprintOf(KeyOf('2'))) != std::string::npos);
-  OnRevokeKey(farm.state, farm.out, kAlice, 3, {FingerprintOf(KeyOf('2')).substr(0, 7)});
+  On(farm.state, farm.out, farm.now, {kAlice, 3}, RevokeKey{FingerprintOf(KeyOf('2')).substr(0, 7)});
   CHECK(farm.Commanded<DropKey>().key == KeyOf('2'));
-  OnRevokeKey(farm.state, farm.out, kAlice, 4, {"local"});
+  On(farm.state, farm.out, farm.now, {kAlice, 4}, RevokeKey{"local"});
   CHECK(farm.out.ToClient<Failure>(kAlice, 4).code == Errc::kRejected);
 }
 
@@ -266,22 +267,22 @@ TEST_CASE("access: asked for twice an enrolment is one; a bad label makes none; 
   AccessFarm farm;
   const EnrolSecret secret = MakeEnrolSecret();
   const NewEnrolment request{EnrolmentId{5}, VerifyKeyOf(secret), {}, 1, std::chrono::hours(1)};
-  OnNewEnrolment(farm.state, farm.out, farm.now, kAlice, 1, request);
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, request);
   farm.out.Stored<EnrolmentRecord>();
-  OnNewEnrolment(farm.state, farm.out, farm.now, kAlice, 1, request);
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, request);
   farm.out.ToClient<EnrolmentMade>(kAlice, 1);
   farm.out.ToClient<EnrolmentMade>(kAlice, 1);
   NewEnrolment other = request;
   other.verify_key = VerifyKeyOf(MakeEnrolSecret());
-  OnNewEnrolment(farm.state, farm.out, farm.now, kAlice, 2, other);
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, other);
   CHECK(farm.out.ToClient<Failure>(kAlice, 2).code == Errc::kRejected);
   other.id = EnrolmentId{6};
   other.labels = {"two words"};
-  OnNewEnrolment(farm.state, farm.out, farm.now, kAlice, 3, other);
+  On(farm.state, farm.out, farm.now, {kAlice, 3}, other);
   CHECK(farm.out.ToClient<Failure>(kAlice, 3).message.find("two words") != std::string::npos);
   farm.Pass(std::chrono::hours(24 * 31));
-  OnNewEnrolment(farm.state, farm.out, farm.now, kAlice, 4,
-                 {EnrolmentId{7}, VerifyKeyOf(secret), {}, 1, std::chrono::hours(1)});
+  On(farm.state, farm.out, farm.now, {kAlice, 4},
+     NewEnrolment{EnrolmentId{7}, VerifyKeyOf(secret), {}, 1, std::chrono::hours(1)});
   CHECK(farm.out.Stored<EnrolmentRecord>().erased);
   CHECK(farm.out.Stored<EnrolmentRecord>().id == EnrolmentId{7});
   farm.out.ToClient<EnrolmentMade>(kAlice, 4);

@@ -19,7 +19,7 @@ struct TwoJobs : ControllerFarm {
   PeerId Again(const std::string& name, std::vector<HeldAttempt> held, Uuid incarnation) {
     Register message = Registration(name, Cpus(1), std::move(held));
     message.incarnation = incarnation;
-    OnRegister(state, out, now, 100, name, message);
+    On(state, out, now, {100, name}, message);
     return 100;
   }
   PeerId a = 0;
@@ -33,7 +33,7 @@ struct TwoJobs : ControllerFarm {
 
 TEST_CASE("agents: a registration is answered with a session of its own, and recorded") {
   ControllerFarm farm;
-  OnRegister(farm.state, farm.out, farm.now, 5, "a", farm.Registration("a", Cpus(3)));
+  On(farm.state, farm.out, farm.now, {5, "a"}, farm.Registration("a", Cpus(3)));
   const auto record = farm.out.Stored<AgentRecord>();
   CHECK(record.name == "a");
   CHECK(record.host == "a.example");
@@ -46,7 +46,7 @@ TEST_CASE("agents: a registration is answered with a session of its own, and rec
   CHECK(welcome.lease_ms == 600000);
   CHECK(farm.out.empty());
 
-  OnRegister(farm.state, farm.out, farm.now, 5, "a", farm.Registration("a", Cpus(3)));
+  On(farm.state, farm.out, farm.now, {5, "a"}, farm.Registration("a", Cpus(3)));
   farm.out.Stored<AgentRecord>();
   CHECK(farm.out.ToAgent<Welcome>(5).session != welcome.session);
   CHECK(farm.state.sessions.size() == 1);
@@ -58,17 +58,17 @@ TEST_CASE("agents: versions without overlap are refused, with the side to upgrad
   Register message = farm.Registration("a", Cpus(1));
   message.oldest_version = 2;
   message.newest_version = 3;
-  OnRegister(farm.state, farm.out, farm.now, 5, "a", message);
+  On(farm.state, farm.out, farm.now, {5, "a"}, message);
   const auto refused = farm.out.ToAgent<Refused>(5);
   CHECK(refused.nonce == 7);
   CHECK(refused.reason.find("speaks protocol 1") != std::string::npos);
   CHECK(refused.reason.find("2 to 3") != std::string::npos);
   CHECK(refused.retry_ms == 60000);
   message.oldest_version = message.newest_version = 0;
-  OnRegister(farm.state, farm.out, farm.now, 5, "a", message);
+  On(farm.state, farm.out, farm.now, {5, "a"}, message);
   farm.out.ToAgent<Refused>(5);
   message.newest_version = 9;  // an agent that speaks ours among others
-  OnRegister(farm.state, farm.out, farm.now, 5, "a", message);
+  On(farm.state, farm.out, farm.now, {5, "a"}, message);
   CHECK(farm.out.ToAgent<Welcome>(5).version == 1);
   farm.out.Clear();
 }
@@ -77,7 +77,7 @@ TEST_CASE("agents: no more of them than the settings allow") {
   ControllerFarm farm;
   farm.state.settings.max_agents = 1;
   farm.Connect("a");
-  OnRegister(farm.state, farm.out, farm.now, 5, "b", farm.Registration("b", Cpus(1)));
+  On(farm.state, farm.out, farm.now, {5, "b"}, farm.Registration("b", Cpus(1)));
   CHECK(farm.out.ToAgent<Refused>(5).reason.find("max_agents: 1") != std::string::npos);
   CHECK(farm.out.empty());
   CHECK(farm.state.agents.size() == 1);
@@ -87,12 +87,12 @@ TEST_CASE("agents: a second machine with the name of a connected one is refused 
   TwoJobs farm;
   Register twin = farm.Registration("a", Cpus(1));
   twin.incarnation = Machine("twin");
-  OnRegister(farm.state, farm.out, farm.now, 50, "a", twin);
+  On(farm.state, farm.out, farm.now, {50, "a"}, twin);
   CHECK(farm.out.ToAgent<Refused>(50).reason.find("is connected from a.example") != std::string::npos);
   CHECK(farm.out.empty());
   CHECK(farm.Peer("a") == farm.a);
   farm.Pass(farm.state.settings.heartbeat * 3);
-  OnRegister(farm.state, farm.out, farm.now, 50, "a", twin);
+  On(farm.state, farm.out, farm.now, {50, "a"}, twin);
   farm.out.Stored<AgentRecord>();
   CHECK(farm.out.ToAgent<Welcome>(50).nonce == 7);
   farm.out.Clear();
@@ -279,7 +279,7 @@ TEST_CASE("agents: one in trouble keeps its jobs and gets no new ones until it i
   const PeerId peer = farm.Connect("a", Cpus(1));
   const auto beat = [&](std::uint64_t sequence, std::string trouble, std::vector<HeldAttempt> held) {
     const Heartbeat message{farm.Session("a"), sequence, std::move(held), 0, std::move(trouble)};
-    CHECK(OnHeartbeat(farm.state, farm.out, farm.now, peer, "a", message).has_value());
+    CHECK(On(farm.state, farm.out, farm.now, {peer, "a"}, message).has_value());
     farm.out.ToAgent<HeartbeatAck>(peer);
   };
   Run& run = farm.Accept(MakePipeline({MakeJob("test", {}, 2)}));
@@ -291,7 +291,7 @@ TEST_CASE("agents: one in trouble keeps its jobs and gets no new ones until it i
   CHECK(run.jobs[1].state == JobState::kReady);
   CHECK(ExplainWait(farm.state, run, run.jobs[1]).reason ==
         "no agent that could take it takes jobs; a: its disk is nearly full");
-  OnQuestion(farm.state, farm.out, farm.now, kAlice, 7, ListAgents{});
+  On(farm.state, farm.out, farm.now, {kAlice, 7}, ListAgents{});
   CHECK(farm.out.ToClient<AgentList>(kAlice, 7).agents[0].note == "it gets no new jobs: its disk is nearly full");
   CHECK(farm.out.empty());
 
@@ -304,12 +304,12 @@ TEST_CASE("agents: one in trouble keeps its jobs and gets no new ones until it i
 
 TEST_CASE("agents: repositories are looked at when it is time, and not again before the answer") {
   ControllerFarm farm;
-  OnWatchRepository(farm.state, farm.out, farm.now, kAlice, 1, {"/srv/fashion.git"});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, WatchRepository{"/srv/fashion.git"});
   farm.out.Clear();
   farm.Pass(farm.state.settings.repository_poll);
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.out.empty());  // the first look is not answered
-  OnRefs(farm.state, farm.out, farm.now, "/srv/fashion.git", Fail(Errc::kUnavailable, "no network"));
+  On(farm.state, farm.out, farm.now, RefsListed{"/srv/fashion.git", Fail(Errc::kUnavailable, "no network")});
   farm.out.ToClient<Failure>(kAlice, 1);
   CHECK(farm.out.empty());
   OnTick(farm.state, farm.out, farm.now);
@@ -331,28 +331,28 @@ TEST_CASE("agents: new settings apply to what comes, but not to the promises tha
   CHECK(farm.state.settings.lease == before.lease);
   CHECK(farm.state.settings.heartbeat == before.heartbeat);
   CHECK(farm.state.plan_needed);
-  OnRegister(farm.state, farm.out, farm.now, 5, "a", farm.Registration("a", Cpus(3)));
+  On(farm.state, farm.out, farm.now, {5, "a"}, farm.Registration("a", Cpus(3)));
   CHECK(farm.out.ToAgent<Refused>(5).reason.find("max_agents: 0") != std::string::npos);
 }
 
 TEST_CASE(
     "agents: a drained one keeps its jobs, durably gets no new ones, and is planned for again when it is resumed") {
   TwoJobs farm;
-  OnDrainAgent(farm.state, farm.out, kAlice, 1, {"a", true});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, DrainAgent{"a", true});
   CHECK(farm.out.ToClient<Done>(kAlice, 1).text == "a gets no new jobs; it has 1");
   CHECK(farm.out.Stored<AgentRecord>().drained);
   CHECK(farm.on_a->agent == "a");
-  OnDrainAgent(farm.state, farm.out, kAlice, 2, {"a", true});  // asked again: nothing new to record
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, DrainAgent{"a", true});  // asked again: nothing new to record
   farm.out.ToClient<Done>(kAlice, 2);
   CHECK(farm.out.empty());
 
   farm.state.plan_needed = false;
-  OnDrainAgent(farm.state, farm.out, kAlice, 3, {"a", false});
+  On(farm.state, farm.out, farm.now, {kAlice, 3}, DrainAgent{"a", false});
   CHECK(farm.out.ToClient<Done>(kAlice, 3).text == "a gets jobs again; it has 1");
   CHECK_FALSE(farm.out.Stored<AgentRecord>().drained);
   CHECK(farm.state.plan_needed);
 
-  OnDrainAgent(farm.state, farm.out, kAlice, 4, {"c", true});
+  On(farm.state, farm.out, farm.now, {kAlice, 4}, DrainAgent{"c", true});
   CHECK(farm.out.ToClient<Failure>(kAlice, 4).code == Errc::kNotFound);
   farm.state.CheckInvariants();
 }
@@ -371,7 +371,7 @@ Register From(const ControllerFarm& farm, std::uint64_t machine, std::uint64_t b
 }
 
 bool IsWelcome(ControllerFarm& farm, PeerId peer, const Register& message) {
-  OnRegister(farm.state, farm.out, farm.now, peer, "a", message);
+  On(farm.state, farm.out, farm.now, {peer, "a"}, message);
   const bool welcome = std::holds_alternative<Welcome>(farm.out->to_agents.front().message);
   farm.out.Clear();
   return welcome;
@@ -387,11 +387,11 @@ void Hear(ControllerFarm& farm) {
 TEST_CASE("agents: a copy on another machine is refused while the first lives, on both sides with a word") {
   ControllerFarm farm;
   CHECK(IsWelcome(farm, 50, From(farm, 1, 1, 1)));
-  OnRegister(farm.state, farm.out, farm.now, 60, "a", From(farm, 2, 2, 2));
+  On(farm.state, farm.out, farm.now, {60, "a"}, From(farm, 2, 2, 2));
   const auto refused = farm.out.ToAgent<Refused>(60);
   CHECK(refused.reason.find("host-1") != std::string::npos);
   CHECK(refused.reason.find("--replace") != std::string::npos);
-  OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, ListAgents{});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, ListAgents{});
   CHECK(farm.out.ToClient<AgentList>(kAlice, 1).agents.at(0).note.find("host-2") != std::string::npos);
   CHECK(farm.Peer("a") == 50);
   // When the copy gives up the word goes.
@@ -400,7 +400,7 @@ TEST_CASE("agents: a copy on another machine is refused while the first lives, o
     Hear(farm);
     OnTick(farm.state, farm.out, farm.now);
   }
-  OnQuestion(farm.state, farm.out, farm.now, kAlice, 2, ListAgents{});
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, ListAgents{});
   CHECK(farm.out.ToClient<AgentList>(kAlice, 2).agents.at(0).note.empty());
 }
 
@@ -439,7 +439,7 @@ TEST_CASE("agents: a copy that goes by a shorter lease does not shorten that of 
   const Duration first = settings.lease;
   settings.lease = seconds(30);
   farm.Pass(settings.heartbeat * 3);
-  OnRegister(farm.state, farm.out, farm.now, 60, "a", From(farm, 2, 2, 2));
+  On(farm.state, farm.out, farm.now, {60, "a"}, From(farm, 2, 2, 2));
   farm.out.Clear();
   farm.Beat("a", {});
   farm.Pass(first - settings.heartbeat * 3);
@@ -456,7 +456,7 @@ TEST_CASE("agents: what another machine with this key may still run is not given
   const Job& job = farm.JobOf(run, "job");
   REQUIRE(job.agent == "a");
   farm.Pass(farm.state.settings.heartbeat * 3);  // the network of the first is gone; the copy comes
-  OnRegister(farm.state, farm.out, farm.now, 60, "a", From(farm, 2, 2, 2));
+  On(farm.state, farm.out, farm.now, {60, "a"}, From(farm, 2, 2, 2));
   farm.out.Stored<AgentRecord>();
   farm.out.ToAgent<Welcome>(60);
   CHECK(farm.out.empty());  // no Assign: it would run twice
@@ -490,7 +490,7 @@ TEST_CASE("agents: one version of the protocol apart works both ways, two are re
     Register message = farm.Registration("a", Cpus(2));
     message.oldest_version = agent.oldest;
     message.newest_version = agent.newest;
-    OnRegister(farm.state, farm.out, farm.now, 5, "a", message);
+    On(farm.state, farm.out, farm.now, {5, "a"}, message);
     ToAgent reply = farm.out->to_agents.front().message;
     farm.out.Clear();
     return reply;
@@ -506,9 +506,9 @@ TEST_CASE("agents: one whose clock differs by more than 2 s is shown with that")
   ControllerFarm farm;
   const PeerId peer = farm.Connect("a", Cpus(1));
   const auto note = [&](std::int64_t ahead_ms) {
-    OnHeartbeat(farm.state, farm.out, farm.now, peer, "a", Heartbeat{farm.Session("a"), 1, {}, ahead_ms});
+    On(farm.state, farm.out, farm.now, {peer, "a"}, Heartbeat{farm.Session("a"), 1, {}, ahead_ms});
     farm.out.ToAgent<HeartbeatAck>(peer);
-    OnQuestion(farm.state, farm.out, farm.now, 9, 1, ListAgents{});
+    On(farm.state, farm.out, farm.now, {9, 1}, ListAgents{});
     return farm.out.ToClient<AgentList>(9, 1).agents.at(0).note;
   };
   CHECK(note(1'900).empty());

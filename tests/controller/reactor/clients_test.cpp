@@ -1,3 +1,7 @@
+#include "controller/reactor/clients.h"
+
+#include "controller/reactor/dispatcher.h"
+#include "controller/views/runs.h"
 #include "tests/support/controller_farm.h"
 
 using namespace furrow;
@@ -14,7 +18,7 @@ struct Watched : ControllerFarm {
   explicit Watched(std::uint32_t shards = 3) {
     Connect("a", Cpus(1));
     run = &Accept(MakePipeline({MakeJob("test", {}, shards)}));
-    OnQuestion(state, out, now, kAlice, 1, Watch{Of("fashion#1")});
+    On(state, out, now, {kAlice, 1}, Watch{Of("fashion#1")});
   }
   RunUpdate Update() { return out.ToClient<RunUpdate>(kAlice, 1); }
   Run* run = nullptr;
@@ -75,7 +79,7 @@ TEST_CASE("clients: watching an ended run is answered whole and at once") {
   Run& run = farm.Accept(MakePipeline({MakeJob("test")}));
   farm.Plan();
   farm.Finish(run.jobs[0]);
-  OnQuestion(farm.state, farm.out, farm.now, kAlice, 4, Watch{Of("fashion#1")});
+  On(farm.state, farm.out, farm.now, {kAlice, 4}, Watch{Of("fashion#1")});
   EndTurn(farm.state, farm.out, farm.now);
   const auto update = farm.out.ToClient<RunUpdate>(kAlice, 4);
   CHECK(update.run_ended);
@@ -86,7 +90,7 @@ TEST_CASE("clients: watching an ended run is answered whole and at once") {
 TEST_CASE("clients: a watch asked for twice is one watch, told anew") {
   Watched farm;
   farm.Plan();
-  OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, Watch{Of("fashion#1")});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Watch{Of("fashion#1")});
   CHECK(farm.state.watchers.size() == 1);
   EndTurn(farm.state, farm.out, farm.now);
   CHECK(farm.Update().jobs.size() == 3);
@@ -97,7 +101,7 @@ TEST_CASE("clients: every change reaches a watcher, also where one update cannot
   Watched farm(10001);
   farm.Plan();
   farm.Pass(milliseconds(20));
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 2, {Of("fashion#1"), ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, Cancel{Of("fashion#1"), ""});
   farm.out.Clear();
   Job& running = farm.run->jobs[0];
   Finished message = farm.Report(running);
@@ -116,7 +120,7 @@ TEST_CASE("clients: every change reaches a watcher, also where one update cannot
 
 TEST_CASE("clients: a watch ends with its client") {
   Watched farm;
-  OnClientGone(farm.state, kAlice);
+  ForgetClient(farm.state, kAlice);
   EndTurn(farm.state, farm.out, farm.now);
   CHECK(farm.out->to_clients.empty());
   farm.out.Clear();
@@ -127,10 +131,10 @@ TEST_CASE("clients: what state does not know is asked of history") {
   for (const ClientRequest& request :
        {ClientRequest{Watch{Of("old#1")}}, ClientRequest{ShowRun{Of("old#1"), 0, 10}}, ClientRequest{Why{Of("old#1")}},
         ClientRequest{GetMetrics{Of("old#1"), ""}}, ClientRequest{ListRuns{"", 10, RunId{}}}}) {
-    OnQuestion(farm.state, farm.out, farm.now, kAlice, 6, request);
+    DispatchClient(farm.state, farm.out, farm.now, {kAlice, 6}, request);
     const HistoryQuery query = farm.out.Asked();
     CHECK(query.request.index() == request.index());
-    CHECK(query.number == 6);
+    CHECK(query.asker == Asker{kAlice, 6});
     CHECK(farm.out.empty());
   }
 }
@@ -139,7 +143,7 @@ TEST_CASE("clients: a list of runs brings what lives, newest first, within its l
   ControllerFarm farm;
   for (int i = 0; i < 4; ++i) farm.Accept(MakePipeline({MakeJob("test")}));
   const auto listed = [&](const ListRuns& request) {
-    OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, request);
+    DispatchClient(farm.state, farm.out, farm.now, {kAlice, 1}, request);
     std::vector<std::uint64_t> numbers;
     for (const RunSummary& run : farm.out.Asked().live) numbers.push_back(run.number);
     return numbers;
@@ -153,7 +157,7 @@ TEST_CASE("clients: a run is shown as the window of jobs that was asked for") {
   ControllerFarm farm;
   farm.Accept(MakePipeline({MakeJob("train"), MakeJob("test", {"train"}, 5)}));
   const auto show = [&](const std::string& what, std::uint32_t first, std::uint32_t limit) {
-    OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, ShowRun{Of(what), first, limit});
+    On(farm.state, farm.out, farm.now, {kAlice, 1}, ShowRun{Of(what), first, limit});
     return farm.out.ToClient<RunDetail>(kAlice, 1);
   };
   CHECK(show("fashion#1", 0, 100).jobs.size() == 6);
@@ -164,7 +168,7 @@ TEST_CASE("clients: a run is shown as the window of jobs that was asked for") {
   CHECK(window.jobs[0].waits_for == "needs train");
   CHECK(window.jobs[0].needs == std::vector<std::string>{"train"});
   CHECK(show("fashion#1", 100, 10).jobs.empty());
-  OnQuestion(farm.state, farm.out, farm.now, kAlice, 2, ShowRun{Of("fashion#1/nope"), 0, 1});
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, ShowRun{Of("fashion#1/nope"), 0, 1});
   CHECK(farm.out.ToClient<Failure>(kAlice, 2).code == Errc::kNotFound);
   CHECK(farm.out.empty());
 }
@@ -192,7 +196,7 @@ TEST_CASE("clients: why tells of every state") {
   Run& run = farm.Accept(MakePipeline({MakeJob("one"), MakeJob("two"), MakeJob("three"), MakeJob("four", {"one"})}));
   farm.Plan();
   farm.JobOf(run, "two").state = JobState::kRunning;
-  OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, Why{Of("fashion#1")});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Why{Of("fashion#1")});
   const auto reasons = farm.out.ToClient<WaitReasons>(kAlice, 1).reasons;
   REQUIRE(reasons.size() == 4);
   CHECK(reasons[0].job == "fashion#1/one");
@@ -201,7 +205,7 @@ TEST_CASE("clients: why tells of every state") {
   CHECK(reasons[2].reason == "waits for 1 CPU: 1 agent that could take it is busy");
   CHECK(reasons[2].holders == std::vector<std::string>{"fashion#1/one on a", "fashion#1/two on a"});
   CHECK(reasons[3].reason == "needs one");
-  OnQuestion(farm.state, farm.out, farm.now, kAlice, 2, Why{Of("fashion#1/nope")});
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, Why{Of("fashion#1/nope")});
   CHECK(farm.out.ToClient<Failure>(kAlice, 2).code == Errc::kNotFound);
   CHECK(farm.out.empty());
 }
@@ -212,7 +216,7 @@ TEST_CASE("clients: agents are listed with what runs on them, and a ping counts"
   farm.Connect("b", Cpus(1));
   farm.Accept(MakePipeline({MakeJob("test")}));
   farm.Plan();
-  OnQuestion(farm.state, farm.out, farm.now, kAlice, 1, ListAgents{});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, ListAgents{});
   const auto list = farm.out.ToClient<AgentList>(kAlice, 1);
   REQUIRE(list.agents.size() == 2);
   CHECK(list.agents[0].connected);
@@ -220,7 +224,7 @@ TEST_CASE("clients: agents are listed with what runs on them, and a ping counts"
   REQUIRE(list.agents[0].jobs.size() == 1);
   CHECK(list.agents[0].jobs[0].job == "fashion#1/test");
   CHECK(list.agents[1].jobs.empty());
-  OnQuestion(farm.state, farm.out, farm.now, kAlice, 2, Ping{});
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, Ping{});
   CHECK(farm.out.ToClient<Pong>(kAlice, 2) == Pong{"furrow-controller test", 2, 1});
   CHECK(farm.out.empty());
 }
@@ -229,6 +233,6 @@ TEST_CASE("clients: number 0 is the newest run of the pipeline") {
   ControllerFarm farm;
   farm.Accept(MakePipeline({MakeJob("test")}));
   Run& second = farm.Accept(MakePipeline({MakeJob("test")}));
-  CHECK(FindRun(farm.state, {"fashion", 0, "", std::nullopt}) == &second);
-  CHECK(FindRun(farm.state, {"other", 0, "", std::nullopt}) == nullptr);
+  CHECK(farm.state.FindRun(Selector{"fashion", 0, "", std::nullopt}) == &second);
+  CHECK(farm.state.FindRun(Selector{"other", 0, "", std::nullopt}) == nullptr);
 }

@@ -31,7 +31,7 @@ TEST_CASE("dispatcher: an agent's name is that of its key, whatever it says") {
   farm.Connect("a");
   const PeerId mallory = farm.Connect("mallory");
   const Heartbeat stolen{farm.Session("a"), 1, {}};
-  CHECK_FALSE(DispatchAgent(farm.state, farm.out, farm.now, mallory, "mallory", stolen).has_value());
+  CHECK_FALSE(DispatchAgent(farm.state, farm.out, farm.now, {mallory, "mallory"}, stolen).has_value());
   CHECK(farm.out.ToAgent<Reregister>(mallory).session == stolen.session);
   CHECK(farm.out.empty());
   CHECK(farm.Peer("a") != mallory);
@@ -45,13 +45,12 @@ TEST_CASE("dispatcher: every message of a session that is over is answered with 
   const SessionId old = farm.Session("a");
   const AttemptRef attempt = run.jobs[0].attempt();
   Finished finished = farm.Report(run.jobs[0]);
-  OnRegister(farm.state, farm.out, farm.now, peer, "a",
-             farm.Registration("a", Cpus(2), {{attempt, Phase::kPreparing}}));
+  On(farm.state, farm.out, farm.now, {peer, "a"}, farm.Registration("a", Cpus(2), {{attempt, Phase::kPreparing}}));
   farm.out.Clear();
   for (const AgentMessage& message :
        {AgentMessage{Heartbeat{old, 1, {}}}, AgentMessage{Started{old, attempt, WallTime{1}}},
         AgentMessage{MetricsReport{old, attempt, 0, {{0, WallTime{1}, {{"loss", 1}}}}}}, AgentMessage{finished}}) {
-    CHECK_FALSE(DispatchAgent(farm.state, farm.out, farm.now, peer, "a", message).has_value());
+    CHECK_FALSE(DispatchAgent(farm.state, farm.out, farm.now, {peer, "a"}, message).has_value());
     CHECK(farm.out.ToAgent<Reregister>(peer).session == old);
     CHECK(farm.out.empty());
   }
@@ -62,7 +61,7 @@ TEST_CASE("dispatcher: a message proves that its agent lives, and moves its sess
   ControllerFarm farm;
   farm.Connect("a");
   farm.Pass(seconds(9));
-  CHECK(DispatchAgent(farm.state, farm.out, farm.now, 77, "a", Heartbeat{farm.Session("a"), 1, {}}));
+  CHECK(DispatchAgent(farm.state, farm.out, farm.now, {77, "a"}, Heartbeat{farm.Session("a"), 1, {}}));
   CHECK(farm.out.ToAgent<HeartbeatAck>(77).sequence == 1);
   CHECK(farm.state.agents.at("a").heard == farm.now.mono);
   CHECK(farm.Peer("a") == 77);

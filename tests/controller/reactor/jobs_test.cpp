@@ -27,11 +27,11 @@ MetricLine Line(double loss) {
 TEST_CASE("reactor: Started makes a job running, twice as well as once") {
   OneJob farm;
   const Started message{farm.Session("a"), farm.job->attempt(), WallTime{77}};
-  CHECK(OnStarted(farm.state, farm.out, farm.now, farm.peer, "a", message).has_value());
+  CHECK(On(farm.state, farm.out, farm.now, {farm.peer, "a"}, message).has_value());
   CHECK(farm.job->state == JobState::kRunning);
   CHECK(farm.job->started == WallTime{77});
   CHECK(farm.out.Stored<JobRecord>().started == WallTime{77});
-  CHECK(OnStarted(farm.state, farm.out, farm.now, farm.peer, "a", {message.session, message.attempt, WallTime{99}}));
+  CHECK(On(farm.state, farm.out, farm.now, {farm.peer, "a"}, {message.session, message.attempt, WallTime{99}}));
   CHECK(farm.job->started == WallTime{77});
   CHECK(farm.out.empty());
 }
@@ -45,17 +45,15 @@ TEST_CASE("reactor: every message about a stale epoch is refused, and answered w
   const SessionId session = farm.Session("a");
   const auto code = [](const Status& status) { return status ? Errc::kInternal : status.error().code; };
 
-  CHECK(code(OnStarted(farm.state, farm.out, farm.now, farm.peer, "a", {session, stale, WallTime{1}})) ==
-        Errc::kRejected);
+  CHECK(code(On(farm.state, farm.out, farm.now, {farm.peer, "a"}, {session, stale, WallTime{1}})) == Errc::kRejected);
   CHECK(farm.out.empty());
-  CHECK(code(OnMetricsReport(farm.state, farm.out, farm.now, farm.peer, "a", {session, stale, 3, {Line(1)}})) ==
-        Errc::kRejected);
+  CHECK(code(On(farm.state, farm.out, farm.now, {farm.peer, "a"}, {session, stale, 3, {Line(1)}})) == Errc::kRejected);
   CHECK(farm.out.ToAgent<MetricsAck>(farm.peer).count == 4);
   Finished finished = farm.Report(*farm.job);
   finished.attempt = stale;
   CHECK(code(farm.Tell("a", finished)) == Errc::kRejected);
   CHECK(farm.out.ToAgent<FinishedAck>(farm.peer).attempt == stale);
-  OnLogSealed(farm.state, farm.out, farm.now, stale, LogRecord{5, HashOf("x"), {}});
+  On(farm.state, farm.out, farm.now, BulkLogSealed{stale, LogRecord{5, HashOf("x"), {}}});
   CHECK(farm.out.Bulk<BulkSealDurable>().attempt == stale);
   CHECK_FALSE(farm.job->sealed.has_value());
   CHECK(farm.job->state == JobState::kAssigned);
@@ -68,11 +66,11 @@ TEST_CASE("reactor: an agent cannot speak about another's job, nor about one tha
   const PeerId other = farm.Connect("b");
   Finished message = farm.Report(*farm.job);
   message.session = farm.Session("b");
-  CHECK_FALSE(OnFinished(farm.state, farm.out, farm.now, other, "b", message).has_value());
+  CHECK_FALSE(On(farm.state, farm.out, farm.now, {other, "b"}, message).has_value());
   farm.out.ToAgent<FinishedAck>(other);
   CHECK(farm.job->OnAgent());
   message.attempt = {JobId{12345}, Epoch{1}};
-  CHECK_FALSE(OnFinished(farm.state, farm.out, farm.now, other, "b", message).has_value());
+  CHECK_FALSE(On(farm.state, farm.out, farm.now, {other, "b"}, message).has_value());
   farm.out.ToAgent<FinishedAck>(other);
   CHECK(farm.out.empty());
 }
@@ -118,7 +116,7 @@ TEST_CASE("reactor: a Finished before its log is sealed waits, also over a seal 
   CHECK(farm.out.empty());
   CHECK(farm.job->OnAgent());
 
-  OnLogSealed(farm.state, farm.out, farm.now, farm.job->attempt(), LogRecord{5000, HashOf("log"), {}});
+  On(farm.state, farm.out, farm.now, BulkLogSealed{farm.job->attempt(), LogRecord{5000, HashOf("log"), {}}});
   const auto seal = farm.out.Stored<SealRecord>();
   CHECK(seal.attempt == farm.job->attempt());
   CHECK_FALSE(seal.erased);
@@ -138,9 +136,9 @@ TEST_CASE("reactor: a Finished before its log is sealed waits, also over a seal 
 
 TEST_CASE("reactor: a log is sealed once, and sealing it again is answered again") {
   OneJob farm;
-  OnLogSealed(farm.state, farm.out, farm.now, farm.job->attempt(), LogRecord{10, HashOf("log"), {}});
+  On(farm.state, farm.out, farm.now, BulkLogSealed{farm.job->attempt(), LogRecord{10, HashOf("log"), {}}});
   farm.out.Clear();
-  OnLogSealed(farm.state, farm.out, farm.now, farm.job->attempt(), LogRecord{10, HashOf("log"), {}});
+  On(farm.state, farm.out, farm.now, BulkLogSealed{farm.job->attempt(), LogRecord{10, HashOf("log"), {}}});
   farm.out.Bulk<BulkSealDurable>();
   CHECK(farm.out.empty());
 }
@@ -162,8 +160,8 @@ TEST_CASE("reactor: a log in a Finished has the length and hash that it states")
 TEST_CASE("reactor: metrics are taken once, in order, without gaps, and their newest values are on record") {
   OneJob farm;
   const auto report = [&](std::uint64_t first, std::vector<MetricLine> lines) {
-    CHECK(OnMetricsReport(farm.state, farm.out, farm.now, farm.peer, "a",
-                          {farm.Session("a"), farm.job->attempt(), first, std::move(lines)}));
+    CHECK(On(farm.state, farm.out, farm.now, {farm.peer, "a"},
+             {farm.Session("a"), farm.job->attempt(), first, std::move(lines)}));
     return farm.out.ToAgent<MetricsAck>(farm.peer).count;
   };
   CHECK(report(0, {Line(3), Line(2)}) == 2);
@@ -198,8 +196,8 @@ TEST_CASE("reactor: metrics are taken once, in order, without gaps, and their ne
 
 TEST_CASE("reactor: the metrics of an attempt that is retried are not those of the next") {
   OneJob farm;
-  CHECK(OnMetricsReport(farm.state, farm.out, farm.now, farm.peer, "a",
-                        {farm.Session("a"), farm.job->attempt(), 0, {Line(3), Line(2)}}));
+  CHECK(On(farm.state, farm.out, farm.now, {farm.peer, "a"},
+           {farm.Session("a"), farm.job->attempt(), 0, {Line(3), Line(2)}}));
   farm.out.Clear();
   farm.End(*farm.job, OutcomeKind::kLost);
   farm.Plan();

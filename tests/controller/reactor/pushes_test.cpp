@@ -22,7 +22,7 @@ using Refs = std::map<std::string, std::string>;
 struct Pushes : ControllerFarm {
   void Tell(std::uint64_t id, const std::string& ref, const std::string& old, const std::string& now_there,
             std::uint64_t number = 1) {
-    OnTrigger(state, out, now, kAlice, number, {Uuid{7, id}, kRepository, ref, old, now_there});
+    On(state, out, now, {kAlice, number}, Trigger{Uuid{7, id}, kRepository, ref, old, now_there});
   }
   ImportedCommit Commit(const std::string& commit, const std::string& text = kFile) const {
     ImportedCommit imported;
@@ -46,9 +46,9 @@ struct Pushes : ControllerFarm {
   }
   // The first look at the repository is over.
   void Watched(const Refs& refs) {
-    OnWatchRepository(state, out, now, kAlice, 50, {kRepository});
+    On(state, out, now, {kAlice, 50}, WatchRepository{kRepository});
     out.Clear();
-    OnRefs(state, out, now, kRepository, refs);
+    On(state, out, now, RefsListed{kRepository, refs});
     out.Clear();
   }
   void LookAgain() {
@@ -63,7 +63,7 @@ struct Pushes : ControllerFarm {
 TEST_CASE("pushes: a push is recorded, imported, and becomes a run that is answered") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
   const auto run = farm.out.Stored<RunRecord>();
   CHECK(run.pipeline.name == "fashion");
   CHECK(run.source == HashOf(kA));
@@ -73,7 +73,7 @@ TEST_CASE("pushes: a push is recorded, imported, and becomes a run that is answe
   CHECK(farm.out.ToClient<Submitted>(kAlice, 1).name == "fashion#1");
   CHECK(farm.out.empty());
   CHECK(farm.state.pushes.empty());
-  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
   CHECK(farm.out.empty());
 }
 
@@ -83,7 +83,7 @@ TEST_CASE("pushes: one push told twice is one run, and both tellers hear of it")
   farm.Tell(1, kMain, kZero, kA, 2);
   farm.Tell(2, kMain, kZero, kA, 3);
   CHECK(farm.out.empty());
-  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
   for (std::uint64_t number : {1, 2, 3}) CHECK(farm.out.ToClient<Submitted>(kAlice, number).name == "fashion#1");
   farm.out.Clear();
   farm.Tell(1, kMain, kZero, kA, 4);  // the same request
@@ -109,11 +109,12 @@ TEST_CASE("pushes: a deleted branch and a tag start nothing") {
 
 TEST_CASE("pushes: what the file does not ask for, and a commit without a file, start nothing") {
   Pushes farm;
-  OnImported(farm.state, farm.out, farm.now, farm.Told(1, kZero, kA), farm.Commit(kA, ""));
+  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kA), farm.Commit(kA, "")});
   CHECK(farm.out.ToClient<Submitted>(kAlice, 1).note == "there is no furrow.yaml at aaaaaaaaaa");
   CHECK(farm.out.Stored<TriggerRecord>().erased);
-  OnImported(farm.state, farm.out, farm.now, farm.Told(2, kA, kB),
-             farm.Commit(kB, "on: { push: { branches: [release] } }\njobs: { t: { steps: [{ run: x }] } }\n"));
+  On(farm.state, farm.out, farm.now,
+     CommitImported{farm.Told(2, kA, kB),
+                    farm.Commit(kB, "on: { push: { branches: [release] } }\njobs: { t: { steps: [{ run: x }] } }\n")});
   CHECK(farm.out.ToClient<Submitted>(kAlice, 2).note.find("starts nothing") != std::string::npos);
   CHECK(farm.out.Stored<TriggerRecord>().erased);
   CHECK(farm.out.empty());
@@ -123,7 +124,7 @@ TEST_CASE("pushes: what the file does not ask for, and a commit without a file, 
 TEST_CASE("pushes: a broken furrow.yaml is answered with every mistake and its place") {
   Pushes farm;
   const std::string broken = "jobs:\n  train:\n    setps: []\n  test:\n    needs: [trian]\n";
-  OnImported(farm.state, farm.out, farm.now, farm.Told(1, kZero, kA), farm.Commit(kA, broken));
+  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kA), farm.Commit(kA, broken)});
   const auto failure = farm.out.ToClient<Failure>(kAlice, 1);
   CHECK(failure.code == Errc::kInvalid);
   CHECK(failure.message == "furrow.yaml at aaaaaaaaaa has mistakes");
@@ -137,15 +138,15 @@ TEST_CASE("pushes: a broken furrow.yaml is answered with every mistake and its p
 TEST_CASE("pushes: an import that may pass later is kept and tried again at the next look") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  OnImported(farm.state, farm.out, farm.now, ticket, Fail(Errc::kUnavailable, "timeout"));
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, Fail(Errc::kUnavailable, "timeout")});
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).code == Errc::kUnavailable);
   CHECK(farm.out.empty());
   CHECK(farm.state.pushes.size() == 1);
   farm.LookAgain();
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kA}}});
   CHECK(farm.out.Git<ImportCommit>().ticket == ticket);
   farm.out.Clear();
-  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
   CHECK(farm.out.Stored<RunRecord>().request == Uuid{7, 1});
   farm.out.Clear();
 }
@@ -153,7 +154,7 @@ TEST_CASE("pushes: an import that may pass later is kept and tried again at the 
 TEST_CASE("pushes: a push that waits for another try is tried at once when it is told again") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  OnImported(farm.state, farm.out, farm.now, ticket, Fail(Errc::kUnavailable, "timeout"));
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, Fail(Errc::kUnavailable, "timeout")});
   farm.out.Clear();
   farm.Tell(1, kMain, kZero, kA, 2);
   CHECK(farm.out.Git<ImportCommit>().ticket == ticket);
@@ -163,7 +164,7 @@ TEST_CASE("pushes: a push that waits for another try is tried at once when it is
 TEST_CASE("pushes: an import that can never pass is dropped with its reason") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  OnImported(farm.state, farm.out, farm.now, ticket, Fail(Errc::kRejected, "no such commit"));
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, Fail(Errc::kRejected, "no such commit")});
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "no such commit");
   CHECK(farm.out.Stored<TriggerRecord>().erased);
   CHECK(farm.out.empty());
@@ -174,7 +175,7 @@ TEST_CASE("pushes: while no work is accepted a push is refused, and one under wa
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
   farm.state.refusing = "the disk is full";
-  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "noted; no new work is accepted: the disk is full");
   CHECK(farm.state.pushes.size() == 1);
   farm.Tell(2, kMain, kA, kB, 2);
@@ -185,19 +186,19 @@ TEST_CASE("pushes: while no work is accepted a push is refused, and one under wa
 TEST_CASE("pushes: who has a repository watched hears whether it can be read, each time it is asked") {
   Pushes farm;
   const auto watch = [&](std::uint64_t number) {
-    OnWatchRepository(farm.state, farm.out, farm.now, kAlice, number, {kRepository});
+    On(farm.state, farm.out, farm.now, {kAlice, number}, WatchRepository{kRepository});
   };
   watch(1);
   watch(1);  // asked again since its answer did not come
   farm.out.Stored<RepositoryRecord>();
   farm.out.Git<LookAtRefs>();
   CHECK(farm.out.empty());
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Fail(Errc::kInvalid, "it belongs to root"));
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Fail(Errc::kInvalid, "it belongs to root")});
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "it belongs to root");
   CHECK(farm.out.empty());
   watch(2);
   farm.out.Git<LookAtRefs>();
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kA}}});
   CHECK(farm.out.ToClient<Done>(kAlice, 2).text == "watching " + kRepository);
   CHECK(farm.out.Stored<RepositoryRecord>().looked);
   CHECK(farm.out.empty());
@@ -205,17 +206,18 @@ TEST_CASE("pushes: who has a repository watched hears whether it can be read, ea
 
 TEST_CASE("pushes: what was there at the first look is no push; what moves later is a missed one") {
   Pushes farm;
-  OnWatchRepository(farm.state, farm.out, farm.now, kAlice, 1, {kRepository});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, WatchRepository{kRepository});
   CHECK_FALSE(farm.out.Stored<RepositoryRecord>().looked);
   farm.out.Git<LookAtRefs>();
   CHECK(farm.out.empty());  // nothing is known of it yet
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}, {"refs/heads/old", kA}});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kA}, {"refs/heads/old", kA}}});
   CHECK(farm.out.ToClient<Done>(kAlice, 1).text == "watching " + kRepository);
   CHECK(farm.out.Stored<RepositoryRecord>().looked);
   CHECK(farm.out.empty());
 
   farm.LookAgain();
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}, {"refs/heads/new", kA}, {"refs/tags/v1", kB}});
+  On(farm.state, farm.out, farm.now,
+     RefsListed{kRepository, Refs{{kMain, kB}, {"refs/heads/new", kA}, {"refs/tags/v1", kB}}});
   const auto moved = farm.out.Stored<TriggerRecord>();
   CHECK(moved.ref == kMain);
   CHECK(moved.old_commit == kA);
@@ -230,7 +232,7 @@ TEST_CASE("pushes: what was there at the first look is no push; what moves later
   CHECK(farm.out.empty());
 
   farm.LookAgain();
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}, {"refs/heads/new", kA}});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kB}, {"refs/heads/new", kA}}});
   CHECK(farm.out.empty());
 }
 
@@ -239,10 +241,10 @@ TEST_CASE("pushes: a look that began before a push was told does not take the pu
   farm.Watched({{kMain, kA}});
   farm.LookAgain();
   farm.Told(1, kA, kB);
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kA}}});
   CHECK(farm.out.empty());
   farm.LookAgain();
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kB}}});
   CHECK(farm.out.empty());
 }
 
@@ -250,7 +252,7 @@ TEST_CASE("pushes: a push that the first look saw before the hook told it is a p
   Pushes farm;
   farm.Watched({{kMain, kA}});  // pushed between `hook install` and the look
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
   farm.out.Clear();
   farm.Tell(2, kMain, kZero, kA, 3);
   CHECK(farm.out.ToClient<Submitted>(kAlice, 3).repeated);
@@ -259,10 +261,10 @@ TEST_CASE("pushes: a push that the first look saw before the hook told it is a p
 
 TEST_CASE("pushes: a missed push is found at the first look if an earlier push of the ref was told") {
   Pushes farm;
-  OnImported(farm.state, farm.out, farm.now, farm.Told(1, kZero, kA), farm.Commit(kA));
+  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kA), farm.Commit(kA)});
   farm.out.Clear();
   farm.LookAgain();
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kB}}});
   CHECK(farm.out.Stored<TriggerRecord>().new_commit == kB);
   farm.out.Clear();
 }
@@ -271,12 +273,12 @@ TEST_CASE("pushes: a missed push that the hook tells after all is one run") {
   Pushes farm;
   farm.Watched({{kMain, kA}});
   farm.LookAgain();
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kB}}});
   const std::uint64_t ticket = farm.out.Git<ImportCommit>().ticket;
   farm.out.Clear();
   farm.Tell(1, kMain, kA, kB, 1);
   CHECK(farm.out.empty());
-  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kB));
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kB)});
   CHECK(farm.out.ToClient<Submitted>(kAlice, 1).name == "fashion#1");
   farm.out.Clear();
   CHECK(farm.state.runs.size() == 1);
@@ -284,9 +286,9 @@ TEST_CASE("pushes: a missed push that the hook tells after all is one run") {
 
 TEST_CASE("pushes: an old push that the hook tells late does not make newer ones run again") {
   Pushes farm;
-  OnImported(farm.state, farm.out, farm.now, farm.Told(1, kZero, kA), farm.Commit(kA));
+  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kA), farm.Commit(kA)});
   farm.out.Clear();
-  OnImported(farm.state, farm.out, farm.now, farm.Told(2, kA, kB), farm.Commit(kB));
+  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(2, kA, kB), farm.Commit(kB)});
   farm.out.Clear();
   farm.Tell(3, kMain, kZero, kA, 3);  // found by a look and told only now, under another request
   const auto answer = farm.out.ToClient<Submitted>(kAlice, 3);
@@ -298,12 +300,13 @@ TEST_CASE("pushes: an old push that the hook tells late does not make newer ones
 
 TEST_CASE("pushes: a look that finds a commit which has its run starts no other") {
   Pushes farm;
-  OnImported(farm.state, farm.out, farm.now, farm.Told(1, kZero, kB), farm.Commit(kB));
+  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kB), farm.Commit(kB)});
   farm.out.Clear();
-  OnImported(farm.state, farm.out, farm.now, farm.Told(2, kZero, kA), farm.Commit(kA));  // an older one, told late
+  On(farm.state, farm.out, farm.now,
+     CommitImported{farm.Told(2, kZero, kA), farm.Commit(kA)});  // an older one, told late
   farm.out.Clear();
   farm.LookAgain();
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kB}});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kB}}});
   CHECK(farm.out.Stored<RepositoryRecord>().refs.at(kMain) == kB);
   CHECK(farm.out.empty());
 }
@@ -312,11 +315,11 @@ TEST_CASE("pushes: a branch that is deleted and comes back is a push again") {
   Pushes farm;
   farm.Watched({{kMain, kA}});
   farm.LookAgain();
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{}});
   CHECK(farm.out.Stored<RepositoryRecord>().refs.empty());
   CHECK(farm.out.empty());
   farm.LookAgain();
-  OnRefs(farm.state, farm.out, farm.now, kRepository, Refs{{kMain, kA}});
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kA}}});
   CHECK(farm.out.Stored<TriggerRecord>().old_commit == kZero);
   farm.out.Clear();
 }
@@ -324,8 +327,8 @@ TEST_CASE("pushes: a branch that is deleted and comes back is a push again") {
 TEST_CASE("pushes: a client that is gone is not answered") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  OnClientGone(farm.state, kAlice);
-  OnImported(farm.state, farm.out, farm.now, ticket, farm.Commit(kA));
+  ForgetClient(farm.state, kAlice);
+  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
   CHECK(farm.out->to_clients.empty());
   farm.out.Clear();
 }

@@ -24,7 +24,7 @@ struct Lived : ControllerFarm {
     return run;
   }
   void Joins(const std::string& name, Offer offer) {
-    OnRegister(state, out, now, ++peers, name, Registration(name, std::move(offer)));
+    On(state, out, now, {++peers, name}, Registration(name, std::move(offer)));
     Commit();
   }
   void Says(const Finished& message, const std::string& agent) {
@@ -78,7 +78,7 @@ TEST_CASE("restore: a run that waits is planned for as soon as an agent comes") 
   State state = farm.Restart(effects);
   CHECK(state.FindRun(run.record.id)->jobs[0].state == JobState::kReady);
   CHECK(state.FindRun(run.record.id)->jobs[1].state == JobState::kBlocked);
-  OnRegister(state, effects, farm.now, 3, "a", farm.Registration("a", Cpus(1)));
+  On(state, effects, farm.now, {3, "a"}, farm.Registration("a", Cpus(1)));
   EndTurn(state, effects, farm.now);
   effects.ToAgent<Welcome>(3);
   CHECK(effects.ToAgent<Assign>(3).attempt == AttemptRef{run.jobs[0].id, Epoch{1}});
@@ -107,7 +107,7 @@ TEST_CASE("restore: a run that was being cancelled goes on being cancelled") {
   Lived farm;
   farm.Joins("a", Cpus(1));
   Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two", {"one"})}));
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 1, {{"fashion", 1, "", std::nullopt}, ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{{"fashion", 1, "", std::nullopt}, ""});
   farm.Commit();
   FakeOutbox effects;
   State state = farm.Restart(effects);
@@ -117,8 +117,7 @@ TEST_CASE("restore: a run that was being cancelled goes on being cancelled") {
   CHECK(again.record.cancelling);
   CHECK(again.jobs[0].killing);
   CHECK(again.jobs[1].state == JobState::kCancelled);
-  OnRegister(state, effects, farm.now, 3, "a",
-             farm.Registration("a", Cpus(1), {{run.jobs[0].attempt(), Phase::kRunning}}));
+  On(state, effects, farm.now, {3, "a"}, farm.Registration("a", Cpus(1), {{run.jobs[0].attempt(), Phase::kRunning}}));
   effects.ToAgent<Welcome>(3);
   CHECK(effects.ToAgent<Kill>(3).attempt == run.jobs[0].attempt());
   effects.Clear();
@@ -128,7 +127,7 @@ TEST_CASE("restore: a job whose cancelling is on record is killed again, its run
   Lived farm;
   farm.Joins("a", Cpus(2));
   Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two")}));
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 1, {{"fashion", 1, "one", std::nullopt}, ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{{"fashion", 1, "one", std::nullopt}, ""});
   farm.Commit();
   FakeOutbox effects;
   State state = farm.Restart(effects);
@@ -144,8 +143,8 @@ TEST_CASE("restore: seals, the count of metrics and their newest values of runni
   const AttemptRef attempt = run.jobs[0].attempt();
   const MetricsReport report{
       farm.Session("a"), attempt, 0, {{0, WallTime{1}, {{"loss", 3}}}, {1, WallTime{2}, {{"loss", 2}}}}};
-  CHECK(OnMetricsReport(farm.state, farm.out, farm.now, 1, "a", report).has_value());
-  OnLogSealed(farm.state, farm.out, farm.now, attempt, LogRecord{5000, HashOf("log"), {}});
+  CHECK(On(farm.state, farm.out, farm.now, {1, "a"}, report).has_value());
+  On(farm.state, farm.out, farm.now, BulkLogSealed{attempt, LogRecord{5000, HashOf("log"), {}}});
   farm.Commit();
   FakeOutbox effects;
   State state = farm.Restart(effects);

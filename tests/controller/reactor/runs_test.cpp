@@ -1,3 +1,6 @@
+#include "controller/reactor/runs.h"
+
+#include "controller/views/runs.h"
 #include "tests/support/controller_farm.h"
 
 using namespace furrow;
@@ -44,7 +47,7 @@ Retry RetryOf(std::uint64_t id, bool failed_only) {
 
 TEST_CASE("runs: a submission is recorded before it is answered, and numbered by its pipeline") {
   ControllerFarm farm;
-  OnSubmit(farm.state, farm.out, farm.now, kAlice, 1, Submission(1));
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Submission(1));
   const auto record = farm.out.Stored<RunRecord>();
   CHECK(record.id == RunId{1});
   CHECK(record.number == 1);
@@ -55,7 +58,7 @@ TEST_CASE("runs: a submission is recorded before it is answered, and numbered by
   CHECK(answer.name == "fashion#1");
   CHECK_FALSE(answer.repeated);
   CHECK(farm.out.empty());
-  OnSubmit(farm.state, farm.out, farm.now, kAlice, 2, Submission(2));
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, Submission(2));
   CHECK(farm.out.Stored<RunRecord>().first_job == JobId{4});
   CHECK(farm.out.ToClient<Submitted>(kAlice, 2).name == "fashion#2");
   CHECK(farm.out.empty());
@@ -63,9 +66,9 @@ TEST_CASE("runs: a submission is recorded before it is answered, and numbered by
 
 TEST_CASE("runs: the same request id is the same submission") {
   ControllerFarm farm;
-  OnSubmit(farm.state, farm.out, farm.now, kAlice, 1, Submission(1));
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Submission(1));
   farm.out.Clear();
-  OnSubmit(farm.state, farm.out, farm.now, 901, 5, Submission(1, "nonsense, this time"));
+  On(farm.state, farm.out, farm.now, {901, 5}, Submission(1, "nonsense, this time"));
   const auto answer = farm.out.ToClient<Submitted>(901, 5);
   CHECK(answer.run == RunId{1});
   CHECK(answer.repeated);
@@ -74,8 +77,8 @@ TEST_CASE("runs: the same request id is the same submission") {
 
 TEST_CASE("runs: every mistake of a pipeline file is answered at once, and nothing is accepted") {
   ControllerFarm farm;
-  OnSubmit(farm.state, farm.out, farm.now, kAlice, 1,
-           Submission(1, "name: fashion\njobs:\n  train:\n    setps: []\n  test:\n    needs: [trian]\n"));
+  On(farm.state, farm.out, farm.now, {kAlice, 1},
+     Submission(1, "name: fashion\njobs:\n  train:\n    setps: []\n  test:\n    needs: [trian]\n"));
   const auto failure = farm.out.ToClient<Failure>(kAlice, 1);
   CHECK(failure.code == Errc::kInvalid);
   CHECK(failure.file == "furrow.yaml");
@@ -86,16 +89,16 @@ TEST_CASE("runs: every mistake of a pipeline file is answered at once, and nothi
 
 TEST_CASE("runs: while the disk is full new work is refused, known work answered") {
   ControllerFarm farm;
-  OnSubmit(farm.state, farm.out, farm.now, kAlice, 1, Submission(1));
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Submission(1));
   farm.out.Clear();
   farm.state.refusing = "the disk is full";
-  OnSubmit(farm.state, farm.out, farm.now, kAlice, 2, Submission(2));
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, Submission(2));
   const auto failure = farm.out.ToClient<Failure>(kAlice, 2);
   CHECK(failure.code == Errc::kUnavailable);
   CHECK(failure.message == "no new work is accepted: the disk is full");
-  OnSubmit(farm.state, farm.out, farm.now, kAlice, 3, Submission(1));
+  On(farm.state, farm.out, farm.now, {kAlice, 3}, Submission(1));
   CHECK(farm.out.ToClient<Submitted>(kAlice, 3).repeated);
-  OnRetry(farm.state, farm.out, farm.now, kAlice, 4, RetryOf(1, false));
+  On(farm.state, farm.out, farm.now, {kAlice, 4}, RetryOf(1, false));
   CHECK(farm.out.ToClient<Failure>(kAlice, 4).code == Errc::kUnavailable);
   CHECK(farm.out.empty());
 }
@@ -105,7 +108,7 @@ TEST_CASE("runs: cancelling a run ends what waits, and asks agents to end the re
   const PeerId peer = farm.Connect("a");
   Run& run = farm.Accept(MakePipeline({MakeJob("train"), MakeJob("test", {"train"}, 2)}));
   farm.Plan();
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 1, {Of("fashion#1"), "wrong branch"});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{Of("fashion#1"), "wrong branch"});
   CHECK(farm.out.Stored<RunRecord>().cancelling);
   CHECK(farm.out.Stored<JobRecord>().cancelling);
   for (int i = 0; i < 2; ++i) CHECK(farm.out.Stored<JobRecord>().state == JobState::kCancelled);
@@ -119,7 +122,7 @@ TEST_CASE("runs: cancelling a run ends what waits, and asks agents to end the re
   CHECK(run.jobs[0].state == JobState::kCancelled);
   CHECK(run.record.state == RunState::kCancelled);
   CHECK(run.record.note == "cancelled: wrong branch");
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 2, {Of("fashion#1"), ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, Cancel{Of("fashion#1"), ""});
   CHECK(farm.out.ToClient<Failure>(kAlice, 2).code == Errc::kNotFound);
   CHECK(farm.out.empty());
 }
@@ -129,13 +132,13 @@ TEST_CASE("runs: a job that passes while it is being cancelled has passed, and i
   farm.Connect("a");
   Run& run = farm.Accept(MakePipeline({MakeJob("train"), MakeJob("test", {"train"})}));
   farm.Plan();
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 1, {Of("fashion#1/train"), ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{Of("fashion#1/train"), ""});
   farm.out.Clear();
   farm.Finish(run.jobs[0]);
   CHECK(run.jobs[0].state == JobState::kPassed);
   CHECK(run.jobs[1].state == JobState::kReady);
 
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 2, {Of("fashion#1"), ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, Cancel{Of("fashion#1"), ""});
   farm.out.Clear();
   CHECK(run.jobs[1].state == JobState::kCancelled);
   CHECK(run.record.state == RunState::kCancelled);
@@ -145,7 +148,7 @@ TEST_CASE("runs: cancelling one shard leaves its siblings; what needs the job is
   ControllerFarm farm;
   farm.Connect("a", Cpus(8));
   Run& run = farm.Accept(MakePipeline({MakeJob("test", {}, 3), MakeJob("gate", {"test"})}));
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 1, {Of("fashion#1/test/1"), ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{Of("fashion#1/test/1"), ""});
   CHECK(farm.out.ToClient<Done>(kAlice, 1).text == "cancelling 1 job of fashion#1");
   CHECK(farm.out.Stored<JobRecord>().id == run.jobs[1].id);
   farm.out.Clear();
@@ -163,7 +166,7 @@ TEST_CASE("runs: a job that is lost while it is being cancelled is not tried aga
   farm.Connect("a");
   Run& run = farm.Accept(MakePipeline({MakeJob("train")}));
   farm.Plan();
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 1, {Of("fashion#1/train"), ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{Of("fashion#1/train"), ""});
   farm.out.Clear();
   farm.End(run.jobs[0], OutcomeKind::kLost);
   CHECK(run.jobs[0].state == JobState::kCancelled);
@@ -172,11 +175,11 @@ TEST_CASE("runs: a job that is lost while it is being cancelled is not tried aga
 TEST_CASE("runs: cancelling what is not there says so") {
   ControllerFarm farm;
   farm.Accept(MakePipeline({MakeJob("train")}));
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 1, {Of("other#1"), ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{Of("other#1"), ""});
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "nothing to cancel: other#1 is not a live run");
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 2, {Of("fashion#1/tset"), ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, Cancel{Of("fashion#1/tset"), ""});
   CHECK(farm.out.ToClient<Failure>(kAlice, 2).message == "fashion#1 has no job tset");
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 3, {Of("fashion#1/train/4"), ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 3}, Cancel{Of("fashion#1/train/4"), ""});
   CHECK(farm.out.ToClient<Failure>(kAlice, 3).code == Errc::kNotFound);
   CHECK(farm.out.empty());
 }
@@ -184,14 +187,13 @@ TEST_CASE("runs: cancelling what is not there says so") {
 TEST_CASE("runs: a live run is not retried; another is looked for in history") {
   ControllerFarm farm;
   farm.Accept(MakePipeline({MakeJob("train")}));
-  OnRetry(farm.state, farm.out, farm.now, kAlice, 1, RetryOf(1, true));
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, RetryOf(1, true));
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "fashion#1 has not ended; cancel it first or wait");
-  OnCancel(farm.state, farm.out, farm.now, kAlice, 2, {Of("fashion#1"), ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, Cancel{Of("fashion#1"), ""});
   farm.out.Clear();
-  OnRetry(farm.state, farm.out, farm.now, kAlice, 3, RetryOf(1, true));
+  On(farm.state, farm.out, farm.now, {kAlice, 3}, RetryOf(1, true));
   const HistoryQuery query = farm.out.Asked();
-  CHECK(query.peer == kAlice);
-  CHECK(query.number == 3);
+  CHECK(query.asker == Asker{kAlice, 3});
   CHECK(std::get<Retry>(query.request) == RetryOf(1, true));
   CHECK(farm.out.empty());
 }
@@ -212,7 +214,7 @@ TEST_CASE("runs: retry --failed takes over what passed, with artifacts, metrics 
   farm.Finish(farm.JobOf(old, "test", 1), 1);
   REQUIRE(old.record.state == RunState::kFailed);
 
-  OnRetryFound(farm.state, farm.out, farm.now, kAlice, 1, RetryOf(1, true), old.record, RecordsOf(old));
+  On(farm.state, farm.out, farm.now, RetryFound{{kAlice, 1}, RetryOf(1, true), old.record, RecordsOf(old)});
   Run& run = *farm.state.FindRun(RunId{2});
   const auto record = farm.out.Stored<RunRecord>();
   CHECK(record.retry_of == old.record.id);
@@ -240,7 +242,7 @@ TEST_CASE("runs: retry --failed takes over what passed, with artifacts, metrics 
   farm.Finish(farm.JobOf(run, "gate"), 1);
 
   // A retry of the retry still finds the log where it was written.
-  OnRetryFound(farm.state, farm.out, farm.now, kAlice, 2, RetryOf(2, true), run.record, RecordsOf(run));
+  On(farm.state, farm.out, farm.now, RetryFound{{kAlice, 2}, RetryOf(2, true), run.record, RecordsOf(run)});
   Run& third = *farm.state.FindRun(RunId{3});
   CHECK(farm.JobOf(third, "train").reused_run == old.record.id);
   CHECK(farm.JobOf(third, "test", 1).reused_run == run.record.id);
@@ -254,10 +256,10 @@ TEST_CASE("runs: a whole retry runs everything again, and the same retry twice i
   Run& old = farm.Accept(MakePipeline({MakeJob("train")}));
   farm.Plan();
   farm.Finish(old.jobs[0]);
-  OnRetryFound(farm.state, farm.out, farm.now, kAlice, 1, RetryOf(1, false), old.record, RecordsOf(old));
+  On(farm.state, farm.out, farm.now, RetryFound{{kAlice, 1}, RetryOf(1, false), old.record, RecordsOf(old)});
   CHECK(farm.StateOf(*farm.state.FindRun(RunId{2}), "train") == JobState::kReady);
   farm.out.Clear();
-  OnRetryFound(farm.state, farm.out, farm.now, kAlice, 2, RetryOf(1, false), old.record, RecordsOf(old));
+  On(farm.state, farm.out, farm.now, RetryFound{{kAlice, 2}, RetryOf(1, false), old.record, RecordsOf(old)});
   CHECK(farm.out.ToClient<Submitted>(kAlice, 2).repeated);
   CHECK(farm.out.empty());
 }
@@ -270,7 +272,7 @@ TEST_CASE("runs: retry --failed of a run in which everything passed is refused")
   farm.Finish(old.jobs[0]);
   farm.Plan();
   farm.Finish(old.jobs[1]);
-  OnRetryFound(farm.state, farm.out, farm.now, kAlice, 1, RetryOf(1, true), old.record, RecordsOf(old));
+  On(farm.state, farm.out, farm.now, RetryFound{{kAlice, 1}, RetryOf(1, true), old.record, RecordsOf(old)});
   const auto refused = farm.out.ToClient<Failure>(kAlice, 1);
   CHECK(refused.code == Errc::kRejected);
   CHECK(refused.message.find("every job of fashion#1 passed") != std::string::npos);
@@ -284,7 +286,7 @@ TEST_CASE("runs: the requests of old runs that ended are forgotten in time") {
   const Uuid kept = waiting.record.request;
   for (std::uint64_t i = 1; i < 30'000; ++i) farm.state.requests[Uuid{7, i}] = RunId{i + 1};
   farm.state.last_run = RunId{30'000};
-  OnSubmit(farm.state, farm.out, farm.now, kAlice, 1, Submission(1));
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Submission(1));
   CHECK(farm.state.requests.size() <= 10'002);
   CHECK(farm.state.requests.contains(kept));
   CHECK(farm.state.requests.contains(Uuid{7, 29'999}));

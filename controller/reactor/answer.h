@@ -1,0 +1,19 @@
+// Answers to clients.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "common/wire/messages_client.h"
+#include "controller/reactor/outbox.h"
+
+namespace furrow {
+
+inline void Answer(Outbox& out, Asker asker, ClientReply reply) {
+  out.to_clients.push_back({asker, std::move(reply)});
+}
+inline void Refuse(Outbox& out, Asker asker, Errc code, std::string message) {
+  Answer(out, asker, Failure{code, std::move(message), "", {}});
+}
+
+}  // namespace furrow

@@ -1,0 +1,22 @@
+// What agents say of their attempts.
+#pragma once
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/wire/messages_agent.h"
+#include "controller/reactor/outbox.h"
+#include "controller/state/state.h"
+
+namespace furrow {
+
+Status On(State& state, Outbox& out, Now now, const Sender& from, const Started& message);
+Status On(State& state, Outbox& out, Now now, const Sender& from, const MetricsReport& message);
+
+// Records how one attempt ended and frees what it held. A stale or doubled one is acknowledged and changes nothing.
+// kRejected: its log is not sealed as it says; not acknowledged, so that the agent repairs it.
+Status On(State& state, Outbox& out, Now now, const Sender& from, const Finished& message);
+
+// The bulk channel holds a whole log of this length and hash, durable.
+void On(State& state, Outbox& out, Now now, const BulkLogSealed& event);
+
+}  // namespace furrow

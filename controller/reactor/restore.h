@@ -1,0 +1,15 @@
+// The state after a start.
+#pragma once
+
+#include "common/base/clock.h"
+#include "controller/reactor/outbox.h"
+#include "controller/state/restored.h"
+#include "controller/state/state.h"
+
+namespace furrow {
+
+// From what the store holds. Jobs that were on agents stay there: their leases count anew from `now`, and the agents
+// are expected to register.
+State RestoreState(const Settings& settings, Restored restored, Now now, Outbox& out);
+
+}  // namespace furrow

@@ -1,0 +1,17 @@
+// One decision of the scheduler.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/base/ids.h"
+
+namespace furrow {
+
+struct Assignment {
+  JobId job{};
+  std::string agent;
+  std::vector<std::string> gpu_uuids;
+};
+
+}  // namespace furrow

@@ -1,0 +1,130 @@
+#include "controller/views/runs.h"
+
+#include <algorithm>
+
+#include "controller/scheduler/plan.h"
+
+namespace furrow {
+namespace {
+
+constexpr std::size_t kMaxViews = 10000;   // jobs in one answer
+constexpr std::size_t kMaxReasons = 1000;  // in one answer
+
+std::string WaitsFor(const State& state, const Run& run, const Job& job) {
+  if (job.state == JobState::kReady) return ExplainWait(state, run, job).reason;
+  if (job.state != JobState::kBlocked) return "";
+  std::string names;
+  for (std::uint32_t need : run.GroupOf(job).needs)
+    if (run.groups[need].open > 0) names += (names.empty() ? "" : ", ") + run.groups[need].spec->name;
+  return "needs " + names;
+}
+
+}  // namespace
+
+RunSummary SummaryOf(const RunRecord& record) {
+  RunSummary summary;
+  summary.id = record.id;
+  summary.pipeline = record.pipeline.name;
+  summary.number = record.number;
+  summary.state = record.state;
+  summary.source = record.info;
+  summary.submitted = record.submitted;
+  summary.ended = record.ended;
+  for (const JobSpec& job : record.pipeline.jobs) summary.jobs_total += job.shards;
+  summary.jobs_passed = record.jobs_passed;
+  summary.jobs_failed = record.jobs_failed;
+  summary.note = record.note;
+  return summary;
+}
+
+RunSummary SummaryOf(const Run& run) {
+  RunSummary summary = SummaryOf(run.record);
+  summary.jobs_passed = summary.jobs_failed = 0;
+  for (const Job& job : run.jobs) {
+    if (job.state == JobState::kPassed) ++summary.jobs_passed;
+    if (job.state == JobState::kFailed) ++summary.jobs_failed;
+    if (job.OnAgent()) ++summary.jobs_running;
+  }
+  return summary;
+}
+
+JobView ViewOf(const State& state, const Run& run, const Job& job) {
+  const JobGroup& group = run.GroupOf(job);
+  JobView view;
+  view.id = job.id;
+  view.job = group.spec->name;
+  view.shard = job.shard;
+  view.shard_count = group.spec->shards;
+  view.state = job.state;
+  view.epoch = job.epoch;
+  view.agent = job.agent;
+  view.gpu_uuids = job.gpu_uuids;
+  view.ready = job.ready;
+  view.started = job.started;
+  view.needs = group.spec->needs;
+  view.waits_for = WaitsFor(state, run, job);
+  view.metrics = job.metrics;
+  view.log_run = Raw(job.reused_run) != 0 ? job.reused_run : run.record.id;
+  if (job.OnAgent()) {
+    view.log_attempt = job.attempt();
+  } else if (!job.attempts.empty()) {
+    const AttemptRecord& last = job.attempts.back();
+    view.agent = last.agent;
+    view.gpu_uuids = last.gpu_uuids;
+    view.started = last.started;
+    view.ended = last.ended;
+    view.outcome = last.outcome;
+    view.log_length = last.log.length;
+    view.artifacts = last.artifacts;
+    view.log_attempt = {Raw(job.reused_job) != 0 ? job.reused_job : job.id, last.epoch};
+  }
+  return view;
+}
+
+WaitReason ReasonOf(const State& state, const Run& run, const Job& job) {
+  WaitReason reason;
+  reason.job = run.JobName(job);
+  switch (job.state) {
+    case JobState::kBlocked: reason.reason = WaitsFor(state, run, job); break;
+    case JobState::kReady: {
+      Lack lack = ExplainWait(state, run, job);
+      reason.reason = (lack.never ? "cannot start: " : "") + lack.reason;
+      reason.holders = std::move(lack.holders);
+      break;
+    }
+    case JobState::kAssigned: reason.reason = "is on agent " + job.agent + ", which prepares it"; break;
+    case JobState::kRunning: reason.reason = "does not wait: it runs on agent " + job.agent; break;
+    default: reason.reason = std::string("does not wait: it has ended, ") + JobStateName(job.state);
+  }
+  return reason;
+}
+
+bool Matches(const Run& run, const Job& job, const Selector& what) {
+  return (what.job.empty() || run.GroupOf(job).spec->name == what.job) && (!what.shard || *what.shard == job.shard);
+}
+
+Failure NoSuchJob(const Run& run, const Selector& what) {
+  return {Errc::kNotFound, run.Name() + " has no job " + FormatSelector(what), "", {}};
+}
+
+ClientReply Show(const State& state, const Run& run, const ShowRun& request) {
+  RunDetail detail{SummaryOf(run), 0, {}};
+  for (const Job& job : run.jobs) {
+    if (!Matches(run, job, request.what)) continue;
+    if (detail.matching++ >= request.first && detail.jobs.size() < std::min<std::size_t>(request.limit, kMaxViews))
+      detail.jobs.push_back(ViewOf(state, run, job));
+  }
+  if (detail.matching == 0) return NoSuchJob(run, request.what);
+  return detail;
+}
+
+ClientReply Explain(const State& state, const Run& run, const Why& request) {
+  WaitReasons reasons;
+  for (const Job& job : run.jobs)
+    if (Matches(run, job, request.what) && reasons.reasons.size() < kMaxReasons)
+      reasons.reasons.push_back(ReasonOf(state, run, job));
+  if (reasons.reasons.empty()) return NoSuchJob(run, request.what);
+  return reasons;
+}
+
+}  // namespace furrow
