@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/wire/metric_mean.h"
 #include "controller/reactor/outbox.h"
-#include "controller/scheduler/plan.h"
+#include "controller/state/assignment.h"
 #include "controller/state/state.h"
 
 namespace furrow {

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "controller/state/assignment.h"
@@ -18,13 +16,5 @@ namespace furrow {
 // Settings::prefetch of work each, so that an agent need not wait for us between them.
 // At most `limit` assignments, to bound a turn.
 std::vector<Assignment> MakePlan(const State& state, std::size_t limit);
-
-// Why a ready job waits, and who holds what it lacks.
-struct Lack {
-  std::string reason;
-  std::vector<std::string> holders;  // "fashion#41/train on gpu-1"; at most 20
-  bool never = false;                // no agent that we know could ever take it
-};
-Lack ExplainWait(const State& state, const Run& run, const Job& job);
 
 }  // namespace furrow

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "controller/scheduler/plan.h"
+#include "controller/scheduler/explain.h"
 
 namespace furrow {
 namespace {
@@ -87,9 +87,9 @@ WaitReason ReasonOf(const State& state, const Run& run, const Job& job) {
   switch (job.state) {
     case JobState::kBlocked: reason.reason = WaitsFor(state, run, job); break;
     case JobState::kReady: {
-      Lack lack = ExplainWait(state, run, job);
-      reason.reason = (lack.never ? "cannot start: " : "") + lack.reason;
-      reason.holders = std::move(lack.holders);
+      WaitCause cause = ExplainWait(state, run, job);
+      reason.reason = (cause.never ? "cannot start: " : "") + cause.reason;
+      reason.holders = std::move(cause.holders);
       break;
     }
     case JobState::kAssigned: reason.reason = "is on agent " + job.agent + ", which prepares it"; break;

@@ -1,3 +1,6 @@
+#include "controller/reactor/agents.h"
+
+#include "controller/scheduler/explain.h"
 #include "tests/support/controller_farm.h"
 
 using namespace furrow;

@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "controller/scheduler/explain.h"
 #include "tests/support/controller_farm.h"
 
 using namespace furrow;
@@ -66,10 +67,10 @@ TEST_CASE("plan: a drained agent gets nothing new, and says so to who asks why")
   Run& run = farm.Accept(MakePipeline({MakeJob("test")}));
   farm.state.agents.at("a").drained = true;
   CHECK(MakePlan(farm.state, 100).empty());
-  const Lack lack = ExplainWait(farm.state, run, run.jobs[0]);
-  CHECK(lack.reason.find("drained") != std::string::npos);
-  CHECK(lack.reason.find(" a") != std::string::npos);
-  CHECK_FALSE(lack.never);
+  const WaitCause cause = ExplainWait(farm.state, run, run.jobs[0]);
+  CHECK(cause.reason.find("drained") != std::string::npos);
+  CHECK(cause.reason.find(" a") != std::string::npos);
+  CHECK_FALSE(cause.never);
   farm.Connect("b");
   CHECK(CountByAgent(MakePlan(farm.state, 100)) == std::map<std::string, int>{{"b", 1}});
 }
@@ -232,44 +233,4 @@ TEST_CASE("plan: jobs that take no time at all stay known as short") {
     farm.out.Clear();
     CHECK(run.groups[0].mean_duration > Duration::zero());
   }
-}
-
-TEST_CASE("why: it says what is missing, and who holds it") {
-  ControllerFarm farm;
-  JobSpec job = MakeJob("train");
-  job.resources = {1500, 250, "a100", 0, 0};
-  Run& run = farm.Accept(MakePipeline({job}));
-  const Job& waiting = run.jobs[0];
-
-  Lack lack = ExplainWait(farm.state, run, waiting);
-  CHECK(lack.reason == "no agent is known; start furrow-agent on a machine");
-  CHECK(lack.never);
-
-  farm.Connect("cpu", Cpus(8));
-  lack = ExplainWait(farm.state, run, waiting);
-  CHECK(lack.reason == "no agent is large enough: it asks for 1.5 CPU, 0.25 GPU (a100)");
-  CHECK(lack.never);
-
-  farm.Connect("gpu", WithGpus({{"GPU-1", "NVIDIA A100", 40 * kGiB}}));
-  CHECK(ExplainWait(farm.state, run, waiting).reason == "is about to be assigned");
-  farm.Plan();
-  JobSpec whole = MakeJob("eval");
-  whole.resources = {1000, 1000, "", 0, kGiB};
-  Run& second = farm.Accept(MakePipeline({whole}));
-  lack = ExplainWait(farm.state, second, second.jobs[0]);
-  CHECK(lack.reason == "waits for 1 CPU, 1 GPU, 1024 MiB memory: 1 agent that could take it is busy");
-  CHECK(lack.holders == std::vector<std::string>{"fashion#1/train on gpu"});
-  CHECK_FALSE(lack.never);
-
-  farm.Pass(farm.state.settings.heartbeat * 4);
-  OnTick(farm.state, farm.out, farm.now);
-  farm.out.Clear();
-  CHECK(ExplainWait(farm.state, second, second.jobs[0]).reason == "every agent that could take it is away: gpu");
-
-  JobSpec labelled = MakeJob("labelled");
-  labelled.labels = {"moon", "dust"};
-  Run& third = farm.Accept(MakePipeline({labelled}));
-  lack = ExplainWait(farm.state, third, third.jobs[0]);
-  CHECK(lack.reason == "no agent carries the labels: moon, dust");
-  CHECK(lack.never);
 }

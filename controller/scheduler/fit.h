@@ -1,0 +1,35 @@
+// What an agent has left, and whether a job fits.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "controller/state/state.h"
+
+namespace furrow {
+
+bool CarriesLabels(const Offer& offer, const std::vector<std::string>& labels);
+
+// What is left of an agent while a plan is being made. Refers to the agent.
+struct Capacity {
+  const Agent* agent = nullptr;
+  std::uint64_t cpu_milli_used = 0;
+  std::uint64_t memory_used = 0;
+  std::map<std::string, std::uint32_t> gpu_milli_used;  // by uuid
+
+  explicit Capacity(const Agent& of);
+
+  // Whether the job would fit if the agent had nothing else to do.
+  bool CouldEver(const JobSpec& spec) const;
+
+  // The devices that the job would get, or nothing if it does not fit now. `extra_cpu_milli`: how far CPUs may be
+  // promised beyond the offer.
+  std::optional<std::vector<std::string>> Fit(const JobSpec& spec, std::uint64_t extra_cpu_milli) const;
+
+  void Take(const JobSpec& spec, const std::vector<std::string>& uuids);
+};
+
+}  // namespace furrow
