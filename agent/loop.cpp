@@ -64,11 +64,11 @@ Status AgentLoop::DrainRunner() {
     const Now now = parts_.clock.Read();
     for (const runner::Event& event : *events) {
       runner_failures_ = 0;
-      if (const auto* started = std::get_if<runner::Started>(&event)) OnRunnerStarted(state_, out_, now, *started);
-      if (const auto* exited = std::get_if<runner::Exited>(&event)) OnRunnerExited(state_, out_, now, *exited);
+      if (const auto* started = std::get_if<runner::Started>(&event)) On(state_, out_, now, *started);
+      if (const auto* exited = std::get_if<runner::Exited>(&event)) On(state_, out_, now, *exited);
       if (const auto* listing = std::get_if<runner::Listing>(&event)) {
         state_.runner_holds = runner_->holds();
-        OnListing(state_, out_, now, *listing);
+        On(state_, out_, now, *listing);
         if (!std::exchange(cleaned_, true)) RemoveLeftovers();
       }
     }
@@ -135,8 +135,8 @@ void AgentLoop::DrainThreads() {
   const std::vector<WorkspaceEvent> prepared = workspace_events_.TakeAll();
   LookAtDisk(std::any_of(prepared.begin(), prepared.end(),
                          [](const WorkspaceEvent& event) { return std::holds_alternative<PrepareFailed>(event); }));
-  for (const WorkspaceEvent& event : prepared) OnWorkspaceEvent(state_, out_, now, event);
-  for (const UploadEvent& event : upload_events_.TakeAll()) OnUploadEvent(state_, out_, now, event);
+  for (const WorkspaceEvent& event : prepared) On(state_, out_, now, event);
+  for (const UploadEvent& event : upload_events_.TakeAll()) On(state_, out_, now, event);
 }
 
 // Every second, and at once where something has failed that a full disk may be the reason for.

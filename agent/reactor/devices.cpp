@@ -1,3 +1,5 @@
+#include "agent/reactor/devices.h"
+
 // Which prepared job gets CPUs and memory, and when.
 //
 // Where everything is taken, the next job is given to the runner all the same, to be held for one that runs: its heir.
@@ -6,8 +8,7 @@
 // nothing is set aside for it. Should other CPUs become free first, it is let go at once.
 #include <algorithm>
 
-#include "agent/reactor/reactor.h"
-
+#include "agent/reactor/job_start.h"
 namespace furrow {
 namespace {
 

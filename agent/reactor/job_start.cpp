@@ -1,6 +1,7 @@
+#include "agent/reactor/job_start.h"
+
 #include <cstdio>
 
-#include "agent/reactor/reactor.h"
 #include "common/base/overloaded.h"
 #include "common/wire/codec.h"
 

@@ -1,8 +1,11 @@
+#include "agent/reactor/jobs.h"
+
 #include <algorithm>
 #include <span>
 
-#include "agent/reactor/reactor.h"
-
+#include "agent/reactor/devices.h"
+#include "agent/reactor/job_start.h"
+#include "agent/reactor/reports.h"
 namespace furrow {
 namespace {
 
@@ -74,7 +77,7 @@ HeldJob* Recall(AgentState& state, AgentOutbox& out, const runner::Attempt& atte
 
 }  // namespace
 
-Status OnAssign(AgentState& state, AgentOutbox& out, Now now, const Assign& message) {
+Status On(AgentState& state, AgentOutbox& out, Now now, const Assign& message) {
   const AttemptRef ref = message.attempt;
   if (state.jobs.contains(ref) || state.done.contains(ref)) return {};
   if (state.lease_until && now.mono >= *state.lease_until)
@@ -99,7 +102,7 @@ Status OnAssign(AgentState& state, AgentOutbox& out, Now now, const Assign& mess
   return {};
 }
 
-void OnWorkspaceEvent(AgentState& state, AgentOutbox& out, Now now, const WorkspaceEvent& event) {
+void On(AgentState& state, AgentOutbox& out, Now now, const WorkspaceEvent& event) {
   const AttemptRef ref = std::visit([](const auto& one) { return one.attempt; }, event);
   const auto it = state.jobs.find(ref);
   if (it == state.jobs.end() || it->second.stage != Stage::kPreparing) return;
@@ -115,7 +118,7 @@ void OnWorkspaceEvent(AgentState& state, AgentOutbox& out, Now now, const Worksp
   StartWaiting(state, out, now);
 }
 
-void OnRunnerStarted(AgentState& state, AgentOutbox&, Now now, const runner::Started& event) {
+void On(AgentState& state, AgentOutbox&, Now now, const runner::Started& event) {
   const auto it = state.jobs.find(event.ref);
   if (it == state.jobs.end()) return;
   HeldJob& job = it->second;
@@ -127,7 +130,7 @@ void OnRunnerStarted(AgentState& state, AgentOutbox&, Now now, const runner::Sta
   state.just_started.emplace_back(now.mono + kShowDelay, event.ref);
 }
 
-void OnRunnerExited(AgentState& state, AgentOutbox& out, Now now, const runner::Exited& event) {
+void On(AgentState& state, AgentOutbox& out, Now now, const runner::Exited& event) {
   const auto it = state.jobs.find(event.ref);
   if (it == state.jobs.end() || !it->second.InRunner()) return;
   TakeExit(state, out, now, it->second, event);
@@ -138,7 +141,7 @@ void OnRunnerGone(AgentState& state) {
   state.runner_ready = false;
 }
 
-void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& listing) {
+void On(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& listing) {
   std::set<AttemptRef> listed;
   std::vector<runner::Attempt> attempts = listing.attempts;  // those that are held after those that hold them up
   std::stable_partition(attempts.begin(), attempts.end(), [](const auto& attempt) { return !attempt.held_for; });
@@ -163,7 +166,7 @@ void OnListing(AgentState& state, AgentOutbox& out, Now now, const runner::Listi
       continue;
     }
     if (!attempt.held_for)
-      OnRunnerStarted(state, out, now, runner::Started{attempt.ref, 0, attempt.started});
+      On(state, out, now, runner::Started{attempt.ref, 0, attempt.started});
     else if (job->OccupiesDevices())  // it has not heard that it may go
       out.runner.emplace_back(MakeStart(state, *job));
     if (job->killing) EndJob(state, out, now, *job, OutcomeKind::kKilled, "cancelled");
@@ -208,7 +211,7 @@ void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeK
   }
 }
 
-Status OnKill(AgentState& state, AgentOutbox& out, Now now, const Kill& message) {
+Status On(AgentState& state, AgentOutbox& out, Now now, const Kill& message) {
   const auto it = state.jobs.find(message.attempt);
   if (it == state.jobs.end()) return {};
   HeldJob& job = it->second;

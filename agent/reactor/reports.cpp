@@ -1,8 +1,12 @@
+#include "agent/reactor/reports.h"
+
 // What an attempt leaves behind when it has ended – output, artifacts, metrics – and the report of it, until the
 // controller has acknowledged that.
 #include <algorithm>
 
-#include "agent/reactor/reactor.h"
+#include "agent/reactor/devices.h"
+#include "agent/reactor/job_start.h"
+#include "agent/reactor/jobs.h"
 #include "common/base/overloaded.h"
 #include "common/wire/codec.h"
 
@@ -149,7 +153,7 @@ void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::
   ReportIfDone(state, out, now, job);
 }
 
-void OnUploadEvent(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event) {
+void On(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event) {
   const AttemptRef ref = std::visit([](const auto& one) { return one.attempt; }, event);
   if (std::holds_alternative<Cleared>(event)) {
     if (const auto place = state.clearing.extract(ref)) state.free_places.push_back(place.mapped());
@@ -167,14 +171,14 @@ void OnUploadEvent(AgentState& state, AgentOutbox& out, Now now, const UploadEve
   ReportIfDone(state, out, now, job);
 }
 
-Status OnFinishedAck(AgentState& state, AgentOutbox& out, Now now, const FinishedAck& message) {
+Status On(AgentState& state, AgentOutbox& out, Now now, const FinishedAck& message) {
   const auto it = state.jobs.find(message.attempt);
   if (it == state.jobs.end() || it->second.stage != Stage::kReporting) return {};
   Forget(state, out, now, message.attempt);
   return {};
 }
 
-Status OnMetricsAck(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& message) {
+Status On(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& message) {
   const auto it = state.jobs.find(message.attempt);
   if (it == state.jobs.end()) return {};
   HeldJob& job = it->second;

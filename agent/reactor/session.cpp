@@ -1,7 +1,11 @@
+#include "agent/reactor/session.h"
+
 #include <algorithm>
 #include <cstdlib>
 
-#include "agent/reactor/reactor.h"
+#include "agent/reactor/job_start.h"
+#include "agent/reactor/jobs.h"
+#include "agent/reactor/reports.h"
 #include "common/wire/codec.h"
 
 namespace furrow {
@@ -79,26 +83,6 @@ bool IsOurs(const AgentState& state, SessionId session) {
   return state.session && state.session->id == session;
 }
 
-struct ControllerHandlers {
-  AgentState& state;
-  AgentOutbox& out;
-  Now now;
-
-  Status operator()(const Welcome& message) const { return OnWelcome(state, out, now, message); }
-  Status operator()(const Refused& message) const { return OnRefused(state, now, message); }
-  Status operator()(const Reregister& message) const { return OnReregister(state, now, message); }
-  template <class Message>
-  Status operator()(const Message& message) const {
-    if (!IsOurs(state, message.session)) return Fail(Errc::kRejected, "a message of a session that is over");
-    if constexpr (std::is_same_v<Message, HeartbeatAck>) return OnHeartbeatAck(state, out, message);
-    if constexpr (std::is_same_v<Message, Assign>) return OnAssign(state, out, now, message);
-    if constexpr (std::is_same_v<Message, Kill>) return OnKill(state, out, now, message);
-    if constexpr (std::is_same_v<Message, FinishedAck>) return OnFinishedAck(state, out, now, message);
-    if constexpr (std::is_same_v<Message, MetricsAck>) return OnMetricsAck(state, out, now, message);
-    return {};
-  }
-};
-
 void ShowStarted(AgentState& state, AgentOutbox& out, Now now) {
   while (!state.just_started.empty() && state.just_started.front().first <= now.mono) {
     const AttemptRef ref = state.just_started.front().second;
@@ -114,10 +98,19 @@ void ShowStarted(AgentState& state, AgentOutbox& out, Now now) {
 }  // namespace
 
 Status OnControllerMessage(AgentState& state, AgentOutbox& out, Now now, const ToAgent& message) {
-  return std::visit(ControllerHandlers{state, out, now}, message);
+  return std::visit(
+      [&](const auto& one) -> Status {
+        if constexpr (requires { one.nonce; } || std::is_same_v<decltype(one), const Reregister&>) {
+          return On(state, out, now, one);
+        } else {
+          if (!IsOurs(state, one.session)) return Fail(Errc::kRejected, "a message of a session that is over");
+          return On(state, out, now, one);
+        }
+      },
+      message);
 }
 
-Status OnWelcome(AgentState& state, AgentOutbox& out, Now now, const Welcome& message) {
+Status On(AgentState& state, AgentOutbox& out, Now now, const Welcome& message) {
   if (!state.registering || message.nonce != state.nonce)
     return Fail(Errc::kRejected, "a Welcome to an earlier registration");
   const ProtocolRange& ours = state.settings.protocol;
@@ -144,7 +137,7 @@ Status OnWelcome(AgentState& state, AgentOutbox& out, Now now, const Welcome& me
   return {};
 }
 
-Status OnRefused(AgentState& state, Now now, const Refused& message) {
+Status On(AgentState& state, AgentOutbox&, Now now, const Refused& message) {
   if (!state.registering || message.nonce != state.nonce)
     return Fail(Errc::kRejected, "a refusal of an earlier registration");
   state.registering = false;
@@ -155,7 +148,7 @@ Status OnRefused(AgentState& state, Now now, const Refused& message) {
   return Fail(Errc::kRejected, "the controller refuses this agent: " + message.reason);
 }
 
-Status OnReregister(AgentState& state, Now now, const Reregister& message) {
+Status On(AgentState& state, AgentOutbox&, Now now, const Reregister& message) {
   if (!IsOurs(state, message.session)) return Fail(Errc::kRejected, "Reregister for a session that is over");
   state.session.reset();
   state.registering = false;
@@ -163,7 +156,7 @@ Status OnReregister(AgentState& state, Now now, const Reregister& message) {
   return {};
 }
 
-Status OnHeartbeatAck(AgentState& state, AgentOutbox& out, const HeartbeatAck& message) {
+Status On(AgentState& state, AgentOutbox& out, Now, const HeartbeatAck& message) {
   auto& unanswered = state.session->unanswered;
   const auto sent = unanswered.find(message.sequence);
   if (sent == unanswered.end()) return {};

@@ -44,7 +44,7 @@ struct HeldJob {
   enum class Stage : std::uint8_t {
     kPreparing,   // the workspace is being made
     kWaiting,     // prepared; waits for CPUs and memory
-    kHeld,        // the runner has it, to start when the attempt `after` is over; see reactor_devices.cpp
+    kHeld,        // the runner has it, to start when the attempt `after` is over; see agent/reactor/devices.h
     kStarting,    // the runner has been told
     kRunning,     // its first process runs
     kCollecting,  // ended; log and artifacts are on their way

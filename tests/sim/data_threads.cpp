@@ -41,9 +41,8 @@ void World::Prepared(Node& node, const WorkspaceCommand& command) {
   node.agent->preparing.insert(prepare->attempt);
   At(Between(milliseconds(1), milliseconds(500)), [this, &node, life = node.life, attempt = prepare->attempt] {
     if (!node.agent || node.life != life || node.agent->preparing.erase(attempt) == 0) return;
-    AgentTurn(node, [=, this](AgentState& state, AgentOutbox& out) {
-      OnWorkspaceEvent(state, out, Clock(), furrow::Prepared{attempt});
-    });
+    AgentTurn(node,
+              [=, this](AgentState& state, AgentOutbox& out) { On(state, out, Clock(), furrow::Prepared{attempt}); });
   });
 }
 
@@ -52,7 +51,7 @@ void World::Prepared(Node& node, const WorkspaceCommand& command) {
 void World::TellUpload(Node& node, Duration delay, UploadEvent event) {
   At(delay, [this, &node, life = node.life, event = std::move(event)] {
     if (!node.agent || node.life != life) return;
-    AgentTurn(node, [=, this](AgentState& state, AgentOutbox& out) { OnUploadEvent(state, out, Clock(), event); });
+    AgentTurn(node, [=, this](AgentState& state, AgentOutbox& out) { On(state, out, Clock(), event); });
   });
 }
 

@@ -101,12 +101,12 @@ void World::TellAgent(Node& node, runner::Event event) {
     if (!node.agent || node.life != life || node.runner_life != runner_life) return;
     AgentTurn(node, [this, &node, event](AgentState& state, AgentOutbox& out) {
       std::visit(Overloaded{
-                     [&](const runner::Started& started) { OnRunnerStarted(state, out, Clock(), started); },
-                     [&](const runner::Exited& exited) { OnRunnerExited(state, out, Clock(), exited); },
+                     [&](const runner::Started& started) { On(state, out, Clock(), started); },
+                     [&](const runner::Exited& exited) { On(state, out, Clock(), exited); },
                      [&](const runner::Listing& listing) {
                        const bool first = !state.runner_known;
                        state.runner_holds = node.runner_holds;
-                       OnListing(state, out, Clock(), listing);
+                       On(state, out, Clock(), listing);
                        if (first) RemoveLeftovers(node);
                      },
                  },

@@ -79,7 +79,7 @@ class AgentFarm {
 
   // The runner's table was read, and the controller has welcomed us: heartbeats every 2 s, a lease of 30 s.
   void Join() {
-    OnListing(state, out, now, {});
+    On(state, out, now, runner::Listing{});
     Tick();
     REQUIRE(Hear(Welcome{kSession, state.nonce, 1, 2000, 30000}).has_value());
     out.Clear();
@@ -89,8 +89,8 @@ class AgentFarm {
   // A job that the runner has begun.
   void Run(const Assign& assign) {
     REQUIRE(Hear(assign).has_value());
-    if (!assign.trees.empty()) OnWorkspaceEvent(state, out, now, Prepared{assign.attempt});
-    OnRunnerStarted(state, out, now, {assign.attempt, 10, now.wall});
+    if (!assign.trees.empty()) On(state, out, now, Prepared{assign.attempt});
+    On(state, out, now, runner::Started{assign.attempt, 10, now.wall});
     REQUIRE(Job(assign.attempt).stage == HeldJob::Stage::kRunning);
     out.Clear();
   }
@@ -109,8 +109,8 @@ class AgentFarm {
   // A job that reports: its Finished has left.
   void RunToReport(const Assign& assign) {
     Run(assign);
-    OnRunnerExited(state, out, now, Exit(assign.attempt));
-    OnUploadEvent(state, out, now, LogInline{assign.attempt, "hello", HashOf("hello")});
+    On(state, out, now, Exit(assign.attempt));
+    On(state, out, now, LogInline{assign.attempt, "hello", HashOf("hello")});
     REQUIRE(Job(assign.attempt).stage == HeldJob::Stage::kReporting);
     out.Clear();
   }

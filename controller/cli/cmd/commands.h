@@ -1,30 +1,15 @@
-// The commands of `furrow`, each in a cmd_*.cpp of its own. Each returns the exit status, or an error that main
-// prints and turns into one (exit_status.h).
+// The commands of `furrow`, each in a file of its own. Each returns the exit status, or an error that main
+// prints and turns into one (controller/cli/session/exit_status.h).
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "common/base/error.h"
-#include "controller/cli/farm/client.h"
-#include "controller/cli/show/terminal.h"
-#include "controller/cli/show/views.h"
+#include "controller/cli/session/session.h"
 
 namespace furrow::cli {
-
-// What every command knows.
-struct Session {
-  std::string state;  // --state
-  bool json = false;  // --json
-  Terminal terminal;
-
-  ViewStyle Style() const;  // for stdout
-  Result<std::unique_ptr<FarmClient>> OpenFarm() const;
-  std::string Program() const;  // "furrow", with --state where it was given: for hints
-};
 
 struct UpOptions {
   std::uint32_t agents = 1;
@@ -95,8 +80,5 @@ Result<int> EnrolListCommand(const Session& session);
 Result<int> EnrolRevokeCommand(const Session& session, const std::string& id);
 Result<int> KeysCommand(const Session& session);
 Result<int> KeysRevokeCommand(const Session& session, const std::string& what);
-
-// All jobs of a run that the selector names, in as many questions as it takes.
-Result<RunDetail> FetchRun(FarmClient& farm, const Selector& what);
 
 }  // namespace furrow::cli

@@ -1,7 +1,7 @@
 // Shows a run until it has ended: what `run` and `retry` do once it is accepted, and `show -f` with any run.
 #pragma once
 
-#include "controller/cli/cmd/commands.h"
+#include "controller/cli/session/session.h"
 #include "controller/cli/session/signals.h"
 
 namespace furrow::cli {

@@ -1,6 +1,7 @@
-#include <chrono>
+#include "controller/cli/session/session.h"
 
-#include "controller/cli/cmd/commands.h"
+#include <chrono>
+#include <iterator>
 
 namespace furrow::cli {
 namespace {

@@ -33,7 +33,7 @@ struct Full : AgentFarm {
     Run(MakeAssign(Attempt(2)));
   }
   void Exited(std::uint64_t job) {
-    OnRunnerExited(state, out, now, Exit(Attempt(job)));
+    On(state, out, now, Exit(Attempt(job)));
     state.CheckInvariants();
     out.Upload<Follow>();
     out.Upload<FinishLog>();
@@ -54,8 +54,8 @@ TEST_CASE("devices: no more run than there are CPUs and memory; a small one may 
   CHECK(farm.Hear(Sized(4, 500)).has_value());
   CHECK(farm.out.Runner<runner::Start>().ref == Attempt(4));
   for (std::uint64_t job : {1, 4}) {
-    OnRunnerStarted(farm.state, farm.out, farm.now, {Attempt(job), 1, farm.now.wall});
-    OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
+    On(farm.state, farm.out, farm.now, runner::Started{Attempt(job), 1, farm.now.wall});
+    On(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
   }
   CHECK(farm.out.Runner<runner::Start>().ref == Attempt(2));
   farm.out.Clear();
@@ -81,7 +81,7 @@ TEST_CASE("devices: the next jobs are held for those that run, one for each, and
   CHECK(farm.out.empty());
   CHECK(farm.state.cpu_milli_used == 2000);
   CHECK(farm.Job(Attempt(3)).stage == Stage::kStarting);
-  OnRunnerStarted(farm.state, farm.out, farm.now, {Attempt(3), 10, WallTime{1234}});
+  On(farm.state, farm.out, farm.now, runner::Started{Attempt(3), 10, WallTime{1234}});
   CHECK(farm.Job(Attempt(3)).stage == Stage::kRunning);
   CHECK(farm.Job(Attempt(3)).report.started == WallTime{1234});
 }
@@ -129,7 +129,7 @@ TEST_CASE("devices: where the offer has become smaller, what is held already goe
   smaller.cpu_milli = 1000;
   OnSettings(farm.state, farm.out, farm.now, farm.state.settings, smaller, 0);
   for (std::uint64_t job = 1; job <= 7; ++job) {
-    OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
+    On(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
     farm.state.CheckInvariants();
     CHECK(farm.state.cpu_milli_used == (job < 3 ? 2000 : 1000));
   }
@@ -144,7 +144,7 @@ TEST_CASE("devices: a held job that is killed makes room for another heir") {
   CHECK(farm.out.Runner<runner::Kill>().ref == Attempt(3));
   farm.Exited(2);
   CHECK(farm.out.empty());  // what is being killed is not let go
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(3), 0, runner::OutcomeKind::kKilled));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(3), 0, runner::OutcomeKind::kKilled));
   farm.state.CheckInvariants();
   CHECK(farm.Job(Attempt(3)).report.outcome.kind == OutcomeKind::kKilled);
   farm.out.Clear();
@@ -159,7 +159,7 @@ TEST_CASE("devices: one that is held when the agent stops is lost, not cancelled
   farm.out.Clear();
   OnStop(farm.state, farm.out, farm.now);
   CHECK(farm.out.empty());  // main has the runner end everything
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(3), 0, runner::OutcomeKind::kKilled));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(3), 0, runner::OutcomeKind::kKilled));
   CHECK(farm.Job(Attempt(3)).report.outcome.kind == OutcomeKind::kLost);
   farm.out.Clear();
 }
@@ -167,9 +167,9 @@ TEST_CASE("devices: one that is held when the agent stops is lost, not cancelled
 TEST_CASE("devices: after a restart a held job is known as held, and nobody else is held for the same") {
   AgentFarm farm;
   farm.state.runner_holds = true;
-  OnListing(farm.state, farm.out, farm.now,
-            {{Listed(MakeAssign(Attempt(1)), 0, Attempt(3)), Listed(MakeAssign(Attempt(2)), 1),
-              Listed(MakeAssign(Attempt(3)), 2)}});
+  On(farm.state, farm.out, farm.now,
+     runner::Listing{{Listed(MakeAssign(Attempt(1)), 0, Attempt(3)), Listed(MakeAssign(Attempt(2)), 1),
+                      Listed(MakeAssign(Attempt(3)), 2)}});
   CHECK(farm.out.Upload<Follow>().attempt == Attempt(2));
   CHECK(farm.out.Upload<Follow>().attempt == Attempt(3));
   CHECK(farm.out.empty());
@@ -177,8 +177,8 @@ TEST_CASE("devices: after a restart a held job is known as held, and nobody else
   CHECK(farm.Job(Attempt(1)).phase() == Phase::kPreparing);
   CHECK(farm.state.cpu_milli_used == 2000);
   CHECK(farm.state.heirless == std::set<AttemptRef>{Attempt(2)});
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(3)));
-  OnRunnerStarted(farm.state, farm.out, farm.now, {Attempt(1), 10, WallTime{1234}});
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(3)));
+  On(farm.state, farm.out, farm.now, runner::Started{Attempt(1), 10, WallTime{1234}});
   CHECK(farm.Job(Attempt(1)).stage == Stage::kRunning);
   CHECK(farm.state.cpu_milli_used == 2000);
   farm.out.Clear();
@@ -190,7 +190,8 @@ TEST_CASE("devices: a new connection to the runner finds out what of the held jo
   farm.out.Clear();
   OnRunnerGone(farm.state);
   SUBCASE("the runner never heard of them") {
-    OnListing(farm.state, farm.out, farm.now, {{Listed(MakeAssign(Attempt(1)), 0), Listed(MakeAssign(Attempt(2)), 1)}});
+    On(farm.state, farm.out, farm.now,
+       runner::Listing{{Listed(MakeAssign(Attempt(1)), 0), Listed(MakeAssign(Attempt(2)), 1)}});
     farm.out.Lease();
     CHECK(farm.out.Runner<runner::Start>().after == Attempt(1));
     CHECK(farm.out.Runner<runner::Start>().after == Attempt(2));
@@ -200,20 +201,20 @@ TEST_CASE("devices: a new connection to the runner finds out what of the held jo
     runner::Attempt ended = Listed(MakeAssign(Attempt(1)), 0);
     ended.running = false;
     ended.exited = farm.Exit(Attempt(1));
-    OnListing(farm.state, farm.out, farm.now,
-              {{ended, Listed(MakeAssign(Attempt(2)), 1), Listed(MakeAssign(Attempt(3)), 2),
-                Listed(MakeAssign(Attempt(4)), 3, Attempt(2))}});
+    On(farm.state, farm.out, farm.now,
+       runner::Listing{{ended, Listed(MakeAssign(Attempt(2)), 1), Listed(MakeAssign(Attempt(3)), 2),
+                        Listed(MakeAssign(Attempt(4)), 3, Attempt(2))}});
     CHECK(farm.Job(Attempt(1)).stage == Stage::kCollecting);
     CHECK(farm.Job(Attempt(3)).stage == Stage::kRunning);
     CHECK(farm.Job(Attempt(4)).stage == Stage::kHeld);
     farm.out.Clear();
   }
   SUBCASE("one was let go, and that did not arrive") {
-    OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));  // the third begins
+    On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));  // the third begins
     farm.out.Clear();
-    OnListing(farm.state, farm.out, farm.now,
-              {{Listed(MakeAssign(Attempt(2)), 1), Listed(MakeAssign(Attempt(3)), 2, Attempt(1)),
-                Listed(MakeAssign(Attempt(4)), 3, Attempt(2))}});
+    On(farm.state, farm.out, farm.now,
+       runner::Listing{{Listed(MakeAssign(Attempt(2)), 1), Listed(MakeAssign(Attempt(3)), 2, Attempt(1)),
+                        Listed(MakeAssign(Attempt(4)), 3, Attempt(2))}});
     const auto start = farm.out.Runner<runner::Start>();
     CHECK(start.ref == Attempt(3));
     CHECK_FALSE(start.after);

@@ -39,10 +39,10 @@ TEST_CASE("jobs: an Assign with trees is prepared first") {
   CHECK(prepare.dir == "/state/work/0");
   CHECK(prepare.trees == std::vector<Hash>{HashOf("a"), HashOf("b")});
   CHECK(farm.out.empty());
-  OnWorkspaceEvent(farm.state, farm.out, farm.now, Prepared{Attempt(1)});
+  On(farm.state, farm.out, farm.now, Prepared{Attempt(1)});
   farm.out.Runner<runner::Start>();
   CHECK(farm.out.empty());
-  OnWorkspaceEvent(farm.state, farm.out, farm.now, Prepared{Attempt(1)});
+  On(farm.state, farm.out, farm.now, Prepared{Attempt(1)});
   CHECK(farm.out.empty());
 }
 
@@ -52,8 +52,8 @@ TEST_CASE("jobs: an Assign that comes twice, early or late, runs once") {
   farm.Run(MakeAssign(Attempt(1)));
   CHECK(farm.Hear(MakeAssign(Attempt(1))).has_value());
   CHECK(farm.out.empty());
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
-  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
   farm.out.Clear();
   CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
   farm.out.Clear();
@@ -94,9 +94,9 @@ TEST_CASE("jobs: Kill ends an attempt wherever it stands") {
   CHECK(order.reason == "cancelled: wrong");
   CHECK(order.grace_ms == 10000);
   CHECK(farm.out.empty());
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(2), 0, runner::OutcomeKind::kKilled));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(2), 0, runner::OutcomeKind::kKilled));
   farm.out.Clear();
-  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(2), "hello", HashOf("hello")});
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(2), "hello", HashOf("hello")});
   CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kKilled);
   CHECK(farm.Hear(kill(2)).has_value());  // it reports already
   CHECK(farm.Hear(kill(9)).has_value());  // not here
@@ -111,7 +111,7 @@ TEST_CASE("jobs: a stale attempt ends without a report") {
   CHECK(farm.Hear(forget(1)).has_value());
   farm.out.Runner<runner::Kill>();
   CHECK(farm.out.empty());
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
   CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(1));
   CHECK(farm.out.Upload<Clear>().attempt == Attempt(1));
   CHECK(farm.out.empty());
@@ -128,21 +128,21 @@ TEST_CASE("jobs: one that was killed with the whole farm counts as lost, not as 
   AgentFarm farm;
   farm.Join();
   farm.Run(MakeAssign(Attempt(1)));
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
   CHECK(farm.Job(Attempt(1)).report.outcome.kind == OutcomeKind::kLost);
   farm.out.Clear();
 }
 
 TEST_CASE("jobs: after a restart a running attempt is taken over from the runner's table") {
   AgentFarm farm;
-  OnListing(farm.state, farm.out, farm.now, {{Listed(MakeAssign(Attempt(1)), true)}});
+  On(farm.state, farm.out, farm.now, runner::Listing{{Listed(MakeAssign(Attempt(1)), true)}});
   const auto follow = farm.out.Upload<Follow>();
   CHECK(follow.attempt == Attempt(1));
   CHECK(follow.resumed);
   CHECK(farm.out.empty());
   CHECK(farm.Job(Attempt(1)).phase() == Phase::kRunning);
   CHECK(farm.state.cpu_milli_used == 1000);
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
   CHECK(farm.out.Upload<FinishLog>().attempt == Attempt(1));
   CHECK(farm.out.empty());
 }
@@ -150,7 +150,7 @@ TEST_CASE("jobs: after a restart a running attempt is taken over from the runner
 TEST_CASE("jobs: after a restart an attempt that has ended is followed from the controller's end on, and reported") {
   AgentFarm farm;
   const Assign assign = With(MakeAssign(Attempt(1)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; });
-  OnListing(farm.state, farm.out, farm.now, {{Listed(assign, false)}});
+  On(farm.state, farm.out, farm.now, runner::Listing{{Listed(assign, false)}});
   CHECK(farm.out.Upload<Follow>().resumed);
   CHECK(farm.out.Upload<FinishLog>().length == 5);
   CHECK(farm.out.Upload<Collect>().attempt == Attempt(1));
@@ -165,7 +165,7 @@ TEST_CASE("jobs: an attempt whose description cannot be read is ended and forgot
   strange.blob = "from the future";
   runner::Attempt other = Listed(MakeAssign(Attempt(9)), false);
   other.ref = Attempt(2);
-  OnListing(farm.state, farm.out, farm.now, {{strange, other}});
+  On(farm.state, farm.out, farm.now, runner::Listing{{strange, other}});
   CHECK(farm.out.Runner<runner::Kill>().ref == Attempt(1));
   CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(1));
   CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(2));
@@ -186,7 +186,7 @@ TEST_CASE("jobs: while the runner is gone nothing starts; its next table says wh
   CHECK(farm.out.empty());
   runner::Attempt lost = Listed(MakeAssign(Attempt(2)), false, 1);
   lost.exited.outcome.kind = runner::OutcomeKind::kLost;
-  OnListing(farm.state, farm.out, farm.now, {{Listed(MakeAssign(Attempt(1)), true), lost}});
+  On(farm.state, farm.out, farm.now, runner::Listing{{Listed(MakeAssign(Attempt(1)), true), lost}});
   CHECK(farm.out.Lease() == farm.state.lease_until);  // a new runner knows of none
   CHECK(farm.Job(Attempt(1)).stage == Stage::kRunning);
   CHECK(farm.Job(Attempt(2)).report.outcome.kind == OutcomeKind::kLost);
@@ -207,7 +207,7 @@ TEST_CASE("jobs: what was being killed when the runner went ends without being s
   CHECK(farm.Hear(Kill{kSession, Attempt(2), "cancelled", false}).has_value());
   farm.out.Clear();
   OnRunnerGone(farm.state);
-  OnListing(farm.state, farm.out, farm.now, {{Listed(MakeAssign(Attempt(2)), true)}});
+  On(farm.state, farm.out, farm.now, runner::Listing{{Listed(MakeAssign(Attempt(2)), true)}});
   farm.out.Lease();
   CHECK(farm.out.Runner<runner::Kill>().ref == Attempt(2));
   CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kKilled);
@@ -220,14 +220,14 @@ TEST_CASE("jobs: what the runner still has of a forgotten attempt is dropped, an
   farm.Join();
   farm.RunToReport(MakeAssign(Attempt(1)));
   CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
-  OnUploadEvent(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
+  On(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
   farm.Run(MakeAssign(Attempt(2)));
   CHECK(farm.Job(Attempt(2)).place == 0);
   farm.state.done.clear();  // as after a new session
   farm.state.done_order.clear();
   OnRunnerGone(farm.state);
-  OnListing(farm.state, farm.out, farm.now,
-            {{Listed(MakeAssign(Attempt(1)), false), Listed(MakeAssign(Attempt(2)), true)}});
+  On(farm.state, farm.out, farm.now,
+     runner::Listing{{Listed(MakeAssign(Attempt(1)), false), Listed(MakeAssign(Attempt(2)), true)}});
   CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(1));
   farm.out.Lease();
   CHECK(farm.out.empty());
@@ -243,8 +243,8 @@ TEST_CASE("jobs: a place is used again once it is cleared, and not before") {
   farm.out.Clear();
   farm.Run(MakeAssign(Attempt(2)));
   CHECK(farm.Job(Attempt(2)).place == 1);
-  OnUploadEvent(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
-  OnUploadEvent(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
+  On(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
+  On(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
   farm.Run(MakeAssign(Attempt(3)));
   CHECK(farm.Job(Attempt(3)).place == 0);
   farm.Run(MakeAssign(Attempt(4)));
@@ -266,7 +266,7 @@ TEST_CASE("jobs: a place that is still being prepared when its job ends is not u
 
 TEST_CASE("jobs: after a restart places go on above those that are held") {
   AgentFarm farm;
-  OnListing(farm.state, farm.out, farm.now, {{Listed(MakeAssign(Attempt(1)), true, 7)}});
+  On(farm.state, farm.out, farm.now, runner::Listing{{Listed(MakeAssign(Attempt(1)), true, 7)}});
   CHECK(farm.out.Upload<Follow>().spool == "/state/spool/7.log");
   CHECK(farm.state.places_made == 8);
 }

@@ -20,14 +20,14 @@ TEST_CASE("reports: from exit to report: log, artifacts, Finished, and everythin
   AgentFarm farm;
   farm.Join();
   farm.Run(With(MakeAssign(Attempt(1)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; }));
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
   CHECK(farm.out.Upload<Follow>().spool == "/state/spool/0.log");
   CHECK(farm.out.Upload<FinishLog>().length == 5);
   CHECK(farm.out.Upload<Collect>().patterns == std::vector<std::string>{"model.pt"});
   CHECK(farm.out.empty());
-  OnUploadEvent(farm.state, farm.out, farm.now, LogStreamed{Attempt(1), 5, HashOf("hello")});
+  On(farm.state, farm.out, farm.now, LogStreamed{Attempt(1), 5, HashOf("hello")});
   CHECK(farm.out.empty());
-  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactsCommitted{Attempt(1), HashOf("tree")});
+  On(farm.state, farm.out, farm.now, ArtifactsCommitted{Attempt(1), HashOf("tree")});
   const auto report = farm.out.Sent<Finished>();
   CHECK(report.session == kSession);
   CHECK(report.outcome.passed());
@@ -78,7 +78,7 @@ TEST_CASE("reports: failed preparation, a missing artifact and a failed upload e
   farm.Join();
   REQUIRE(farm.Hear(MakeAssign(Attempt(1), {HashOf("a")})).has_value());
   farm.out.Clear();
-  OnWorkspaceEvent(farm.state, farm.out, farm.now, PrepareFailed{Attempt(1), "no such chunk"});
+  On(farm.state, farm.out, farm.now, PrepareFailed{Attempt(1), "no such chunk"});
   auto report = farm.out.Sent<Finished>();
   CHECK(report.outcome.kind == OutcomeKind::kInputFailed);
   CHECK(report.outcome.detail == "no such chunk");
@@ -90,28 +90,28 @@ TEST_CASE("reports: failed preparation, a missing artifact and a failed upload e
   };
   for (std::uint64_t job : {2, 3}) {
     farm.Run(promises(job));
-    OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
-    OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(job), "", HashOf("")});
+    On(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
+    On(farm.state, farm.out, farm.now, LogInline{Attempt(job), "", HashOf("")});
     farm.out.Clear();
   }
-  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactMissing{Attempt(2), "model.pt"});
+  On(farm.state, farm.out, farm.now, ArtifactMissing{Attempt(2), "model.pt"});
   report = farm.out.Sent<Finished>();
   CHECK(report.outcome.kind == OutcomeKind::kArtifactMissing);
   CHECK(report.outcome.detail.find("`model.pt`") != std::string::npos);
-  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(3), "disk full"});
+  On(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(3), "disk full"});
   CHECK(farm.out.Sent<Finished>().outcome == Outcome{OutcomeKind::kUploadFailed, 0, 0, "disk full"});
   CHECK(farm.out.empty());
 
   // What another try would not mend is none of the farm's own failures, which are tried again by default.
   REQUIRE(farm.Hear(MakeAssign(Attempt(4), {HashOf("a")})).has_value());
   farm.out.Clear();
-  OnWorkspaceEvent(farm.state, farm.out, farm.now, PrepareFailed{Attempt(4), "a folder is in the way", true});
+  On(farm.state, farm.out, farm.now, PrepareFailed{Attempt(4), "a folder is in the way", true});
   CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kStartFailed);
   farm.Run(promises(5));
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(5)));
-  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(5), "", HashOf("")});
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(5)));
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(5), "", HashOf("")});
   farm.out.Clear();
-  OnUploadEvent(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(5), "a link leaves the workspace", true});
+  On(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(5), "a link leaves the workspace", true});
   CHECK(farm.out.Sent<Finished>().outcome ==
         Outcome{OutcomeKind::kArtifactMissing, 0, 0, "a link leaves the workspace"});
   CHECK(farm.out.empty());
@@ -121,11 +121,11 @@ TEST_CASE("reports: a job that failed leaves no artifacts") {
   AgentFarm farm;
   farm.Join();
   farm.Run(With(MakeAssign(Attempt(1)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; }));
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 3));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 3));
   farm.out.Upload<Follow>();
   farm.out.Upload<FinishLog>();
   CHECK(farm.out.empty());
-  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "hello", HashOf("hello")});
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(1), "hello", HashOf("hello")});
   const auto report = farm.out.Sent<Finished>();
   CHECK(report.outcome == Outcome{OutcomeKind::kExited, 3, 0, ""});
   CHECK(report.small_log == "hello");
@@ -136,14 +136,14 @@ TEST_CASE("reports: metrics travel in order, and those that nobody acknowledged 
   AgentFarm farm;
   farm.Join();
   farm.Run(MakeAssign(Attempt(1)));
-  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 2));
+  On(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 2));
   auto report = farm.out.Sent<MetricsReport>();
   CHECK(report.first == 0);
   CHECK(report.lines.size() == 2);
   CHECK(report.lines[0].at == farm.now.wall);
   CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 1}).has_value());
   CHECK(farm.out.empty());
-  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 1, 2));  // overlaps by one
+  On(farm.state, farm.out, farm.now, Lines(Attempt(1), 1, 2));  // overlaps by one
   report = farm.out.Sent<MetricsReport>();
   CHECK(report.first == 1);
   CHECK(report.lines.size() == 2);
@@ -153,10 +153,10 @@ TEST_CASE("reports: metrics travel in order, and those that nobody acknowledged 
   CHECK(farm.out.Sent<MetricsReport>().lines.size() == 2);
   CHECK(farm.out.empty());
 
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
-  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 3, 1));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  On(farm.state, farm.out, farm.now, Lines(Attempt(1), 3, 1));
   farm.out.Clear();
-  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
   const auto finished = farm.out.Sent<Finished>();
   CHECK(finished.metrics_first == 1);
   CHECK(finished.metrics.size() == 3);
@@ -167,10 +167,10 @@ TEST_CASE("reports: in the report's turn an acknowledgement that brings nothing 
   AgentFarm farm;
   farm.Join();
   farm.Run(MakeAssign(Attempt(1)));
-  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 4));
+  On(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 4));
   CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 2}).has_value());
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
-  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
   farm.out.Clear();
   CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 2}).has_value());
   CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 0}).has_value());
@@ -184,10 +184,10 @@ TEST_CASE("reports: more metrics than a report holds go before it, in parts") {
   AgentFarm farm;
   farm.Join();
   farm.Run(MakeAssign(Attempt(1)));
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
-  OnUploadEvent(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 1500));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  On(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 1500));
   farm.out.Clear();
-  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(1), "", HashOf("")});
   CHECK(farm.out.Sent<MetricsReport>().lines.size() == 1000);
   CHECK(farm.out.empty());
   CHECK(farm.Hear(MetricsAck{kSession, Attempt(1), 1000}).has_value());

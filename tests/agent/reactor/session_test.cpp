@@ -19,7 +19,7 @@ TEST_CASE("session: an agent registers when it knows what its runner holds, and 
   running.ref = Attempt(3);
   running.running = true;
   running.blob = std::string(4, '\0') + Encode(ToAgent{MakeAssign(Attempt(3))});  // place 0
-  OnListing(farm.state, farm.out, farm.now, {{running}});
+  On(farm.state, farm.out, farm.now, runner::Listing{{running}});
   CHECK(farm.out.Upload<Follow>().resumed);
   farm.Tick();
   const auto message = farm.out.Sent<Register>();
@@ -33,7 +33,7 @@ TEST_CASE("session: an agent registers when it knows what its runner holds, and 
 
 TEST_CASE("session: a registration is repeated, less and less often, under a new nonce each time") {
   AgentFarm farm;
-  OnListing(farm.state, farm.out, farm.now, {});
+  On(farm.state, farm.out, farm.now, runner::Listing{});
   std::uint64_t nonce = 0;
   for (const Duration least : {seconds(1), seconds(2), seconds(4), seconds(4)}) {
     const Duration idle = farm.Tick();
@@ -48,7 +48,7 @@ TEST_CASE("session: a registration is repeated, less and less often, under a new
 
 TEST_CASE("session: only the answer to the newest registration counts") {
   AgentFarm farm;
-  OnListing(farm.state, farm.out, farm.now, {});
+  On(farm.state, farm.out, farm.now, runner::Listing{});
   farm.Tick();
   farm.Pass(seconds(2));
   farm.Tick();
@@ -67,7 +67,7 @@ TEST_CASE("session: only the answer to the newest registration counts") {
 
 TEST_CASE("session: a refused agent waits as long as it is told and remembers why") {
   AgentFarm farm;
-  OnListing(farm.state, farm.out, farm.now, {});
+  On(farm.state, farm.out, farm.now, runner::Listing{});
   farm.Tick();
   farm.out.Sent<Register>();
   CHECK(Rejected(farm.Hear(Refused{1, "another agent has this name", 60000})));
@@ -172,7 +172,7 @@ TEST_CASE("session: a new session hears again what was not acknowledged") {
   farm.Run(MakeAssign(Attempt(2)));
   farm.Pass(milliseconds(50));
   farm.Tick();  // shows attempt 2
-  OnUploadEvent(farm.state, farm.out, farm.now, MetricsRead{Attempt(2), 0, {{0, WallTime{}, {{"loss", 1}}}}, 0});
+  On(farm.state, farm.out, farm.now, MetricsRead{Attempt(2), 0, {{0, WallTime{}, {{"loss", 1}}}}, 0});
   CHECK(farm.Hear(Reregister{kSession}).has_value());
   farm.Pass(seconds(1));
   farm.Tick();
@@ -208,7 +208,7 @@ TEST_CASE("session: when the lease runs out every attempt ends as lost, and no o
   farm.Tick();
   CHECK(farm.out.empty());  // once
   CHECK(Rejected(farm.Hear(MakeAssign(Attempt(4)))));
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
   CHECK(farm.Job(Attempt(1)).report.outcome.kind == OutcomeKind::kLost);
   farm.out.Clear();
 }
@@ -219,7 +219,7 @@ TEST_CASE("session: what was prepared is not started once the lease is out") {
   REQUIRE(farm.Hear(MakeAssign(Attempt(1), {HashOf("tree")})).has_value());
   farm.out.Clear();
   farm.now.mono = *farm.state.lease_until;  // the process was stopped, say: this comes before the next tick
-  OnWorkspaceEvent(farm.state, farm.out, farm.now, Prepared{Attempt(1)});
+  On(farm.state, farm.out, farm.now, Prepared{Attempt(1)});
   CHECK(farm.out.empty());
   farm.Tick();
   const auto finished = farm.out.Sent<Finished>();
@@ -236,7 +236,7 @@ TEST_CASE("session: jobs that end within 20 ms are not announced") {
   farm.Run(MakeAssign(Attempt(1)));
   farm.Run(MakeAssign(Attempt(2)));
   farm.Pass(milliseconds(10));
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
   farm.out.Clear();
   farm.Pass(milliseconds(10));
   farm.Tick();
@@ -262,8 +262,8 @@ TEST_CASE("session: a stopping agent offers nothing and reports as lost what it 
   farm.out.Clear();
   REQUIRE(farm.Hear(MakeAssign(Attempt(3))).has_value());
   CHECK(farm.out.Sent<Finished>().attempt == Attempt(3));
-  OnRunnerExited(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
-  OnUploadEvent(farm.state, farm.out, farm.now, LogInline{Attempt(1), "hello", HashOf("hello")});
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 0, runner::OutcomeKind::kKilled));
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(1), "hello", HashOf("hello")});
   farm.out.Upload<Follow>();
   farm.out.Upload<FinishLog>();
   CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kLost);
@@ -307,7 +307,7 @@ TEST_CASE("session: an agent that stops does not offer again because its configu
 TEST_CASE("session: an agent speaks older versions of the protocol, and no other than it offered") {
   AgentFarm farm;
   farm.state.settings.protocol = {1, 2};
-  OnListing(farm.state, farm.out, farm.now, {});
+  On(farm.state, farm.out, farm.now, runner::Listing{});
   farm.Tick();
   const auto message = farm.out.Sent<Register>();
   CHECK(message.oldest_version == 1);
@@ -324,7 +324,7 @@ TEST_CASE("session: an agent speaks older versions of the protocol, and no other
 TEST_CASE("session: a registration says which machine, boot and process it comes from") {
   AgentFarm farm;
   farm.state.identity = {{1, 2}, {3, 4}, {5, 6}};
-  OnListing(farm.state, farm.out, farm.now, {});
+  On(farm.state, farm.out, farm.now, runner::Listing{});
   farm.Tick();
   const auto message = farm.out.Sent<Register>();
   CHECK(message.machine == Uuid{1, 2});
@@ -334,7 +334,7 @@ TEST_CASE("session: a registration says which machine, boot and process it comes
 
 TEST_CASE("session: the clocks are compared at the Welcome, doubt taken off, and heartbeats tell") {
   AgentFarm farm;
-  OnListing(farm.state, farm.out, farm.now, {});
+  On(farm.state, farm.out, farm.now, runner::Listing{});
   farm.Tick();
   farm.out.Clear();
   const auto sent = static_cast<std::int64_t>(farm.now.wall);
@@ -351,7 +351,7 @@ TEST_CASE("session: the clocks are compared at the Welcome, doubt taken off, and
 TEST_CASE("session: a clock that may be the same, or is not told, is not ahead") {
   for (const std::int64_t theirs : {0, 1, 2, 3}) {
     AgentFarm farm;
-    OnListing(farm.state, farm.out, farm.now, {});
+    On(farm.state, farm.out, farm.now, runner::Listing{});
     farm.Tick();
     farm.out.Clear();
     const auto sent = static_cast<std::int64_t>(farm.now.wall);

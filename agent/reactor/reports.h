@@ -1,0 +1,26 @@
+// From an attempt's end to the report's acknowledgement.
+#pragma once
+
+#include <cstdint>
+
+#include "agent/state/effects.h"
+#include "agent/state/outbox.h"
+#include "agent/state/state.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/wire/messages_agent.h"
+
+namespace furrow {
+
+void On(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event);
+Status On(AgentState& state, AgentOutbox& out, Now now, const FinishedAck& message);
+Status On(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& message);
+
+// The attempt has ended, after a process of it `ran` or without: brings home what it leaves behind.
+void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran);
+// Nothing more is to be said of the attempt: has everything of it removed.
+void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref);
+// Sends everything that waits for an acknowledgement: after a new session, and as time passes.
+void SendReports(AgentState& state, AgentOutbox& out, Now now, bool all);
+
+}  // namespace furrow
