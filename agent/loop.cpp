@@ -17,7 +17,7 @@
 #include "common/base/log.h"
 #include "common/daemon/config_reload.h"
 #include "common/daemon/daemon_main.h"
-#include "common/wire/codec.h"
+#include "schemas/agent.h"
 
 namespace furrow {
 namespace {
@@ -110,7 +110,7 @@ void AgentLoop::DrainController() {
   for (int i = 0; i < kFramesATurn; ++i) {
     const std::optional<std::string> frame = control_->Receive();
     if (!frame) return;
-    Result<ToAgent> message = DecodeToAgent({reinterpret_cast<const std::uint8_t*>(frame->data()), frame->size()});
+    Result<ToAgent> message = DecodeToAgent(*frame);
     if (!message) {
       log::Warning("a frame from the controller is not understood: {}", message.error().message);
       continue;
@@ -170,8 +170,11 @@ void AgentLoop::CarryOut() {
   }
   for (WorkspaceCommand& command : out_.workspace) workspace_->Post(std::move(command));
   for (UploadCommand& command : out_.uploads) uploader_->Post(std::move(command));
-  for (const AgentMessage& message : out_.to_controller)
-    if (control_->Send(Encode(message)) == SendResult::kFull) break;  // whatever matters is sent again
+  for (const AgentMessage& message : out_.to_controller) {
+    const auto frame = Encode(message);
+    if (!frame) log::Error("{}", frame.error().message);
+    if (frame && control_->Send(*frame) == SendResult::kFull) break;  // whatever matters is sent again
+  }
   out_ = {};
 }
 

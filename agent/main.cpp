@@ -22,7 +22,6 @@
 #include "common/base/log.h"
 #include "common/daemon/config.h"
 #include "common/daemon/daemon_main.h"
-#include "common/wire/codec.h"
 
 namespace furrow {
 namespace {
@@ -137,7 +136,7 @@ Result<StopMode> Serve(AgentConfig config, const std::string& config_file, int s
   control.address = config.controller_control;
   control.keys = keys;
   control.server_key = config.controller_key;
-  control.max_frame_bytes = kMaxAgentFrame;
+  control.max_frame_bytes = kMaxToAgentFrame;
   control.send_queue = 20000;
   ChannelOptions bulk = control;
   bulk.address = config.controller_bulk;

@@ -9,7 +9,6 @@
 #include "common/base/overloaded.h"
 #include "common/daemon/config_reload.h"
 #include "common/daemon/daemon_main.h"
-#include "common/wire/codec.h"
 #include "controller/reactor/dispatcher.h"
 #include "controller/reactor/reactor.h"
 #include "controller/settings.h"
@@ -19,6 +18,15 @@ namespace {
 
 constexpr int kFramesATurn = 1000;
 constexpr Duration kTickInterval = std::chrono::milliseconds(250);
+
+// An answer that breaks a cap, its frame's say, becomes one that says so.
+std::string EncodeAnswer(const ClientSend& send) {
+  if (auto frame = Encode(send.asker.number, send.message)) return std::move(*frame);
+  const std::string why = Encode(send.asker.number, send.message).error().message;
+  const Failure failure{
+      Errc::kRejected, "the answer is more than one message holds; ask for less at a time: " + why, "", {}};
+  return Encode(send.asker.number, ClientReply(failure)).value();
+}
 
 }  // namespace
 
@@ -82,9 +90,14 @@ void ControllerLoop::CheckDisk() {
 void ControllerLoop::Release(Outbox& out) {
   // The bulk channel first: it must know an attempt before its agent does.
   for (BulkCommand& command : out.bulk) parts_.bulk.Post(std::move(command));
-  for (const AgentSend& send : out.to_agents) parts_.control.Send(send.peer, Encode(send.message));
+  for (const AgentSend& send : out.to_agents) {
+    if (const auto frame = Encode(send.message))
+      parts_.control.Send(send.peer, *frame);
+    else
+      log::Error("{}", frame.error().message);
+  }
   for (const ClientSend& send : out.to_clients)
-    if (parts_.control.Send(send.asker.peer, Encode(send.asker.number, send.message)) != SendResult::kSent)
+    if (parts_.control.Send(send.asker.peer, EncodeAnswer(send)) != SendResult::kSent)
       ForgetClient(state_, send.asker.peer);
   for (RepositoryCommand& command : out.repositories) {
     if (auto* import = std::get_if<ImportCommit>(&command))

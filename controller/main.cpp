@@ -14,7 +14,6 @@
 #include "common/daemon/config.h"
 #include "common/daemon/daemon_main.h"
 #include "common/daemon/farm_file.h"
-#include "common/wire/codec.h"
 #include "controller/access/advertise.h"
 #include "controller/access/enrol_server.h"
 #include "controller/doctor/doctor.h"
@@ -60,7 +59,7 @@ Store::AppendSmallLogs PackWriter(LogStore& packs) {
     FURROW_TRY(packs.Sync());
     std::vector<LogLocation> locations;
     locations.reserve(places.size());
-    for (const LogPlace& place : places) locations.push_back({LogLocation::Kind::kPack, place.pack, place.file_offset});
+    for (const LogPlace& place : places) locations.push_back({LogStorage::kPack, place.pack, place.file_offset});
     return locations;
   };
 }

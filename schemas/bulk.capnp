@@ -1,86 +1,108 @@
 @0xbfaf1faf74272372;
-# Bulk channel: log frames and chunks. common/wire/messages_bulk.h on the wire; agents and clients on one side, the
-# controller on the other. A frame is at most 1 MiB + 64 KiB. PROTOCOL.md tells who may send how much.
+# What travels on the bulk channel: log frames and chunks; agents and clients on one side, the controller on the other.
+# PROTOCOL.md tells who may send how much. Each side may have a window of unanswered data messages under way
+# (maxBulkWindow), so a slow reader costs bounded memory.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");
 
+using import "annotations.capnp".attempt;
+using import "annotations.capnp".check;
+using import "annotations.capnp".frame;
+using import "annotations.capnp".hash;
+using import "annotations.capnp".hashes;
+using import "annotations.capnp".id;
+using import "annotations.capnp".initial;
+using import "annotations.capnp".large;
+using import "annotations.capnp".max;
+using import "annotations.capnp".message;
+using import "annotations.capnp".noun;
+using import "annotations.capnp".variant;
+
 using import "agent.capnp".ErrorCode;
+
+const bulkWindow :UInt64 = 32;
+# Unanswered LogAppend or ChunkPut messages of one sender.
+const maxHashesPerMessage :UInt64 = 8192;
+const maxTreeBytes :UInt64 = 67108864;
+# The encoding of one tree.
+const maxPartBytes :UInt64 = 1048576;
+# One chunk, one part of a tree or a log, the raw bytes of one log frame.
+const maxBulkFrameBytes :UInt64 = 1114112;
 
 # ---- to the controller ----
 
-struct LogAppend {
-  attempt :group {
+struct LogAppend $check {
+  # Agents only, for attempts that are theirs. Answered by LogAck once durable.
+  attempt :group $attempt {
     job @0 :UInt64;
     epoch @1 :UInt64;
   }
   offset @2 :UInt64;
   # Of the frame's first raw byte in the log.
-  rawLength @3 :UInt32;
-  # Raw bytes in the frame, 1 to 1 MiB.
-  compressed @4 :Data;
+  rawLength @3 :UInt32 $max(.maxPartBytes);
+  # Raw bytes in the frame.
+  compressed @4 :Data $large $max(.maxBulkFrameBytes);
   # One frame as in controller/STORE.md, "Log files", header included: the controller appends it unchanged.
 }
-# Agents only. Answered by LogAck once durable.
 
 struct LogOpen {
-  attempt :group {
+  # Where is the controller? Agents only. Answered by LogAck; sent before the first LogAppend and after a silence.
+  attempt :group $attempt {
     job @0 :UInt64;
     epoch @1 :UInt64;
   }
 }
-# Agents only. Answered by LogAck.
 
 struct LogSeal {
-  attempt :group {
+  # The log is whole. Agents only. Answered by LogSealed.
+  attempt :group $attempt {
     job @0 :UInt64;
     epoch @1 :UInt64;
   }
   length @2 :UInt64;
   # Raw bytes of the whole log.
-  hash @3 :Data;
+  hash @3 :Data $hash;
   # SHA-256 of them.
 }
-# Agents only. Answered by LogSealed.
 
 struct ChunkQuery {
+  # Which of these does the controller lack? Answered by ChunksMissing.
   request @0 :UInt64;
   # Chosen by the sender; echoed in ChunksMissing.
-  hashes @1 :Data;
-  # Hashes; at most 8,192.
+  hashes @1 :Data $hashes $max(.maxHashesPerMessage);
 }
 
 struct ChunkPut {
-  hash @0 :Data;
-  bytes @1 :Data;
-  # At most 1 MiB.
+  # Answered by ChunkStored: received and verified. Durable once a tree that names it is committed.
+  hash @0 :Data $hash;
+  bytes @1 :Data $large $max(.maxPartBytes);
 }
-# Answered by ChunkStored.
 
-struct TreePut {
-  hash @0 :Data;
+struct TreePut $check {
+  # The encoding of a tree, in parts in order, each answered by ChunkStored but the last: with that the controller checks
+  # that every chunk is there, makes all of it durable and answers TreeCommitted.
+  hash @0 :Data $hash;
   # Of the whole encoding.
-  totalBytes @1 :UInt64;
-  # At most 64 MiB.
+  totalBytes @1 :UInt64 $max(.maxTreeBytes);
   offset @2 :UInt64;
-  # Of this part; parts come in order.
-  bytes @3 :Data;
-  # At most 1 MiB.
+  # Of this part.
+  bytes @3 :Data $large $max(.maxPartBytes);
 }
-# The last part is answered by TreeCommitted, each before it by ChunkStored.
 
 struct ChunkGet {
-  hash @0 :Data;
+  # Answered by ChunkData (for a tree: its encoding, in parts) or BulkError.
+  hash @0 :Data $hash;
   tree @1 :Bool;
-  # The encoding of a tree, in parts.
 }
-# Answered by ChunkData or BulkError.
 
 struct LogRead {
+  # A log from `offset` on, or its last lines; with `follow` until it is sealed. Clients only. Answered by LogData
+  # messages or BulkError; the reader allows more bytes with LogMore.
   request @0 :UInt64;
   # Chosen by the client; names the stream.
-  run @1 :UInt64;
-  attempt :group {
+  run @1 :UInt64 $id("RunId");
+  attempt :group $attempt {
     job @2 :UInt64;
     epoch @3 :UInt64;
   }
@@ -89,11 +111,9 @@ struct LogRead {
   tailLines @5 :UInt32;
   # The last so many lines. 0: from offset.
   follow @6 :Bool;
-  # Until the log is sealed.
   credit @7 :UInt64;
   # Raw bytes that the client will take.
 }
-# Clients only. Answered by LogData messages or BulkError.
 
 struct LogMore {
   request @0 :UInt64;
@@ -101,7 +121,7 @@ struct LogMore {
   # Further raw bytes. 0: end the stream.
 }
 
-struct BulkRequest {
+struct BulkRequest $variant("BulkRequest") $noun("bulk request") $frame(.maxBulkFrameBytes) {
   union {
     none @0 :Void;
     # Never sent; what a reader sees in an empty message. Refused.
@@ -120,7 +140,7 @@ struct BulkRequest {
 # ---- from the controller ----
 
 struct LogAck {
-  attempt :group {
+  attempt :group $attempt {
     job @0 :UInt64;
     epoch @1 :UInt64;
   }
@@ -129,69 +149,68 @@ struct LogAck {
 }
 
 struct LogSealed {
-  attempt :group {
+  attempt :group $attempt {
     job @0 :UInt64;
     epoch @1 :UInt64;
   }
-  error @2 :Text;
-  # What did not fit; the agent sends from LogAck's offset again. At most 4 KiB. Absent: sealed.
+  error @2 :Text $message;
+  # What did not fit; the agent sends from LogAck's offset again. Absent: sealed.
 }
 
-struct ChunksMissing {
+struct ChunksMissing $check {
   request @0 :UInt64;
-  indexes @1 :List(UInt32);
-  # Into the query's hashes; at most 8,192, each below 8,192.
+  indexes @1 :List(UInt32) $max(.maxHashesPerMessage);
+  # Into the query's hashes, each below 8,192.
 }
 
 struct ChunkStored {
-  hash @0 :Data;
-  error @1 :Text;
-  # At most 4 KiB. Absent: received and verified.
+  hash @0 :Data $hash;
+  error @1 :Text $message;
+  # Absent: received and verified.
 }
 
 struct TreeCommitted {
-  hash @0 :Data;
-  error @1 :Text;
-  # At most 4 KiB. Absent: whole and durable.
-  missing @2 :Data;
-  # Hashes of chunks to send first; at most 8,192. Absent: none.
+  hash @0 :Data $hash;
+  error @1 :Text $message;
+  # Absent: whole and durable.
+  missing @2 :Data $hashes $max(.maxHashesPerMessage);
+  # Chunks to send first.
 }
 
-struct ChunkData {
-  hash @0 :Data;
-  totalBytes @1 :UInt64;
-  # Of the chunk, or of the tree's encoding; at most 64 MiB.
+struct ChunkData $check {
+  hash @0 :Data $hash;
+  totalBytes @1 :UInt64 $max(.maxTreeBytes);
+  # Of the chunk, or of the tree's encoding.
   offset @2 :UInt64;
-  bytes @3 :Data;
-  # At most 1 MiB.
+  bytes @3 :Data $large $max(.maxPartBytes);
 }
 
 struct LogData {
   request @0 :UInt64;
   offset @1 :UInt64;
   # Of the first byte in the log.
-  bytes @2 :Data;
-  # Raw; at most 1 MiB.
+  bytes @2 :Data $large $max(.maxPartBytes);
+  # Raw.
   end @3 :Bool;
   # Nothing more will come: sealed and all sent.
 }
 
 struct BulkError {
+  # The request cannot be done. The fields name what it was about.
   request @0 :UInt64;
   # Of LogRead and ChunkQuery. 0: not about one.
-  attempt :group {
+  attempt :group $attempt {
     job @1 :UInt64;
     epoch @2 :UInt64;
   }
   # Of log messages. 0/0: not about one.
-  hash @3 :Data;
+  hash @3 :Data $hash;
   # Of chunk and tree messages. Absent: not about one.
-  code @4 :ErrorCode;
-  message @5 :Text;
-  # For a person; at most 4 KiB.
+  code @4 :ErrorCode $initial("Errc::kInternal");
+  message @5 :Text $message;
 }
 
-struct BulkReply {
+struct BulkReply $variant("BulkReply") $noun("bulk reply") $frame(.maxBulkFrameBytes) {
   union {
     none @0 :Void;
     # Never sent; what a reader sees in an empty message. Refused.

@@ -1,43 +1,85 @@
 @0x8cd5ca67bba2f63b;
-# Control channel between a client (CLI, git hook) and the controller: common/wire/messages_client.h on the wire.
-# One frame is one Request or one Reply, of at most 16 MiB. Times of day as in agent.capnp.
+# What a client (CLI, git hook) and the controller say to each other on the control channel. A request carries a number
+# chosen by the client; its answer, and for Watch each update, carries the same one.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");
+
+using import "annotations.capnp".arm;
+using import "annotations.capnp".attempt;
+using import "annotations.capnp".check;
+using import "annotations.capnp".cxx;
+using import "annotations.capnp".frame;
+using import "annotations.capnp".hash;
+using import "annotations.capnp".id;
+using import "annotations.capnp".initial;
+using import "annotations.capnp".json;
+using import "annotations.capnp".key;
+using import "annotations.capnp".keyed;
+using import "annotations.capnp".map;
+using import "annotations.capnp".max;
+using import "annotations.capnp".maybe;
+using import "annotations.capnp".message;
+using import "annotations.capnp".millis;
+using import "annotations.capnp".min;
+using import "annotations.capnp".noun;
+using import "annotations.capnp".optional;
+using import "annotations.capnp".thousandths;
+using import "annotations.capnp".time;
+using import "annotations.capnp".uuid;
+using import "annotations.capnp".variant;
 
 using import "agent.capnp".ErrorCode;
 using import "agent.capnp".Metric;
 using import "agent.capnp".Offer;
 using import "agent.capnp".Outcome;
+using import "pipeline.capnp".Diagnostic;
 using import "pipeline.capnp".EnvVar;
 using import "pipeline.capnp".SourceInfo;
 using import "enrol.capnp".KeyRole;
+using Agent = import "agent.capnp";
+using Enrol = import "enrol.capnp";
+using Pipeline = import "pipeline.capnp";
+
+const maxRunsListed :UInt64 = 1000;
+const maxJobsShown :UInt64 = 10000;
+# In one answer.
+const maxListedReasons :UInt64 = 1000;
+const maxPoints :UInt64 = 10000;
+# Of one series.
+const longMessage :UInt64 = 65536;
+# Bytes of a message that may be long.
 
 # ---- names and views ----
 
 struct Selector {
-  pipeline @0 :Text;
-  # Not empty.
+  # "fashion#42", "fashion#42/test", "fashion#42/test/3".
+  pipeline @0 :Text $min(1);
   number @1 :UInt64;
   # Of the run. 0: the newest run of the pipeline.
   job @2 :Text;
   # Absent: the whole run.
-  shard :union {
+  shard :union $maybe {
     all @3 :Void;
     index @4 :UInt32;
-    # From 0; only with a job.
   }
+  # From 0; only with a job. Absent: every shard.
 }
 
 enum JobState {
   blocked @0;
+  # Needs jobs that have not passed yet.
   ready @1;
+  # Waits for an agent.
   assigned @2;
+  # An agent has it or is being told.
   running @3;
+  # Its first process runs.
   passed @4;
   failed @5;
   cancelled @6;
   skipped @7;
+  # A job that it needs did not pass.
 }
 
 enum RunState {
@@ -47,83 +89,83 @@ enum RunState {
   cancelled @3;
 }
 
-struct RunSummary {
-  id @0 :UInt64;
+struct RunSummary $json {
+  id @0 :UInt64 $id("RunId") $key("");
   pipeline @1 :Text;
   number @2 :UInt64;
   # pipeline#number is the run's name.
   state @3 :RunState;
   source @4 :SourceInfo;
-  # Absent: nothing is known of it.
-  submittedMs @5 :Int64;
-  endedMs @6 :Int64;
+  submittedMs @5 :Int64 $time;
+  endedMs @6 :Int64 $time;
   # 0: not yet.
-  jobsTotal @7 :UInt32;
-  # Shards, counted one by one, here and below.
-  jobsPassed @8 :UInt32;
-  jobsFailed @9 :UInt32;
-  jobsRunning @10 :UInt32;
-  # Assigned or running.
-  note @11 :Text;
-  # Why it failed or was cancelled, one line; at most 4 KiB. Absent: nothing to add.
+  jobs :group $cxx("JobCounts") {
+    # Shards, counted one by one.
+    total @7 :UInt32;
+    passed @8 :UInt32;
+    failed @9 :UInt32;
+    running @10 :UInt32;
+    # Assigned or running.
+  }
+  note @11 :Text $message;
+  # Why it failed or was cancelled, one line. Absent: nothing to add.
 }
 
-struct JobView {
-  id @0 :UInt64;
+struct JobView $json {
+  id @0 :UInt64 $id("JobId") $key("");
   job @1 :Text;
   shard @2 :UInt32;
   # From 0.
-  shardCount @3 :UInt32;
+  shardCount @3 :UInt32 $initial("1") $key("shards");
   # At least 1.
   state @4 :JobState;
-  epoch @5 :UInt64;
+  epoch @5 :UInt64 $id("Epoch") $key("attempt");
   # 0: never assigned.
   agent @6 :Text;
   # Of the newest attempt. Absent: never assigned.
-  gpuUuids @7 :List(Text);
-  readyMs @8 :Int64;
+  gpuUuids @7 :List(Text) $max(Agent.maxGpus) $key("gpus");
+  readyMs @8 :Int64 $time;
   # When its needs were met. 0: not yet.
-  startedMs @9 :Int64;
-  endedMs @10 :Int64;
-  outcome @11 :Outcome;
+  startedMs @9 :Int64 $time;
+  endedMs @10 :Int64 $time;
+  outcome @11 :Outcome $optional;
   # Of the newest attempt that ended. Absent: none has.
-  logLength @12 :UInt64;
-  # Bytes; 0 until sealed.
-  artifacts @13 :Data;
-  # Hash of a tree. Absent: none.
-  needs @14 :List(Text);
-  waitsFor @15 :Text;
-  # One line; at most 4 KiB. Absent unless blocked or ready.
-  metrics @16 :List(Metric);
-  # Newest value of each; at most 10,000.
-  logRun @17 :UInt64;
-  logAttempt :group {
+  logRun @17 :UInt64 $id("RunId") $key("");
+  logAttempt :group $attempt $key("") {
     job @18 :UInt64;
     epoch @19 :UInt64;
   }
   # Where its log is read, see LogRead in bulk.capnp. Epoch 0: there is none yet.
+  logLength @12 :UInt64 $key("log_bytes");
+  # Bytes; 0 until sealed.
+  artifacts @13 :Data $hash;
+  # Of a tree. Absent: none.
+  needs @14 :List(Text) $max(Pipeline.maxListed);
+  waitsFor @15 :Text $message;
+  # One line. Absent unless blocked or ready.
+  metrics @16 :List(Metric) $keyed $max(Agent.maxJobMetrics);
+  # Newest value of each.
 }
 
-struct AgentJob {
+struct AgentJob $json {
   job @0 :Text;
   # "fashion#42/test/3".
-  sinceMs @1 :Int64;
-  gpuUuids @2 :List(Text);
+  sinceMs @1 :Int64 $time;
+  gpuUuids @2 :List(Text) $max(Agent.maxGpus) $key("gpus");
 }
 
-struct AgentView {
+struct AgentView $json {
   name @0 :Text;
   host @1 :Text;
   software @2 :Text;
   connected @3 :Bool;
-  lastSeenMs @4 :Int64;
-  offer @5 :Offer;
+  lastSeenMs @4 :Int64 $time;
+  offer @5 :Offer $key("*");
   # Absent: offers nothing.
-  cpuMilliUsed @6 :UInt32;
-  jobs @7 :List(AgentJob);
-  # At most 100,000.
-  note @8 :Text;
-  # What is wrong with it, one line; at most 4 KiB. Absent: nothing.
+  cpuMilliUsed @6 :UInt32 $thousandths $key("cpus_used");
+  jobs @7 :List(AgentJob) $max(100000);
+  note @8 :Text $message;
+  # What is wrong with it, one line. Absent: nothing.
   drained @9 :Bool;
   # Gets no new jobs.
 }
@@ -133,71 +175,70 @@ struct EnrolmentUse {
   # Of the agent that was let in.
   fingerprint @1 :Text;
   # Of its key.
-  atMs @2 :Int64;
+  atMs @2 :Int64 $time;
 }
 
 struct EnrolmentView {
-  id @0 :UInt64;
-  labels @1 :List(Text);
-  # That its agents get; at most 64.
+  id @0 :UInt64 $id("EnrolmentId");
+  labels @1 :List(Text) $max(Enrol.maxEnrolmentLabels);
+  # That its agents get.
   uses @2 :UInt32;
   # How many agents it lets in.
-  used @3 :List(EnrolmentUse);
-  # At most 1,000.
-  madeMs @4 :Int64;
-  expiresMs @5 :Int64;
-  revokedMs @6 :Int64;
+  used @3 :List(EnrolmentUse) $max(Enrol.maxEnrolmentUses);
+  madeMs @4 :Int64 $time;
+  expiresMs @5 :Int64 $time;
+  revokedMs @6 :Int64 $time;
   # 0: it was not.
 }
 
 struct KeyView {
-  role @0 :KeyRole;
+  role @0 :KeyRole $initial("KeyRole::kClient");
   name @1 :Text;
   fingerprint @2 :Text;
   # "3f2a-9c01-77de"
   publicKey @3 :Text;
   # 40 characters of Z85.
-  sinceMs @4 :Int64;
+  sinceMs @4 :Int64 $time;
   # When the controller first saw it on its allowlist.
-  enrolment @5 :UInt64;
+  enrolment @5 :UInt64 $id("EnrolmentId");
   # That let it in. 0: a person put it there.
   connected @6 :Bool;
   # Agents only.
-  lastSeenMs @7 :Int64;
+  lastSeenMs @7 :Int64 $time;
   # 0: never, or (clients) not since the controller started.
 }
 
 # ---- requests ----
 
 struct Submit {
-  request :group {
+  request :group $uuid {
     high @0 :UInt64;
     low @1 :UInt64;
   }
   # Random, by the client: the same id is the same submission, however often it is sent.
-  file @2 :Text;
+  file @2 :Text $max(Pipeline.maxAddressBytes);
   # Name of the pipeline file, for diagnostics.
-  text @3 :Data;
-  # Its bytes as they are, at most 1 MiB.
+  text @3 :Data $max(Pipeline.maxPipelineBytes);
+  # Its bytes as they are.
   defaultName @4 :Text;
   # The pipeline's, where the file gives none.
-  overrides @5 :List(EnvVar);
-  # Sorted by name; at most 10,000.
-  source @6 :Data;
-  # Hash of a tree that the controller has. Absent: an empty workspace.
+  overrides @5 :List(EnvVar) $map $max(Pipeline.maxListed);
+  # --set
+  source @6 :Data $hash;
+  # Of a tree that the controller has. Absent: an empty workspace.
   info @7 :SourceInfo;
-  # Absent: nothing is known.
 }
 
 struct Trigger {
-  request :group {
+  # A push, told by the hook.
+  request :group $uuid {
     high @0 :UInt64;
     low @1 :UInt64;
   }
   # As in Submit.
-  repository @2 :Text;
+  repository @2 :Text $max(Pipeline.maxAddressBytes);
   # Absolute path or address.
-  ref @3 :Text;
+  ref @3 :Text $max(Pipeline.maxAddressBytes);
   # "refs/heads/main".
   oldCommit @4 :Text;
   # Full hex; zeros: the ref is new.
@@ -206,19 +247,19 @@ struct Trigger {
 }
 
 struct WatchRepository {
-  repository @0 :Text;
-  # Its pushes are found by looking at its refs, too. Answered after such a look: done, or failure where the controller
+  # Pushes to it are found by looking at its refs, too. Answered after such a look: done, or failure where the controller
   # cannot read it, which is then tried again like any look.
+  repository @0 :Text $max(Pipeline.maxAddressBytes);
 }
 
 struct Cancel {
   what @0 :Selector;
-  reason @1 :Text;
-  # For a person; at most 4 KiB.
+  reason @1 :Text $message;
 }
 
 struct Retry {
-  request :group {
+  # A new run of the same sources and pipeline.
+  request :group $uuid {
     high @0 :UInt64;
     low @1 :UInt64;
   }
@@ -231,21 +272,21 @@ struct Retry {
 struct ListRuns {
   pipeline @0 :Text;
   # Absent: all.
-  limit @1 :UInt32;
-  # 1 to 1,000.
-  before @2 :UInt64;
+  limit @1 :UInt32 $min(1) $max(.maxRunsListed) $initial("20");
+  before @2 :UInt64 $id("RunId");
   # Older than this run. 0: from the newest on.
 }
 
 struct ShowRun {
   what @0 :Selector;
+  # A job and shard narrow it.
   first @1 :UInt32;
   # Of the jobs that match, from 0.
-  limit @2 :UInt32;
-  # 1 to 10,000.
+  limit @2 :UInt32 $min(1) $max(.maxJobsShown) $initial("1000");
 }
 
 struct Watch {
+  # Answered with a RunUpdate holding everything, then one per change, the last with run_ended.
   run @0 :Selector;
 }
 
@@ -255,35 +296,34 @@ struct Why {
 
 struct GetMetrics {
   what @0 :Selector;
-  name @1 :Text;
+  name @1 :Text $max(Agent.maxMetricNameBytes);
   # Absent: all.
 }
 
-struct NewEnrolment {
-  id @0 :UInt64;
-  # Random, by the client, from 1 to 2^32 - 1. The same id with the same verifyKey is the same enrolment.
-  verifyKey @1 :Data;
-  # Ed25519 public key, 32 bytes, of which the line's secret is the seed.
-  labels @2 :List(Text);
-  # At most 64.
-  uses @3 :UInt32;
-  # 1 to 1,000.
-  validMs @4 :Int64;
-  # How long it may be used; above 0, at most 365 days.
+struct NewEnrolment $check {
+  id @0 :UInt64 $id("EnrolmentId") $min(1) $max(4294967295);
+  # Random, by the client. The same id with the same verifyKey is the same enrolment.
+  verifyKey @1 :Data $hash;
+  # Ed25519 public key, 32 bytes, of which the line's secret is the seed; common/enrol/proof.h.
+  labels @2 :List(Text) $max(Enrol.maxEnrolmentLabels);
+  uses @3 :UInt32 $min(1) $max(Enrol.maxEnrolmentUses) $initial("1");
+  validMs @4 :Int64 $millis $min(1) $max(31536000000) $initial("std::chrono::hours(1)");
+  # How long it may be used; at most 365 days.
 }
 
 struct RevokeEnrolment {
-  id @0 :UInt64;
+  id @0 :UInt64 $id("EnrolmentId");
 }
 
 struct DrainAgent {
+  # An agent that is drained keeps its jobs and gets no new ones, until it is resumed.
   agent @0 :Text;
   # Its name.
-  drained @1 :Bool;
+  drained @1 :Bool $initial("true");
   # false: it gets jobs again.
 }
 
-struct Request {
+struct Request $variant("ClientRequest") $noun("request") $frame(16777216) {
   number @0 :UInt64;
   # Chosen by the client, not 0; every answer carries it.
   union {
@@ -305,7 +345,7 @@ struct Request {
     listEnrolments @15 :Void;
     revokeEnrolment @16 :RevokeEnrolment;
     listKeys @17 :Void;
-    revokeKey @18 :Text;
+    revokeKey @18 :Text $arm("RevokeKey.what");
     # A name, or the start of a fingerprint.
     drainAgent @19 :DrainAgent;
   }
@@ -313,68 +353,56 @@ struct Request {
 
 # ---- answers ----
 
-struct Submitted {
-  run @0 :UInt64;
+struct Submitted $json {
+  run @0 :UInt64 $id("RunId") $key("");
   # 0: the push starts nothing; note says why.
-  name @1 :Text;
+  name @1 :Text $key("run");
   # "fashion#42".
   repeated @2 :Bool;
   # The request was known already.
-  note @3 :Text;
-  # For a person; at most 4 KiB.
-}
-
-struct Diagnostic {
-  line @0 :UInt32;
-  # From 1. 0: the file as a whole.
-  column @1 :UInt32;
-  # From 1. 0: the line as a whole.
-  message @2 :Text;
-  # At most 4 KiB.
+  note @3 :Text $message;
 }
 
 struct Failure {
-  code @0 :ErrorCode;
-  message @1 :Text;
-  # For a person; at most 64 KiB.
-  file @2 :Text;
+  code @0 :ErrorCode $initial("Errc::kInternal");
+  message @1 :Text $message $max(.longMessage);
+  file @2 :Text $max(Pipeline.maxAddressBytes);
   # That the diagnostics are about. Absent: none.
-  diagnostics @3 :List(Diagnostic);
-  # Every mistake; at most 10,000.
+  diagnostics @3 :List(Diagnostic) $max(10000);
+  # Every mistake.
 }
 
 struct RunDetail {
   run @0 :RunSummary;
   matching @1 :UInt32;
   # Jobs that match in all.
-  jobs @2 :List(JobView);
-  # At most 10,000.
+  jobs @2 :List(JobView) $max(.maxJobsShown);
 }
 
 struct RunUpdate {
   run @0 :RunSummary;
-  jobs @1 :List(JobView);
-  # Those that changed; in the first update all. At most 10,000.
+  jobs @1 :List(JobView) $max(.maxJobsShown);
+  # Those that changed; in the first update all.
   runEnded @2 :Bool;
   # Nothing more follows.
 }
 
-struct WaitReason {
+struct WaitReason $json {
   job @0 :Text;
   # "fashion#42/test/3".
-  reason @1 :Text;
-  # What it lacks; at most 4 KiB.
-  holders @2 :List(Text);
+  reason @1 :Text $message;
+  # What it lacks.
+  holders @2 :List(Text) $max(10000);
   # Who holds that.
 }
 
-struct MetricSeries {
+struct MetricSeries $json $check {
   job @0 :Text;
   # "fashion#42/train".
-  name @1 :Text;
-  steps @2 :List(Int64);
-  # At most 10,000: of a longer series the least and the greatest of each stretch, and the last.
-  values @3 :List(Float64);
+  name @1 :Text $max(Agent.maxMetricNameBytes);
+  steps @2 :List(Int64) $max(.maxPoints);
+  # Of a longer series the least and the greatest of each stretch, and the last.
+  values @3 :List(Float64) $max(.maxPoints);
   # As many as steps.
   reported @4 :UInt64;
   # How many the job reported. 0, from older controllers: not known.
@@ -396,31 +424,26 @@ struct EnrolmentMade {
   # Of the enrol endpoint.
 }
 
-struct Reply {
+struct Reply $variant("ClientReply") $noun("reply") $frame(16777216) {
   number @0 :UInt64;
   # Of the request. 0: of one whose number could not be read.
   union {
     none @1 :Void;
     # Never sent; what a reader sees in an empty message. Refused.
     submitted @2 :Submitted;
-    done @3 :Text;
-    # For a person; at most 64 KiB.
+    done @3 :Text $message $max(.longMessage) $arm("Done.text");
     failure @4 :Failure;
-    runList @5 :List(RunSummary);
-    # Newest first; at most 1,000.
+    runList @5 :List(RunSummary) $max(.maxRunsListed) $arm("RunList.runs");
+    # Newest first.
     runDetail @6 :RunDetail;
     runUpdate @7 :RunUpdate;
-    agentList @8 :List(AgentView);
-    # At most 10,000.
-    waitReasons @9 :List(WaitReason);
-    # At most 1,000.
-    metricsAnswer @10 :List(MetricSeries);
-    # At most 10,000.
+    agentList @8 :List(AgentView) $max(10000) $arm("AgentList.agents");
+    waitReasons @9 :List(WaitReason) $max(.maxListedReasons) $arm("WaitReasons.reasons");
+    metricsAnswer @10 :List(MetricSeries) $max(10000) $arm("MetricsAnswer.series");
     pong @11 :Pong;
     enrolmentMade @12 :EnrolmentMade;
-    enrolmentList @13 :List(EnrolmentView);
-    # Newest first; at most 10,000.
-    keyList @14 :List(KeyView);
-    # At most 50,000.
+    enrolmentList @13 :List(EnrolmentView) $max(10000) $arm("EnrolmentList.enrolments");
+    # Newest first.
+    keyList @14 :List(KeyView) $max(50000) $arm("KeyList.keys");
   }
 }

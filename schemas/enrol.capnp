@@ -1,10 +1,24 @@
 @0xb1d7f0a94c3e2865;
-# The enrol endpoint: common/wire/messages_enrol.h on the wire. Any key may connect there and say what stands here, nothing
-# else; PROTOCOL.md tells the conversation. One frame is one EnrolRequest or EnrolReply, of at most 8 KiB. The connection
-# is CURVE with the controller's key known beforehand, so both sides know whose key the other has.
+# The enrol endpoint. Any key may connect there and say what stands here, nothing else; PROTOCOL.md tells the
+# conversation. One frame is one EnrolRequest or EnrolReply. The connection is CURVE with the controller's key known
+# beforehand, so both sides know whose key the other has.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");
+
+using import "annotations.capnp".exactly;
+using import "annotations.capnp".frame;
+using import "annotations.capnp".hash;
+using import "annotations.capnp".id;
+using import "annotations.capnp".max;
+using import "annotations.capnp".message;
+using import "annotations.capnp".noun;
+using import "annotations.capnp".time;
+using import "annotations.capnp".variant;
+
+const maxEnrolmentLabels :UInt64 = 64;
+const maxEnrolmentUses :UInt64 = 1000;
+# Agents that one line lets in.
 
 # ---- to the controller ----
 
@@ -27,19 +41,19 @@ struct EnrolBegin {
 struct EnrolProve {
   nonce @0 :UInt64;
   # As in Probe.
-  enrolment @1 :UInt64;
+  enrolment @1 :UInt64 $id("EnrolmentId");
   # Which one, from the line.
   name @2 :Text;
   # That the agent wants to have; a name as on the allowlist.
   host @3 :Text;
   # Of the machine, for people.
-  challenge @4 :Data;
-  # From the controller's EnrolChallenge on this connection; 32 bytes.
-  proof @5 :Data;
-  # Ed25519 signature, 64 bytes, by the key that the line's secret is the seed of; common/enrol/proof.h says over what.
+  challenge @4 :Data $hash;
+  # From the controller's EnrolChallenge on this connection.
+  proof @5 :Data $exactly(64);
+  # Ed25519 signature by the key that the line's secret is the seed of; common/enrol/proof.h says over what.
 }
 
-struct EnrolRequest {
+struct EnrolRequest $variant("EnrolRequest") $noun("enrol request") $frame(8192) {
   union {
     none @0 :Void;
     # Never sent; what a reader sees in an empty message. Refused.
@@ -61,7 +75,7 @@ enum KeyRole {
 struct ProbeAnswer {
   nonce @0 :UInt64;
   # Of the Probe.
-  wallMs @1 :Int64;
+  wallMs @1 :Int64 $time;
   # The controller's time of day when it answered.
   software @2 :Text;
   oldestVersion @3 :UInt16;
@@ -78,8 +92,8 @@ struct ProbeAnswer {
 struct EnrolChallenge {
   nonce @0 :UInt64;
   # Of the EnrolBegin.
-  challenge @1 :Data;
-  # 32 random bytes; good for this connection, until the next EnrolBegin.
+  challenge @1 :Data $hash;
+  # Random; good for this connection, until the next EnrolBegin.
 }
 
 struct Enrolled {
@@ -87,8 +101,8 @@ struct Enrolled {
   # Of the EnrolProve.
   name @1 :Text;
   # That the agent has from now on.
-  labels @2 :List(Text);
-  # That it offers beside its own; at most 64.
+  labels @2 :List(Text) $max(.maxEnrolmentLabels);
+  # That it offers beside its own.
   controlPort @3 :UInt16;
   bulkPort @4 :UInt16;
   software @5 :Text;
@@ -106,8 +120,8 @@ enum EnrolRefusal {
   keyTaken @6;
   # The key is on the allowlist already, under another name or as a client's.
   badName @7;
-  version @8;
-  # No common protocol version.
+  noCommonVersion @8;
+  # Of the protocol.
   busy @9;
   # Not now: too many tries, or the controller cannot write. Nothing was changed.
 }
@@ -116,11 +130,10 @@ struct EnrolRefused {
   nonce @0 :UInt64;
   # Of the request.
   reason @1 :EnrolRefusal;
-  words @2 :Text;
-  # For a person; at most 4 KiB.
+  words @2 :Text $message;
 }
 
-struct EnrolReply {
+struct EnrolReply $variant("EnrolReply") $noun("enrol reply") $frame(8192) {
   union {
     none @0 :Void;
     # Never sent; what a reader sees in an empty message. Refused.

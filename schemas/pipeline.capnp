@@ -1,20 +1,47 @@
 @0xde7dd94e6d9d9197;
-# A pipeline as the farm understands it, and the sources it came from: common/pipeline/pipeline.h on wire and disk.
-# Used by agent.capnp (Assign), client.capnp and record.capnp.
+# A pipeline as the farm understands it, the sources it came from, and what is wrong with a file: parts of messages and
+# records. Words whose machinery does not exist yet never reach these types: the parser refuses them with "not yet".
 #
-# For every file here: Text is UTF-8 without NUL. A count or text above its cap, an enum value or union
-# member that this build does not know, is refused by the decoder (common/wire/codec.h, kInvalid).
+# For every schema here: Text is UTF-8 without NUL. A count or text above its cap, a number out of range, an enum value or
+# union member that this build does not know is refused, by whoever writes it and by whoever reads it. Times of day are
+# milliseconds since 1970 UTC, for people only; 0: not known.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");
 
+using import "annotations.capnp".arm;
+using import "annotations.capnp".cxx;
+using import "annotations.capnp".each;
+using import "annotations.capnp".initial;
+using import "annotations.capnp".json;
+using import "annotations.capnp".map;
+using import "annotations.capnp".max;
+using import "annotations.capnp".message;
+using import "annotations.capnp".millis;
+using import "annotations.capnp".min;
+using import "annotations.capnp".optional;
+using import "annotations.capnp".without;
+
+const maxAddressBytes :UInt64 = 4096;
+# A path, an address, a ref.
+const maxSpecTextBytes :UInt64 = 8388608;
+# One script, argument or value of a pipeline.
+const maxListed :UInt64 = 10000;
+# Needs, labels, artifacts, arguments, variables, steps, rules.
+const maxPipelineBytes :UInt64 = 1048576;
+# Of a furrow.yaml.
+const maxJobs :UInt64 = 10000;
+# Of a pipeline.
+const maxShards :UInt64 = 100000;
+# Of all jobs of a pipeline together.
+
 struct Resources {
-  cpuMilli @0 :UInt32;
+  cpuMilli @0 :UInt32 $initial("1000");
   # Thousandths of a CPU.
   gpuMilli @1 :UInt32;
   # Thousandths of a GPU: below 1000 a share of one, else whole ones; 0: none.
   gpuModel @2 :Text;
-  # Found in the model's name, in any case. Absent: any model.
+  # "a100" of `gpus: "a100:2"`: found in the model's name, in any case. Absent: any model.
   gpuMemoryBytes @3 :UInt64;
   # On each GPU. 0: no demand.
   memoryBytes @4 :UInt64;
@@ -22,20 +49,19 @@ struct Resources {
 }
 
 struct RetryRule {
-  max @0 :UInt32;
+  max @0 :UInt32 $initial("2");
   # Further attempts after the first.
-  onAgentLost @1 :Bool;
+  onAgentLost @1 :Bool $initial("true");
   # The agent died or was away for longer than its lease.
   onFailure @2 :Bool;
   # Any exit status but 0.
-  exitCodes @3 :List(Int32);
-  # These exit statuses; at most 256. Absent: none.
+  exitCodes @3 :List(Int32) $max(256);
+  # These exit statuses, 1 to 255.
 }
 
 struct EnvVar {
-  name @0 :Text;
-  # Not empty, without "=", once in its list.
-  value @1 :Text;
+  name @0 :Text $min(1) $without("=");
+  value @1 :Text $max(.maxSpecTextBytes);
 }
 
 enum Comparison {
@@ -47,89 +73,99 @@ enum Comparison {
 }
 
 struct MetricRule {
+  # accuracy: ">= 0.80"
   metric @0 :Text;
   # Name of a metric of a needed job.
-  comparison @1 :Comparison;
+  comparison @1 :Comparison $initial("Comparison::kGreaterEqual");
   bound @2 :Float64;
 }
 
 struct Step {
-  name @0 :Text;
-  # For people. Absent: none.
+  name @0 :Text $max(.maxSpecTextBytes);
+  # As given, or made from its kind and words; for people.
   action :union {
     none @1 :Void;
     # Never sent; what a reader sees where the union is missing. Refused.
-    run @2 :Text;
-    # Text for `bash -euo pipefail -c`.
-    exec @3 :List(Text);
-    # argv; at least one, the first not empty.
-    torch :group {
+    run @2 :Text $max(.maxSpecTextBytes) $arm("RunStep.script");
+    # Text for `bash -euo pipefail -c` (sh where bash is not).
+    exec @3 :List(Text) $min(1) $max(.maxListed) $each(.maxSpecTextBytes) $arm("ExecStep.argv");
+    # A program and its arguments, no shell.
+    torch :group $cxx("TorchStep") {
+      # train: or evaluate:, a step of furrow-torch.
       verb @4 :Text;
       # "train" or "evaluate".
-      specJson @5 :Text;
-      # The step's mapping as one JSON object, keys validated.
+      specJson @5 :Text $max(.maxSpecTextBytes);
+      # The step's mapping as one JSON object, validated by agent/torch/SPEC.md, which has the defaults of what it leaves
+      # out.
     }
-    check @6 :List(MetricRule);
+    check @6 :List(MetricRule) $max(.maxListed) $arm("CheckStep.rules");
     # All must hold for the metrics of the needed jobs.
   }
 }
 
 struct JobSpec {
-  name @0 :Text;
-  # Once in its pipeline; not empty.
-  needs @1 :List(Text);
-  # Names of jobs of the same pipeline.
+  name @0 :Text $min(1);
+  # [A-Za-z0-9_-]{1,64}, not beginning with -; once in its pipeline.
+  needs @1 :List(Text) $max(.maxListed);
+  # Names of jobs of the same pipeline; no cycle.
   resources @2 :Resources;
-  # Always present.
-  labels @3 :List(Text);
+  labels @3 :List(Text) $max(.maxListed);
   # The agent must carry all of them.
-  env @4 :List(EnvVar);
-  # Sorted by name. The pipeline's with the job's on top.
-  timeoutMs @5 :UInt64;
-  # Milliseconds of wall time, at most 2^53. 0: none.
+  env @4 :List(EnvVar) $map $max(.maxListed);
+  # The pipeline's with the job's on top.
+  timeoutMs @5 :UInt64 $millis $max(9007199254740992);
+  # Wall time of one attempt. 0: none.
   retry @6 :RetryRule;
-  # Always present.
-  shards @7 :UInt32;
-  # 1 to 100,000.
+  shards @7 :UInt32 $min(1) $max(.maxShards) $initial("1");
   allowFailure @8 :Bool;
-  # Its failure does not fail the run.
-  artifacts @9 :List(Text);
-  # Paths or globs relative to the workspace.
-  steps @10 :List(Step);
-  # At least one, in order.
+  # Its failure does not fail the run; jobs that need it still start.
+  artifacts @9 :List(Text) $max(.maxListed) $each(.maxSpecTextBytes);
+  # Paths or globs (*, ?, **) relative to the workspace, without `.`, `..`, doubled or trailing slashes.
+  steps @10 :List(Step) $min(1) $max(.maxListed);
+  # In order.
 }
 
 struct PushTrigger {
-  branches @0 :List(Text);
-  # Globs over the branch's name. Absent: every branch.
-  paths @1 :List(Text);
-  # Globs over changed paths. Absent: every change.
+  # on: push:
+  branches @0 :List(Text) $max(.maxListed) $each(.maxAddressBytes);
+  # Globs over the branch's name. Empty: every branch.
+  paths @1 :List(Text) $max(.maxListed) $each(.maxAddressBytes);
+  # Globs over changed paths. Empty: every change.
 }
 
-struct PipelineSpec {
-  # Not "Pipeline": the generated C++ has a class of that name in every struct.
-  name @0 :Text;
-  # Not empty.
-  onPush @1 :PushTrigger;
+struct PipelineSpec $cxx("Pipeline") {
+  # Not "Pipeline" here: Cap'n Proto's C++ has a class of that name in every struct.
+  name @0 :Text $min(1);
+  # [A-Za-z0-9_.-]{1,64}, beginning with neither - nor a dot.
+  onPush @1 :PushTrigger $optional;
   # Absent: a push starts nothing.
-  jobs @2 :List(JobSpec);
-  # In the file's order; 1 to 10,000.
+  jobs @2 :List(JobSpec) $min(1) $max(.maxJobs);
+  # In the file's order.
 }
 
-struct SourceInfo {
-  repository @0 :Text;
+struct SourceInfo $json {
+  # Where the sources of a run come from. Every text may be absent: not known.
+  repository @0 :Text $max(.maxAddressBytes);
   # Path or address.
-  ref @1 :Text;
+  ref @1 :Text $max(.maxAddressBytes);
   # "refs/heads/main".
-  branch @2 :Text;
+  branch @2 :Text $max(.maxAddressBytes);
   # "main".
   commit @3 :Text;
   # Full hex.
-  title @4 :Text;
-  # The commit's first line; at most 4 KiB, longer ones are cut when sent.
-  author @5 :Text;
-  # As the commit names them; at most 4 KiB, cut like title.
+  title @4 :Text $message;
+  # The commit's first line.
+  author @5 :Text $message;
+  # As the commit names them.
   dirty @6 :Bool;
   # A working copy with changes that are not in the commit.
 }
-# Where the sources of a run come from. Every text may be absent: not known.
+
+struct Diagnostic $json {
+  # One mistake in a file, where it stands and what would be right.
+  line @0 :UInt32 $max(2147483647);
+  # From 1. 0: the file as a whole.
+  column @1 :UInt32 $max(2147483647);
+  # From 1, in characters. 0: the line as a whole.
+  message @2 :Text $message;
+}

@@ -8,7 +8,7 @@
 #include "agent/devices/nvml.h"
 #include "common/base/error.h"
 #include "common/daemon/config.h"
-#include "common/wire/offer.h"
+#include "schemas/agent.h"
 
 namespace furrow::devices {
 

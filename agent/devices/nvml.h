@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "common/wire/offer.h"
+#include "schemas/agent.h"
 
 namespace furrow::devices {
 

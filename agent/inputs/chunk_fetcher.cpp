@@ -6,7 +6,7 @@
 
 #include "common/base/hash.h"
 #include "common/transport/transport.h"
-#include "common/wire/codec.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 namespace {
@@ -45,8 +45,7 @@ void ChunkFetcher::Again(const Hash& hash, Wanted& wanted, Time now, Error error
 
 std::vector<ChunkFetcher::Fetched> ChunkFetcher::Turn(Time now) {
   while (auto frame = channel_.Receive()) {
-    const auto bytes = reinterpret_cast<const std::uint8_t*>(frame->data());
-    if (const auto reply = DecodeBulkReply({bytes, frame->size()})) OnReply(*reply, now);
+    if (const auto reply = DecodeBulkReply(*frame)) OnReply(*reply, now);
   }
   if (under_way_ == 0) heard_ = now;
   const std::uint64_t connection = channel_.connections();
@@ -75,7 +74,7 @@ void ChunkFetcher::SendMore(Time now) {
       queue_.push_back(hash);
       continue;
     }
-    if (channel_.Send(Encode(BulkRequest(ChunkGet{hash, wanted.tree}))) != SendResult::kSent) {
+    if (channel_.Send(Encode(BulkRequest(ChunkGet{hash, wanted.tree})).value()) != SendResult::kSent) {
       queue_.push_front(hash);
       return;
     }
@@ -101,7 +100,7 @@ void ChunkFetcher::OnData(const ChunkData& data, Time now) {
   const auto found = wanted_.find(data.hash);
   if (found == wanted_.end()) return;
   Wanted& wanted = found->second;
-  const std::uint64_t most = wanted.tree ? kMaxTreeBytes : kMaxChunkBytes;
+  const std::uint64_t most = wanted.tree ? kMaxTreeBytes : kMaxPartBytes;
   if (data.offset == 0) wanted.partial.clear();
   if (data.total_bytes > most || data.offset != wanted.partial.size() ||
       data.bytes.size() > data.total_bytes - data.offset)

@@ -12,7 +12,7 @@
 #include "common/base/error.h"
 #include "common/base/ids.h"
 #include "common/chunks/store.h"
-#include "common/wire/messages_bulk.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 

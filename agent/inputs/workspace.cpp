@@ -23,7 +23,6 @@
 #include "common/chunks/store.h"
 #include "common/chunks/tree.h"
 #include "common/chunks/tree_materialise.h"
-#include "common/wire/codec.h"
 
 namespace furrow {
 namespace {
@@ -123,7 +122,7 @@ void Workspace::Post(WorkspaceCommand command) {
 Result<std::unique_ptr<Workspace>> Workspace::Start(Context& context, const WorkspaceOptions& options,
                                                     std::function<void(WorkspaceEvent)> on_event) {
   ChannelOptions bulk = options.bulk;
-  bulk.max_frame_bytes = kMaxBulkFrame;
+  bulk.max_frame_bytes = kMaxBulkRequestFrame;
   bulk.send_queue = bulk.receive_queue = 4 * kBulkWindow;
   FURROW_ASSIGN(auto store, ChunkStore::Open(options.cache.string(), {.durable = false, .track_use = true}));
   FURROW_ASSIGN(auto channel, Channel::Connect(context, bulk));

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "common/daemon/config.h"
-#include "common/wire/messages_enrol.h"
+#include "schemas/enrol.h"
 
 namespace furrow {
 

@@ -1,9 +1,11 @@
 #include "agent/reactor/job_start.h"
 
 #include <cstdio>
+#include <map>
+#include <string_view>
 
 #include "common/base/overloaded.h"
-#include "common/wire/codec.h"
+#include "schemas/agent.h"
 
 namespace furrow {
 namespace {
@@ -54,7 +56,7 @@ std::vector<std::string> ArgvOf(const AgentSettings& settings, const Step& step,
 // Later settings win over earlier ones: the agent's, the pipeline's, then the farm's own words.
 std::vector<std::string> EnvOf(const AgentState& state, const HeldJob& job) {
   const Assign& assign = *job.assign;
-  Env env;
+  std::map<std::string, std::string> env;
   for (const std::string& setting : state.settings.env) {
     const std::size_t split = setting.find('=');
     if (split != std::string::npos) env[setting.substr(0, split)] = setting.substr(split + 1);
@@ -114,17 +116,17 @@ runner::Start MakeStart(const AgentState& state, const HeldJob& job) {
   start.kill_grace_ms = static_cast<std::uint64_t>(state.settings.kill_grace / std::chrono::milliseconds(1));
   start.log_quota_bytes = state.settings.log_quota_bytes != 0 ? state.settings.log_quota_bytes : assign.log_quota_bytes;
   for (int shift = 0; shift < 32; shift += 8) start.blob += static_cast<char>(job.place >> shift);
-  start.blob += Encode(ToAgent{assign});
+  start.blob += Encode(ToAgent{assign}).value();  // it came as such a frame
   return start;
 }
 
 Result<std::pair<Assign, std::uint32_t>> ReadBlob(const std::string& blob) {
   constexpr std::size_t kPlaceBytes = 4;
   if (blob.size() < kPlaceBytes) return Fail(Errc::kInvalid, "an attempt's description is cut short");
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(blob.data());
   std::uint32_t place = 0;
-  for (std::size_t i = 0; i < kPlaceBytes; ++i) place |= static_cast<std::uint32_t>(bytes[i]) << (8 * i);
-  FURROW_ASSIGN(ToAgent message, DecodeToAgent({bytes + kPlaceBytes, blob.size() - kPlaceBytes}));
+  for (std::size_t i = 0; i < kPlaceBytes; ++i)
+    place |= static_cast<std::uint32_t>(static_cast<unsigned char>(blob[i])) << (8 * i);
+  FURROW_ASSIGN(ToAgent message, DecodeToAgent(std::string_view(blob).substr(kPlaceBytes)));
   auto* assign = std::get_if<Assign>(&message);
   if (assign == nullptr) return Fail(Errc::kInvalid, "an attempt's description is of something else");
   return std::pair(std::move(*assign), place);

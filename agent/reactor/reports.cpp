@@ -8,7 +8,9 @@
 #include "agent/reactor/job_start.h"
 #include "agent/reactor/jobs.h"
 #include "common/base/overloaded.h"
-#include "common/wire/codec.h"
+#include "common/wire/job_state.h"
+#include "common/wire/metrics.h"
+#include "schemas/agent.h"
 
 namespace furrow {
 namespace {
@@ -145,7 +147,7 @@ void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::
   } else {
     job.output_done = true;
   }
-  if (ran && job.report.outcome.passed() && !job.assign->spec->artifacts.empty()) {
+  if (ran && Passed(job.report.outcome) && !job.assign->spec->artifacts.empty()) {
     out.uploads.emplace_back(Collect{ref, WorkspaceOf(state.settings, job.place), job.assign->spec->artifacts});
   } else {
     job.artifacts_done = true;

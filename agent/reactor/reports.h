@@ -8,7 +8,7 @@
 #include "agent/state/state.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/wire/messages_agent.h"
+#include "schemas/agent.h"
 
 namespace furrow {
 

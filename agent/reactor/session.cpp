@@ -6,7 +6,7 @@
 #include "agent/reactor/job_start.h"
 #include "agent/reactor/jobs.h"
 #include "agent/reactor/reports.h"
-#include "common/wire/codec.h"
+#include "schemas/agent.h"
 
 namespace furrow {
 namespace {

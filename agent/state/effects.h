@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/base/ids.h"
-#include "common/wire/messages_agent.h"
+#include "schemas/agent.h"
 
 namespace furrow {
 

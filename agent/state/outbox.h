@@ -7,7 +7,7 @@
 #include "agent/runner/protocol.h"
 #include "agent/state/effects.h"
 #include "common/base/clock.h"
-#include "common/wire/messages_agent.h"
+#include "schemas/agent.h"
 
 namespace furrow {
 

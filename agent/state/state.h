@@ -16,9 +16,8 @@
 #include "agent/join/machine_id.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
-#include "common/wire/messages_agent.h"
-#include "common/wire/offer.h"
 #include "common/wire/protocol_version.h"
+#include "schemas/agent.h"
 
 namespace furrow {
 

@@ -15,8 +15,7 @@
 #include "common/base/log.h"
 #include "common/chunks/tree.h"
 #include "common/chunks/tree_scan.h"
-#include "common/wire/codec.h"
-#include "common/wire/messages_bulk.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 namespace {
@@ -79,7 +78,7 @@ class ArtifactUploader::Sender {
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     for (;;) {
       if (const auto frame = channel_.Receive()) {
-        return DecodeBulkReply({reinterpret_cast<const std::uint8_t*>(frame->data()), frame->size()});
+        return DecodeBulkReply(*frame);
       }
       if (!wanted_()) return Fail(Errc::kRejected, "not wanted any more");
       if (channel_.link() != LinkState::kConnected || channel_.connections() != connection_) {
@@ -95,7 +94,7 @@ class ArtifactUploader::Sender {
   }
 
   Status SendOne(const BulkRequest& request) {
-    const std::string frame = Encode(request);
+    FURROW_ASSIGN(const std::string frame, Encode(request));
     while (channel_.Send(frame) != SendResult::kSent) {
       if (!wanted_()) return Fail(Errc::kRejected, "not wanted any more");
       if (channel_.link() != LinkState::kConnected) {
@@ -164,9 +163,9 @@ class ArtifactUploader::Sender {
   Result<std::vector<Hash>> PutTree() {
     std::uint32_t under_way = 0;
     const std::string& bytes = encoded_.bytes;
-    for (std::size_t offset = 0; offset < bytes.size(); offset += kMaxChunkBytes) {
+    for (std::size_t offset = 0; offset < bytes.size(); offset += kMaxPartBytes) {
       while (under_way >= kBulkWindow) FURROW_TRY(TakeStored(under_way));
-      FURROW_TRY(SendOne(TreePut{encoded_.name, bytes.size(), offset, bytes.substr(offset, kMaxChunkBytes)}));
+      FURROW_TRY(SendOne(TreePut{encoded_.name, bytes.size(), offset, bytes.substr(offset, kMaxPartBytes)}));
       ++under_way;
     }
     for (;;) {

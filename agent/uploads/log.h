@@ -14,7 +14,7 @@
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
 #include "common/logs/frames.h"
-#include "common/wire/messages_bulk.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 

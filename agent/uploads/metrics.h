@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/base/file_io.h"
-#include "common/wire/messages_agent.h"
+#include "schemas/agent.h"
 
 namespace furrow {
 

@@ -26,7 +26,7 @@
 #include "common/base/mailbox.h"
 #include "common/base/worker_pool.h"
 #include "common/chunks/beneath.h"
-#include "common/wire/codec.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 namespace {
@@ -155,7 +155,7 @@ void Uploader::Post(UploadCommand command) {
 Result<std::unique_ptr<Uploader>> Uploader::Start(Context& context, const UploaderOptions& options,
                                                   std::function<void(UploadEvent)> on_event) {
   ChannelOptions bulk = options.bulk;
-  bulk.max_frame_bytes = kMaxBulkFrame;
+  bulk.max_frame_bytes = kMaxBulkRequestFrame;
   bulk.send_queue = bulk.receive_queue = 4 * kBulkWindow;
   FURROW_TRY(MakeFolders(options.state.string()));
   FURROW_ASSIGN(auto channel, Channel::Connect(context, bulk));
@@ -191,7 +191,7 @@ void Uploader::Impl::Run() {
       if (std::holds_alternative<Stop>(input)) stopping = true;
     }
     while (const auto frame = channel->Receive()) {
-      const auto reply = DecodeBulkReply({reinterpret_cast<const std::uint8_t*>(frame->data()), frame->size()});
+      const auto reply = DecodeBulkReply(*frame);
       if (reply) OnReply(*reply);
     }
     LookAtConnection();
@@ -332,7 +332,7 @@ void Uploader::Impl::SendLogs() {
       if (at == uploads.end()) at = uploads.begin();
       const auto request = at->second.Next(now, under_way < kBulkWindow, {encoder, buffer, beside});
       if (!request) continue;
-      if (channel->Send(Encode(*request)) != SendResult::kSent) {
+      if (channel->Send(Encode(*request).value()) != SendResult::kSent) {
         send_at = now + kFullPause;
         return;
       }

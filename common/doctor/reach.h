@@ -9,7 +9,7 @@
 #include "common/doctor/doctor.h"
 #include "common/enrol/client.h"
 #include "common/transport/transport.h"
-#include "common/wire/messages_enrol.h"
+#include "schemas/enrol.h"
 
 namespace furrow::doctor {
 

@@ -15,7 +15,7 @@
 
 #include "common/base/version.h"
 #include "common/enrol/line.h"
-#include "common/wire/codec.h"
+#include "schemas/enrol.h"
 
 namespace furrow {
 namespace {
@@ -145,7 +145,7 @@ Reached<EnrolClient> EnrolClient::Connect(Context& context, const EnrolTarget& t
   options.address = where;
   options.keys = keys;
   options.server_key = target.controller_key;
-  options.max_frame_bytes = kMaxEnrolFrame;
+  options.max_frame_bytes = kMaxEnrolRequestFrame;
   auto channel = Channel::Connect(context, options);
   if (!channel) return tl::unexpected(Unreached{Obstacle::kNoRoute, channel.error().message});
   Poller poller;
@@ -172,18 +172,19 @@ Reached<EnrolReply> EnrolClient::Ask(EnrolRequest request, milliseconds patience
   const auto until = Steady::now() + patience;
   ++nonce_;
   std::visit([&](auto& kind) { kind.nonce = nonce_; }, request);
-  const std::string frame = Encode(request);
+  const auto frame = Encode(request);
+  if (!frame) return tl::unexpected(Unreached{Obstacle::kNoAnswer, "this cannot be asked: " + frame.error().message});
   Poller poller;
   poller.Add(*channel_);
   auto repeat = Steady::now();
   while (Left(until) > 0) {
     if (Steady::now() >= repeat) {
-      channel_->Send(frame);
+      channel_->Send(*frame);
       repeat = Steady::now() + kRepeat;
     }
     poller.Wait(milliseconds(std::min(Left(until), Left(repeat))));
     while (const auto answer = channel_->Receive()) {
-      auto reply = DecodeEnrolReply({reinterpret_cast<const std::uint8_t*>(answer->data()), answer->size()});
+      auto reply = DecodeEnrolReply(*answer);
       if (!reply)
         return tl::unexpected(Unreached{Obstacle::kNotFurrow, where_ +
                                                                   " answers with something that is not understood (" +

@@ -8,7 +8,7 @@
 
 #include "common/base/error.h"
 #include "common/transport/transport.h"
-#include "common/wire/messages_enrol.h"
+#include "schemas/enrol.h"
 
 namespace furrow {
 

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "common/base/ids.h"
-#include "common/wire/messages_enrol.h"
+#include "schemas/enrol.h"
 
 namespace furrow {
 
@@ -31,6 +31,7 @@ struct EnrolClaim {
 };
 // Signs "furrow enrolment 1", the enrolment's number (8 bytes, little-endian), both keys (40 bytes each), the challenge
 // and the name, one behind the other.
+using EnrolSignature = decltype(EnrolProve::proof);
 EnrolSignature ProveEnrolment(const EnrolSecret& secret, const EnrolClaim& claim);
 bool CheckEnrolment(const Hash& verify_key, const EnrolClaim& claim, const EnrolSignature& proof);
 

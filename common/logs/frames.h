@@ -20,7 +20,6 @@ inline constexpr std::size_t kMaxFrameRawBytes = 1 << 20;
 inline constexpr std::size_t kFrameHeaderBytes = 48;
 // The most that a frame can take, header included (ZSTD_COMPRESSBOUND of 1 MiB and room for zstd's own header).
 inline constexpr std::size_t kMaxFrameBytes = kFrameHeaderBytes + kMaxFrameRawBytes + (kMaxFrameRawBytes >> 8) + 64;
-inline constexpr std::size_t kSmallLogBytes = 4096;  // up to this a whole log travels inside Finished
 
 struct FrameHeader {
   AttemptRef attempt;

@@ -18,7 +18,8 @@ void Report::Add(Place place, std::string message) {
     ++dropped_;
     return;
   }
-  found_.push_back({place.line, place.column, std::move(message)});
+  found_.push_back(
+      {static_cast<std::uint32_t>(place.line), static_cast<std::uint32_t>(place.column), std::move(message)});
 }
 
 std::vector<Diagnostic> Report::Take() {

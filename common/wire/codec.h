@@ -1,66 +1,273 @@
-// Frames to owned messages and back. The one place that knows the generated Cap'n Proto types of the
-// wire. A frame is capped before it is decoded; a decoder never throws and never crashes on any bytes:
-// what is not a well-formed message of the schema with values in range is kInvalid. Any thread.
+// What the codecs that schemas/compiler writes share: building a frame in reused memory, opening one safely, and the
+// checks of single values. Codecs alone include this.
+//
+// Readers and writers of values throw Malformed where a value breaks a cap or a range; OpenFrame and BuildFrame turn
+// that and kj's exceptions into an Error, so that nothing leaves a codec but a Result.
 #pragma once
 
+#include <capnp/message.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <span>
+#include <map>
+#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/wire/messages_agent.h"
-#include "common/wire/messages_bulk.h"
-#include "common/wire/messages_client.h"
-#include "common/wire/messages_enrol.h"
+#include "common/base/ids.h"
+#include "common/base/text.h"
 
-namespace furrow {
+namespace furrow::codec {
 
-using Bytes = std::span<const std::uint8_t>;
+// ---- frames ------------------------------------------------------------------------------------------------
 
-// Largest frames, in bytes; the transport refuses larger ones before reading them.
-inline constexpr std::size_t kMaxAgentFrame = 4u << 20;
-inline constexpr std::size_t kMaxClientFrame = 16u << 20;
-inline constexpr std::size_t kMaxBulkFrame = (1u << 20) + (64u << 10);
-inline constexpr std::size_t kMaxEnrolFrame = 8u << 10;
+// A message under construction, in memory that its thread reuses. One at a time per thread.
+class FrameBuilder {
+ public:
+  FrameBuilder();
+  ~FrameBuilder();
+  FrameBuilder(const FrameBuilder&) = delete;
+  FrameBuilder& operator=(const FrameBuilder&) = delete;
 
-// Most that one message may hold of what a job or a machine decides; senders keep to them (a longer list
-// of metrics travels in several reports), decoders refuse more. The rest is in schemas/*.capnp.
-inline constexpr std::size_t kMaxHeldAttempts = 100'000;
-inline constexpr std::size_t kMaxMetricLines = 10'000;  // in one report
-inline constexpr std::size_t kMaxMetricsPerLine = 4'096;
-inline constexpr std::size_t kMaxMetricNameBytes = 256;
-inline constexpr std::size_t kMaxJobMetrics = 10'000;      // newest values of one job
-inline constexpr std::size_t kMaxAssignMetrics = 100'000;  // of all needed jobs of one
+  template <class Root>
+  typename Root::Builder Init() {
+    return message_.initRoot<Root>();
+  }
 
-// Bytes that a line takes in a message. The lines of one message together take at most kMaxMetricsBytes, so
-// that the rest of a Finished has room in its frame; what is left over travels in a message of its own.
-std::size_t WireBytes(const MetricLine& line);
-inline constexpr std::size_t kMaxMetricsBytes = 3u << 20;
+  // Data for an `adopt…` of this message that refers to `bytes` without copying them. They must stay as
+  // they are until Finish, which copies them once, into the frame. For at most one, large, field.
+  capnp::Orphan<capnp::Data> Refer(std::string_view bytes);
 
-// Encoders never fail. Words for a person (a reason, a detail, a title) are cut to their cap. A reply that
-// would not fit a client frame is encoded as a Failure that says so.
-std::string Encode(const AgentMessage& message);
-std::string Encode(const ToAgent& message);
-std::string Encode(std::uint64_t request, const ClientRequest& message);
-std::string Encode(std::uint64_t request, const ClientReply& message);
-std::string Encode(const BulkRequest& message);
-std::string Encode(const BulkReply& message);
-std::string Encode(const EnrolRequest& message);
-std::string Encode(const EnrolReply& message);
+  // The frame: Cap'n Proto's stream form, a table of segment sizes and the segments.
+  std::string Finish();
 
-Result<AgentMessage> DecodeAgentMessage(Bytes frame);
-Result<ToAgent> DecodeToAgent(Bytes frame);
-Result<std::pair<std::uint64_t, ClientRequest>> DecodeClientRequest(Bytes frame);
-Result<std::pair<std::uint64_t, ClientReply>> DecodeClientReply(Bytes frame);
-Result<BulkRequest> DecodeBulkRequest(Bytes frame);
-Result<BulkReply> DecodeBulkReply(Bytes frame);
-Result<EnrolRequest> DecodeEnrolRequest(Bytes frame);
-Result<EnrolReply> DecodeEnrolReply(Bytes frame);
+ private:
+  capnp::MallocMessageBuilder message_;
+  std::string_view external_;
+};
 
-// The request number of a client frame that DecodeClientRequest refuses, so that its sender can be told;
-// 0 if not even that can be read.
-std::uint64_t RequestNumberOf(Bytes frame);
+// Below this, copying bytes into the message is cheaper than a segment of their own.
+inline constexpr std::size_t kReferFrom = 4096;
 
-}  // namespace furrow
+// A message that breaks the schema's rules; `words` says which field and how.
+struct Malformed {
+  std::string words;
+};
+
+using ReadFrame = void (*)(capnp::MessageReader& message, void* context);
+Status OpenFrameWith(std::string_view frame, std::size_t cap, const char* noun, ReadFrame read, void* context);
+// Opens a frame of at most `cap` bytes and calls `read` with the message. kInvalid: `noun` ("message of an agent") with
+// the reason behind it; whatever `read` built is to be dropped.
+template <class Read>
+Status OpenFrame(std::string_view frame, std::size_t cap, const char* noun, Read read) {
+  return OpenFrameWith(
+      frame, cap, noun, [](capnp::MessageReader& message, void* context) { (*static_cast<Read*>(context))(message); },
+      &read);
+}
+
+using WriteFrame = void (*)(FrameBuilder& frame, void* context);
+Result<std::string> BuildFrameWith(std::size_t cap, const char* noun, WriteFrame write, void* context);
+// The frame that `write` builds. kInvalid: it breaks a cap, its own of `cap` bytes included.
+template <class Write>
+Result<std::string> BuildFrame(std::size_t cap, const char* noun, Write write) {
+  return BuildFrameWith(
+      cap, noun, [](FrameBuilder& frame, void* context) { (*static_cast<Write*>(context))(frame); }, &write);
+}
+
+[[noreturn]] void ThrowNewer();        // an unknown union member
+[[noreturn]] void ThrowEmpty();        // the member that is never sent
+void ThrowMissing(const char* field);  // always throws; not [[noreturn]], for use in an expression
+
+// ---- caps ----------------------------------------------------------------------------------------------------
+
+// What a field may have: bytes, entries, or a number's range; a `max` of 0: no upper bound.
+struct Cap {
+  std::uint64_t min = 0;
+  std::uint64_t max = 0;
+  const char* field = "";  // "Assign.trees"
+};
+
+[[noreturn]] void ThrowRange(const Cap& cap, std::int64_t value);
+[[noreturn]] void ThrowRange(const Cap& cap, std::uint64_t value);
+[[noreturn]] void ThrowCount(const Cap& cap, std::size_t count);
+[[noreturn]] void ThrowSize(const Cap& cap, std::size_t size);
+
+template <class N>
+N InRange(N value, const Cap& cap) {
+  if constexpr (std::is_signed_v<N>) {
+    if (value < static_cast<std::int64_t>(cap.min) ||
+        (cap.max != 0 && value > 0 && static_cast<std::uint64_t>(value) > cap.max))
+      ThrowRange(cap, static_cast<std::int64_t>(value));
+  } else {
+    if (value < cap.min || (cap.max != 0 && value > cap.max)) ThrowRange(cap, static_cast<std::uint64_t>(value));
+  }
+  return value;
+}
+inline void CheckCount(std::size_t count, const Cap& cap) {
+  if (count < cap.min || count > cap.max) ThrowCount(cap, count);
+}
+inline void CheckSize(std::size_t size, const Cap& cap) {
+  if (size < cap.min || size > cap.max) ThrowSize(cap, size);
+}
+
+// ---- texts and bytes ---------------------------------------------------------------------------------------
+
+inline capnp::Data::Reader DataOf(std::string_view bytes) {
+  return {reinterpret_cast<const capnp::byte*>(bytes.data()), bytes.size()};
+}
+inline capnp::Text::Reader TextOf(const std::string& text) {
+  return {text.c_str(), text.size()};
+}
+
+// A name: UTF-8 without NUL and without any of `without`, of so many bytes, else Malformed.
+void CheckText(std::string_view text, const Cap& cap, const char* without = "");
+std::string ReadText(capnp::Text::Reader text, const Cap& cap, const char* without = "");
+// `always`: an empty one does not stay absent.
+template <class Set>
+void WriteText(const std::string& text, const Cap& cap, const char* without, bool always, Set set) {
+  CheckText(text, cap, without);
+  if (always || !text.empty()) set(TextOf(text));
+}
+
+// Something for a person. It is repaired and cut where it is written, so that nothing for a person ever stops a
+// message; a reader repairs it again, and takes what is too long for a fault.
+std::string ReadMessage(capnp::Text::Reader text, const Cap& cap);
+template <class Set>
+void WriteMessage(const std::string& text, std::size_t max, bool always, Set set) {
+  if (text.empty() && !always) return;
+  if (text.size() <= max && IsName(text)) return set(TextOf(text));
+  const std::string fit(ClippedUtf8(RepairedUtf8(text), max));
+  set(TextOf(fit));
+}
+
+std::string ReadBytes(capnp::Data::Reader data, const Cap& cap);
+
+// ---- ids -----------------------------------------------------------------------------------------------------
+
+Hash ReadHash(capnp::Data::Reader data, const char* field);  // absent: zero
+std::vector<Hash> ReadHashes(capnp::Data::Reader data, const Cap& cap);
+template <class Set>
+void WriteHash(const Hash& hash, Set set) {
+  if (!hash.IsZero()) set(capnp::Data::Reader(hash.bytes.data(), hash.bytes.size()));
+}
+template <class Set>
+void WriteHashes(const std::vector<Hash>& hashes, const Cap& cap, Set set) {
+  static_assert(sizeof(Hash) == 32);
+  CheckCount(hashes.size(), cap);
+  if (!hashes.empty()) set(capnp::Data::Reader(hashes.front().bytes.data(), hashes.size() * sizeof(Hash)));
+}
+template <std::size_t N>
+std::array<std::uint8_t, N> ReadArray(capnp::Data::Reader data, const char* field) {
+  std::array<std::uint8_t, N> array{};
+  if (data.size() != N) ThrowSize({N, N, field}, data.size());
+  std::copy(data.begin(), data.end(), array.begin());
+  return array;
+}
+
+template <class Group>
+AttemptRef ReadAttempt(Group group) {
+  return {JobId{group.getJob()}, Epoch{group.getEpoch()}};
+}
+template <class Group>
+void WriteAttempt(Group group, AttemptRef attempt) {
+  group.setJob(Raw(attempt.job));
+  group.setEpoch(Raw(attempt.epoch));
+}
+template <class Group>
+Uuid ReadUuid(Group group) {
+  return {group.getHigh(), group.getLow()};
+}
+template <class Group>
+void WriteUuid(Group group, const Uuid& uuid) {
+  group.setHigh(uuid.high);
+  group.setLow(uuid.low);
+}
+
+inline std::int64_t MsOf(WallTime time) {
+  return static_cast<std::int64_t>(time);
+}
+// Milliseconds as the wire has them; negative ones are none of an unsigned field.
+template <class N>
+N CountOf(std::chrono::milliseconds duration) {
+  return static_cast<N>(duration.count());
+}
+
+// ---- enums, lists ----------------------------------------------------------------------------------------------
+
+// An enum whose wire form has the same numbers, up to `last`.
+template <class E, class W>
+E ReadEnum(W wire, std::uint16_t last, const char* field) {
+  const auto value = static_cast<std::uint16_t>(wire);
+  if (value > last) ThrowRange({0, last, field}, std::uint64_t{value});
+  return static_cast<E>(value);
+}
+template <class W, class E>
+W WireEnum(E value) {
+  return static_cast<W>(static_cast<std::uint16_t>(value));
+}
+
+template <class T, class List, class Read>
+std::vector<T> ReadList(List list, const Cap& cap, Read read) {
+  CheckCount(list.size(), cap);
+  std::vector<T> values;
+  values.reserve(list.size());
+  for (auto element : list) values.push_back(read(element));
+  return values;
+}
+// `init(count)` makes the list.
+template <class T, class Init, class Write>
+void WriteList(const std::vector<T>& values, Init init, Write write) {
+  auto list = init(static_cast<unsigned>(values.size()));
+  for (unsigned i = 0; i < list.size(); ++i) write(list[i], values[i]);
+}
+
+std::vector<std::string> ReadTexts(capnp::List<capnp::Text>::Reader list, const Cap& cap, std::size_t each);
+template <class Init>
+void WriteTexts(const std::vector<std::string>& texts, const Cap& each, Init init) {
+  capnp::List<capnp::Text>::Builder list = init(static_cast<unsigned>(texts.size()));
+  for (unsigned i = 0; i < list.size(); ++i) {
+    CheckText(texts[i], each);
+    list.set(i, TextOf(texts[i]));
+  }
+}
+
+// Plain numbers, e.g. List(Int32).
+template <class T, class Init>
+void WriteNumbers(const std::vector<T>& numbers, Init init) {
+  auto list = init(static_cast<unsigned>(numbers.size()));
+  for (unsigned i = 0; i < list.size(); ++i) list.set(i, numbers[i]);
+}
+
+[[noreturn]] void ThrowTwice(const char* field, const std::string& key);
+template <class List, class ReadKey, class ReadMapped>
+std::map<std::string, std::string> ReadMap(List list, const Cap& cap, ReadKey key, ReadMapped mapped) {
+  CheckCount(list.size(), cap);
+  std::map<std::string, std::string> map;
+  for (auto entry : list) {
+    const std::size_t before = map.size();
+    const auto at = map.emplace_hint(map.end(), key(entry), mapped(entry));
+    if (map.size() == before) ThrowTwice(cap.field, at->first);
+  }
+  return map;
+}
+
+// A union of nothing, its member 0, and of one value.
+template <class T, class Union, class Read>
+std::optional<T> ReadMaybe(Union from, Read read) {
+  switch (static_cast<std::uint16_t>(from.which())) {
+    case 0: return std::nullopt;
+    case 1: return read(from);
+    default: ThrowNewer();
+  }
+}
+
+}  // namespace furrow::codec

@@ -10,9 +10,9 @@
 #include "common/base/mailbox.h"
 #include "common/base/overloaded.h"
 #include "common/enrol/proof.h"
-#include "common/wire/codec.h"
 #include "common/wire/protocol_version.h"
 #include "controller/access/enrol_guard.h"
+#include "schemas/enrol.h"
 
 namespace furrow {
 namespace {
@@ -106,7 +106,7 @@ Status EnrolServer::Impl::Open() {
   open.address = options.address;
   open.port = options.port;
   open.keys = options.keys;
-  open.max_frame_bytes = kMaxEnrolFrame;
+  open.max_frame_bytes = kMaxEnrolRequestFrame;
   open.send_queue = 16;
   open.receive_queue = 16;
   open.open = true;
@@ -172,8 +172,7 @@ void EnrolServer::Impl::OpenAnew() {
 
 void EnrolServer::Impl::OnMessage(const Incoming& message) {
   if (!guard.Admits(message.peer, clock.Read().mono)) return Warn("somebody asks the enrol port too often; ignored");
-  const auto request =
-      DecodeEnrolRequest({reinterpret_cast<const std::uint8_t*>(message.payload.data()), message.payload.size()});
+  const auto request = DecodeEnrolRequest(message.payload);
   if (!request)
     return Warn("key " + FingerprintOf(message.key) +
                 " said something on the enrol port that is neither an enrolment nor a "
@@ -266,7 +265,9 @@ void EnrolServer::Impl::Refuse(PeerId peer, std::uint64_t nonce, EnrolRefusal re
 }
 
 void EnrolServer::Impl::Send(PeerId peer, const EnrolReply& reply) {
-  if (server) server->Send(peer, Encode(reply));  // who does not hear it asks again
+  const auto frame = Encode(reply);
+  if (!frame) return Warn("an answer of the enrol port cannot be sent: " + frame.error().message);
+  if (server) server->Send(peer, *frame);  // who does not hear it asks again
 }
 
 void EnrolServer::Impl::Warn(const std::string& words) {

@@ -5,9 +5,10 @@
 
 #include "common/base/hash.h"
 #include "common/base/log.h"
-#include "common/wire/codec.h"
+#include "controller/bulk/encode_reply.h"
 #include "controller/bulk/share_work.h"
 #include "controller/bulk/trees.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 namespace {
@@ -31,8 +32,8 @@ void ChunkSession::Handle(std::span<const BulkRequest> requests, std::vector<std
     if (requests.empty()) return;
     const BulkRequest& request = requests.front();
     if (const auto* get = std::get_if<ChunkGet>(&request)) On(*get, replies);
-    if (const auto* query = std::get_if<ChunkQuery>(&request)) replies.push_back(Encode(On(*query)));
-    if (const auto* part = std::get_if<TreePut>(&request)) replies.push_back(Encode(On(*part)));
+    if (const auto* query = std::get_if<ChunkQuery>(&request)) replies.push_back(EncodeReply(On(*query)));
+    if (const auto* part = std::get_if<TreePut>(&request)) replies.push_back(EncodeReply(On(*part)));
     requests = requests.subspan(1);
   }
 }
@@ -55,14 +56,13 @@ void ChunkSession::Put(std::span<const BulkRequest> puts, std::vector<std::strin
   ShareWork(helpers_, puts.size(), [&](std::size_t i) { stored[i] = Put(std::get<ChunkPut>(puts[i])); });
   for (std::size_t i = 0; i < puts.size(); ++i) {
     const Hash& hash = std::get<ChunkPut>(puts[i]).hash;
-    replies.push_back(Encode(BulkReply(ChunkStored{hash, stored[i] ? std::string() : stored[i].error().message})));
+    replies.push_back(EncodeReply(ChunkStored{hash, stored[i] ? std::string() : stored[i].error().message}));
   }
   if (batch_.Bytes() >= kBatchBytes) Commit();
 }
 
 Status ChunkSession::Put(const ChunkPut& put) {
-  if (put.bytes.empty() || put.bytes.size() > kMaxChunkBytes)
-    return Fail(Errc::kInvalid, "a chunk has 1 byte to 1 MiB");
+  if (put.bytes.empty() || put.bytes.size() > kMaxPartBytes) return Fail(Errc::kInvalid, "a chunk has 1 byte to 1 MiB");
   return batch_.Put(put.hash, AsBytes(put.bytes));
 }
 
@@ -95,10 +95,9 @@ Status ChunkSession::Commit(const Hash& tree, std::vector<Hash>& missing) {
 
 void ChunkSession::On(const ChunkGet& get, std::vector<std::string>& replies) {
   const auto bytes = store_.Get(get.hash);
-  if (!bytes) return replies.push_back(Encode(Refusal(0, get.hash, bytes.error())));
-  for (std::size_t offset = 0; offset == 0 || offset < bytes->size(); offset += kMaxChunkBytes) {
-    replies.push_back(
-        Encode(BulkReply(ChunkData{get.hash, bytes->size(), offset, bytes->substr(offset, kMaxChunkBytes)})));
+  if (!bytes) return replies.push_back(EncodeReply(Refusal(0, get.hash, bytes.error())));
+  for (std::size_t offset = 0; offset == 0 || offset < bytes->size(); offset += kMaxPartBytes) {
+    replies.push_back(EncodeReply(ChunkData{get.hash, bytes->size(), offset, bytes->substr(offset, kMaxPartBytes)}));
   }
 }
 

@@ -9,7 +9,7 @@
 
 #include "common/base/worker_pool.h"
 #include "common/chunks/store.h"
-#include "common/wire/messages_bulk.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 

@@ -13,11 +13,12 @@
 #include "common/base/mailbox.h"
 #include "common/base/worker_pool.h"
 #include "common/transport/transport.h"
-#include "common/wire/messages_bulk.h"
 #include "controller/bulk/chunks.h"
+#include "controller/bulk/encode_reply.h"
 #include "controller/bulk/log_readers.h"
 #include "controller/bulk/log_writer.h"
 #include "controller/bulk/server.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 
@@ -54,8 +55,7 @@ struct BulkServer::Impl {
   void OnMessage(Incoming& message);
   void OnLogMessage(PeerId id, Peer& peer, BulkRequest& request);
   void WorkOnChunks(PeerId id, Peer& peer);
-  bool Send(PeerId id, const BulkReply& reply) { return SendEncoded(id, Encoded(reply)); }
-  static std::string Encoded(const BulkReply& reply);
+  bool Send(PeerId id, const BulkReply& reply) { return SendEncoded(id, EncodeReply(reply)); }
   bool SendEncoded(PeerId id, std::string frame);  // false: it has to wait, or the peer is gone
   void Flush(PeerId id, Peer& peer);
   void FlushAll();

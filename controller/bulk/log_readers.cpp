@@ -13,7 +13,7 @@ constexpr std::size_t kMaxStreamsPerPeer = 64;
 constexpr std::size_t kReadBytes = 1 << 20;  // one frame, and one message
 
 LogPlace PlaceOf(RunId run, AttemptRef attempt, const LogLocation& location) {
-  if (location.kind == LogLocation::Kind::kPack) return {run, attempt, location.pack, location.offset};
+  if (location.storage == LogStorage::kPack) return {run, attempt, location.pack, location.offset};
   return {run, attempt, 0, 0};
 }
 
@@ -150,7 +150,7 @@ void LogReaders::OnMoved(AttemptRef attempt) {
 void LogReaders::OnFinal(AttemptRef attempt, const LogRecord& record) {
   Each(attempt, [&](const StreamId& id, Stream& stream) {
     // Where a small log lies is known to the store alone, which has it on record by now.
-    stream.look_up = record.location.kind == LogLocation::Kind::kNone;
+    stream.look_up = record.location.storage == LogStorage::kNone;
     if (!stream.look_up) stream.place = PlaceOf(stream.place.run, attempt, record.location);
     stream.over = true;
     Pump(id, stream);

@@ -13,9 +13,9 @@
 
 #include "common/base/worker_pool.h"
 #include "common/transport/transport.h"
-#include "common/wire/messages_bulk.h"
 #include "controller/bulk/server.h"
 #include "controller/logs/store.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 

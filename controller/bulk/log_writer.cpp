@@ -130,7 +130,7 @@ void LogWriter::Handle(LogWork& work, LogBatch& batch, std::map<std::pair<PeerId
     const auto& seal = std::get<LogSeal>(work.request);
     const auto place = logs_.Seal(work.run, attempt, seal.length, seal.hash);
     if (place) {
-      const LogLocation location{LogLocation::Kind::kOwnFile, 0, 0};
+      const LogLocation location{LogStorage::kOwnFile, 0, 0};
       batch.sealed.push_back({work.peer, attempt, LogRecord{seal.length, seal.hash, location}});
       report_(LogMoved{attempt});
       return;

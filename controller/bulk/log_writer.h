@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "common/transport/transport.h"
-#include "common/wire/messages_bulk.h"
 #include "controller/state/records.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 

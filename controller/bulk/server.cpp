@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "common/base/log.h"
-#include "common/wire/codec.h"
 #include "controller/bulk/impl.h"
+#include "schemas/bulk.h"
 
 namespace furrow {
 namespace {
@@ -53,7 +53,7 @@ Result<std::unique_ptr<BulkServer>> BulkServer::Start(Context& context, ServerOp
                                                       ChunkStore& chunks, FindLog find_log,
                                                       std::function<void(BulkEvent)> on_event) {
   auto impl = std::make_unique<Impl>(logs, chunks, std::move(find_log), std::move(on_event));
-  options.max_frame_bytes = kMaxBulkFrame;
+  options.max_frame_bytes = kMaxBulkRequestFrame;
   options.send_queue = kQueue;
   options.receive_queue = kQueue;
   FURROW_ASSIGN(impl->server, Server::Bind(context, options));
@@ -137,8 +137,7 @@ void BulkServer::Impl::On(ChunksDone& done) {
 // ---- from peers --------------------------------------------------------------------------------------------
 
 void BulkServer::Impl::OnMessage(Incoming& message) {
-  const auto bytes = reinterpret_cast<const std::uint8_t*>(message.payload.data());
-  auto request = DecodeBulkRequest({bytes, message.payload.size()});
+  auto request = DecodeBulkRequest(message.payload);
   if (!request) {
     log::Warning("{} sent something on the bulk channel that is no message: {}", message.who.name,
                  request.error().message);
@@ -216,10 +215,6 @@ void BulkServer::Impl::WorkOnChunks(PeerId id, Peer& peer) {
 }
 
 // ---- to peers ----------------------------------------------------------------------------------------------
-
-std::string BulkServer::Impl::Encoded(const BulkReply& reply) {
-  return Encode(reply);
-}
 
 bool BulkServer::Impl::SendEncoded(PeerId id, std::string frame) {
   const auto found = peers.find(id);

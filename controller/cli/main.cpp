@@ -141,7 +141,7 @@ class CommandLine {
     fresh->add_option("--labels", enrol_.labels, "A,B: labels that the machines get beside their own")
         ->allow_extra_args(false);
     fresh->add_option("--uses", enrol_.uses, "how many machines it lets in")
-        ->check(CLI::Range(1u, kMaxEnrolmentUses))
+        ->check(CLI::Range(std::size_t{1}, kMaxEnrolmentUses))
         ->capture_default_str();
     fresh->add_option("--expires", enrol_.expires, "how long it may be used: 10m, 6h, 3d")->capture_default_str();
     fresh->add_option(

@@ -10,6 +10,7 @@
 
 #include "common/base/mailbox.h"
 #include "common/base/overloaded.h"
+#include "common/wire/selector.h"
 #include "controller/views/runs.h"
 
 namespace furrow {
@@ -77,7 +78,7 @@ void Thin(MetricSeries& series) {
   series.values.resize(kept);
 }
 
-ClientReply Metrics(const Store& store, const Run& run, const GetMetrics& get) {
+ClientReply SeriesOf(const Store& store, const Run& run, const GetMetrics& get) {
   MetricsAnswer answer;
   bool matched = false;
   for (const Job& job : run.jobs) {
@@ -155,7 +156,7 @@ HistoryEvent AnswerFromHistory(const Store& store, const HistoryQuery& query) {
                                [&](const ShowRun& show) { return Show(state, run, show); },
                                [&](const Watch&) { return Watched(state, run); },
                                [&](const Why& why) { return Explain(state, run, why); },
-                               [&](const GetMetrics& get) { return Metrics(store, run, get); },
+                               [&](const GetMetrics& get) { return SeriesOf(store, run, get); },
                                [](const auto&) { return ClientReply{}; },
                            },
                            query.request));

@@ -1,5 +1,7 @@
 #include "controller/logs/packs.h"
 
+#include "schemas/agent.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>

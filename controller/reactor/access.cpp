@@ -34,9 +34,7 @@ void ForgetOldEnrolments(State& state, Outbox& out, Now now) {
   std::erase_if(state.access.enrolments, [&](const auto& entry) {
     const EnrolmentRecord& record = entry.second;
     if (Ms(now.wall) - Ms(record.expires) < kRememberedMs) return false;
-    EnrolmentRecord erased = record;
-    erased.erased = true;
-    out.records.emplace_back(std::move(erased));
+    out.records.emplace_back(EraseEnrolment{record.id});
     return true;
   });
 }
@@ -52,7 +50,7 @@ void NoteShutOut(State& state, Now now) {
     if (!let_in.contains(name)) shut_out.try_emplace(name, now.mono);
 }
 
-EnrolmentRecord::Use* FindUse(EnrolmentRecord& enrolment, const std::string& key) {
+EnrolmentUseRecord* FindUse(EnrolmentRecord& enrolment, const std::string& key) {
   const auto use = std::find_if(enrolment.used.begin(), enrolment.used.end(),
                                 [&](const auto& one) { return one.public_key == key; });
   return use == enrolment.used.end() ? nullptr : &*use;
@@ -246,7 +244,7 @@ void On(State& state, Outbox& out, Now now, const AllowlistRead& event) {
       keys.insert(access.keys.extract(known));
       continue;
     }
-    KeyRecord record{allowed.public_key, role, allowed.who.name, now.wall, EnrolmentId{}, false};
+    KeyRecord record{allowed.public_key, role, allowed.who.name, now.wall, EnrolmentId{}};
     for (auto& [id, enrolment] : access.enrolments)
       if (role == KeyRole::kAgent && FindUse(enrolment, allowed.public_key) != nullptr) record.enrolment = id;
     out.records.emplace_back(record);
@@ -256,8 +254,7 @@ void On(State& state, Outbox& out, Now now, const AllowlistRead& event) {
     if (gone.role == KeyRole::kAgent)
       if (Agent* agent = state.FindAgent(gone.name); agent != nullptr) EndSession(state, *agent);
     if (keys.contains(public_key)) continue;  // under another name now
-    gone.erased = true;
-    out.records.emplace_back(std::move(gone));
+    out.records.emplace_back(EraseKey{public_key});
   }
   access.keys = std::move(keys);
   access.read = true;
@@ -271,9 +268,7 @@ void ForgetShutOut(State& state, Outbox& out, Now now) {
     if (agent == nullptr) return true;
     if (now.mono - entry.second < kAllowlistEdit || agent->session || !agent->jobs.empty() || !agent->left.empty())
       return false;
-    AgentRecord erased = RecordOf(*agent);
-    erased.erased = true;
-    out.records.emplace_back(std::move(erased));
+    out.records.emplace_back(EraseAgent{agent->name});
     state.agents.erase(entry.first);
     state.plan_needed = true;  // what waits may wait for something else now
     return true;
@@ -297,7 +292,7 @@ void On(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
     return refuse(EnrolRefusal::kWrongSecret, "the secret in this line is wrong; copy the line anew");
   if (enrolment.revoked != WallTime{})
     return refuse(EnrolRefusal::kRevoked, "this line was revoked; make another with `furrow enrol new`");
-  EnrolmentRecord::Use* use = FindUse(enrolment, asked.key);
+  EnrolmentUseRecord* use = FindUse(enrolment, asked.key);
   const bool inside = access.keys.contains(asked.key);
   if (use != nullptr && use->let_in && !inside)
     return refuse(EnrolRefusal::kRevoked, "this machine's key was revoked; enrol with --replace and another line");
@@ -322,7 +317,7 @@ void On(State& state, Outbox& out, Now, const KeyLetIn& event) {
   const auto found = access.enrolments.find(event.enrolment);
   if (found == access.enrolments.end()) return;
   EnrolmentRecord& enrolment = found->second;
-  EnrolmentRecord::Use* use = FindUse(enrolment, event.key.public_key);
+  EnrolmentUseRecord* use = FindUse(enrolment, event.key.public_key);
   if (use == nullptr || use->let_in) return;
   if (event.status) {
     use->let_in = true;

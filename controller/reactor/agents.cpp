@@ -16,7 +16,7 @@ void LoseAttempt(State& state, Outbox& out, Now now, JobId id, const std::string
   attempt.started = job->started;
   attempt.ended = now.wall;
   attempt.outcome = {OutcomeKind::kLost, 0, 0, why};
-  attempt.log.location.kind = LogLocation::Kind::kOwnFile;  // whatever of it arrived
+  attempt.log.location.storage = LogStorage::kOwnFile;  // whatever of it arrived
   EndAttempt(state, out, now, *run, *job, std::move(attempt));
 }
 

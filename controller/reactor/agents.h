@@ -3,9 +3,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/wire/messages_agent.h"
 #include "controller/reactor/outbox.h"
 #include "controller/state/state.h"
+#include "schemas/agent.h"
 
 namespace furrow {
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <utility>
 
-#include "common/wire/messages_client.h"
 #include "controller/reactor/outbox.h"
+#include "schemas/client.h"
 
 namespace furrow {
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "common/base/clock.h"
-#include "common/wire/messages_client.h"
 #include "controller/reactor/outbox.h"
 #include "controller/state/state.h"
+#include "schemas/client.h"
 
 namespace furrow {
 

@@ -3,15 +3,13 @@
 #include <span>
 
 #include "common/base/overloaded.h"
-#include "common/wire/codec.h"
+#include "common/wire/request_number.h"
 #include "controller/reactor/reactor.h"
+#include "schemas/agent.h"
+#include "schemas/client.h"
 
 namespace furrow {
 namespace {
-
-Bytes AsFrame(const std::string& payload) {
-  return {reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size()};
-}
 
 // Handles a message that belongs to a session, if the session is this agent's current one.
 template <class Message>
@@ -32,13 +30,13 @@ Status InSession(State& state, Outbox& out, Now now, const Sender& from, const M
 
 Status Dispatch(State& state, Outbox& out, Now now, const Incoming& frame) {
   if (frame.who.role == Role::kAgent) {
-    FURROW_ASSIGN(const AgentMessage message, DecodeAgentMessage(AsFrame(frame.payload)));
+    FURROW_ASSIGN(const AgentMessage message, DecodeAgentMessage(frame.payload));
     return DispatchAgent(state, out, now, {frame.peer, frame.who.name}, message);
   }
   state.access.heard[frame.who.name] = now.wall;
-  auto decoded = DecodeClientRequest(AsFrame(frame.payload));
+  auto decoded = DecodeClientRequest(frame.payload);
   if (!decoded) {
-    Refuse(out, {frame.peer, RequestNumberOf(AsFrame(frame.payload))}, Errc::kInvalid, decoded.error().message);
+    Refuse(out, {frame.peer, RequestNumberOf(frame.payload)}, Errc::kInvalid, decoded.error().message);
     return tl::unexpected<Error>(decoded.error());
   }
   DispatchClient(state, out, now, {frame.peer, decoded->first}, decoded->second);

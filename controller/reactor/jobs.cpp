@@ -25,11 +25,11 @@ bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<M
   for (const MetricLine& line : record.lines) {
     for (const auto& [name, value] : line.values) {
       const auto it =
-          std::find_if(job.metrics.begin(), job.metrics.end(), [&](const auto& m) { return m.first == name; });
+          std::find_if(job.metrics.begin(), job.metrics.end(), [&](const auto& m) { return m.name == name; });
       if (it != job.metrics.end()) {
-        it->second = value;
+        it->value = value;
       } else if (job.metrics.size() < 256) {
-        job.metrics.emplace_back(name, value);
+        job.metrics.push_back({name, value});
       }
     }
   }
@@ -106,7 +106,7 @@ void On(State& state, Outbox& out, Now, const BulkLogSealed& event) {
   const auto [run, job] = state.FindJob(attempt.job);
   if (job != nullptr && job->OnAgent() && job->epoch == attempt.epoch && !job->sealed) {
     job->sealed = log;
-    out.records.emplace_back(SealRecord{attempt, log, false});
+    out.records.emplace_back(SealRecord{attempt, log});
   }
   out.bulk.emplace_back(BulkSealDurable{attempt});
 }

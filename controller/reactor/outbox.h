@@ -8,10 +8,10 @@
 #include <variant>
 #include <vector>
 
-#include "common/wire/messages_agent.h"
-#include "common/wire/messages_client.h"
 #include "controller/state/effects.h"
 #include "controller/state/records.h"
+#include "schemas/agent.h"
+#include "schemas/client.h"
 
 namespace furrow {
 
@@ -25,7 +25,7 @@ struct ClientSend {
 };
 
 struct Outbox {
-  std::vector<Record> records;
+  std::vector<RecordChange> records;
   std::vector<SmallLog> small_logs;
   std::vector<AgentSend> to_agents;
   std::vector<ClientSend> to_clients;

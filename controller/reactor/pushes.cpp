@@ -109,8 +109,8 @@ void On(State& state, Outbox& out, Now now, Asker asker, const Trigger& request)
   repository.moved = true;
   repository.record.refs[request.ref] = request.new_commit;
   out.records.emplace_back(repository.record);
-  const std::uint64_t ticket = NotePush(
-      state, out, {request.request, request.repository, request.ref, request.old_commit, request.new_commit, false});
+  const std::uint64_t ticket =
+      NotePush(state, out, {request.request, request.repository, request.ref, request.old_commit, request.new_commit});
   state.pushes[ticket].asked_by.push_back(asker);
 }
 
@@ -143,9 +143,7 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
     for (const Asker& asker : push.asked_by) Answer(out, asker, reply);
   };
   const auto settle = [&] {
-    TriggerRecord erased = record;
-    erased.erased = true;
-    out.records.emplace_back(std::move(erased));
+    out.records.emplace_back(ErasePush{record.request});
     state.pushes.erase(it);
   };
   if (!imported) {
@@ -217,7 +215,7 @@ void On(State& state, Outbox& out, Now, const RefsListed& event) {
     repository.record.refs[ref] = commit;
     changed = true;
     if (was_there || on_its_way || RunOfPush(state, name, ref, commit)) continue;
-    NotePush(state, out, {RequestOf(name, ref, commit), name, ref, old, commit, false});
+    NotePush(state, out, {RequestOf(name, ref, commit), name, ref, old, commit});
   }
   for (auto it = repository.record.refs.begin(); it != repository.record.refs.end();) {
     if (refs.contains(it->first)) {

@@ -2,6 +2,7 @@
 #include <unordered_map>
 
 #include "common/base/check.h"
+#include "common/wire/job_state.h"
 #include "controller/reactor/pushes.h"
 #include "controller/reactor/restore.h"
 #include "controller/reactor/transitions.h"

@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include "common/wire/job_state.h"
+#include "common/wire/selector.h"
 #include "controller/reactor/answer.h"
 #include "controller/reactor/runs.h"
 #include "controller/reactor/transitions.h"

@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "common/base/check.h"
+#include "common/wire/job_state.h"
 
 namespace furrow {
 namespace {
@@ -194,17 +195,17 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
   Agent* agent = state.FindAgent(job.agent);
   FURROW_CHECK(agent != nullptr, "an assigned job names a known agent");
   Release(*agent, *group.spec, job);
-  if (job.sealed) out.records.emplace_back(SealRecord{ref, {}, true});
+  if (job.sealed) out.records.emplace_back(EraseSeal{ref});
   out.bulk.emplace_back(BulkLogFinal{run.record.id, ref, attempt.log});
   out.bulk.emplace_back(BulkRevoke{ref});
   const Outcome outcome = attempt.outcome;
-  if (outcome.passed() && attempt.started != WallTime{}) {
+  if (Passed(outcome) && attempt.started != WallTime{}) {
     const auto took = std::chrono::milliseconds(std::max<std::int64_t>(
         0, static_cast<std::int64_t>(attempt.ended) - static_cast<std::int64_t>(attempt.started)));
     const Duration smooth = group.mean_duration == Duration::zero() ? took : (group.mean_duration * 7 + took) / 8;
     group.mean_duration = std::max<Duration>(smooth, std::chrono::microseconds(1));  // 0 would mean not known
   }
-  const bool retry = !outcome.passed() && !run.record.cancelling && MayRetry(*group.spec, job, outcome);
+  const bool retry = !Passed(outcome) && !run.record.cancelling && MayRetry(*group.spec, job, outcome);
   const bool killed = job.killing;
   job.attempts.push_back(std::move(attempt));
   job.agent.clear();
@@ -218,7 +219,7 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
     out.records.emplace_back(RecordOf(run, job));
     return;
   }
-  job.state = outcome.passed() ? JobState::kPassed : killed ? JobState::kCancelled : JobState::kFailed;
+  job.state = Passed(outcome) ? JobState::kPassed : killed ? JobState::kCancelled : JobState::kFailed;
   AfterEnd(state, out, now, run, job);
 }
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/wire/metric_mean.h"
+#include "common/wire/metrics.h"
 #include "controller/reactor/outbox.h"
 #include "controller/state/assignment.h"
 #include "controller/state/state.h"

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "common/base/error.h"
-#include "common/wire/messages_enrol.h"
 #include "common/wire/peer.h"
 #include "controller/state/effects.h"
 #include "controller/state/records.h"
+#include "schemas/enrol.h"
 
 namespace furrow {
 

@@ -11,10 +11,10 @@
 
 #include "common/base/error.h"
 #include "common/base/ids.h"
-#include "common/wire/messages_client.h"
-#include "common/wire/messages_enrol.h"
 #include "common/wire/peer.h"
 #include "controller/state/records.h"
+#include "schemas/client.h"
+#include "schemas/enrol.h"
 
 namespace furrow {
 
@@ -42,10 +42,10 @@ struct SmallLog {
 
 // Everything that one turn of the loop wants remembered.
 struct Turn {
-  std::uint64_t number = 0;          // counts up; echoed in Committed
-  std::vector<Record> records;       // in order: a later one with the same key wins
-  std::vector<SmallLog> small_logs;  // appended and synced first; the location goes into the JobRecord's
-                                     // attempt of the same epoch, in this same turn
+  std::uint64_t number = 0;           // counts up; echoed in Committed
+  std::vector<RecordChange> records;  // in order: a later one with the same key wins
+  std::vector<SmallLog> small_logs;   // appended and synced first; the location goes into the JobRecord's
+                                      // attempt of the same epoch, in this same turn
 };
 
 // The fate of all turns up to and including `number`.

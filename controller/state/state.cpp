@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/wire/job_state.h"
 
 namespace furrow {
 
@@ -111,8 +112,18 @@ JobRecord RecordOf(const Run& run, const Job& job) {
 }
 
 AgentRecord RecordOf(const Agent& agent) {
-  return {agent.name,    agent.host, agent.software, agent.incarnation, agent.offer, agent.last_seen,
-          agent.machine, agent.boot, agent.drained,  agent.lease,       false};
+  AgentRecord record;
+  record.name = agent.name;
+  record.host = agent.host;
+  record.software = agent.software;
+  record.incarnation = agent.incarnation;
+  record.offer = agent.offer;
+  record.last_seen = agent.last_seen;
+  record.machine = agent.machine;
+  record.boot = agent.boot;
+  record.drained = agent.drained;
+  record.lease = std::chrono::ceil<std::chrono::milliseconds>(agent.lease);
+  return record;
 }
 
 Job& ApplyRecord(Run& run, const JobRecord& record) {

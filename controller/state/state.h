@@ -16,11 +16,12 @@
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/pipeline/pipeline.h"
-#include "common/wire/messages_client.h"
-#include "common/wire/offer.h"
+#include "common/wire/metrics.h"
 #include "common/wire/protocol_version.h"
 #include "controller/state/access.h"
 #include "controller/state/records.h"
+#include "schemas/agent.h"
+#include "schemas/client.h"
 
 namespace furrow {
 
@@ -55,10 +56,10 @@ struct Job {
   TimePoint told;        // when Assign (or Kill) last left
   bool killing = false;  // the agent has been told to end it
   std::uint32_t retries = 0;
-  std::optional<LogRecord> sealed;                      // of the current attempt
-  std::uint64_t metrics_count = 0;                      // lines of the current attempt on record
-  std::vector<AttemptRecord> attempts;                  // ended ones, oldest first
-  std::vector<std::pair<std::string, double>> metrics;  // newest values
+  std::optional<LogRecord> sealed;      // of the current attempt
+  std::uint64_t metrics_count = 0;      // lines of the current attempt on record
+  std::vector<AttemptRecord> attempts;  // ended ones, oldest first
+  Metrics metrics;                      // newest values
   RunId reused_run{};
   JobId reused_job{};
 

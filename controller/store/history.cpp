@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/wire/job_state.h"
 #include "controller/store/impl.h"
 #include "controller/store/keys.h"
 #include "controller/store/record_codec.h"
@@ -22,7 +23,7 @@ rocksdb::Slice AsSlice(std::string_view bytes) {
 // A damaged value in a list: the rest of the list is worth showing.
 template <class T>
 bool DecodeOrSay(std::string_view value, T& record) {
-  auto decoded = DecodeRecord<T>(value);
+  auto decoded = DecodeValue<T>(value);
   if (!decoded) {
     log::Error("a record in the store cannot be read: {}", decoded.error().message);
     return false;
@@ -72,7 +73,7 @@ Status Store::Impl::LoadRuns(Restored& restored) const {
   const std::unique_ptr<rocksdb::Iterator> newest(db->NewIterator(rocksdb::ReadOptions(), runs));
   newest->SeekToLast();
   if (newest->Valid()) {
-    FURROW_ASSIGN(const RunRecord run, DecodeRecord<RunRecord>(View(newest->value())));
+    FURROW_ASSIGN(const RunRecord run, DecodeValue<RunRecord>(View(newest->value())));
     restored.last_run = run.id;
     // Numbers are given out in order: the newest run has the last ones.
     restored.last_job = JobId{Raw(run.first_job) + ShardsOf(run.pipeline) - 1};
@@ -83,14 +84,14 @@ Status Store::Impl::LoadRuns(Restored& restored) const {
   Scan(small, keys::Key('l'), [&](std::string_view key, std::string_view) {
     const RunId id{keys::NumberAt(key, 1)};
     auto value = Get(runs, keys::Run(id));
-    auto run = value ? DecodeRecord<RunRecord>(*value) : Result<RunRecord>(tl::unexpected(value.error()));
+    auto run = value ? DecodeValue<RunRecord>(*value) : Result<RunRecord>(tl::unexpected(value.error()));
     if (!run) {
       status = tl::unexpected(Annotate(run.error(), "run " + std::to_string(Raw(id))));
       return false;
     }
     restored.runs.push_back(std::move(*run));
     Scan(jobs, keys::Run(id), [&](std::string_view, std::string_view bytes) {
-      auto job = DecodeRecord<JobRecord>(bytes);
+      auto job = DecodeValue<JobRecord>(bytes);
       status = job ? LoadAttempt(*job, restored) : Status(tl::unexpected(job.error()));
       if (status) restored.jobs.push_back(std::move(*job));
       return status.has_value();
@@ -106,7 +107,7 @@ Status Store::Impl::LoadAttempt(const JobRecord& job, Restored& restored) const 
   const keys::Key prefix = keys::Attempt({job.id, job.epoch});
   at->SeekForPrev(AsSlice(keys::Metrics({job.id, job.epoch}, ~std::uint64_t{0}).bytes()));
   if (!at->Valid() || !View(at->key()).starts_with(prefix)) return {};
-  FURROW_ASSIGN(MetricsRecord last, DecodeRecord<MetricsRecord>(View(at->value())));
+  FURROW_ASSIGN(MetricsRecord last, DecodeValue<MetricsRecord>(View(at->value())));
   restored.metrics.push_back(std::move(last));
   return {};
 }
@@ -116,7 +117,7 @@ Status Store::Impl::LoadSmallRecords(Restored& restored) const {
   const auto load = [&](char kind, auto& records) {
     using T = typename std::decay_t<decltype(records)>::value_type;
     Scan(small, keys::Key(kind), [&](std::string_view, std::string_view value) {
-      auto record = DecodeRecord<T>(value);
+      auto record = DecodeValue<T>(value);
       if (record) {
         records.push_back(std::move(*record));
       } else {
@@ -159,7 +160,7 @@ Result<RunRecord> Store::GetRun(RunId id) const {
     return Fail(Errc::kNotFound, "there is no run with the id " + std::to_string(Raw(id)));
   }
   if (!value) return tl::unexpected(value.error());
-  return DecodeRecord<RunRecord>(*value);
+  return DecodeValue<RunRecord>(*value);
 }
 
 Result<RunId> Store::FindRun(const std::string& pipeline, std::uint64_t number) const {
@@ -199,7 +200,7 @@ Result<JobRecord> Store::GetJob(RunId run, JobId job) const {
     return Fail(Errc::kNotFound, "job " + std::to_string(Raw(job)) + " was never assigned");
   }
   if (!value) return tl::unexpected(value.error());
-  return DecodeRecord<JobRecord>(*value);
+  return DecodeValue<JobRecord>(*value);
 }
 
 std::vector<JobRecord> Store::GetJobs(RunId run) const {

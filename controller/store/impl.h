@@ -23,6 +23,7 @@
 #include "controller/store/disk_guard.h"
 #include "controller/store/files.h"
 #include "controller/store/high_water.h"
+#include "controller/store/keys.h"
 #include "controller/store/store.h"
 
 namespace furrow {
@@ -43,15 +44,20 @@ struct Store::Impl {
   // Commits these turns as one. On an error none of them is durable.
   Status CommitTurns(std::deque<Turn>& turns);
   Status PlaceSmallLogs(std::deque<Turn>& turns);
-  void Put(rocksdb::WriteBatch& batch, const RunRecord& record);
-  void Put(rocksdb::WriteBatch& batch, JobRecord& record);
-  void Put(rocksdb::WriteBatch& batch, const MetricsRecord& record);
-  void Put(rocksdb::WriteBatch& batch, const SealRecord& record);
-  void Put(rocksdb::WriteBatch& batch, const AgentRecord& record);
-  void Put(rocksdb::WriteBatch& batch, const TriggerRecord& record);
-  void Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record);
-  void Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& record);
-  void Put(rocksdb::WriteBatch& batch, const KeyRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const RunRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, JobRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const MetricsRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const SealRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const AgentRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const TriggerRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const KeyRecord& record);
+  template <class Record, class Key>
+  Status Put(rocksdb::WriteBatch& batch, const Erase<Record, Key>& erase);
+  template <class T>
+  Status PutValue(rocksdb::WriteBatch& batch, rocksdb::ColumnFamilyHandle* family, const keys::Key& key,
+                  const T& record) const;
   // Writes the batch with the next commit's number, synced.
   Status Write(rocksdb::WriteBatch& batch);
 

@@ -7,43 +7,20 @@
 #include <string_view>
 
 #include "common/base/error.h"
-#include "controller/state/records.h"
+#include "schemas/record.h"
 
 namespace furrow {
 
-// The value to be stored. The caller keeps `erased` records out: they delete a key and have no value.
-std::string EncodeRecord(const Record& record);
-std::string EncodeRecord(const RunRecord& record);
-std::string EncodeRecord(const JobRecord& record);
-std::string EncodeRecord(const MetricsRecord& record);
-std::string EncodeRecord(const SealRecord& record);
-std::string EncodeRecord(const AgentRecord& record);
-std::string EncodeRecord(const TriggerRecord& record);
-std::string EncodeRecord(const RepositoryRecord& record);
-std::string EncodeRecord(const EnrolmentRecord& record);
-std::string EncodeRecord(const KeyRecord& record);
-
-// The record in a stored value, which may lie at any address. kCorrupt: the bytes are damaged, are a
-// record of another kind, or were written by a newer Furrow; the message says which.
+// The value to be stored, of any struct of Record. kInvalid: the record breaks a cap of the schema; whoever made it
+// should have said so.
 template <class T>
-Result<T> DecodeRecord(std::string_view value);
-template <>
-Result<RunRecord> DecodeRecord(std::string_view value);
-template <>
-Result<JobRecord> DecodeRecord(std::string_view value);
-template <>
-Result<MetricsRecord> DecodeRecord(std::string_view value);
-template <>
-Result<SealRecord> DecodeRecord(std::string_view value);
-template <>
-Result<AgentRecord> DecodeRecord(std::string_view value);
-template <>
-Result<TriggerRecord> DecodeRecord(std::string_view value);
-template <>
-Result<RepositoryRecord> DecodeRecord(std::string_view value);
-template <>
-Result<EnrolmentRecord> DecodeRecord(std::string_view value);
-template <>
-Result<KeyRecord> DecodeRecord(std::string_view value);
+Result<std::string> EncodeValue(const T& record);
+
+// The record in a stored value, which may lie at any address. kCorrupt: the bytes are damaged, are a record of another
+// kind, or were written by a newer Furrow; the message says which.
+template <class T>
+Result<T> DecodeValue(std::string_view value);
+
+// Both are there for every struct of Record.
 
 }  // namespace furrow

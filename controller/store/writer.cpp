@@ -13,14 +13,20 @@ namespace {
 constexpr std::size_t kRecordsPerBatch = 16 << 10;
 constexpr std::uint64_t kCommitsPerMarkSync = 256;
 
-template <class R>
-void PutOrErase(rocksdb::WriteBatch& batch, rocksdb::ColumnFamilyHandle* family, const keys::Key& key,
-                const R& record) {
-  if (record.erased) {
-    batch.Delete(family, key.bytes());
-  } else {
-    batch.Put(family, key.bytes(), EncodeRecord(record));
-  }
+keys::Key KeyOf(const EraseSeal& erase) {
+  return keys::Seal(erase.key);
+}
+keys::Key KeyOf(const EraseAgent& erase) {
+  return keys::Agent(erase.key);
+}
+keys::Key KeyOf(const ErasePush& erase) {
+  return keys::Trigger(erase.key);
+}
+keys::Key KeyOf(const EraseEnrolment& erase) {
+  return keys::Enrolment(erase.key);
+}
+keys::Key KeyOf(const EraseKey& erase) {
+  return keys::PublicKey(erase.key);
 }
 
 }  // namespace
@@ -70,9 +76,9 @@ Status Store::Impl::CommitTurns(std::deque<Turn>& turns) {
   rocksdb::WriteBatch batch;
   std::vector<RunId> ended;
   for (Turn& turn : turns) {
-    for (Record& record : turn.records) {
-      std::visit([&](auto& one) { Put(batch, one); }, record);
-      if (const auto* run = std::get_if<RunRecord>(&record); run && run->state != RunState::kRunning) {
+    for (RecordChange& change : turn.records) {
+      FURROW_TRY(std::visit([&](auto& one) { return Put(batch, one); }, change));
+      if (const auto* run = std::get_if<RunRecord>(&change); run && run->state != RunState::kRunning) {
         ended.push_back(run->id);
       }
     }
@@ -109,9 +115,17 @@ Status Store::Impl::PlaceSmallLogs(std::deque<Turn>& turns) {
   return {};
 }
 
-void Store::Impl::Put(rocksdb::WriteBatch& batch, const RunRecord& record) {
+template <class T>
+Status Store::Impl::PutValue(rocksdb::WriteBatch& batch, rocksdb::ColumnFamilyHandle* family, const keys::Key& key,
+                             const T& record) const {
+  FURROW_ASSIGN(const std::string value, EncodeValue(record));
+  batch.Put(family, key.bytes(), value);
+  return {};
+}
+
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const RunRecord& record) {
+  FURROW_TRY(PutValue(batch, runs, keys::Run(record.id), record));
   const std::string run = keys::Run(record.id).bytes();
-  batch.Put(runs, run, EncodeRecord(record));
   batch.Put(small, keys::Numbered(record.pipeline.name, record.number).bytes(), run);
   batch.Put(small, keys::OfPipeline(record.pipeline.name, record.id).bytes(), rocksdb::Slice());
   if (!record.request.IsZero()) {
@@ -124,45 +138,46 @@ void Store::Impl::Put(rocksdb::WriteBatch& batch, const RunRecord& record) {
   } else {
     batch.Delete(small, live);
   }
+  return {};
 }
 
-void Store::Impl::Put(rocksdb::WriteBatch& batch, JobRecord& record) {
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, JobRecord& record) {
   if (const auto run = places.find(record.run); run != places.end()) {
     for (AttemptRecord& attempt : record.attempts) {
-      if (attempt.log.location.kind != LogLocation::Kind::kNone) continue;
+      if (attempt.log.location.storage != LogStorage::kNone) continue;
       const auto place = run->second.find({record.id, attempt.epoch});
       if (place != run->second.end()) attempt.log.location = place->second;
     }
   }
-  batch.Put(jobs, keys::Job(record.run, record.id).bytes(), EncodeRecord(record));
+  return PutValue(batch, jobs, keys::Job(record.run, record.id), record);
 }
 
-void Store::Impl::Put(rocksdb::WriteBatch& batch, const MetricsRecord& record) {
-  batch.Put(metrics, keys::Metrics(record.attempt, record.first).bytes(), EncodeRecord(record));
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const MetricsRecord& record) {
+  return PutValue(batch, metrics, keys::Metrics(record.attempt, record.first), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const SealRecord& record) {
+  return PutValue(batch, small, keys::Seal(record.attempt), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const AgentRecord& record) {
+  return PutValue(batch, small, keys::Agent(record.name), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const TriggerRecord& record) {
+  return PutValue(batch, small, keys::Trigger(record.request), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record) {
+  return PutValue(batch, small, keys::Repository(record.repository), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& record) {
+  return PutValue(batch, small, keys::Enrolment(record.id), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const KeyRecord& record) {
+  return PutValue(batch, small, keys::PublicKey(record.public_key), record);
 }
 
-void Store::Impl::Put(rocksdb::WriteBatch& batch, const SealRecord& record) {
-  PutOrErase(batch, small, keys::Seal(record.attempt), record);
-}
-
-void Store::Impl::Put(rocksdb::WriteBatch& batch, const AgentRecord& record) {
-  PutOrErase(batch, small, keys::Agent(record.name), record);
-}
-
-void Store::Impl::Put(rocksdb::WriteBatch& batch, const TriggerRecord& record) {
-  PutOrErase(batch, small, keys::Trigger(record.request), record);
-}
-
-void Store::Impl::Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record) {
-  batch.Put(small, keys::Repository(record.repository).bytes(), EncodeRecord(record));
-}
-
-void Store::Impl::Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& record) {
-  PutOrErase(batch, small, keys::Enrolment(record.id), record);
-}
-
-void Store::Impl::Put(rocksdb::WriteBatch& batch, const KeyRecord& record) {
-  PutOrErase(batch, small, keys::PublicKey(record.public_key), record);
+template <class Record, class Key>
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const Erase<Record, Key>& erase) {
+  batch.Delete(small, KeyOf(erase).bytes());
+  return {};
 }
 
 }  // namespace furrow

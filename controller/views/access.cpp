@@ -7,7 +7,7 @@ namespace furrow {
 EnrolmentView ViewOf(const EnrolmentRecord& enrolment) {
   EnrolmentView view{enrolment.id,   enrolment.labels,  enrolment.uses,   {},
                      enrolment.made, enrolment.expires, enrolment.revoked};
-  for (const EnrolmentRecord::Use& use : enrolment.used)
+  for (const EnrolmentUseRecord& use : enrolment.used)
     view.used.push_back({use.name, FingerprintOf(use.public_key), use.at});
   return view;
 }

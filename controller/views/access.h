@@ -1,8 +1,8 @@
 // Enrolments and keys as a client is shown them.
 #pragma once
 
-#include "common/wire/messages_client.h"
 #include "controller/state/state.h"
+#include "schemas/client.h"
 
 namespace furrow {
 

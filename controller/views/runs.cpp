@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/wire/selector.h"
 #include "controller/scheduler/explain.h"
 
 namespace furrow {
@@ -30,20 +31,20 @@ RunSummary SummaryOf(const RunRecord& record) {
   summary.source = record.info;
   summary.submitted = record.submitted;
   summary.ended = record.ended;
-  for (const JobSpec& job : record.pipeline.jobs) summary.jobs_total += job.shards;
-  summary.jobs_passed = record.jobs_passed;
-  summary.jobs_failed = record.jobs_failed;
+  for (const JobSpec& job : record.pipeline.jobs) summary.jobs.total += job.shards;
+  summary.jobs.passed = record.jobs_passed;
+  summary.jobs.failed = record.jobs_failed;
   summary.note = record.note;
   return summary;
 }
 
 RunSummary SummaryOf(const Run& run) {
   RunSummary summary = SummaryOf(run.record);
-  summary.jobs_passed = summary.jobs_failed = 0;
+  summary.jobs.passed = summary.jobs.failed = 0;
   for (const Job& job : run.jobs) {
-    if (job.state == JobState::kPassed) ++summary.jobs_passed;
-    if (job.state == JobState::kFailed) ++summary.jobs_failed;
-    if (job.OnAgent()) ++summary.jobs_running;
+    if (job.state == JobState::kPassed) ++summary.jobs.passed;
+    if (job.state == JobState::kFailed) ++summary.jobs.failed;
+    if (job.OnAgent()) ++summary.jobs.running;
   }
   return summary;
 }
@@ -94,7 +95,7 @@ WaitReason ReasonOf(const State& state, const Run& run, const Job& job) {
     }
     case JobState::kAssigned: reason.reason = "is on agent " + job.agent + ", which prepares it"; break;
     case JobState::kRunning: reason.reason = "does not wait: it runs on agent " + job.agent; break;
-    default: reason.reason = std::string("does not wait: it has ended, ") + JobStateName(job.state);
+    default: reason.reason = std::string("does not wait: it has ended, ") + NameOf(job.state);
   }
   return reason;
 }

@@ -1,8 +1,8 @@
 // Runs and jobs as a client is shown them, live ones and those that history brought back.
 #pragma once
 
-#include "common/wire/messages_client.h"
 #include "controller/state/state.h"
+#include "schemas/client.h"
 
 namespace furrow {
 

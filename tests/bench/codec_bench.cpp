@@ -4,16 +4,13 @@
 #include <cstdio>
 #include <string>
 
-#include "common/wire/codec.h"
 #include "controller/store/record_codec.h"
+#include "schemas/agent.h"
+#include "schemas/bulk.h"
 #include "tests/support/codec_samples.h"
 
 namespace furrow {
 namespace {
-
-Bytes BytesOf(const std::string& frame) {
-  return {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()};
-}
 
 // Keeps the compiler from dropping a result that nobody reads.
 template <class T>
@@ -42,7 +39,7 @@ double NanosecondsPer(Work work) {
 
 template <class Encode, class Decode>
 void Print(const char* name, Encode encode, Decode decode) {
-  const std::string frame = encode();
+  const std::string frame = encode().value();
   const double encoding = NanosecondsPer([&] { Keep(encode()); });
   const double decoding = NanosecondsPer([&] { Keep(decode(frame)); });
   std::printf("%-34s %9zu bytes  encode %8.0f ns  decode %8.0f ns\n", name, frame.size(), encoding, decoding);
@@ -70,13 +67,13 @@ void PrintAll() {
                                .trees = {},
                                .metrics = {},
                                .log_quota_bytes = 1 << 30};
-  const auto to_agent = [](const std::string& frame) { return DecodeToAgent(BytesOf(frame)); };
+  const auto to_agent = [](const std::string& frame) { return DecodeToAgent(frame); };
   Print(
       "Assign, /bin/true", [&] { return Encode(plain); }, to_agent);
   Print(
       "Assign, four steps", [&] { return Encode(rich); }, to_agent);
 
-  const auto from_agent = [](const std::string& frame) { return DecodeAgentMessage(BytesOf(frame)); };
+  const auto from_agent = [](const std::string& frame) { return DecodeAgentMessage(frame); };
   Finished finished;
   finished.small_log = "";
   const AgentMessage silent = finished;
@@ -97,9 +94,9 @@ void PrintAll() {
   Print(
       "Heartbeat, 10,000 attempts", [&] { return Encode(large_beat); }, from_agent);
 
-  const auto bulk = [](const std::string& frame) { return DecodeBulkRequest(BytesOf(frame)); };
-  const std::string mebibyte(kMaxChunkBytes, 'x');
-  const BulkRequest append = LogAppend{{JobId{7}, Epoch{1}}, 0, kMaxChunkBytes, mebibyte};
+  const auto bulk = [](const std::string& frame) { return DecodeBulkRequest(frame); };
+  const std::string mebibyte(kMaxPartBytes, 'x');
+  const BulkRequest append = LogAppend{{JobId{7}, Epoch{1}}, 0, kMaxPartBytes, mebibyte};
   Print(
       "LogAppend, 1 MiB", [&] { return Encode(append); }, bulk);
   const BulkRequest put = ChunkPut{{}, mebibyte};
@@ -117,8 +114,8 @@ void PrintAll() {
   job.attempts.resize(1);
   job.attempts[0].agent = "gpu-7";
   Print(
-      "JobRecord, one attempt", [&] { return EncodeRecord(job); },
-      [](const std::string& value) { return DecodeRecord<JobRecord>(value); });
+      "JobRecord, one attempt", [&] { return EncodeValue(job); },
+      [](const std::string& value) { return DecodeValue<JobRecord>(value); });
 }
 
 }  // namespace

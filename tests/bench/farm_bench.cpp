@@ -24,6 +24,7 @@
 
 #include "agent/uploads/uploader.h"
 #include "common/base/mailbox.h"
+#include "common/wire/selector.h"
 #include "tests/bench/farm_link.h"
 
 extern char** environ;
@@ -52,7 +53,7 @@ int RunFile(const fs::path& state, const fs::path& file) {
   const auto begin = Clock::now();
   const RunSummary run = farm.Run(submit);
   PrintSeconds(SecondsSince(begin),
-               ", \"passed\": " + std::to_string(run.jobs_passed) + ", \"jobs\": " + std::to_string(run.jobs_total));
+               ", \"passed\": " + std::to_string(run.jobs.passed) + ", \"jobs\": " + std::to_string(run.jobs.total));
   if (run.state != RunState::kPassed) Die(run.pipeline + " did not pass: " + run.note);
   return 0;
 }

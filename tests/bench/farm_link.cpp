@@ -5,15 +5,12 @@
 #include <variant>
 
 #include "common/daemon/farm_file.h"
+#include "common/wire/selector.h"
 
 namespace furrow::bench {
 namespace {
 
 constexpr auto kPatience = std::chrono::minutes(5);  // without any answer
-
-Bytes BytesOf(const std::string& frame) {
-  return {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()};
-}
 
 // The next frame of a channel, waiting.
 std::string NextFrame(Channel& channel, Poller& poller) {
@@ -51,11 +48,11 @@ FarmLink::FarmLink(const std::filesystem::path& state) {
   options.address = farm.control;
   options.keys = Must(LoadOrMakeKeyPair(LocalClientKey(state)));
   options.server_key = farm.public_key;
-  options.max_frame_bytes = kMaxClientFrame;
+  options.max_frame_bytes = kMaxClientReplyFrame;
   control_ = Must(Channel::Connect(context_, options));
   bulk_options_ = options;
   bulk_options_.address = farm.bulk;
-  bulk_options_.max_frame_bytes = kMaxBulkFrame;
+  bulk_options_.max_frame_bytes = kMaxBulkRequestFrame;
   bulk_ = Must(Channel::Connect(context_, bulk_options_));
   poller_.Add(*control_);
   poller_.Add(*bulk_);
@@ -63,12 +60,12 @@ FarmLink::FarmLink(const std::filesystem::path& state) {
 }
 
 std::uint64_t FarmLink::Send(const ClientRequest& request) {
-  if (control_->Send(Encode(++last_, request)) != SendResult::kSent) Die("the controller does not read");
+  if (control_->Send(Encode(++last_, request).value()) != SendResult::kSent) Die("the controller does not read");
   return last_;
 }
 
 std::pair<std::uint64_t, ClientReply> FarmLink::Next() {
-  return Must(DecodeClientReply(BytesOf(NextFrame(*control_, poller_))));
+  return Must(DecodeClientReply(NextFrame(*control_, poller_)));
 }
 
 ClientReply FarmLink::NextOf(std::uint64_t request) {
@@ -95,11 +92,11 @@ RunSummary FarmLink::Run(const Submit& submit) {
 }
 
 void FarmLink::SendBulk(const BulkRequest& request) {
-  if (bulk_->Send(Encode(request)) != SendResult::kSent) Die("the controller does not read its bulk channel");
+  if (bulk_->Send(Encode(request).value()) != SendResult::kSent) Die("the controller does not read its bulk channel");
 }
 
 BulkReply FarmLink::NextBulk() {
-  return Must(DecodeBulkReply(BytesOf(NextFrame(*bulk_, poller_))));
+  return Must(DecodeBulkReply(NextFrame(*bulk_, poller_)));
 }
 
 }  // namespace furrow::bench

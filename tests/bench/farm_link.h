@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "common/transport/transport.h"
-#include "common/wire/codec.h"
+#include "schemas/bulk.h"
+#include "schemas/client.h"
 
 namespace furrow::bench {
 

@@ -44,8 +44,9 @@ include='^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]'
 
 # One library, one place.
 only_in '^common/transport/' "${include}zmq" 'ZeroMQ is used in common/transport alone'
-only_in '(codec|record)[^/]*\.(h|cpp)$' "${include}[^>\"]*\.capnp\.h" 'generated *.capnp.h are included in *codec* and *record* files alone'
-only_in '(codec|record)[^/]*\.(h|cpp)$|^controller/web/' "${include}(capnp|kj)/" "Cap'n Proto and kj are used in codecs, records and controller/web alone"
+only_in '^(common/wire|schemas/compiler)/' "${include}[^>\"]*\.capnp\.h" 'generated *.capnp.h are included in common/wire alone'
+only_in '^common/wire/|^controller/store/record_codec' "${include}schemas/[^>\"]*_codec\.h" 'generated *_codec.h are included in codecs alone'
+only_in '^(common/wire|schemas/compiler|controller/web)/' "${include}(capnp|kj)/" "Cap'n Proto and kj are used in common/wire, schemas/compiler and controller/web alone"
 only_in '^controller/store/' "${include}rocksdb/" 'RocksDB is used in controller/store alone'
 only_in '^controller/repos' "${include}git2" 'libgit2 is used in controller/repos* alone'
 only_in '^agent/torch/' "${include}(torch|ATen|c10|gloo)/" 'LibTorch is used in agent/torch alone'

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "common/base/hash.h"
+#include "common/wire/job_state.h"
 #include "controller/reactor/dispatcher.h"
 #include "controller/reactor/reactor.h"
 #include "controller/reactor/transitions.h"
@@ -121,7 +122,7 @@ void World::TakeUpdate(Watching& watching, const RunUpdate& update) {
   if (!update.run_ended) return;
   watching.ended = true;
   if (disk_.runs().at(watching.run).state != update.run.state) Breach("a watcher was told a wrong end of a run");
-  if (watching.seen.size() != update.run.jobs_total) Breach("a watcher was not told of every job");
+  if (watching.seen.size() != update.run.jobs.total) Breach("a watcher was not told of every job");
   for (const auto& [id, view] : watching.seen)
     if (!IsTerminal(view.state)) Breach("a watcher was not told how a job ended");
 }
@@ -142,7 +143,7 @@ void World::AnswerFromHistory(const HistoryQuery& query) {
       view.epoch = job.epoch;
       update.jobs.push_back(view);
     }
-    update.run.jobs_total = static_cast<std::uint32_t>(update.jobs.size());
+    update.run.jobs.total = static_cast<std::uint32_t>(update.jobs.size());
     TakeAnswer({query.asker, update});
   }
 }

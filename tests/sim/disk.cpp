@@ -4,11 +4,11 @@
 
 #include "common/base/check.h"
 #include "common/base/overloaded.h"
+#include "common/wire/job_state.h"
 
 namespace furrow::sim {
-namespace {}  // namespace
 
-void Disk::Keep(const Record& record) {
+void Disk::Keep(const RecordChange& change) {
   std::visit(Overloaded{
                  [&](const RunRecord& run) {
                    const auto old = runs_.find(run.id);
@@ -29,43 +29,23 @@ void Disk::Keep(const Record& record) {
                    all.attempt = metrics.attempt;
                    all.lines.insert(all.lines.end(), metrics.lines.begin(), metrics.lines.end());
                  },
-                 [&](const SealRecord& seal) {
-                   if (seal.erased)
-                     seals_.erase(seal.attempt);
-                   else
-                     seals_[seal.attempt] = seal;
-                 },
-                 [&](const AgentRecord& agent) {
-                   if (agent.erased)
-                     agents_.erase(agent.name);
-                   else
-                     agents_[agent.name] = agent;
-                 },
-                 [&](const TriggerRecord& trigger) {
-                   if (trigger.erased)
-                     triggers_.erase(trigger.request);
-                   else
-                     triggers_[trigger.request] = trigger;
-                 },
+                 [&](const SealRecord& seal) { seals_[seal.attempt] = seal; },
+                 [&](const AgentRecord& agent) { agents_[agent.name] = agent; },
+                 [&](const TriggerRecord& trigger) { triggers_[trigger.request] = trigger; },
                  [&](const RepositoryRecord& repository) { repositories_[repository.repository] = repository; },
-                 [&](const EnrolmentRecord& enrolment) {
-                   if (enrolment.erased)
-                     enrolments_.erase(enrolment.id);
-                   else
-                     enrolments_[enrolment.id] = enrolment;
-                 },
-                 [&](const KeyRecord& key) {
-                   if (key.erased)
-                     keys_.erase(key.public_key);
-                   else
-                     keys_[key.public_key] = key;
-                 },
+                 [&](const EnrolmentRecord& enrolment) { enrolments_[enrolment.id] = enrolment; },
+                 [&](const KeyRecord& key) { keys_[key.public_key] = key; },
+                 [&](const EraseSeal& erase) { seals_.erase(erase.key); },
+                 [&](const EraseAgent& erase) { agents_.erase(erase.key); },
+                 [&](const ErasePush& erase) { triggers_.erase(erase.key); },
+                 [&](const EraseEnrolment& erase) { enrolments_.erase(erase.key); },
+                 [&](const EraseKey& erase) { keys_.erase(erase.key); },
              },
-             record);
+             change);
 }
 
 void Disk::Apply(const Turn& turn) {
-  for (const Record& record : turn.records) Keep(record);
+  for (const RecordChange& change : turn.records) Keep(change);
 }
 
 bool Disk::Looked(const std::string& repository) const {

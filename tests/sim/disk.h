@@ -25,7 +25,7 @@ class Disk {
   bool Looked(const std::string& repository) const;  // the first look at its refs is on record
 
  private:
-  void Keep(const Record& record);
+  void Keep(const RecordChange& change);
 
   std::uint64_t boots_ = 0;
   std::map<RunId, RunRecord> runs_;

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "common/wire/job_state.h"
 #include "tests/sim/node.h"
 
 namespace furrow::sim {
@@ -59,7 +60,7 @@ void World::CheckDevices(const Node& node, AttemptRef attempt) const {
 // A job passes only if the attempt on record ran, ended well and had all its metrics taken; it fails only by itself.
 void World::CheckTurn(const Turn& turn) const {
   std::map<AttemptRef, std::size_t> lines;  // of this turn
-  for (const Record& record : turn.records) {
+  for (const RecordChange& record : turn.records) {
     if (const auto* metrics = std::get_if<MetricsRecord>(&record)) lines[metrics->attempt] += metrics->lines.size();
     const auto* job = std::get_if<JobRecord>(&record);
     if (job == nullptr) continue;
@@ -71,7 +72,7 @@ void World::CheckTurn(const Turn& turn) const {
       const auto stored = disk_.metrics().find(attempt);
       if (lines[attempt] + (stored == disk_.metrics().end() ? 0 : stored->second.lines.size()) != 3)
         Breach(Text(attempt) + " passed without all its metrics");
-      if (job->metrics != std::vector<std::pair<std::string, double>>{{"loss", 1.0 / 3}})
+      if (job->metrics != std::vector<Metric>{{"loss", 1.0 / 3}})
         Breach(Text(attempt) + " passed without its newest metrics");
     }
     if (job->state == JobState::kFailed && !MayFail(SpecOf(disk_.runs().at(job->run), job->id)))
@@ -143,7 +144,7 @@ void World::CheckEnd() const {
                            : failed       ? RunState::kFailed
                            : cancelled    ? RunState::kCancelled
                                           : RunState::kPassed;
-    if (run.state != right) Breach("run " + std::to_string(Raw(id)) + " ended as " + RunStateName(run.state));
+    if (run.state != right) Breach("run " + std::to_string(Raw(id)) + " ended as " + NameOf(run.state));
   }
   CheckPushes();
 }
@@ -166,7 +167,7 @@ void World::Describe() const {
   for (const auto& [id, job] : disk_.jobs())
     if (!IsTerminal(job.state) && disk_.runs().at(job.run).state == RunState::kRunning)
       std::fprintf(stderr, "  job %llu epoch %llu: %s on %s\n", static_cast<unsigned long long>(Raw(id)),
-                   static_cast<unsigned long long>(Raw(job.epoch)), JobStateName(job.state), job.agent.c_str());
+                   static_cast<unsigned long long>(Raw(job.epoch)), NameOf(job.state), job.agent.c_str());
   for (const auto& node : nodes_) {
     std::fprintf(stderr, "  %s: %s, %zu processes, %zu in the runner's table, %zu workspaces\n", node->name.c_str(),
                  node->agent ? "up" : "down", node->processes.size(), node->table.size(), node->outputs.size());

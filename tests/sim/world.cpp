@@ -2,8 +2,8 @@
 
 #include "agent/reactor/reactor.h"
 #include "common/base/check.h"
-#include "common/wire/codec.h"
 #include "controller/reactor/dispatcher.h"
+#include "schemas/agent.h"
 #include "tests/sim/node.h"
 
 namespace furrow::sim {
@@ -11,10 +11,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-Bytes AsFrame(const std::string& frame) {
-  return {reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()};
-}
 
 }  // namespace
 
@@ -104,10 +100,10 @@ void World::Carry(Node& node, const std::function<void()>& deliver) {
 }
 
 void World::ToController(Node& node, const AgentMessage& message) {
-  Carry(node, [this, peer = node.peer, name = node.name, frame = Encode(message)] {
+  Carry(node, [this, peer = node.peer, name = node.name, frame = Encode(message).value()] {
     if (!controller_) return;
     trace_ = (trace_ ^ std::hash<std::string>{}(frame)) * 1099511628211ULL;
-    const Result<AgentMessage> decoded = DecodeAgentMessage(AsFrame(frame));
+    const Result<AgentMessage> decoded = DecodeAgentMessage(frame);
     FURROW_CHECK(decoded.has_value(), "what an agent encodes is decoded");
     (void)DispatchAgent(controller_->state, controller_->out, Clock(), {peer, name}, *decoded);
     ControllerTurn();
@@ -118,10 +114,10 @@ void World::ToAgentNode(PeerId peer, const ToAgent& message) {
   for (auto& one : nodes_) {
     Node& node = *one;
     if (node.peer != peer) continue;
-    Carry(node, [this, &node, life = node.life, frame = Encode(message)] {
+    Carry(node, [this, &node, life = node.life, frame = Encode(message).value()] {
       if (!node.agent || node.life != life) return;  // the connection went with the process
       trace_ = (trace_ ^ std::hash<std::string>{}(frame)) * 1099511628211ULL;
-      const Result<ToAgent> decoded = DecodeToAgent(AsFrame(frame));
+      const Result<ToAgent> decoded = DecodeToAgent(frame);
       FURROW_CHECK(decoded.has_value(), "what a controller encodes is decoded");
       AgentTurn(node, [=, this](AgentState& state, AgentOutbox& out) {
         (void)OnControllerMessage(state, out, Clock(), *decoded);

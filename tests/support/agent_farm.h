@@ -11,7 +11,7 @@
 
 #include "agent/reactor/reactor.h"
 #include "common/base/hash.h"
-#include "common/wire/codec.h"
+#include "schemas/agent.h"
 #include "tests/support/fake_agent_outbox.h"
 
 namespace furrow::testing {

@@ -13,7 +13,7 @@ constexpr WallTime kLater{1'700'000'123'456};
 
 const std::string kKey = "0123456789abcdefghijklmnopqrstuvwxyzABCD";
 const std::vector<std::string> kGpus{"GPU-1b2c3d4e-0000", "MIG-9f8e7d6c-1111"};
-const std::vector<std::pair<std::string, double>> kMetrics{{"accuracy", 0.8125}, {"loss", -1.5e-3}};
+const std::vector<Metric> kMetrics{{"accuracy", 0.8125}, {"loss", -1.5e-3}};
 
 std::vector<HeldAttempt> Held() {
   return {{kAttempt, Phase::kRunning}, {AttemptRef{JobId{8}, Epoch{1}}, Phase::kReporting}};
@@ -31,10 +31,7 @@ RunSummary SampleRun() {
           .source = SampleSource(),
           .submitted = kTime,
           .ended = kLater,
-          .jobs_total = 9,
-          .jobs_passed = 4,
-          .jobs_failed = 1,
-          .jobs_running = 2,
+          .jobs = {9, 4, 1, 2},
           .note = "test/3 failed: exit status 1"};
 }
 
@@ -81,6 +78,42 @@ EnrolmentView SampleEnrolment() {
           .made = kTime,
           .expires = kLater,
           .revoked = kLater};
+}
+
+LogRecord SampleLog() {
+  return {123'456, SampleHash(1), {LogStorage::kPack, 3, 1ull << 33}};
+}
+
+AttemptRecord SampleAttempt() {
+  return {.epoch = Epoch{2},
+          .agent = "gpu-7",
+          .gpu_uuids = {"GPU-1b2c3d4e-0000"},
+          .started = kTime,
+          .ended = kLater,
+          .outcome = SampleOutcome(),
+          .cpu_ms = 5000,
+          .max_rss_bytes = 3ull << 30,
+          .log = SampleLog(),
+          .artifacts = SampleHash(2)};
+}
+
+JobRecord SampleJobRecord() {
+  return {.id = JobId{1234567},
+          .run = RunId{42},
+          .state = JobState::kRunning,
+          .epoch = Epoch{3},
+          .agent = "gpu-7",
+          .incarnation = kUuid,
+          .gpu_uuids = {"GPU-1b2c3d4e-0000"},
+          .cancelling = true,
+          .ready = kTime,
+          .assigned = kTime,
+          .started = kLater,
+          .retries = 2,
+          .reused_run = RunId{41},
+          .reused_job = JobId{1234},
+          .attempts = {SampleAttempt(), AttemptRecord{}},
+          .metrics = {{"accuracy", 0.8125}, {"loss", -1.5e-3}}};
 }
 
 }  // namespace
@@ -316,6 +349,51 @@ std::vector<BulkReply> SampleBulkReplies() {
                     .hash = SampleHash(11),
                     .code = Errc::kNotFound,
                     .message = "no such log"}};
+}
+
+// ---- records -----------------------------------------------------------------------------------------------------
+
+std::vector<Record> SampleRecords() {
+  return {
+      RunRecord{.id = RunId{42},
+                .number = 17,
+                .request = kUuid,
+                .pipeline = SamplePipeline(),
+                .source = SampleHash(3),
+                .info = SampleSource(),
+                .submitted = kTime,
+                .ended = kLater,
+                .state = RunState::kCancelled,
+                .note = "cancelled by ada",
+                .first_job = JobId{1234560},
+                .retry_of = RunId{40},
+                .jobs_passed = 7,
+                .jobs_failed = 2,
+                .cancelling = true},
+      SampleJobRecord(),
+      MetricsRecord{kAttempt, 100, SampleMetricLines()},
+      SealRecord{kAttempt, SampleLog()},
+      AgentRecord{"gpu-7",
+                  "gpu-7.example",
+                  "furrow-agent 0.1.0",
+                  kUuid,
+                  SampleOffer(),
+                  kLater,
+                  {11, 12},
+                  {13, 14},
+                  true,
+                  std::chrono::seconds(90)},
+      TriggerRecord{kUuid, "/srv/git/fashion.git", "refs/heads/main", std::string(40, '0'), std::string(40, 'a')},
+      RepositoryRecord{"/srv/git/fashion.git", {{"refs/heads/main", std::string(40, 'a')}, {"refs/tags/v1", ""}}, true},
+      EnrolmentRecord{.id = EnrolmentId{0x1a2b3c4d},
+                      .verify_key = SampleHash(4),
+                      .labels = {"a100"},
+                      .uses = 40,
+                      .used = {{kKey, "gpu-7", kTime, true}},
+                      .made = kTime,
+                      .expires = kLater,
+                      .revoked = kLater},
+      KeyRecord{kKey, KeyRole::kAgent, "gpu-7", kTime, EnrolmentId{0x1a2b3c4d}}};
 }
 
 }  // namespace furrow::testing

@@ -98,8 +98,7 @@ Status ControllerFarm::Tell(const std::string& agent, const Finished& message) {
   return On(state, out, now, {Peer(agent), agent}, message);
 }
 
-void ControllerFarm::Finish(Job& job, std::int32_t code, std::vector<std::pair<std::string, double>> metrics,
-                            Hash artifacts) {
+void ControllerFarm::Finish(Job& job, std::int32_t code, std::vector<Metric> metrics, Hash artifacts) {
   Finished message = Report(job, code);
   message.artifacts = artifacts;
   if (!metrics.empty()) message.metrics.push_back({0, now.wall, std::move(metrics)});

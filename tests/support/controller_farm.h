@@ -55,8 +55,7 @@ class ControllerFarm {
   Finished Report(const Job& job, std::int32_t code = 0) const;
   Status Tell(const std::string& agent, const Finished& message);
   // The job ends on its agent, with these newest metrics; effects are dropped.
-  void Finish(Job& job, std::int32_t code = 0, std::vector<std::pair<std::string, double>> metrics = {},
-              Hash artifacts = {});
+  void Finish(Job& job, std::int32_t code = 0, std::vector<Metric> metrics = {}, Hash artifacts = {});
   // The attempt ends as if its agent had said so, with this outcome.
   void End(Job& job, OutcomeKind kind, std::int32_t code = 0);
 

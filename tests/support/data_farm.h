@@ -18,10 +18,9 @@
 #include "common/base/hash.h"
 #include "common/chunks/store.h"
 #include "common/transport/transport.h"
-#include "common/wire/codec.h"
-#include "common/wire/messages_bulk.h"
 #include "controller/bulk/server.h"
 #include "controller/logs/store.h"
+#include "schemas/bulk.h"
 
 namespace furrow::test {
 
@@ -159,7 +158,7 @@ class DataFarm {
     return {"127.0.0.1:" + std::to_string(port_),
             keys,
             server_keys.public_key,
-            kMaxBulkFrame,
+            kMaxBulkRequestFrame,
             64,
             64,
             std::chrono::milliseconds(10),
@@ -200,12 +199,11 @@ class BulkPeer {
   BulkPeer(DataFarm& farm, const KeyPair& keys) : channel(Channel::Connect(farm.context, farm.Options(keys)).value()) {
     poller_.Add(*channel);
   }
-  void Say(const BulkRequest& request) { REQUIRE(channel->Send(Encode(request)) == SendResult::kSent); }
+  void Say(const BulkRequest& request) { REQUIRE(channel->Send(Encode(request).value()) == SendResult::kSent); }
   std::optional<BulkReply> Hear(std::chrono::milliseconds patience = std::chrono::seconds(30)) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
     for (;;) {
-      if (const auto frame = channel->Receive())
-        return DecodeBulkReply({reinterpret_cast<const std::uint8_t*>(frame->data()), frame->size()}).value();
+      if (const auto frame = channel->Receive()) return DecodeBulkReply(*frame).value();
       if (std::chrono::steady_clock::now() > deadline) return std::nullopt;
       poller_.Wait(std::chrono::milliseconds(20));
     }

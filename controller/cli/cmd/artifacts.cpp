@@ -10,6 +10,7 @@
 #include "common/base/file_io.h"
 #include "common/chunks/tree_materialise.h"
 #include "common/pipeline/pipeline.h"
+#include "common/wire/selector.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/farm/bulk_client.h"
 #include "controller/cli/session/exit_status.h"

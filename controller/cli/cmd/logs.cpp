@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "common/wire/job_state.h"
+#include "common/wire/selector.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/follow/follower.h"
 #include "controller/cli/follow/log_printer.h"
@@ -76,10 +78,10 @@ Result<int> PrintLogs(const Session& session, FarmClient& farm, const Selector& 
       printer.Take(job, bytes);
     }));
     printer.End(job);
-    const bool worth_a_word = detail.matching == 1 || (job.outcome && !job.outcome->passed());
+    const bool worth_a_word = detail.matching == 1 || (job.outcome && !Passed(*job.outcome));
     if (!printed && job.outcome && worth_a_word && options.attempt == 0)
       WriteErr("furrow: " + NameOf(job) + " printed nothing" +
-               (job.outcome->passed() ? "" : "; it failed: " + Plain(Explain(*job.outcome))) + "\n");
+               (Passed(*job.outcome) ? "" : "; it failed: " + Plain(Explain(*job.outcome))) + "\n");
   }
   if (detail.jobs.empty()) WriteErr("furrow: nothing has started yet in " + FormatSelector(what) + "\n");
   return kExitPassed;

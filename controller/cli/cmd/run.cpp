@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "common/wire/selector.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/farm/bulk_client.h"
 #include "controller/cli/follow/follow_run.h"

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "common/wire/selector.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/follow/follow_run.h"
 #include "controller/cli/session/exit_status.h"

@@ -1,8 +1,9 @@
 #include "controller/cli/farm/client.h"
+#include "common/pipeline/pipeline.h"
+#include "schemas/bulk.h"
+#include "schemas/client.h"
 
 #include <algorithm>
-
-#include "common/wire/codec.h"
 
 namespace furrow::cli {
 namespace {
@@ -13,10 +14,6 @@ using std::chrono::milliseconds;
 constexpr auto kLookAgain = milliseconds(500);        // at farm.json, while away
 constexpr auto kRefusalIsFinal = milliseconds(1000);  // before that the allowlist may be about to be read
 constexpr int kBulkQueue = 4 * static_cast<int>(kBulkWindow);
-
-Bytes AsFrame(const std::string& payload) {
-  return {reinterpret_cast<const std::uint8_t*>(payload.data()), payload.size()};
-}
 
 milliseconds Since(Clock::time_point then) {
   return std::chrono::duration_cast<milliseconds>(Clock::now() - then);
@@ -46,7 +43,7 @@ FarmClient::~FarmClient() = default;
 Result<std::unique_ptr<FarmClient>> FarmClient::Open(Locate locate) {
   FURROW_ASSIGN(FarmAddress address, locate());
   std::unique_ptr<FarmClient> client(new FarmClient(std::move(locate), std::move(address)));
-  FURROW_TRY(client->OpenLine(client->control_, client->address_.control, kMaxClientFrame));
+  FURROW_TRY(client->OpenLine(client->control_, client->address_.control, kMaxClientReplyFrame));
   return client;
 }
 
@@ -67,7 +64,7 @@ Status FarmClient::OpenLine(std::unique_ptr<Line>& line, const std::string& wher
 }
 
 bool FarmClient::OpenBulk() {
-  if (!bulk_) return OpenLine(bulk_, address_.bulk, kMaxBulkFrame).has_value();
+  if (!bulk_) return OpenLine(bulk_, address_.bulk, kMaxBulkRequestFrame).has_value();
   return true;
 }
 
@@ -79,31 +76,31 @@ void FarmClient::LookAgain() {
   const bool moved = found->server_key != address_.server_key || found->control != address_.control;
   const bool bulk_moved = moved || found->bulk != address_.bulk;
   address_ = std::move(*found);
-  if (moved) static_cast<void>(OpenLine(control_, address_.control, kMaxClientFrame));
-  if (bulk_moved && bulk_) static_cast<void>(OpenLine(bulk_, address_.bulk, kMaxBulkFrame));
+  if (moved) static_cast<void>(OpenLine(control_, address_.control, kMaxClientReplyFrame));
+  if (bulk_moved && bulk_) static_cast<void>(OpenLine(bulk_, address_.bulk, kMaxBulkRequestFrame));
 }
 
 std::uint64_t FarmClient::Send(const ClientRequest& request) {
   const std::uint64_t number = ++last_number_;
-  static_cast<void>(control_->channel->Send(Encode(number, request)));
+  if (const auto frame = Encode(number, request)) static_cast<void>(control_->channel->Send(*frame));
   return number;
 }
 
 std::optional<std::pair<std::uint64_t, ClientReply>> FarmClient::Receive() {
   while (const auto frame = control_->channel->Receive()) {
-    if (auto reply = DecodeClientReply(AsFrame(*frame))) return std::move(*reply);
+    if (auto reply = DecodeClientReply(*frame)) return std::move(*reply);
   }
   return std::nullopt;
 }
 
 bool FarmClient::SendBulk(const BulkRequest& request) {
-  return OpenBulk() && bulk_->channel->Send(Encode(request)) == SendResult::kSent;
+  return OpenBulk() && bulk_->channel->Send(Encode(request).value()) == SendResult::kSent;
 }
 
 std::optional<BulkReply> FarmClient::ReceiveBulk() {
   if (!OpenBulk()) return std::nullopt;
   while (const auto frame = bulk_->channel->Receive()) {
-    if (auto reply = DecodeBulkReply(AsFrame(*frame))) return std::move(*reply);
+    if (auto reply = DecodeBulkReply(*frame)) return std::move(*reply);
   }
   return std::nullopt;
 }
@@ -150,6 +147,7 @@ void FarmClient::Wait(milliseconds timeout, std::initializer_list<int> fds) {
 }
 
 Result<ClientReply> FarmClient::AskAny(const ClientRequest& request, AskPatience patience) {
+  if (const auto frame = Encode(0, request); !frame) return tl::unexpected(frame.error());
   const Clock::time_point start = Clock::now();
   std::uint64_t generation = control_generation();
   bool refused = false;
@@ -166,7 +164,7 @@ Result<ClientReply> FarmClient::AskAny(const ClientRequest& request, AskPatience
     refused = refused || Refused();
     if (const std::uint64_t now = control_generation(); now != generation) {
       // What was queued before the first connection arrives with it, unless a refusal dropped it.
-      if (generation != 0 || refused) static_cast<void>(control_->channel->Send(Encode(number, request)));
+      if (generation != 0 || refused) static_cast<void>(control_->channel->Send(Encode(number, request).value()));
       generation = now;
       refused = false;
     }

@@ -14,9 +14,9 @@
 
 #include "common/base/error.h"
 #include "common/transport/transport.h"
-#include "common/wire/messages_bulk.h"
-#include "common/wire/messages_client.h"
 #include "controller/cli/farm/address.h"
+#include "schemas/bulk.h"
+#include "schemas/client.h"
 
 namespace furrow::cli {
 

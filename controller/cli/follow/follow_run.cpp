@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "common/wire/selector.h"
 #include "controller/cli/follow/follower.h"
 #include "controller/cli/follow/live_view.h"
 #include "controller/cli/follow/log_printer.h"
@@ -90,7 +91,7 @@ class RunShow {
   void TellOfWaiting() {
     if (live_ || !follower_.known() || Clock::now() - looked_ < kLookForWaiting) return;
     looked_ = Clock::now();
-    const bool moves = follower_.run().jobs_running > 0;
+    const bool moves = follower_.run().jobs.running > 0;
     const auto& jobs = follower_.jobs();
     const auto waiting =
         std::find_if(jobs.begin(), jobs.end(), [](const JobView& job) { return job.state == JobState::kReady; });

@@ -1,4 +1,5 @@
 #include "controller/cli/follow/followed_logs.h"
+#include "common/wire/job_state.h"
 
 #include <algorithm>
 #include <numeric>

@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/wire/messages_client.h"
 #include "controller/cli/farm/client.h"
 #include "controller/cli/follow/log_streams.h"
+#include "schemas/client.h"
 
 namespace furrow::cli {
 

@@ -1,4 +1,6 @@
 #include "controller/cli/follow/follower.h"
+#include "common/wire/job_state.h"
+#include "common/wire/selector.h"
 
 #include <algorithm>
 

@@ -10,9 +10,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/wire/messages_client.h"
 #include "controller/cli/farm/client.h"
 #include "controller/cli/follow/followed_logs.h"
+#include "schemas/client.h"
 
 namespace furrow::cli {
 

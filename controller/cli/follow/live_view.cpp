@@ -1,4 +1,5 @@
 #include "controller/cli/follow/live_view.h"
+#include "common/wire/job_state.h"
 
 #include <algorithm>
 
@@ -32,7 +33,7 @@ std::string LineOf(const JobSum& sum, std::size_t name_width, const ViewStyle& s
   if (sum.shards > 1) add(std::to_string(sum.ended) + "/" + std::to_string(sum.shards));
   add(FormatSpan(sum.started, sum.ended_at, style.now));
   if (!IsTerminal(sum.state) && !sum.agents.empty()) add(sum.agents.front());
-  if (!sum.metrics.empty()) add(sum.metrics.back().first + "=" + FormatNumber(sum.metrics.back().second));
+  if (!sum.metrics.empty()) add(sum.metrics.back().name + "=" + FormatNumber(sum.metrics.back().value));
   add(sum.note);
   const std::string name = Pad(Plain(sum.branch + sum.job), name_width);
   const std::string text = std::string(GlyphOf(sum.state)) + " " + name + Plain(rest);
@@ -72,10 +73,10 @@ std::vector<std::string> LiveLines(const RunSummary& run, const std::vector<JobV
   for (const JobSum& sum : sums) lines.push_back(LineOf(sum, name_width, style));
   if (hidden > 0) lines.push_back(Cut("… " + std::to_string(hidden) + " more jobs", style.width));
 
-  std::string whole = NameOf(run) + " " + RunStateName(run.state) + "  " + std::to_string(run.jobs_passed) + "/" +
-                      std::to_string(run.jobs_total) + " passed";
-  if (run.jobs_failed > 0) whole += ", " + std::to_string(run.jobs_failed) + " failed";
-  if (run.jobs_running > 0) whole += ", " + std::to_string(run.jobs_running) + " running";
+  std::string whole = NameOf(run) + " " + NameOf(run.state) + "  " + std::to_string(run.jobs.passed) + "/" +
+                      std::to_string(run.jobs.total) + " passed";
+  if (run.jobs.failed > 0) whole += ", " + std::to_string(run.jobs.failed) + " failed";
+  if (run.jobs.running > 0) whole += ", " + std::to_string(run.jobs.running) + " running";
   whole += "  " + FormatSpan(run.submitted, run.ended, style.now);
   lines.push_back(Paint(Cut(Plain(whole), style.width), Colour::kBold, style.colour));
   return lines;

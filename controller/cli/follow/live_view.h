@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "common/wire/messages_client.h"
 #include "controller/cli/show/terminal.h"
 #include "controller/cli/show/views.h"
+#include "schemas/client.h"
 
 namespace furrow::cli {
 

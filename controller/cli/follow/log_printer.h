@@ -7,8 +7,8 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "common/wire/messages_client.h"
 #include "controller/cli/show/terminal.h"
+#include "schemas/client.h"
 
 namespace furrow::cli {
 

@@ -1,12 +1,13 @@
-// The same as views.h for programs: one JSON document each, described in README.md.
+// The same as views.h for programs: one JSON document each, described in controller/cli/README.md.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "common/wire/messages_client.h"
+#include "common/pipeline/pipeline.h"
 #include "controller/cli/show/views.h"
+#include "schemas/client.h"
 
 namespace furrow::cli {
 

@@ -1,4 +1,5 @@
 #include "controller/cli/show/views.h"
+#include "common/wire/job_state.h"
 
 #include <algorithm>
 
@@ -15,10 +16,10 @@ std::string Join(const std::vector<std::string>& words, const char* between) {
   return text;
 }
 
-std::string MetricsOf(const std::vector<std::pair<std::string, double>>& metrics) {
+std::string MetricsOf(const Metrics& metrics) {
   std::string text;
   for (std::size_t i = 0; i < std::min(metrics.size(), kMetricsShown); ++i)
-    text += (text.empty() ? "" : " ") + metrics[i].first + "=" + FormatNumber(metrics[i].second);
+    text += (text.empty() ? "" : " ") + metrics[i].name + "=" + FormatNumber(metrics[i].value);
   return text;
 }
 
@@ -32,7 +33,7 @@ std::string SourceOf(const SourceInfo& source) {
 
 std::string Heading(const RunSummary& run, const ViewStyle& style) {
   std::string text = Paint(NameOf(run), Colour::kBold, style.colour) + " " +
-                     Paint(RunStateName(run.state), ColourOf(run.state), style.colour) +
+                     Paint(NameOf(run.state), ColourOf(run.state), style.colour) +
                      (run.state == RunState::kRunning ? " for " : " in ") +
                      FormatSpan(run.submitted, run.ended, style.now);
   if (const std::string source = SourceOf(run.source); !source.empty()) text += "  " + Plain(source);
@@ -59,7 +60,7 @@ std::string NameOf(const JobView& job) {
 }
 
 std::string Explain(const Outcome& outcome) {
-  if (outcome.passed()) return "";
+  if (Passed(outcome)) return "";
   std::string text;
   switch (outcome.kind) {
     case OutcomeKind::kExited: text = "exit status " + std::to_string(outcome.code); break;
@@ -123,8 +124,8 @@ std::string RenderRuns(const RunList& list, const std::string& pipeline, const V
   Table table({{"RUN"}, {"STATE"}, {"PASSED", Align::kRight}, {"TIME", Align::kRight}, {"SUBMITTED"}, {"SOURCE"}});
   for (const RunSummary& run : list.runs) {
     table.Add({{NameOf(run), Colour::kBold},
-               {RunStateName(run.state), ColourOf(run.state)},
-               {std::to_string(run.jobs_passed) + "/" + std::to_string(run.jobs_total)},
+               {NameOf(run.state), ColourOf(run.state)},
+               {std::to_string(run.jobs.passed) + "/" + std::to_string(run.jobs.total)},
                {FormatSpan(run.submitted, run.ended, style.now)},
                {FormatTime(run.submitted)},
                {SourceOf(run.source)}});
@@ -182,7 +183,7 @@ std::string RenderRun(const RunSummary& run, const std::vector<JobView>& jobs, c
     std::string note = sum.note;
     if (Raw(sum.epoch) > 1) note.insert(0, "attempt " + std::to_string(Raw(sum.epoch)) + (note.empty() ? "" : "; "));
     table.Add({{sum.branch + sum.job, Colour::kBold},
-               {std::string(GlyphOf(sum.state)) + " " + JobStateName(sum.state), ColourOf(sum.state)},
+               {std::string(GlyphOf(sum.state)) + " " + NameOf(sum.state), ColourOf(sum.state)},
                {sum.shards > 1 ? std::to_string(sum.ended) + "/" + std::to_string(sum.shards) : ""},
                {WaitOf(sum, style)},
                {FormatSpan(sum.started, sum.ended_at, style.now)},
@@ -206,7 +207,7 @@ std::string RenderShards(const RunSummary& run, const std::vector<JobView>& jobs
   for (const JobView& job : jobs) {
     const bool failed = job.state == JobState::kFailed && job.outcome;
     table.Add({{NameOf(job), Colour::kBold},
-               {std::string(GlyphOf(job.state)) + " " + JobStateName(job.state), ColourOf(job.state)},
+               {std::string(GlyphOf(job.state)) + " " + NameOf(job.state), ColourOf(job.state)},
                {Raw(job.epoch) == 0 ? "" : std::to_string(Raw(job.epoch))},
                {WaitOf(job, style)},
                {FormatSpan(job.started, job.ended, style.now)},

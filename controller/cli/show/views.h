@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "common/chunks/tree.h"
-#include "common/wire/messages_client.h"
+#include "common/wire/metrics.h"
 #include "controller/cli/show/text.h"
+#include "schemas/client.h"
 
 namespace furrow::cli {
 
@@ -62,7 +63,7 @@ struct JobSum {
   Epoch epoch{};       // the highest
   std::string branch;  // "├─ ", its place in the tree
   std::string note;    // what it waits for, or how it failed
-  std::vector<std::pair<std::string, double>> metrics;
+  Metrics metrics;
 };
 // In the order of the tree.
 std::vector<JobSum> SumUp(const std::vector<JobView>& jobs);

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "common/wire/messages_client.h"
 #include "controller/cli/show/views.h"
+#include "schemas/client.h"
 
 namespace furrow::cli {
 

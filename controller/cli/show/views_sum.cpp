@@ -3,7 +3,8 @@
 #include <functional>
 #include <map>
 
-#include "common/wire/metric_mean.h"
+#include "common/wire/job_state.h"
+#include "common/wire/metrics.h"
 #include "controller/cli/show/views.h"
 
 namespace furrow::cli {

@@ -8,7 +8,7 @@
 #include "common/base/error.h"
 #include "common/chunks/source.h"
 #include "common/chunks/tree.h"
-#include "common/wire/messages_client.h"
+#include "schemas/client.h"
 
 namespace furrow::cli {
 

@@ -19,7 +19,7 @@ runner::Attempt Listed(const Assign& assign, char place, std::optional<AttemptRe
   attempt.ref = assign.attempt;
   attempt.running = true;
   attempt.started = WallTime{900};
-  attempt.blob = place + std::string(3, '\0') + Encode(ToAgent{assign});
+  attempt.blob = place + std::string(3, '\0') + Encode(ToAgent{assign}).value();
   attempt.held_for = held_for;
   return attempt;
 }

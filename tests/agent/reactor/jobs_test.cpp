@@ -16,7 +16,7 @@ runner::Attempt Listed(const Assign& assign, bool running, char place = 0) {
   attempt.exited.outcome = {runner::OutcomeKind::kExited, 0, ""};
   attempt.exited.started = WallTime{900};
   attempt.exited.spool_bytes = 5;
-  attempt.blob = place + std::string(3, '\0') + Encode(ToAgent{assign});
+  attempt.blob = place + std::string(3, '\0') + Encode(ToAgent{assign}).value();
   return attempt;
 }
 

@@ -1,3 +1,4 @@
+#include "common/wire/job_state.h"
 #include "tests/support/agent_farm.h"
 
 using namespace furrow;
@@ -30,7 +31,7 @@ TEST_CASE("reports: from exit to report: log, artifacts, Finished, and everythin
   On(farm.state, farm.out, farm.now, ArtifactsCommitted{Attempt(1), HashOf("tree")});
   const auto report = farm.out.Sent<Finished>();
   CHECK(report.session == kSession);
-  CHECK(report.outcome.passed());
+  CHECK(Passed(report.outcome));
   CHECK(report.log_length == 5);
   CHECK(report.log_hash == HashOf("hello"));
   CHECK_FALSE(report.small_log.has_value());

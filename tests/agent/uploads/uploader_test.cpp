@@ -210,7 +210,7 @@ TEST_CASE("uploader: metrics come as they are written, bad lines are counted, th
   CHECK(first.skipped == 1);
   REQUIRE(first.lines.size() == 1);
   CHECK(first.lines[0].step == 1);
-  CHECK(first.lines[0].values == std::vector<std::pair<std::string, double>>{{"loss", 0.5}});
+  CHECK(first.lines[0].values == std::vector<Metric>{{"loss", 0.5}});
   { std::ofstream(rig.metrics, std::ios::app) << "ss\": 0.25}\n{\"loss\": 0.125}"; }
   rig.uploader->Post(FinishLog{kAttempt, 0});
   std::vector<MetricLine> rest;
@@ -221,7 +221,7 @@ TEST_CASE("uploader: metrics come as they are written, bad lines are counted, th
     rest.insert(rest.end(), read.lines.begin(), read.lines.end());
   }
   REQUIRE(rest.size() == 2);
-  CHECK(rest[0].values[0].second == 0.25);
+  CHECK(rest[0].values[0].value == 0.25);
   CHECK(rest[1].step == -1);
 }
 
@@ -233,12 +233,12 @@ TEST_CASE("uploader: metrics that an earlier process reported are passed over") 
   const auto read = rig.NextA<MetricsRead>();
   CHECK(read.first == 2);
   REQUIRE(read.lines.size() == 1);
-  CHECK(read.lines[0].values[0].second == 3);
+  CHECK(read.lines[0].values[0].value == 3);
 }
 
 TEST_CASE("metrics: only objects with numbers count") {
   CHECK(ParseMetricLine(R"({"step": 3, "epoch": 1, "name": "x", "done": true, "loss": 1e-3})")->values ==
-        std::vector<std::pair<std::string, double>>{{"epoch", 1}, {"loss", 1e-3}});
+        std::vector<Metric>{{"epoch", 1}, {"loss", 1e-3}});
   for (const char* bad : {"", "[1]", "3", R"({"step": 3})", R"({"loss": "low"})", R"({"loss": 1)", "{\"a\": 1e999}"})
     CHECK_FALSE(ParseMetricLine(bad));
 }
@@ -248,7 +248,8 @@ TEST_CASE("metrics: a diverged value is a value, however the job's language spel
       ParseMetricLine(R"({"step": 2, "loss": NaN, "up": Infinity, "down":-inf, "said": "nan", "in": "a NaN"})");
   REQUIRE(line);
   REQUIRE(line->values.size() == 4);
-  std::map<std::string, double> values(line->values.begin(), line->values.end());
+  std::map<std::string, double> values;
+  for (const Metric& metric : line->values) values[metric.name] = metric.value;
   CHECK(std::isnan(values.at("loss")));
   CHECK(values.at("up") == HUGE_VAL);
   CHECK(values.at("down") == -HUGE_VAL);

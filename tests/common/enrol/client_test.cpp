@@ -9,7 +9,6 @@
 #include <thread>
 
 #include "common/enrol/client.h"
-#include "common/wire/codec.h"
 #include "tests/support/temp_folder.h"
 
 namespace furrow {
@@ -55,7 +54,7 @@ struct Furrow {
   explicit Furrow(bool open) {
     folder.Write("allow", "# nobody\n");
     REQUIRE(context.ServeAllowlist(folder / "allow"));
-    ServerOptions options{"127.0.0.1", 0, keys, kMaxEnrolFrame};
+    ServerOptions options{"127.0.0.1", 0, keys, kMaxEnrolRequestFrame};
     options.open = open;
     auto bound = Server::Bind(context, options);
     REQUIRE(bound);
@@ -102,7 +101,7 @@ TEST_CASE("transport: an open server lets any key in, tells which, and counts it
   Furrow open(true);
   const KeyPair stranger = GenerateKeyPair();
   auto channel = Channel::Connect(open.context, {"127.0.0.1:" + std::to_string(open.server->port()), stranger,
-                                                 open.keys.public_key, kMaxEnrolFrame});
+                                                 open.keys.public_key, kMaxEnrolRequestFrame});
   REQUIRE(channel);
   REQUIRE((*channel)->Send("hello") == SendResult::kSent);
   Poller poller;

@@ -46,7 +46,7 @@ TEST_CASE("bulk logs: appended, acknowledged, sealed after the loop's word") {
   REQUIRE(event);
   const auto& sealed = std::get<BulkLogSealed>(*event);
   CHECK(sealed.attempt == kAttempt);
-  CHECK(sealed.log == LogRecord{text.size(), HashOf(text), {LogLocation::Kind::kOwnFile, 0, 0}});
+  CHECK(sealed.log == LogRecord{text.size(), HashOf(text), {LogStorage::kOwnFile, 0, 0}});
   CHECK_FALSE(agent.Hear(std::chrono::milliseconds(50)));  // not on record yet
   farm.server->Post(BulkSealDurable{kAttempt});
   CHECK(agent.HearA<LogSealed>() == LogSealed{kAttempt, ""});
@@ -202,7 +202,7 @@ TEST_CASE("bulk reading: a small log comes out of its pack when it is on record"
   CHECK_FALSE(follower.Hear(std::chrono::milliseconds(50)));  // nothing yet, but it may come
   const SmallLogView small{farm.run, kAttempt, "short\n"};
   const LogPlace place = farm.logs->AppendSmall({&small, 1}).value().front();
-  const LogRecord record{6, HashOf("short\n"), {LogLocation::Kind::kPack, place.pack, place.file_offset}};
+  const LogRecord record{6, HashOf("short\n"), {LogStorage::kPack, place.pack, place.file_offset}};
   farm.SetHistory(kAttempt, record);
   farm.server->Post(BulkLogFinal{farm.run, kAttempt, record});
   farm.server->Post(BulkRevoke{kAttempt});
@@ -318,7 +318,7 @@ TEST_CASE("bulk: garbage is not answered and harms nobody") {
   farm.Grant(kAttempt);
   BulkPeer agent(farm, farm.agent);
   REQUIRE(agent.channel->Send("garbage") == SendResult::kSent);
-  REQUIRE(agent.channel->Send(std::string(kMaxBulkFrame, 'x')) == SendResult::kSent);
+  REQUIRE(agent.channel->Send(std::string(kMaxBulkRequestFrame, 'x')) == SendResult::kSent);
   agent.Say(LogOpen{kAttempt});
   CHECK(agent.HearA<LogAck>().durable == 0);
 }

@@ -186,7 +186,7 @@ TEST_CASE("access: a revoked key ends its session at once, keeps its jobs for th
   CHECK(farm.out.empty());  // answered when it is done
   farm.allowed.clear();
   farm.Read();
-  CHECK(farm.out.Stored<KeyRecord>().erased);
+  CHECK(farm.out.Stored<EraseKey>().key == KeyOf('1'));
   CHECK_FALSE(farm.state.agents.at("gpu-1").session.has_value());
   On(farm.state, farm.out, farm.now, KeyDropped{drop.ticket, {}});
   const std::string words = farm.out.ToClient<Done>(kAlice, 9).text;
@@ -231,9 +231,7 @@ TEST_CASE("access: an agent that is shut out is forgotten when it holds nothing 
 
   read({});
   pass(seconds(60));
-  const auto forgotten = farm.out.Stored<AgentRecord>();
-  CHECK(forgotten.name == "gpu-2");
-  CHECK(forgotten.erased);
+  CHECK(farm.out.Stored<EraseAgent>().key == "gpu-2");
   CHECK(farm.out.empty());
   CHECK(farm.state.agents.contains("gpu-1"));  // its job may still run there
   pass(farm.state.settings.WithMargin(farm.state.settings.lease));
@@ -283,7 +281,7 @@ TEST_CASE("access: asked for twice an enrolment is one; a bad label makes none; 
   farm.Pass(std::chrono::hours(24 * 31));
   On(farm.state, farm.out, farm.now, {kAlice, 4},
      NewEnrolment{EnrolmentId{7}, VerifyKeyOf(secret), {}, 1, std::chrono::hours(1)});
-  CHECK(farm.out.Stored<EnrolmentRecord>().erased);
+  CHECK(farm.out.Stored<EraseEnrolment>().key == request.id);
   CHECK(farm.out.Stored<EnrolmentRecord>().id == EnrolmentId{7});
   farm.out.ToClient<EnrolmentMade>(kAlice, 4);
   CHECK(farm.state.access.enrolments.size() == 1);

@@ -1,5 +1,6 @@
 #include "controller/reactor/clients.h"
 
+#include "common/wire/selector.h"
 #include "controller/reactor/dispatcher.h"
 #include "controller/views/runs.h"
 #include "tests/support/controller_farm.h"
@@ -33,8 +34,8 @@ TEST_CASE("clients: a watcher hears everything first, then what changed, then th
   const RunUpdate first = farm.Update();
   CHECK(first.jobs.size() == 3);
   CHECK(first.jobs[0].state == JobState::kAssigned);
-  CHECK(first.run.jobs_total == 3);
-  CHECK(first.run.jobs_running == 1);
+  CHECK(first.run.jobs.total == 3);
+  CHECK(first.run.jobs.running == 1);
   CHECK_FALSE(first.run_ended);
   farm.out.Clear();
   EndTurn(farm.state, farm.out, farm.now);
@@ -47,7 +48,7 @@ TEST_CASE("clients: a watcher hears everything first, then what changed, then th
   REQUIRE(second.jobs.size() == 2);
   CHECK(second.jobs[0].state == JobState::kPassed);
   CHECK(second.jobs[1].state == JobState::kAssigned);
-  CHECK(second.run.jobs_passed == 1);
+  CHECK(second.run.jobs.passed == 1);
   farm.out.Clear();
 }
 

@@ -1,6 +1,8 @@
 #include "controller/reactor/dispatcher.h"
 
-#include "common/wire/codec.h"
+#include "common/wire/request_number.h"
+#include "schemas/agent.h"
+#include "schemas/client.h"
 #include "tests/support/controller_farm.h"
 
 using namespace furrow;
@@ -17,11 +19,12 @@ Incoming From(Role role, PeerId peer, const std::string& name, std::string paylo
 TEST_CASE("dispatcher: a frame reaches its handler") {
   ControllerFarm farm;
   const Register message = farm.Registration("a", Cpus(1));
-  CHECK(Dispatch(farm.state, farm.out, farm.now, From(Role::kAgent, 4, "a", Encode(AgentMessage{message}))));
+  CHECK(Dispatch(farm.state, farm.out, farm.now, From(Role::kAgent, 4, "a", Encode(AgentMessage(message)).value())));
   CHECK(farm.out.ToAgent<Welcome>(4).session == farm.Session("a"));
   farm.out.Stored<AgentRecord>();
   CHECK(farm.out.empty());
-  CHECK(Dispatch(farm.state, farm.out, farm.now, From(Role::kClient, 5, "alice", Encode(12, ClientRequest{Ping{}}))));
+  CHECK(Dispatch(farm.state, farm.out, farm.now,
+                 From(Role::kClient, 5, "alice", Encode(12, ClientRequest{Ping{}}).value())));
   CHECK(farm.out.ToClient<Pong>(5, 12).agents_connected == 1);
   CHECK(farm.out.empty());
 }
@@ -70,12 +73,13 @@ TEST_CASE("dispatcher: a message proves that its agent lives, and moves its sess
 
 TEST_CASE("dispatcher: a client cannot speak as an agent, nor an agent as a client") {
   ControllerFarm farm;
-  const std::string registration = Encode(AgentMessage{farm.Registration("a", Cpus(1))});
+  const std::string registration = Encode(AgentMessage{farm.Registration("a", Cpus(1))}).value();
   CHECK_FALSE(Dispatch(farm.state, farm.out, farm.now, From(Role::kClient, 5, "alice", registration)).has_value());
   CHECK(farm.state.agents.empty());
-  farm.out.ToClient<Failure>(
-      5, RequestNumberOf({reinterpret_cast<const std::uint8_t*>(registration.data()), registration.size()}));
-  const std::string ping = Encode(1, ClientRequest{Submit{}});
+  farm.out.ToClient<Failure>(5, RequestNumberOf(registration));
+  Submit submit;
+  submit.text = "jobs: {}";
+  const std::string ping = Encode(1, ClientRequest{submit}).value();
   CHECK_FALSE(Dispatch(farm.state, farm.out, farm.now, From(Role::kAgent, 6, "a", ping)).has_value());
   CHECK(farm.state.runs.empty());
   CHECK(farm.out.empty());

@@ -119,7 +119,6 @@ TEST_CASE("reactor: a Finished before its log is sealed waits, also over a seal 
   On(farm.state, farm.out, farm.now, BulkLogSealed{farm.job->attempt(), LogRecord{5000, HashOf("log"), {}}});
   const auto seal = farm.out.Stored<SealRecord>();
   CHECK(seal.attempt == farm.job->attempt());
-  CHECK_FALSE(seal.erased);
   farm.out.Bulk<BulkSealDurable>();
   message.log_hash = HashOf("other");
   CHECK_FALSE(farm.Tell("a", message).has_value());
@@ -129,7 +128,7 @@ TEST_CASE("reactor: a Finished before its log is sealed waits, also over a seal 
   CHECK(farm.out.empty());
   message.log_length = 5000;
   CHECK(farm.Tell("a", message).has_value());
-  CHECK(farm.out.Stored<SealRecord>().erased);
+  CHECK(farm.out.Stored<EraseSeal>().key == seal.attempt);
   CHECK(farm.out.Stored<JobRecord>().attempts[0].log.length == 5000);
   farm.out.Clear();
 }
@@ -167,7 +166,7 @@ TEST_CASE("reactor: metrics are taken once, in order, without gaps, and their ne
   CHECK(report(0, {Line(3), Line(2)}) == 2);
   CHECK(farm.out.Stored<MetricsRecord>().lines.size() == 2);
   const auto record = farm.out.Stored<JobRecord>();
-  CHECK(record.metrics == std::vector<std::pair<std::string, double>>{{"loss", 2}});
+  CHECK(record.metrics == std::vector<Metric>{{"loss", 2}});
   CHECK(farm.out.empty());
 
   CHECK(report(0, {Line(3), Line(2)}) == 2);  // doubled
@@ -190,7 +189,7 @@ TEST_CASE("reactor: metrics are taken once, in order, without gaps, and their ne
   message.metrics_first = 3;
   CHECK(farm.Tell("a", message).has_value());
   CHECK(farm.out.Stored<MetricsRecord>().first == 3);
-  CHECK(farm.out.Stored<JobRecord>().metrics[0].second == 0.5);
+  CHECK(farm.out.Stored<JobRecord>().metrics[0].value == 0.5);
   farm.out.Clear();
 }
 

@@ -69,7 +69,7 @@ TEST_CASE("pushes: a push is recorded, imported, and becomes a run that is answe
   CHECK(run.source == HashOf(kA));
   CHECK(run.request == Uuid{7, 1});
   CHECK(run.info == SourceInfo{kRepository, kMain, "main", kA, "Wider layers", "Ada", false});
-  CHECK(farm.out.Stored<TriggerRecord>().erased);
+  farm.out.Stored<ErasePush>();
   CHECK(farm.out.ToClient<Submitted>(kAlice, 1).name == "fashion#1");
   CHECK(farm.out.empty());
   CHECK(farm.state.pushes.empty());
@@ -111,12 +111,12 @@ TEST_CASE("pushes: what the file does not ask for, and a commit without a file, 
   Pushes farm;
   On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kA), farm.Commit(kA, "")});
   CHECK(farm.out.ToClient<Submitted>(kAlice, 1).note == "there is no furrow.yaml at aaaaaaaaaa");
-  CHECK(farm.out.Stored<TriggerRecord>().erased);
+  farm.out.Stored<ErasePush>();
   On(farm.state, farm.out, farm.now,
      CommitImported{farm.Told(2, kA, kB),
                     farm.Commit(kB, "on: { push: { branches: [release] } }\njobs: { t: { steps: [{ run: x }] } }\n")});
   CHECK(farm.out.ToClient<Submitted>(kAlice, 2).note.find("starts nothing") != std::string::npos);
-  CHECK(farm.out.Stored<TriggerRecord>().erased);
+  farm.out.Stored<ErasePush>();
   CHECK(farm.out.empty());
   CHECK(farm.state.runs.empty());
 }
@@ -131,7 +131,7 @@ TEST_CASE("pushes: a broken furrow.yaml is answered with every mistake and its p
   CHECK(failure.file == "furrow.yaml");
   CHECK(failure.diagnostics == ParsePipeline(broken, "fashion").diagnostics);
   CHECK(failure.diagnostics.size() >= 2);
-  CHECK(farm.out.Stored<TriggerRecord>().erased);
+  farm.out.Stored<ErasePush>();
   CHECK(farm.out.empty());
 }
 
@@ -166,7 +166,7 @@ TEST_CASE("pushes: an import that can never pass is dropped with its reason") {
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
   On(farm.state, farm.out, farm.now, CommitImported{ticket, Fail(Errc::kRejected, "no such commit")});
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "no such commit");
-  CHECK(farm.out.Stored<TriggerRecord>().erased);
+  farm.out.Stored<ErasePush>();
   CHECK(farm.out.empty());
   CHECK(farm.state.pushes.empty());
 }

@@ -151,7 +151,7 @@ TEST_CASE("restore: seals, the count of metrics and their newest values of runni
   effects.Clear();
   const Job& job = state.FindRun(run.record.id)->jobs[0];
   CHECK(job.metrics_count == 2);
-  CHECK(job.metrics == std::vector<std::pair<std::string, double>>{{"loss", 2}});
+  CHECK(job.metrics == std::vector<Metric>{{"loss", 2}});
   REQUIRE(job.sealed.has_value());
   CHECK(job.sealed->length == 5000);
 }
@@ -178,7 +178,7 @@ TEST_CASE("restore: agents go on by the lease that they were told, which may be 
   restored.boot = 3;
   restored.agents.resize(2);
   restored.agents[0].name = "a";
-  restored.agents[0].lease = 2 * farm.state.settings.lease;
+  restored.agents[0].lease = std::chrono::ceil<milliseconds>(2 * farm.state.settings.lease);
   restored.agents[1].name = "b";  // on record from before leases were
   FakeOutbox effects;
   const State state = RestoreState(farm.state.settings, restored, farm.now, effects);
@@ -191,7 +191,7 @@ TEST_CASE("restore: pushes that were under way are imported again, repositories 
   ControllerFarm farm;
   Restored restored;
   restored.boot = 3;
-  restored.triggers = {{Uuid{1, 2}, "/srv/a.git", "refs/heads/main", "old", "new", false}};
+  restored.triggers = {{Uuid{1, 2}, "/srv/a.git", "refs/heads/main", "old", "new"}};
   restored.repositories = {{"/srv/a.git", {{"refs/heads/main", "new"}}, true}};
   FakeOutbox effects;
   const State state = RestoreState(farm.state.settings, restored, farm.now, effects);

@@ -1,5 +1,6 @@
 #include "controller/reactor/runs.h"
 
+#include "common/wire/selector.h"
 #include "controller/views/runs.h"
 #include "tests/support/controller_farm.h"
 
@@ -237,7 +238,7 @@ TEST_CASE("runs: retry --failed takes over what passed, with artifacts, metrics 
   farm.out.Clear();
   farm.Finish(farm.JobOf(run, "test", 1), 0, {{"accuracy", 1.0}});
   EndTurn(farm.state, farm.out, farm.now);
-  CHECK(farm.out.ToAgent<Assign>(peer).metrics == std::vector<std::pair<std::string, double>>{{"accuracy", 0.75}});
+  CHECK(farm.out.ToAgent<Assign>(peer).metrics == std::vector<Metric>{{"accuracy", 0.75}});
   farm.out.Clear();
   farm.Finish(farm.JobOf(run, "gate"), 1);
 

@@ -211,7 +211,8 @@ TEST_CASE("transitions: needed metrics are means over shards, weighted by exampl
   farm.Finish(farm.JobOf(run, "other", 0), 0, {{"speed", 10}, {"loss", 2}});
   farm.Finish(farm.JobOf(run, "other", 1), 0, {{"speed", 20}});
   const auto metrics = NeededMetrics(run, run.groups[2]);
-  const std::map<std::string, double> value(metrics.begin(), metrics.end());
+  std::map<std::string, double> value;
+  for (const Metric& metric : metrics) value[metric.name] = metric.value;
   CHECK(value.at("accuracy") == doctest::Approx(0.625));
   CHECK(value.at("examples") == 400);
   CHECK(value.at("speed") == 15);

@@ -185,10 +185,10 @@ TEST_CASE("store: a start brings back what is unfinished, and only that") {
   const RunRecord live = MakeRun(2, "fashion", 2);
   RunRecord ended = MakeRun(1, "fashion", 1);
   ended.state = RunState::kPassed;
-  const SealRecord seal{{JobId{20}, Epoch{1}}, {5, {}, {LogLocation::Kind::kOwnFile, 0, 0}}, false};
+  const SealRecord seal{{JobId{20}, Epoch{1}}, {5, {}, {LogStorage::kOwnFile, 0, 0}}};
   SealRecord gone = seal;
   gone.attempt.epoch = Epoch{2};
-  const TriggerRecord trigger{{3, 4}, "/srv/git/a.git", "refs/heads/main", "0", "1", false};
+  const TriggerRecord trigger{{3, 4}, "/srv/git/a.git", "refs/heads/main", "0", "1"};
   TriggerRecord done = trigger;
   done.request.low = 5;
   RepositoryRecord repository{"/srv/git/a.git", {{"refs/heads/main", "abc"}}};
@@ -205,9 +205,7 @@ TEST_CASE("store: a start brings back what is unfinished, and only that") {
     MetricsRecord other{{JobId{20}, Epoch{2}}, 9, std::vector<MetricLine>(1)};
     store->Commit({1, {first, MakeJob(1, 10), live, MakeJob(2, 20), early, late, other}, {}});
     store->Commit({2, {seal, gone, trigger, done, repository, agent}, {}});
-    gone.erased = true;
-    done.erased = true;
-    store->Commit({3, {ended, gone, done}, {}});
+    store->Commit({3, {ended, EraseSeal{gone.attempt}, ErasePush{done.request}}, {}});
     REQUIRE(acks.WaitFor(3));
   }
   auto store = MustOpen(temp.path);
@@ -285,7 +283,7 @@ TEST_CASE("store: waiting turns are committed together and the last record of a 
 
 TEST_CASE("store: a small log's place goes into its attempt, now and whenever the job is written again") {
   TempDir temp;
-  const LogLocation place{LogLocation::Kind::kPack, 3, 4096};
+  const LogLocation place{LogStorage::kPack, 3, 4096};
   {
     auto store = MustOpen(temp.path);
     Acks acks;

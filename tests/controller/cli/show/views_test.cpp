@@ -22,9 +22,9 @@ RunSummary SomeRun() {
   run.source.dirty = true;
   run.submitted = WallTime{900'000};
   run.ended = WallTime{965'000};
-  run.jobs_total = 4;
-  run.jobs_passed = 2;
-  run.jobs_failed = 1;
+  run.jobs.total = 4;
+  run.jobs.passed = 2;
+  run.jobs.failed = 1;
   return run;
 }
 

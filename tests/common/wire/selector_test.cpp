@@ -1,4 +1,5 @@
-#include "common/wire/messages_client.h"
+#include "common/wire/selector.h"
+#include "schemas/client.h"
 
 #include <doctest/doctest.h>
 
@@ -36,10 +37,10 @@ TEST_CASE("messages_client: a text that selects nothing is refused with the form
 }
 
 TEST_CASE("messages_client: states have the names that people read") {
-  CHECK(JobStateName(JobState::kBlocked) == std::string("blocked"));
-  CHECK(JobStateName(JobState::kSkipped) == std::string("skipped"));
-  CHECK(RunStateName(RunState::kRunning) == std::string("running"));
-  CHECK(RunStateName(RunState::kCancelled) == std::string("cancelled"));
+  CHECK(NameOf(JobState::kBlocked) == std::string("blocked"));
+  CHECK(NameOf(JobState::kSkipped) == std::string("skipped"));
+  CHECK(NameOf(RunState::kRunning) == std::string("running"));
+  CHECK(NameOf(RunState::kCancelled) == std::string("cancelled"));
 }
 
 TEST_CASE("messages_agent: assignments are compared by what their specs say") {

@@ -1,4 +1,4 @@
-#include "common/wire/messages_client.h"
+#include "common/wire/selector.h"
 
 #include <charconv>
 #include <string_view>
@@ -70,30 +70,6 @@ std::string FormatSelector(const Selector& selector) {
   if (!selector.job.empty()) text += "/" + selector.job;
   if (selector.shard) text += "/" + std::to_string(*selector.shard);
   return text;
-}
-
-const char* JobStateName(JobState state) {
-  switch (state) {
-    case JobState::kBlocked: return "blocked";
-    case JobState::kReady: return "ready";
-    case JobState::kAssigned: return "assigned";
-    case JobState::kRunning: return "running";
-    case JobState::kPassed: return "passed";
-    case JobState::kFailed: return "failed";
-    case JobState::kCancelled: return "cancelled";
-    case JobState::kSkipped: return "skipped";
-  }
-  return "unknown";
-}
-
-const char* RunStateName(RunState state) {
-  switch (state) {
-    case RunState::kRunning: return "running";
-    case RunState::kPassed: return "passed";
-    case RunState::kFailed: return "failed";
-    case RunState::kCancelled: return "cancelled";
-  }
-  return "unknown";
 }
 
 }  // namespace furrow

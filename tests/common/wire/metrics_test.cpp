@@ -1,4 +1,4 @@
-#include "common/wire/metric_mean.h"
+#include "common/wire/metrics.h"
 
 #include <doctest/doctest.h>
 

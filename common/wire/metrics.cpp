@@ -1,4 +1,4 @@
-#include "common/wire/metric_mean.h"
+#include "common/wire/metrics.h"
 
 #include <algorithm>
 #include <map>
@@ -24,7 +24,7 @@ Metrics MeanMetrics(const std::vector<const Metrics*>& shards) {
   std::map<std::string, Sum> sums;
   for (const Metrics* metrics : shards) {
     const auto examples =
-        std::find_if(metrics->begin(), metrics->end(), [](const auto& metric) { return metric.first == kExamples; });
+        std::find_if(metrics->begin(), metrics->end(), [](const auto& metric) { return metric.name == kExamples; });
     for (const auto& [name, value] : *metrics) {
       Sum& sum = sums[name];
       sum.plain += value;
@@ -33,13 +33,21 @@ Metrics MeanMetrics(const std::vector<const Metrics*>& shards) {
         sum.all_weighted = false;
         continue;
       }
-      sum.weighted += value * examples->second;
-      sum.weight += examples->second;
+      sum.weighted += value * examples->value;
+      sum.weight += examples->value;
     }
   }
   Metrics means;
-  for (const auto& [name, sum] : sums) means.emplace_back(name, name == kExamples ? sum.plain : sum.Mean());
+  for (const auto& [name, sum] : sums) means.push_back({name, name == kExamples ? sum.plain : sum.Mean()});
   return means;
+}
+
+std::size_t WireBytes(const MetricLine& line) {
+  constexpr std::size_t kWord = 8;                            // of Cap'n Proto
+  std::size_t bytes = (line.values.empty() ? 3 : 4) * kWord;  // the line, and the tag of a list
+  for (const auto& [name, value] : line.values)
+    bytes += 2 * kWord + (name.size() / kWord + 1) * kWord;  // a NUL behind it
+  return bytes;
 }
 
 }  // namespace furrow

@@ -1,4 +1,4 @@
-#include "common/wire/codec_wire.h"
+#include "common/wire/codec.h"
 
 #include <capnp/orphan.h>
 #include <capnp/serialize.h>
@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstring>
+#include <span>
 
 #include "common/base/check.h"
 
@@ -31,67 +32,11 @@ constexpr std::uint64_t kTraversalFactor = 4;
 constexpr std::uint64_t kTraversalFloorWords = 1024;
 constexpr int kNesting = 16;
 
-constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
-
-// Length of the valid UTF-8 character at `at`, 0 if there is none. Table 3-7 of the Unicode standard.
-std::size_t CharacterAt(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) {
-    return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : static_cast<unsigned char>(0);
-  };
-  const auto between = [&](std::size_t i, unsigned low, unsigned high) { return byte(i) >= low && byte(i) <= high; };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  if (first < 0xC2) return 0;
-  if (first < 0xE0) return between(1, 0x80, 0xBF) ? 2 : 0;
-  if (first < 0xF0) {
-    const unsigned low = first == 0xE0 ? 0xA0 : 0x80;
-    const unsigned high = first == 0xED ? 0x9F : 0xBF;
-    return between(1, low, high) && between(2, 0x80, 0xBF) ? 3 : 0;
-  }
-  if (first > 0xF4) return 0;
-  const unsigned low = first == 0xF0 ? 0x90 : 0x80;
-  const unsigned high = first == 0xF4 ? 0x8F : 0xBF;
-  return between(1, low, high) && between(2, 0x80, 0xBF) && between(3, 0x80, 0xBF) ? 4 : 0;
-}
-
-// Where the first byte stands that is not valid UTF-8; the size if all of it is.
-std::size_t FirstInvalid(std::string_view text) {
-  std::size_t at = 0;
-  while (at < text.size()) {
-    std::uint64_t eight = 0;
-    while (at + sizeof(eight) <= text.size()) {  // most text is ASCII
-      std::memcpy(&eight, text.data() + at, sizeof(eight));
-      if ((eight & 0x8080808080808080ULL) != 0) break;
-      at += sizeof(eight);
-    }
-    if (at == text.size()) break;
-    const std::size_t length = CharacterAt(text, at);
-    if (length == 0) return at;
-    at += length;
-  }
-  return at;
-}
-
-std::string Repaired(std::string_view text) {
-  std::string repaired;
-  while (!text.empty()) {
-    const std::size_t good = FirstInvalid(text);
-    repaired += text.substr(0, good);
-    if (good == text.size()) break;
-    repaired += kReplacement;
-    text.remove_prefix(good + 1);
-  }
-  return repaired;
-}
-
-[[noreturn]] void ThrowLong(const char* field, std::size_t size, std::size_t max) {
-  throw Malformed{std::string(field) + " has " + std::to_string(size) + " bytes; at most " + std::to_string(max) +
-                  " are allowed"};
-}
-
-std::string_view ViewOf(capnp::Text::Reader text, std::size_t max, const char* field) {
-  if (text.size() > max) ThrowLong(field, text.size(), max);
-  return {text.begin(), text.size()};
+std::string Bounds(const Cap& cap, const std::string& what) {
+  if (cap.min == cap.max) return std::to_string(cap.max) + what + " it must be";
+  if (cap.min != 0 && cap.max == 0) return "at least " + std::to_string(cap.min) + what + " it must be";
+  return (cap.min == 0 ? "at most " : std::to_string(cap.min) + " to ") + std::to_string(cap.max) + what +
+         " are allowed";
 }
 
 }  // namespace
@@ -146,9 +91,8 @@ std::string FrameBuilder::Finish() {
   return frame;
 }
 
-Status OpenFrameWith(std::span<const std::uint8_t> frame, std::size_t cap, const char* what, ReadFrame read,
-                     void* context) {
-  const auto fail = [&](const std::string& why) { return Fail(Errc::kInvalid, std::string(what) + ": " + why); };
+Status OpenFrameWith(std::string_view frame, std::size_t cap, const char* noun, ReadFrame read, void* context) {
+  const auto fail = [&](const std::string& why) { return Fail(Errc::kInvalid, std::string(noun) + ": " + why); };
   if (frame.size() > cap)
     return fail("a frame of " + std::to_string(frame.size()) + " bytes; at most " + std::to_string(cap) +
                 " are allowed");
@@ -180,53 +124,85 @@ Status OpenFrameWith(std::span<const std::uint8_t> frame, std::size_t cap, const
   return {};
 }
 
+Result<std::string> BuildFrameWith(std::size_t cap, const char* noun, WriteFrame write, void* context) {
+  const auto fail = [&](const std::string& why) { return Fail(Errc::kInvalid, std::string(noun) + ": " + why); };
+  try {
+    FrameBuilder builder;
+    write(builder, context);
+    std::string frame = builder.Finish();
+    if (frame.size() > cap)
+      return fail("a frame of " + std::to_string(frame.size()) + " bytes; at most " + std::to_string(cap) +
+                  " are allowed");
+    return frame;
+  } catch (const Malformed& malformed) {
+    return fail(malformed.words);
+  } catch (const kj::Exception& exception) {
+    return fail(std::string("cannot be built: ") + exception.getDescription().cStr());
+  }
+}
+
 // ---- refusals ----------------------------------------------------------------------------------------------
 
 void ThrowNewer() {
   throw Malformed{"a kind that this build does not know: the sender speaks a newer protocol; upgrade this side"};
 }
-
-void ThrowRange(const char* field, std::uint64_t value, std::uint64_t max) {
-  throw Malformed{std::string(field) + " is " + std::to_string(value) + "; at most " + std::to_string(max) +
-                  " is known to this build"};
+void ThrowEmpty() {
+  throw Malformed{"an empty message"};
 }
-
-void ThrowCount(const char* field, std::size_t count, std::size_t max) {
-  throw Malformed{std::string(field) + " has " + std::to_string(count) + " entries; at most " + std::to_string(max) +
-                  " are allowed"};
+void ThrowMissing(const char* field) {
+  throw Malformed{std::string(field) + " is missing"};
+}
+void ThrowTwice(const char* field, const std::string& key) {
+  throw Malformed{std::string(field) + " names " + key + " twice"};
+}
+void ThrowRange(const Cap& cap, std::int64_t value) {
+  throw Malformed{std::string(cap.field) + " is " + std::to_string(value) + "; " + Bounds(cap, "")};
+}
+void ThrowRange(const Cap& cap, std::uint64_t value) {
+  throw Malformed{std::string(cap.field) + " is " + std::to_string(value) + "; " + Bounds(cap, "")};
+}
+void ThrowCount(const Cap& cap, std::size_t count) {
+  throw Malformed{std::string(cap.field) + " has " + std::to_string(count) + " entries; " + Bounds(cap, "")};
+}
+void ThrowSize(const Cap& cap, std::size_t size) {
+  throw Malformed{std::string(cap.field) + " has " + std::to_string(size) + " bytes; " + Bounds(cap, "")};
 }
 
 // ---- texts and bytes ---------------------------------------------------------------------------------------
 
-std::string ReadText(capnp::Text::Reader text, std::size_t max, const char* field) {
-  const std::string_view view = ViewOf(text, max, field);
-  if (const std::size_t bad = FirstInvalid(view); bad != view.size())
-    throw Malformed{std::string(field) + " is not UTF-8 at byte " + std::to_string(bad)};
-  if (view.find('\0') != view.npos) throw Malformed{std::string(field) + " contains a NUL byte"};
+void CheckText(std::string_view text, const Cap& cap, const char* without) {
+  CheckSize(text.size(), cap);
+  const auto fail = [&](const std::string& why) { throw Malformed{std::string(cap.field) + why}; };
+  if (!IsName(text)) {
+    const std::size_t good = ValidUtf8Prefix(text);
+    fail(good == text.size() ? " contains a NUL byte" : " is not UTF-8 at byte " + std::to_string(good));
+  }
+  if (*without == '\0') return;
+  if (const std::size_t bad = text.find_first_of(without); bad != text.npos)
+    fail(std::string(" may not contain ") + text[bad]);
+}
+
+std::string ReadText(capnp::Text::Reader text, const Cap& cap, const char* without) {
+  const std::string_view view(text.begin(), text.size());
+  CheckText(view, cap, without);
   return std::string(view);
 }
 
-std::string ReadWords(capnp::Text::Reader text, std::size_t max, const char* field) {
-  const std::string_view view = ViewOf(text, max, field);
-  return FirstInvalid(view) == view.size() ? std::string(view) : Repaired(view);
+std::string ReadMessage(capnp::Text::Reader text, const Cap& cap) {
+  const std::string_view view(text.begin(), text.size());
+  CheckSize(view.size(), cap);
+  return IsName(view) ? std::string(view) : RepairedUtf8(view);
 }
 
-std::string_view ClipWords(std::string_view words, std::size_t max) {
-  if (words.size() <= max) return words;
-  std::size_t end = max;
-  while (end > 0 && (static_cast<unsigned char>(words[end]) & 0xC0) == 0x80) --end;  // back to a first byte
-  return words.substr(0, end);
-}
-
-std::string ReadBytes(capnp::Data::Reader data, std::size_t max, const char* field) {
-  if (data.size() > max) ThrowLong(field, data.size(), max);
+std::string ReadBytes(capnp::Data::Reader data, const Cap& cap) {
+  CheckSize(data.size(), cap);
   return {reinterpret_cast<const char*>(data.begin()), data.size()};
 }
 
-std::vector<std::string> ReadTexts(capnp::List<capnp::Text>::Reader list, std::size_t max, std::size_t max_bytes,
-                                   const char* field) {
-  return ReadList<std::string>(list, max, field,
-                               [&](capnp::Text::Reader text) { return ReadText(text, max_bytes, field); });
+std::vector<std::string> ReadTexts(capnp::List<capnp::Text>::Reader list, const Cap& cap, std::size_t each) {
+  return ReadList<std::string>(list, cap, [&](capnp::Text::Reader text) {
+    return ReadText(text, {0, each, cap.field});
+  });
 }
 
 // ---- ids -----------------------------------------------------------------------------------------------------
@@ -234,17 +210,16 @@ std::vector<std::string> ReadTexts(capnp::List<capnp::Text>::Reader list, std::s
 Hash ReadHash(capnp::Data::Reader data, const char* field) {
   Hash hash;
   if (data.size() == 0) return hash;
-  if (data.size() != hash.bytes.size())
-    throw Malformed{std::string(field) + " has " + std::to_string(data.size()) + " bytes; a hash has 32"};
+  if (data.size() != hash.bytes.size()) ThrowSize({hash.bytes.size(), hash.bytes.size(), field}, data.size());
   std::memcpy(hash.bytes.data(), data.begin(), hash.bytes.size());
   return hash;
 }
 
-std::vector<Hash> ReadHashes(capnp::Data::Reader data, std::size_t max, const char* field) {
+std::vector<Hash> ReadHashes(capnp::Data::Reader data, const Cap& cap) {
   if (data.size() % sizeof(Hash) != 0)
-    throw Malformed{std::string(field) + " has " + std::to_string(data.size()) + " bytes; hashes have 32 each"};
+    throw Malformed{std::string(cap.field) + " has " + std::to_string(data.size()) + " bytes; hashes have 32 each"};
   const std::size_t count = data.size() / sizeof(Hash);
-  if (count > max) ThrowCount(field, count, max);
+  CheckCount(count, cap);
   std::vector<Hash> hashes(count);
   if (count > 0) std::memcpy(hashes.data(), data.begin(), data.size());
   return hashes;

@@ -1,0 +1,16 @@
+// How people name runs, jobs and shards: "fashion#42", "fashion#42/test", "fashion#42/test/3".
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "common/base/error.h"
+#include "schemas/client.h"
+
+namespace furrow {
+
+// kInvalid: says what is wrong and how it is written.
+Result<Selector> ParseSelector(std::string_view text);
+std::string FormatSelector(const Selector& selector);
+
+}  // namespace furrow
