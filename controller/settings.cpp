@@ -31,8 +31,8 @@ Settings SettingsOf(const ControllerConfig& config) {
 std::string StatusLine(const State& state) {
   std::size_t away = 0, jobs = 0;
   for (const auto& [name, agent] : state.agents) {
-    away += agent.session ? 0 : 1;
-    jobs += agent.jobs.size();
+    away += agent.link.session ? 0 : 1;
+    jobs += agent.booked.jobs.size();
   }
   const auto live = static_cast<std::size_t>(
       std::count_if(state.runs.begin(), state.runs.end(), [](const auto& entry) { return !entry.second.Ended(); }));

@@ -112,15 +112,15 @@ std::vector<const KeyRecord*> KeysNamed(const Access& access, const std::string&
 // What becomes of the jobs of an agent whose key is gone.
 std::string JobsLeft(const State& state, const std::string& name) {
   const auto agent = state.agents.find(name);
-  if (agent == state.agents.end() || agent->second.jobs.empty()) return "";
+  if (agent == state.agents.end() || agent->second.booked.jobs.empty()) return "";
   std::string names;
   std::size_t count = 0;
-  for (const JobId id : agent->second.jobs) {
+  for (const JobId id : agent->second.booked.jobs) {
     if (++count > kNamedJobs) break;
     const auto [run, job] = state.FindJob(id);
     names += (names.empty() ? "" : ", ") + run->JobName(*job);
   }
-  const std::size_t all = agent->second.jobs.size();
+  const std::size_t all = agent->second.booked.jobs.size();
   if (all > kNamedJobs) names += " and " + std::to_string(all - kNamedJobs) + " more";
   return "; " + std::to_string(all) + (all == 1 ? " job" : " jobs") +
          " that it has may run on there until its lease ends, and are lost and started elsewhere as their retry rules "
@@ -214,10 +214,10 @@ void On(State& state, Outbox& out, Now, Asker asker, const RevokeKey& request) {
                   "start; it cannot be revoked");
   const auto agent = key.role == KeyRole::kAgent ? state.agents.find(key.name) : state.agents.end();
   // Leaves before the key does: the agent asks anew, gets no answer, and finds out why.
-  if (agent != state.agents.end() && agent->second.session)
-    out.to_agents.push_back({agent->second.session->peer, Reregister{agent->second.session->id}});
+  if (agent != state.agents.end() && agent->second.link.session)
+    out.to_agents.push_back({agent->second.link.session->peer, Reregister{agent->second.link.session->id}});
   const std::uint64_t ticket = ++state.access.last_ticket;
-  state.access.revoking[ticket] = {asker, key, agent != state.agents.end() && agent->second.session.has_value()};
+  state.access.revoking[ticket] = {asker, key, agent != state.agents.end() && agent->second.link.session.has_value()};
   out.access.emplace_back(DropKey{ticket, key.public_key});
 }
 
@@ -266,7 +266,8 @@ void ForgetShutOut(State& state, Outbox& out, Now now) {
   std::erase_if(state.access.shut_out, [&](const auto& entry) {
     const Agent* agent = state.FindAgent(entry.first);
     if (agent == nullptr) return true;
-    if (now.mono - entry.second < kAllowlistEdit || agent->session || !agent->jobs.empty() || !agent->left.empty())
+    if (now.mono - entry.second < kAllowlistEdit || agent->link.session || !agent->booked.jobs.empty() ||
+        !agent->link.orphaned.empty())
       return false;
     out.records.emplace_back(EraseAgent{agent->name});
     state.agents.erase(entry.first);

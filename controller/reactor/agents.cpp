@@ -22,7 +22,7 @@ void LoseAttempt(State& state, Outbox& out, Now now, JobId id, const std::string
 
 // Compares what an agent says it holds with what we believe it holds.
 void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vector<HeldAttempt>& held, bool fresh) {
-  const Session session = *agent.session;
+  const Session session = *agent.link.session;
   std::set<JobId> present;
   for (const HeldAttempt& one : held) {
     const auto [run, job] = state.FindJob(one.attempt.job);
@@ -33,29 +33,30 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
       continue;
     }
     present.insert(job->id);
-    agent.left.erase(one.attempt);
+    agent.link.orphaned.erase(one.attempt);
     if (one.phase == Phase::kRunning && job->state == JobState::kAssigned) {
       job->state = JobState::kRunning;
       if (job->started == WallTime{}) job->started = now.wall;
       Touch(state, *run, *job);
     }
-    const bool told_lately = !fresh && now.mono - job->told < state.settings.heartbeat;
-    if (job->killing && one.phase != Phase::kReporting && !told_lately) {
-      job->told = now.mono;
+    const bool told_lately = !fresh && now.mono - job->last_sent < state.settings.heartbeat;
+    if (job->cancelling && one.phase != Phase::kReporting && !told_lately) {
+      job->last_sent = now.mono;
       out.to_agents.push_back({session.peer, Kill{session.id, one.attempt, "cancelled", false}});
     }
   }
-  const std::vector<JobId> assigned(agent.jobs.begin(), agent.jobs.end());
+  const std::vector<JobId> assigned(agent.booked.jobs.begin(), agent.booked.jobs.end());
   for (JobId id : assigned) {
     if (present.contains(id)) continue;
     const auto [run, job] = state.FindJob(id);
-    if (agent.left.contains(job->attempt())) continue;  // may still run there until its lease is over: see CheckLeases
+    if (agent.link.orphaned.contains(job->attempt()))
+      continue;  // may still run there until its lease is over: see CheckLeases
     if (job->incarnation != agent.incarnation) {
       LoseAttempt(state, out, now, id, "agent " + agent.name + " came back without its state folder");
       continue;
     }
-    if (!fresh && now.mono - job->told < state.settings.heartbeat) continue;  // may still be on its way
-    if (job->killing) {  // it never arrived, and nobody wants it now
+    if (!fresh && now.mono - job->last_sent < state.settings.heartbeat) continue;  // may still be on its way
+    if (job->cancelling) {  // it never arrived, and nobody wants it now
       LoseAttempt(state, out, now, id, "cancelled before agent " + agent.name + " had it");
       continue;
     }
@@ -69,11 +70,11 @@ constexpr int kConflictShown = 20;  // heartbeats after the last try
 // Why this registration may not have the agent's session; empty: it may. Of two that live at once one is a copy, and
 // two that took the session from each other in turn would lose each other's jobs.
 std::string ConflictOf(const State& state, Now now, PeerId peer, const Agent& known, const Register& message) {
-  const bool lives = known.session && now.mono - known.heard < state.settings.heartbeat * 3;
-  if (!lives || known.session->peer == peer) return "";
-  const bool told = !message.process.IsZero() && !known.process.IsZero();
-  if (told && message.process == known.process) return "";  // over a new connection
-  if (told && known.superseded.contains(message.process))
+  const bool lives = known.link.session && now.mono - known.link.heard < state.settings.heartbeat * 3;
+  if (!lives || known.link.session->peer == peer) return "";
+  const bool told = !message.process.IsZero() && !known.link.process.IsZero();
+  if (told && message.process == known.link.process) return "";  // over a new connection
+  if (told && known.link.superseded.contains(message.process))
     return "another furrow-agent with this state folder and key has taken over on " + known.host +
            "; stop one of the two, or enrol one anew with `furrow-agent enrol --replace`";
   const bool same_folder = message.incarnation == known.incarnation;
@@ -101,18 +102,18 @@ std::string ConflictOf(const State& state, Now now, PeerId peer, const Agent& kn
 void LeaveBehind(const State& state, Agent& agent, const Register& message) {
   const bool told = !message.machine.IsZero() && !agent.machine.IsZero();
   if (!told || (message.machine == agent.machine && message.boot == agent.boot)) return;
-  agent.left.clear();
-  for (const JobId id : agent.jobs) agent.left.insert(state.FindJob(id).second->attempt());
-  agent.left_heard = agent.heard;
-  agent.left_lease = agent.lease;
+  agent.link.orphaned.clear();
+  for (const JobId id : agent.booked.jobs) agent.link.orphaned.insert(state.FindJob(id).second->attempt());
+  agent.link.orphaned_heard = agent.link.heard;
+  agent.link.orphaned_lease = agent.lease;
 }
 
 }  // namespace
 
 void EndSession(State& state, Agent& agent) {
-  if (!agent.session) return;
-  state.sessions.erase(agent.session->id);
-  agent.session.reset();
+  if (!agent.link.session) return;
+  state.sessions.erase(agent.link.session->id);
+  agent.link.session.reset();
 }
 
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Register& message) {
@@ -134,37 +135,37 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Register
   }
   if (known != nullptr) {
     if (std::string conflict = ConflictOf(state, now, from.peer, *known, message); !conflict.empty()) {
-      known->conflict = "its key is also used by " + (message.host.empty() ? "another agent" : message.host) +
-                        ", which is refused: " + conflict;
-      known->conflict_seen = now.mono;
+      known->link.conflict = "its key is also used by " + (message.host.empty() ? "another agent" : message.host) +
+                             ", which is refused: " + conflict;
+      known->link.conflict_seen = now.mono;
       return refuse(std::move(conflict), state.settings.heartbeat * 3);
     }
   }
   Agent& agent = state.agents[name];
   EndSession(state, agent);
   LeaveBehind(state, agent, message);
-  if (!agent.process.IsZero() && agent.process != message.process) {
-    if (agent.superseded.size() >= kSupersededKept) agent.superseded.clear();
-    agent.superseded.insert(agent.process);
+  if (!agent.link.process.IsZero() && agent.link.process != message.process) {
+    if (agent.link.superseded.size() >= kSupersededKept) agent.link.superseded.clear();
+    agent.link.superseded.insert(agent.link.process);
   }
-  agent.superseded.erase(message.process);
+  agent.link.superseded.erase(message.process);
   agent.machine = message.machine;
   agent.boot = message.boot;
-  agent.process = message.process;
+  agent.link.process = message.process;
   agent.name = name;
   agent.host = message.host;
   agent.software = message.software;
   agent.incarnation = message.incarnation;
   agent.offer = message.offer;
-  agent.heard = now.mono;
+  agent.link.heard = now.mono;
   agent.last_seen = now.wall;
   agent.lease = std::max(agent.lease, state.settings.lease);
-  agent.welcomed = now.mono;
-  agent.session = Session{SessionId{state.boot << 32 | ++state.sessions_made}, from.peer};
-  state.sessions[agent.session->id] = name;
-  out.records.emplace_back(RecordOf(agent));
+  agent.link.welcomed = now.mono;
+  agent.link.session = Session{SessionId{state.boot << 32 | ++state.sessions_made}, from.peer};
+  state.sessions[agent.link.session->id] = name;
+  out.records.emplace_back(agent.record());
   out.to_agents.push_back(
-      {from.peer, Welcome{agent.session->id, message.nonce, *version,
+      {from.peer, Welcome{agent.link.session->id, message.nonce, *version,
                           static_cast<std::uint32_t>(state.settings.heartbeat / std::chrono::milliseconds(1)),
                           static_cast<std::uint32_t>(state.settings.lease / std::chrono::milliseconds(1)), now.wall}});
   Reconcile(state, out, now, agent, message.held, /*fresh=*/true);
@@ -174,14 +175,14 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Register
 
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Heartbeat& message) {
   Agent& agent = state.agents.at(from.agent);
-  agent.clock_ahead_ms = message.clock_ahead_ms;
-  state.plan_needed = state.plan_needed || agent.trouble.empty() != message.trouble.empty();
-  agent.trouble = message.trouble;
+  agent.link.clock_ahead_ms = message.clock_ahead_ms;
+  state.plan_needed = state.plan_needed || agent.link.condition.empty() != message.trouble.empty();
+  agent.link.condition = message.trouble;
   // It has our Welcome, and whatever it was told before is over.
-  if (agent.lease != state.settings.lease && agent.left.empty() &&
-      now.mono - agent.welcomed > state.settings.WithMargin(agent.lease)) {
+  if (agent.lease != state.settings.lease && agent.link.orphaned.empty() &&
+      now.mono - agent.link.welcomed > state.settings.WithMargin(agent.lease)) {
     agent.lease = state.settings.lease;
-    out.records.emplace_back(RecordOf(agent));
+    out.records.emplace_back(agent.record());
   }
   out.to_agents.push_back({from.peer, HeartbeatAck{message.session, message.sequence}});
   Reconcile(state, out, now, agent, message.held, /*fresh=*/false);
@@ -194,10 +195,10 @@ void On(State& state, Outbox& out, Now, Asker asker, const DrainAgent& request) 
     Refuse(out, asker, Errc::kNotFound, "no agent is named " + request.agent + "; `furrow agents` lists them");
     return;
   }
-  const std::size_t jobs = agent->jobs.size();
+  const std::size_t jobs = agent->booked.jobs.size();
   if (agent->drained != request.drained) {
     agent->drained = request.drained;
-    out.records.emplace_back(RecordOf(*agent));
+    out.records.emplace_back(agent->record());
     state.plan_needed = state.plan_needed || !request.drained;
   }
   std::string text = request.agent + (request.drained ? " gets no new jobs; " : " gets jobs again; ");
@@ -207,21 +208,22 @@ void On(State& state, Outbox& out, Now, Asker asker, const DrainAgent& request) 
 
 void CheckLeases(State& state, Outbox& out, Now now) {
   for (auto& [name, agent] : state.agents) {
-    const Duration silent = now.mono - agent.heard;
-    if (agent.session && silent > state.settings.heartbeat * 3) {
+    const Duration silent = now.mono - agent.link.heard;
+    if (agent.link.session && silent > state.settings.heartbeat * 3) {
       EndSession(state, agent);
-      out.records.emplace_back(RecordOf(agent));
+      out.records.emplace_back(agent.record());
     }
-    if (now.mono - agent.conflict_seen > state.settings.heartbeat * kConflictShown) agent.conflict.clear();
-    if (!agent.left.empty() && now.mono - agent.left_heard > state.settings.WithMargin(agent.left_lease)) {
-      for (const AttemptRef& attempt : std::exchange(agent.left, {}))
+    if (now.mono - agent.link.conflict_seen > state.settings.heartbeat * kConflictShown) agent.link.conflict.clear();
+    if (!agent.link.orphaned.empty() &&
+        now.mono - agent.link.orphaned_heard > state.settings.WithMargin(agent.link.orphaned_lease)) {
+      for (const AttemptRef& attempt : std::exchange(agent.link.orphaned, {}))
         if (const Job* job = state.FindJob(attempt.job).second;
             job != nullptr && job->OnAgent() && job->agent == name && job->attempt() == attempt)
           LoseAttempt(state, out, now, attempt.job,
                       "agent " + name + " came back on another machine or after a reboot without it");
     }
-    if (agent.jobs.empty() || silent <= state.settings.WithMargin(agent.lease)) continue;
-    const std::vector<JobId> jobs(agent.jobs.begin(), agent.jobs.end());
+    if (agent.booked.jobs.empty() || silent <= state.settings.WithMargin(agent.lease)) continue;
+    const std::vector<JobId> jobs(agent.booked.jobs.begin(), agent.booked.jobs.end());
     const std::string why =
         "agent " + name + " was not heard for " + std::to_string(silent / std::chrono::seconds(1)) + " s";
     for (JobId id : jobs) LoseAttempt(state, out, now, id, why);

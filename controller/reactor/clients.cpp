@@ -93,7 +93,7 @@ void On(State&, Outbox& out, Now, Asker asker, const GetMetrics& request) {
 
 void On(State& state, Outbox& out, Now, Asker asker, const Ping&) {
   Pong pong{state.software, 0, 0};
-  for (const auto& [name, agent] : state.agents) pong.agents_connected += agent.session ? 1 : 0;
+  for (const auto& [name, agent] : state.agents) pong.agents_connected += agent.link.session ? 1 : 0;
   for (const auto& [id, run] : state.runs) pong.runs_live += run.Ended() ? 0 : 1;
   Answer(out, asker, std::move(pong));
 }

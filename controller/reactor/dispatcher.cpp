@@ -20,8 +20,8 @@ Status InSession(State& state, Outbox& out, Now now, const Sender& from, const M
     return Fail(Errc::kRejected, "agent " + from.agent + ": a message of a session that is over");
   }
   Agent& agent = state.agents.at(from.agent);
-  agent.session->peer = from.peer;  // the same session over a new connection
-  agent.heard = now.mono;
+  agent.link.session->peer = from.peer;  // the same session over a new connection
+  agent.link.heard = now.mono;
   agent.last_seen = now.wall;
   return On(state, out, now, from, message);
 }

@@ -46,7 +46,7 @@ Status On(State& state, Outbox& out, Now, const Sender& from, const Started& mes
   if (job->state == JobState::kRunning) return {};
   job->state = JobState::kRunning;
   job->started = message.at;
-  out.records.emplace_back(RecordOf(*run, *job));  // so that a restart of ours does not begin the job's time anew
+  out.records.emplace_back(job->record());  // so that a restart of ours does not begin the job's time anew
   Touch(state, *run, *job);
   return {};
 }
@@ -60,7 +60,7 @@ Status On(State& state, Outbox& out, Now, const Sender& from, const MetricsRepor
   }
   const std::uint64_t known = job->metrics_count;
   TakeMetrics(out, *job, message.first, message.lines);
-  if (job->metrics_count > known) out.records.emplace_back(RecordOf(*run, *job));  // the newest values, for a check
+  if (job->metrics_count > known) out.records.emplace_back(job->record());  // the newest values, for a check
   out.to_agents.push_back({from.peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
   Touch(state, *run, *job);
   return {};

@@ -53,19 +53,11 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
   state.last_job = restored.last_job;
   state.last_number = std::move(restored.last_number);
   for (const auto& [request, run] : restored.requests) state.requests[request] = run;
-  for (const AgentRecord& record : restored.agents) {
+  for (AgentRecord& record : restored.agents) {
     Agent& agent = state.agents[record.name];
-    agent.name = record.name;
-    agent.host = record.host;
-    agent.software = record.software;
-    agent.incarnation = record.incarnation;
-    agent.offer = record.offer;
-    agent.heard = now.mono;
-    agent.last_seen = record.last_seen;
-    agent.drained = record.drained;
-    agent.lease = record.lease > Duration{0} ? record.lease : settings.lease;
-    agent.machine = record.machine;
-    agent.boot = record.boot;
+    static_cast<AgentRecord&>(agent) = std::move(record);
+    if (agent.lease.count() == 0) agent.lease = std::chrono::ceil<std::chrono::milliseconds>(settings.lease);
+    agent.link.heard = now.mono;
   }
   for (EnrolmentRecord& record : restored.enrolments) state.access.enrolments[record.id] = std::move(record);
   for (KeyRecord& record : restored.keys) state.access.keys[record.public_key] = std::move(record);
@@ -74,7 +66,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     Run* run = state.FindRun(record.run);
     if (run == nullptr) continue;
     Job& job = ApplyRecord(*run, record);
-    if (job.OnAgent()) Occupy(state.agents[job.agent], *run->GroupOf(job).spec, job);
+    if (job.OnAgent()) Occupy(state.agents[job.agent].booked, *run->GroupOf(job).spec, job);
   }
   for (const MetricsRecord& record : restored.metrics) {
     const auto [run, job] = state.FindJob(record.attempt.job);
@@ -92,7 +84,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
         out.bulk.emplace_back(BulkGrant{job.attempt(), id, job.agent, state.settings.log_quota_bytes});
       else if (run.record.cancelling && !IsTerminal(job.state))
         SettleJob(state, out, now, run, job, JobState::kCancelled);
-      if (job.OnAgent() && run.record.cancelling) job.killing = true;
+      if (job.OnAgent() && run.record.cancelling) job.cancelling = true;
     }
   }
   for (TriggerRecord& record : restored.triggers) {

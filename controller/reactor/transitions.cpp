@@ -48,7 +48,7 @@ void CountEnd(State& state, Outbox& out, Run& run, const Job& job) {
   --group.open;
   --run.open;
   if (job.state != JobState::kPassed) ++group.failed;
-  out.records.emplace_back(RecordOf(run, job));
+  out.records.emplace_back(job.record());
   Touch(state, run, job);
 }
 
@@ -94,7 +94,7 @@ void AfterEnd(State& state, Outbox& out, Now now, Run& run, Job& job) {
 }
 
 bool MayRetry(const JobSpec& spec, const Job& job, const Outcome& outcome) {
-  if (job.killing || job.retries >= spec.retry.max) return false;
+  if (job.cancelling || job.retries >= spec.retry.max) return false;
   switch (outcome.kind) {
     case OutcomeKind::kLost:
     case OutcomeKind::kInputFailed:
@@ -148,7 +148,7 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   const auto [run, job] = state.FindJob(assignment.job);
   FURROW_CHECK(job != nullptr && job->state == JobState::kReady, "only a ready job is assigned");
   Agent* agent = state.FindAgent(assignment.agent);
-  FURROW_CHECK(agent != nullptr && agent->session, "jobs are assigned to connected agents");
+  FURROW_CHECK(agent != nullptr && agent->link.session, "jobs are assigned to connected agents");
   JobGroup& group = run->GroupOf(*job);
   const auto index = static_cast<std::uint32_t>(job - run->jobs.data());
   if (group.ready.front() == index) {
@@ -163,12 +163,12 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   job->gpu_uuids = assignment.gpu_uuids;
   job->assigned = now.wall;
   job->started = WallTime{};
-  job->killing = false;
+  job->cancelling = false;
   job->sealed.reset();
   job->metrics_count = 0;
   job->metrics.clear();
-  Occupy(*agent, *group.spec, *job);
-  out.records.emplace_back(RecordOf(*run, *job));
+  Occupy(agent->booked, *group.spec, *job);
+  out.records.emplace_back(job->record());
   out.bulk.emplace_back(BulkGrant{job->attempt(), run->record.id, agent->name, state.settings.log_quota_bytes});
   RepeatAssign(state, out, now, *run, *job);
   Touch(state, *run, *job);
@@ -177,11 +177,11 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
 void RepeatAssign(const State& state, Outbox& out, Now now, const Run& run, Job& job) {
   const auto agent = state.agents.find(job.agent);
   FURROW_CHECK(agent != state.agents.end(), "an assigned job names a known agent");
-  job.told = now.mono;
-  if (!agent->second.session) return;
+  job.last_sent = now.mono;
+  if (!agent->second.link.session) return;
   Assign assign = MakeAssign(state, run, job);
-  assign.session = agent->second.session->id;
-  out.to_agents.push_back({agent->second.session->peer, std::move(assign)});
+  assign.session = agent->second.link.session->id;
+  out.to_agents.push_back({agent->second.link.session->peer, std::move(assign)});
 }
 
 void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptRecord attempt) {
@@ -194,7 +194,7 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
   if (attempt.ended == WallTime{}) attempt.ended = now.wall;
   Agent* agent = state.FindAgent(job.agent);
   FURROW_CHECK(agent != nullptr, "an assigned job names a known agent");
-  Release(*agent, *group.spec, job);
+  Release(agent->booked, *group.spec, job);
   if (job.sealed) out.records.emplace_back(EraseSeal{ref});
   out.bulk.emplace_back(BulkLogFinal{run.record.id, ref, attempt.log});
   out.bulk.emplace_back(BulkRevoke{ref});
@@ -206,17 +206,17 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
     group.mean_duration = std::max<Duration>(smooth, std::chrono::microseconds(1));  // 0 would mean not known
   }
   const bool retry = !Passed(outcome) && !run.record.cancelling && MayRetry(*group.spec, job, outcome);
-  const bool killed = job.killing;
+  const bool killed = job.cancelling;
   job.attempts.push_back(std::move(attempt));
   job.agent.clear();
   job.incarnation = {};
-  job.killing = false;
+  job.cancelling = false;
   job.sealed.reset();
   state.plan_needed = true;
   if (retry) {
     ++job.retries;
     MakeReady(state, now, run, job);
-    out.records.emplace_back(RecordOf(run, job));
+    out.records.emplace_back(job.record());
     return;
   }
   job.state = Passed(outcome) ? JobState::kPassed : killed ? JobState::kCancelled : JobState::kFailed;
@@ -229,12 +229,12 @@ void CancelJob(State& state, Outbox& out, Now now, Run& run, Job& job, const std
     SettleJob(state, out, now, run, job, JobState::kCancelled);
     return;
   }
-  job.killing = true;
-  job.told = now.mono;
-  out.records.emplace_back(RecordOf(run, job));
+  job.cancelling = true;
+  job.last_sent = now.mono;
+  out.records.emplace_back(job.record());
   const Agent* agent = state.FindAgent(job.agent);
-  if (agent != nullptr && agent->session)
-    out.to_agents.push_back({agent->session->peer, Kill{agent->session->id, job.attempt(), reason, false}});
+  if (agent != nullptr && agent->link.session)
+    out.to_agents.push_back({agent->link.session->peer, Kill{agent->link.session->id, job.attempt(), reason, false}});
   Touch(state, run, job);
 }
 

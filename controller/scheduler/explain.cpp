@@ -48,25 +48,25 @@ WaitCause ExplainWait(const State& state, const Run& run, const Job& job) {
   std::size_t connected = 0, drained = 0;
   const Agent* troubled = nullptr;
   for (const Agent* agent : able) {
-    if (!agent->session) continue;
+    if (!agent->link.session) continue;
     if (agent->drained) {
       ++drained;
       continue;
     }
-    if (!agent->trouble.empty()) {
+    if (!agent->link.condition.empty()) {
       troubled = agent;
       continue;
     }
     ++connected;
     if (Capacity(*agent).Fit(spec, 0)) return {"is about to be assigned", {}, false};
-    for (JobId id : agent->jobs) {
+    for (JobId id : agent->booked.jobs) {
       const auto [holder_run, holder] = state.FindJob(id);
       if (holder != nullptr && cause.holders.size() < 20)
         cause.holders.push_back(holder_run->JobName(*holder) + " on " + agent->name);
     }
   }
   if (connected == 0 && troubled != nullptr) {
-    cause.reason = "no agent that could take it takes jobs; " + troubled->name + ": " + troubled->trouble;
+    cause.reason = "no agent that could take it takes jobs; " + troubled->name + ": " + troubled->link.condition;
     return cause;
   }
   if (connected == 0 && drained > 0) {

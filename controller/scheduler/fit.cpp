@@ -32,9 +32,6 @@ bool CarriesLabels(const Offer& offer, const std::vector<std::string>& labels) {
   });
 }
 
-Capacity::Capacity(const Agent& of)
-    : agent(&of), cpu_milli_used(of.cpu_milli_used), memory_used(of.memory_used), gpu_milli_used(of.gpu_milli_used) {}
-
 bool Capacity::CouldEver(const JobSpec& spec) const {
   const Offer& offer = agent->offer;
   const auto suiting = std::count_if(offer.gpus.begin(), offer.gpus.end(),
@@ -47,13 +44,13 @@ bool Capacity::CouldEver(const JobSpec& spec) const {
 std::optional<std::vector<std::string>> Capacity::Fit(const JobSpec& spec, std::uint64_t extra_cpu_milli) const {
   const Resources& need = spec.resources;
   const Offer& offer = agent->offer;
-  if (cpu_milli_used + need.cpu_milli > offer.cpu_milli + extra_cpu_milli) return std::nullopt;
-  if (memory_used + need.memory_bytes > offer.memory_bytes) return std::nullopt;
+  if (load.cpu_milli + need.cpu_milli > offer.cpu_milli + extra_cpu_milli) return std::nullopt;
+  if (load.memory_bytes + need.memory_bytes > offer.memory_bytes) return std::nullopt;
   std::vector<std::pair<std::uint32_t, const Gpu*>> candidates;  // (used, device): the fullest that still fits first
   for (const Gpu& gpu : offer.gpus) {
     if (!GpuSuits(gpu, need)) continue;
-    const auto it = gpu_milli_used.find(gpu.uuid);
-    const std::uint32_t used = it == gpu_milli_used.end() ? 0 : it->second;
+    const auto it = load.gpu_milli.find(gpu.uuid);
+    const std::uint32_t used = it == load.gpu_milli.end() ? 0 : it->second;
     if (used + ShareWanted(need) <= 1000) candidates.emplace_back(used, &gpu);
   }
   const std::uint32_t wanted = GpusWanted(need);
@@ -66,9 +63,9 @@ std::optional<std::vector<std::string>> Capacity::Fit(const JobSpec& spec, std::
 }
 
 void Capacity::Take(const JobSpec& spec, const std::vector<std::string>& uuids) {
-  cpu_milli_used += spec.resources.cpu_milli;
-  memory_used += spec.resources.memory_bytes;
-  for (const std::string& uuid : uuids) gpu_milli_used[uuid] += ShareWanted(spec.resources);
+  load.cpu_milli += spec.resources.cpu_milli;
+  load.memory_bytes += spec.resources.memory_bytes;
+  for (const std::string& uuid : uuids) load.gpu_milli[uuid] += ShareWanted(spec.resources);
 }
 
 }  // namespace furrow

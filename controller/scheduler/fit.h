@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,11 +15,9 @@ bool CarriesLabels(const Offer& offer, const std::vector<std::string>& labels);
 // What is left of an agent while a plan is being made. Refers to the agent.
 struct Capacity {
   const Agent* agent = nullptr;
-  std::uint64_t cpu_milli_used = 0;
-  std::uint64_t memory_used = 0;
-  std::map<std::string, std::uint32_t> gpu_milli_used;  // by uuid
+  Load load;
 
-  explicit Capacity(const Agent& of);
+  explicit Capacity(const Agent& of) : agent(&of), load(of.booked.load) {}
 
   // Whether the job would fit if the agent had nothing else to do.
   bool CouldEver(const JobSpec& spec) const;

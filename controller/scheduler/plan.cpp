@@ -24,7 +24,7 @@ class GroupPlanner {
     for (Capacity& capacity : capacities)
       if (capacity.CouldEver(*group.spec)) candidates_.push_back({&capacity, 0});
     for (Candidate& candidate : candidates_)
-      for (JobId id : candidate.capacity->agent->jobs) {
+      for (JobId id : candidate.capacity->agent->booked.jobs) {
         const std::uint64_t index = Raw(id) - Raw(run.record.first_job);
         if (Raw(id) >= Raw(run.record.first_job) && index >= group.first && index < group.first + group.spec->shards)
           ++candidate.siblings;
@@ -53,7 +53,7 @@ class GroupPlanner {
     std::vector<std::string> best_uuids;
     const auto free = [](const Candidate& c) {
       return static_cast<std::int64_t>(c.capacity->agent->offer.cpu_milli) -
-             static_cast<std::int64_t>(c.capacity->cpu_milli_used);
+             static_cast<std::int64_t>(c.capacity->load.cpu_milli);
     };
     for (Candidate& candidate : candidates_) {
       if (best != nullptr && (candidate.siblings > best->siblings ||
@@ -84,7 +84,7 @@ class GroupPlanner {
 std::vector<Assignment> MakePlan(const State& state, std::size_t limit) {
   std::vector<Capacity> capacities;
   for (const auto& [name, agent] : state.agents)
-    if (agent.session && !agent.drained && agent.trouble.empty()) capacities.emplace_back(agent);
+    if (agent.link.session && !agent.drained && agent.link.condition.empty()) capacities.emplace_back(agent);
   std::vector<Assignment> plan;
   if (capacities.empty()) return plan;
   for (const auto& [id, run] : state.runs) {

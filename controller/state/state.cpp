@@ -73,77 +73,28 @@ void Touch(State& state, const Run& run) {
     if (watcher.run == run.record.id) watcher.run_changed = true;
 }
 
-void Occupy(Agent& agent, const JobSpec& spec, const Job& job) {
-  FURROW_CHECK(agent.jobs.insert(job.id).second, "a job is on this agent already");
-  agent.cpu_milli_used += spec.resources.cpu_milli;
-  agent.memory_used += spec.resources.memory_bytes;
+void Occupy(Booked& booked, const JobSpec& spec, const Job& job) {
+  FURROW_CHECK(booked.jobs.insert(job.id).second, "a job is on this agent already");
+  booked.load.cpu_milli += spec.resources.cpu_milli;
+  booked.load.memory_bytes += spec.resources.memory_bytes;
   const std::uint32_t each = std::min<std::uint32_t>(spec.resources.gpu_milli, 1000);
-  for (const std::string& uuid : job.gpu_uuids) agent.gpu_milli_used[uuid] += each;
+  for (const std::string& uuid : job.gpu_uuids) booked.load.gpu_milli[uuid] += each;
 }
 
-void Release(Agent& agent, const JobSpec& spec, const Job& job) {
-  FURROW_CHECK(agent.jobs.erase(job.id) == 1, "a job is not on this agent");
-  agent.cpu_milli_used -= spec.resources.cpu_milli;
-  agent.memory_used -= spec.resources.memory_bytes;
+void Release(Booked& booked, const JobSpec& spec, const Job& job) {
+  FURROW_CHECK(booked.jobs.erase(job.id) == 1, "a job is not on this agent");
+  booked.load.cpu_milli -= spec.resources.cpu_milli;
+  booked.load.memory_bytes -= spec.resources.memory_bytes;
   const std::uint32_t each = std::min<std::uint32_t>(spec.resources.gpu_milli, 1000);
   for (const std::string& uuid : job.gpu_uuids)
-    if (const auto it = agent.gpu_milli_used.find(uuid); (it->second -= each) == 0) agent.gpu_milli_used.erase(it);
-}
-
-JobRecord RecordOf(const Run& run, const Job& job) {
-  JobRecord record;
-  record.id = job.id;
-  record.run = run.record.id;
-  record.state = job.state;
-  record.epoch = job.epoch;
-  record.agent = job.agent;
-  record.incarnation = job.incarnation;
-  record.gpu_uuids = job.gpu_uuids;
-  record.cancelling = job.killing;
-  record.ready = job.ready;
-  record.assigned = job.assigned;
-  record.started = job.started;
-  record.retries = job.retries;
-  record.attempts = job.attempts;
-  record.metrics = job.metrics;
-  record.reused_run = job.reused_run;
-  record.reused_job = job.reused_job;
-  return record;
-}
-
-AgentRecord RecordOf(const Agent& agent) {
-  AgentRecord record;
-  record.name = agent.name;
-  record.host = agent.host;
-  record.software = agent.software;
-  record.incarnation = agent.incarnation;
-  record.offer = agent.offer;
-  record.last_seen = agent.last_seen;
-  record.machine = agent.machine;
-  record.boot = agent.boot;
-  record.drained = agent.drained;
-  record.lease = std::chrono::ceil<std::chrono::milliseconds>(agent.lease);
-  return record;
+    if (const auto it = booked.load.gpu_milli.find(uuid); (it->second -= each) == 0) booked.load.gpu_milli.erase(it);
 }
 
 Job& ApplyRecord(Run& run, const JobRecord& record) {
   const std::uint64_t index = Raw(record.id) - Raw(run.record.first_job);
   FURROW_CHECK(index < run.jobs.size(), "a stored job belongs to its stored run");
   Job& job = run.jobs[index];
-  job.state = record.state;
-  job.epoch = record.epoch;
-  job.agent = record.agent;
-  job.incarnation = record.incarnation;
-  job.gpu_uuids = record.gpu_uuids;
-  job.killing = record.cancelling;
-  job.ready = record.ready;
-  job.assigned = record.assigned;
-  job.started = record.started;
-  job.retries = record.retries;
-  job.attempts = record.attempts;
-  job.metrics = record.metrics;
-  job.reused_run = record.reused_run;
-  job.reused_job = record.reused_job;
+  static_cast<JobRecord&>(job) = record;
   return job;
 }
 
@@ -172,6 +123,7 @@ Run& InsertRun(State& state, RunRecord record) {
     for (std::uint32_t shard = 0; shard < specs[i].shards; ++shard) {
       Job& job = run.jobs.emplace_back();
       job.id = JobId{Raw(run.record.first_job) + run.jobs.size() - 1};
+      job.run = id;
       job.spec = i;
       job.shard = shard;
     }
@@ -217,18 +169,20 @@ void State::CheckInvariants() const {
     }
   }
   for (const auto& [name, agent] : agents) {
-    FURROW_CHECK(agent.jobs == on_agent[name], "an agent and its jobs name each other");
-    Agent booked;
-    for (JobId id : agent.jobs) {
+    FURROW_CHECK(agent.booked.jobs == on_agent[name], "an agent and its jobs name each other");
+    Booked booked;
+    for (JobId id : agent.booked.jobs) {
       const auto [run, job] = FindJob(id);
       Occupy(booked, *run->GroupOf(*job).spec, *job);
     }
-    FURROW_CHECK(booked.cpu_milli_used == agent.cpu_milli_used, "an agent's CPUs are booked for its jobs");
-    FURROW_CHECK(booked.memory_used == agent.memory_used, "an agent's memory is booked for its jobs");
-    FURROW_CHECK(booked.gpu_milli_used == agent.gpu_milli_used, "an agent's GPUs are booked for its jobs");
-    for (const auto& [uuid, milli] : agent.gpu_milli_used) FURROW_CHECK(milli <= 1000, "a GPU is not promised twice");
-    if (agent.session) {
-      const auto it = sessions.find(agent.session->id);
+    FURROW_CHECK(booked.load.cpu_milli == agent.booked.load.cpu_milli, "an agent's CPUs are booked for its jobs");
+    FURROW_CHECK(booked.load.memory_bytes == agent.booked.load.memory_bytes,
+                 "an agent's memory is booked for its jobs");
+    FURROW_CHECK(booked.load.gpu_milli == agent.booked.load.gpu_milli, "an agent's GPUs are booked for its jobs");
+    for (const auto& [uuid, milli] : agent.booked.load.gpu_milli)
+      FURROW_CHECK(milli <= 1000, "a GPU is not promised twice");
+    if (agent.link.session) {
+      const auto it = sessions.find(agent.link.session->id);
       FURROW_CHECK(it != sessions.end() && it->second == name, "a session belongs to its agent");
     }
     on_agent.erase(name);

@@ -27,7 +27,7 @@ namespace furrow {
 
 struct Settings {
   Duration heartbeat = std::chrono::seconds(5);
-  Duration lease = std::chrono::minutes(10);
+  std::chrono::milliseconds lease = std::chrono::minutes(10);
   Duration prefetch = std::chrono::milliseconds(50);  // work that may wait on an agent ahead of its turn
   Duration repository_poll = std::chrono::seconds(30);
   std::uint64_t log_quota_bytes = 1ull << 30;
@@ -40,31 +40,17 @@ struct Settings {
   Duration WithMargin(Duration agents_lease) const { return agents_lease + agents_lease / 10 + heartbeat; }
 };
 
-// One shard of one job of a run: the unit that is assigned.
-struct Job {
-  JobId id{};
-  std::uint32_t spec = 0;  // index into Run::specs
+// One shard of one job of a run: the unit that is assigned. Its record, and what only the running controller knows.
+struct Job : JobRecord {
+  std::uint32_t spec = 0;  // index into Run::groups
   std::uint32_t shard = 0;
-  JobState state = JobState::kBlocked;
-  Epoch epoch{};      // of the newest assignment
-  std::string agent;  // holds it now; empty: nobody
-  Uuid incarnation;
-  std::vector<std::string> gpu_uuids;
-  WallTime ready{};
-  WallTime assigned{};
-  WallTime started{};
-  TimePoint told;        // when Assign (or Kill) last left
-  bool killing = false;  // the agent has been told to end it
-  std::uint32_t retries = 0;
-  std::optional<LogRecord> sealed;      // of the current attempt
-  std::uint64_t metrics_count = 0;      // lines of the current attempt on record
-  std::vector<AttemptRecord> attempts;  // ended ones, oldest first
-  Metrics metrics;                      // newest values
-  RunId reused_run{};
-  JobId reused_job{};
+  TimePoint last_sent;              // when its Assign (or Kill) last left
+  std::optional<LogRecord> sealed;  // log of the current attempt
+  std::uint64_t metrics_count = 0;  // lines of the current attempt on record
 
   AttemptRef attempt() const { return {id, epoch}; }
   bool OnAgent() const { return state == JobState::kAssigned || state == JobState::kRunning; }
+  const JobRecord& record() const { return *this; }
 };
 
 // What all shards of one job of a run have in common.
@@ -98,35 +84,39 @@ struct Session {
   PeerId peer = 0;
 };
 
-struct GpuUse {
-  std::uint32_t milli = 0;
+// What is known of the way to an agent, and of what it last said; none of it is on record.
+struct Link {
+  std::optional<Session> session;   // absent: it is away
+  TimePoint heard;                  // last message of its session; after a restart of ours: the start
+  TimePoint welcomed;               // when this session began
+  Uuid process;                     // as in its last Register; 0: not known
+  std::set<Uuid> superseded;        // processes that another one took the session from
+  std::string conflict;             // somebody else who uses its key, for people; empty: nobody
+  TimePoint conflict_seen;          // when that one last tried
+  std::set<AttemptRef> orphaned;    // that it had on another machine, or before a reboot, and does not show since
+  TimePoint orphaned_heard;         // when it was last heard from there
+  Duration orphaned_lease{};        // its lease, then
+  std::int64_t clock_ahead_ms = 0;  // of ours, as it finds
+  std::string condition;            // why it should get no new jobs, as it says; empty: it should
 };
 
-struct Agent {
-  std::string name;
-  std::string host;
-  std::string software;
-  Uuid incarnation;
-  Offer offer;
-  Uuid machine, boot, process;  // as in its last Register; 0: not known
-  std::set<Uuid> superseded;    // processes that another one took the session from
-  std::string conflict;         // somebody else who uses its key, for people; empty: nobody
-  TimePoint conflict_seen;      // when that one last tried
-  std::set<AttemptRef> left;    // that it had on another machine, or before a reboot, and does not show since
-  TimePoint left_heard;         // when it was last heard from there
-  Duration left_lease{};        // `lease`, then
-  Duration lease{};             // the longest that it may go by: the one of an earlier session counts until it is over
-  TimePoint welcomed;           // when this session began
-  std::optional<Session> session;  // absent: away
-  TimePoint heard;                 // last message of its session; after a restart of ours: the start
-  WallTime last_seen{};
-  bool drained = false;              // keeps its jobs and gets no new ones
-  std::int64_t clock_ahead_ms = 0;   // of ours, as it finds; not on record
-  std::string trouble;               // why it should get no new jobs, as it says; empty: it should; not on record
-  std::set<JobId> jobs;              // assigned to it, and what they take:
-  std::uint64_t cpu_milli_used = 0;  // may exceed the offer by prefetched jobs
-  std::uint64_t memory_used = 0;
-  std::map<std::string, std::uint32_t> gpu_milli_used;  // by uuid
+// What jobs take from an agent. More than it offers where they are assigned ahead of their turn.
+struct Load {
+  std::uint64_t cpu_milli = 0;
+  std::uint64_t memory_bytes = 0;
+  std::map<std::string, std::uint32_t> gpu_milli;  // by uuid
+};
+
+struct Booked {
+  std::set<JobId> jobs;  // assigned to it
+  Load load;             // what they take
+};
+
+struct Agent : AgentRecord {
+  Link link;
+  Booked booked;
+
+  const AgentRecord& record() const { return *this; }
 };
 
 // A push on its way to become a run.
@@ -194,12 +184,8 @@ void Touch(State& state, const Run& run, const Job& job);
 void Touch(State& state, const Run& run);
 
 // Books what a job takes from an agent, and gives it back.
-void Occupy(Agent& agent, const JobSpec& spec, const Job& job);
-void Release(Agent& agent, const JobSpec& spec, const Job& job);
-
-// The stored forms of a job and an agent as they are now.
-JobRecord RecordOf(const Run& run, const Job& job);
-AgentRecord RecordOf(const Agent& agent);
+void Occupy(Booked& booked, const JobSpec& spec, const Job& job);
+void Release(Booked& booked, const JobSpec& spec, const Job& job);
 
 // Sets a job of a run to what its record says and returns it. Counts and queues are left to the caller.
 Job& ApplyRecord(Run& run, const JobRecord& record);

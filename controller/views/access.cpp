@@ -17,7 +17,7 @@ KeyView ViewOf(const State& state, const KeyRecord& key) {
                false,    WallTime{}};
   if (key.role == KeyRole::kAgent) {
     if (const auto agent = state.agents.find(key.name); agent != state.agents.end()) {
-      view.connected = agent->second.session.has_value();
+      view.connected = agent->second.link.session.has_value();
       view.last_seen = agent->second.last_seen;
     }
   } else if (const auto heard = state.access.heard.find(key.name); heard != state.access.heard.end()) {

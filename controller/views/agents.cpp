@@ -12,12 +12,12 @@ constexpr std::size_t kJobsShown = 100;  // of one agent
 
 // What a person should know about an agent; the worst alone.
 std::string NoteOf(const State& state, const Agent& agent) {
-  if (!agent.conflict.empty()) return agent.conflict;
+  if (!agent.link.conflict.empty()) return agent.link.conflict;
   if (state.access.read && state.access.FindAgentKey(agent.name) == nullptr) return "its key is revoked";
-  if (!agent.session) return "";
-  if (!agent.trouble.empty()) return "it gets no new jobs: " + agent.trouble;
-  if (std::abs(agent.clock_ahead_ms) > kSkewWarningMs)
-    return "its clock is " + SkewWords(agent.clock_ahead_ms) + " the controller's";
+  if (!agent.link.session) return "";
+  if (!agent.link.condition.empty()) return "it gets no new jobs: " + agent.link.condition;
+  if (std::abs(agent.link.clock_ahead_ms) > kSkewWarningMs)
+    return "its clock is " + SkewWords(agent.link.clock_ahead_ms) + " the controller's";
   return "";
 }
 
@@ -28,12 +28,12 @@ AgentView ViewOf(const State& state, const Agent& agent) {
   view.name = agent.name;
   view.host = agent.host;
   view.software = agent.software;
-  view.connected = agent.session.has_value();
+  view.connected = agent.link.session.has_value();
   view.last_seen = agent.last_seen;
   view.offer = agent.offer;
   view.cpu_milli_used =
-      static_cast<std::uint32_t>(std::min<std::uint64_t>(agent.cpu_milli_used, agent.offer.cpu_milli));
-  for (JobId id : agent.jobs) {
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(agent.booked.load.cpu_milli, agent.offer.cpu_milli));
+  for (JobId id : agent.booked.jobs) {
     if (view.jobs.size() >= kJobsShown) break;
     const auto [run, job] = state.FindJob(id);
     view.jobs.push_back(

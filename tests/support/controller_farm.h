@@ -41,8 +41,8 @@ class ControllerFarm {
   Register Registration(const std::string& name, Offer offer, std::vector<HeldAttempt> held = {}) const;
   // A connected agent. Returns its peer; Session(name) is its session.
   PeerId Connect(const std::string& name, Offer offer = Cpus(2));
-  SessionId Session(const std::string& name) const { return state.agents.at(name).session->id; }
-  PeerId Peer(const std::string& name) const { return state.agents.at(name).session->peer; }
+  SessionId Session(const std::string& name) const { return state.agents.at(name).link.session->id; }
+  PeerId Peer(const std::string& name) const { return state.agents.at(name).link.session->peer; }
 
   Run& Accept(Pipeline pipeline);
   Job& JobOf(Run& run, const std::string& name, std::uint32_t shard = 0);

@@ -187,7 +187,7 @@ TEST_CASE("access: a revoked key ends its session at once, keeps its jobs for th
   farm.allowed.clear();
   farm.Read();
   CHECK(farm.out.Stored<EraseKey>().key == KeyOf('1'));
-  CHECK_FALSE(farm.state.agents.at("gpu-1").session.has_value());
+  CHECK_FALSE(farm.state.agents.at("gpu-1").link.session.has_value());
   On(farm.state, farm.out, farm.now, KeyDropped{drop.ticket, {}});
   const std::string words = farm.out.ToClient<Done>(kAlice, 9).text;
   CHECK(words.find("agent gpu-1") != std::string::npos);

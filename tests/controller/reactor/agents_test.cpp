@@ -213,19 +213,19 @@ TEST_CASE("agents: three silent heartbeats end a session; its jobs stay until th
   const TimePoint from = farm.now.mono;
   farm.Pass(settings.heartbeat * 3);
   farm.Beat("b", {{farm.on_b->attempt(), Phase::kRunning}});
-  farm.state.agents.at("b").heard = farm.now.mono;
+  farm.state.agents.at("b").link.heard = farm.now.mono;
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.out.empty());
   farm.Pass(milliseconds(1));
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.out.Stored<AgentRecord>().name == "a");
   CHECK(farm.out.empty());
-  CHECK_FALSE(farm.state.agents.at("a").session.has_value());
+  CHECK_FALSE(farm.state.agents.at("a").link.session.has_value());
   CHECK(farm.on_a->agent == "a");
 
   CHECK(settings.WithMargin(settings.lease) >= settings.lease + settings.lease / 10 + settings.heartbeat);
   farm.now.mono = from + settings.WithMargin(settings.lease);
-  farm.state.agents.at("b").heard = farm.now.mono;
+  farm.state.agents.at("b").link.heard = farm.now.mono;
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.out.empty());
   CHECK(farm.on_a->agent == "a");
@@ -246,14 +246,14 @@ TEST_CASE("agents: a shorter lease counts when the longer one of before is over 
     return farm.out.Stored<AgentRecord>().lease;
   };
   const auto stays_for = [&](Duration span) {
-    farm.state.agents.at("a").heard = farm.now.mono;
+    farm.state.agents.at("a").link.heard = farm.now.mono;
     farm.Pass(span);
-    farm.state.agents.at("b").heard = farm.now.mono;
+    farm.state.agents.at("b").link.heard = farm.now.mono;
     OnTick(farm.state, farm.out, farm.now);
     farm.out.Clear();
     return farm.on_a->agent == "a";
   };
-  const Duration before = settings.lease;
+  const milliseconds before = settings.lease;
   settings.lease = std::chrono::seconds(30);  // the controller was started again with another configuration
   CHECK(again() == before);
   farm.out.Clear();
@@ -382,7 +382,7 @@ bool IsWelcome(ControllerFarm& farm, PeerId peer, const Register& message) {
 
 // Hears the agent without anything else.
 void Hear(ControllerFarm& farm) {
-  farm.state.agents.at("a").heard = farm.now.mono;
+  farm.state.agents.at("a").link.heard = farm.now.mono;
 }
 
 }  // namespace
@@ -483,7 +483,7 @@ TEST_CASE("agents: after a reboot what the agent still holds stays as it is") {
   farm.Pass(farm.state.settings.heartbeat * 3);
   CHECK(IsWelcome(farm, 60, From(farm, 1, 2, 2, {{job.attempt(), Phase::kReporting}})));
   CHECK(job.OnAgent());
-  CHECK(farm.state.agents.at("a").left.empty());
+  CHECK(farm.state.agents.at("a").link.orphaned.empty());
 }
 
 TEST_CASE("agents: one version of the protocol apart works both ways, two are refused with the side to upgrade") {

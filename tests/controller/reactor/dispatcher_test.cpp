@@ -66,7 +66,7 @@ TEST_CASE("dispatcher: a message proves that its agent lives, and moves its sess
   farm.Pass(seconds(9));
   CHECK(DispatchAgent(farm.state, farm.out, farm.now, {77, "a"}, Heartbeat{farm.Session("a"), 1, {}}));
   CHECK(farm.out.ToAgent<HeartbeatAck>(77).sequence == 1);
-  CHECK(farm.state.agents.at("a").heard == farm.now.mono);
+  CHECK(farm.state.agents.at("a").link.heard == farm.now.mono);
   CHECK(farm.Peer("a") == 77);
   CHECK(farm.out.empty());
 }

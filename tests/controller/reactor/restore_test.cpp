@@ -62,9 +62,9 @@ TEST_CASE("restore: every job comes back in its state, queued or granted") {
     CHECK(again.jobs[i].attempts == run.jobs[i].attempts);
   }
   CHECK(again.open == run.open);
-  CHECK(state.agents.at("a").cpu_milli_used == farm.state.agents.at("a").cpu_milli_used);
-  CHECK(state.agents.at("a").heard == farm.now.mono);
-  CHECK_FALSE(state.agents.at("a").session.has_value());
+  CHECK(state.agents.at("a").booked.load.cpu_milli == farm.state.agents.at("a").booked.load.cpu_milli);
+  CHECK(state.agents.at("a").link.heard == farm.now.mono);
+  CHECK_FALSE(state.agents.at("a").link.session.has_value());
   CHECK(state.boot == 1);
   for (const Job& job : run.jobs)
     if (job.OnAgent()) CHECK(effects.Bulk<BulkGrant>().attempt == job.attempt());
@@ -115,7 +115,7 @@ TEST_CASE("restore: a run that was being cancelled goes on being cancelled") {
   CHECK(effects.empty());
   Run& again = *state.FindRun(run.record.id);
   CHECK(again.record.cancelling);
-  CHECK(again.jobs[0].killing);
+  CHECK(again.jobs[0].cancelling);
   CHECK(again.jobs[1].state == JobState::kCancelled);
   On(state, effects, farm.now, {3, "a"}, farm.Registration("a", Cpus(1), {{run.jobs[0].attempt(), Phase::kRunning}}));
   effects.ToAgent<Welcome>(3);
@@ -132,8 +132,8 @@ TEST_CASE("restore: a job whose cancelling is on record is killed again, its run
   FakeOutbox effects;
   State state = farm.Restart(effects);
   effects.Clear();
-  CHECK(state.FindRun(run.record.id)->jobs[0].killing);
-  CHECK_FALSE(state.FindRun(run.record.id)->jobs[1].killing);
+  CHECK(state.FindRun(run.record.id)->jobs[0].cancelling);
+  CHECK_FALSE(state.FindRun(run.record.id)->jobs[1].cancelling);
 }
 
 TEST_CASE("restore: seals, the count of metrics and their newest values of running attempts come back") {

@@ -36,7 +36,7 @@ Selector Of(const std::string& text) {
 std::vector<JobRecord> RecordsOf(const Run& run) {
   std::vector<JobRecord> records;
   for (const Job& job : run.jobs)
-    if (job.state != JobState::kBlocked) records.push_back(RecordOf(run, job));
+    if (job.state != JobState::kBlocked) records.push_back(job.record());
   return records;
 }
 

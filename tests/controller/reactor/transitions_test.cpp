@@ -188,15 +188,15 @@ TEST_CASE("transitions: what a job took from its agent is given back, GPUs too")
   Run& run = farm.Accept(MakePipeline({half}));
   farm.Plan();
   const Agent& agent = farm.state.agents.at("a");
-  CHECK(agent.cpu_milli_used == 3000);
-  CHECK(agent.memory_used == 2000);
-  CHECK(agent.gpu_milli_used.at("GPU-1") == 1000);
+  CHECK(agent.booked.load.cpu_milli == 3000);
+  CHECK(agent.booked.load.memory_bytes == 2000);
+  CHECK(agent.booked.load.gpu_milli.at("GPU-1") == 1000);
   farm.Finish(run.jobs[0]);
-  CHECK(agent.gpu_milli_used.at("GPU-1") == 500);
+  CHECK(agent.booked.load.gpu_milli.at("GPU-1") == 500);
   farm.Finish(run.jobs[1]);
-  CHECK(agent.cpu_milli_used == 0);
-  CHECK(agent.memory_used == 0);
-  CHECK(agent.gpu_milli_used.empty());
+  CHECK(agent.booked.load.cpu_milli == 0);
+  CHECK(agent.booked.load.memory_bytes == 0);
+  CHECK(agent.booked.load.gpu_milli.empty());
 }
 
 TEST_CASE("transitions: needed metrics are means over shards, weighted by examples where all say them") {
