@@ -78,13 +78,6 @@ class Context {
   std::unique_ptr<Impl> impl_;
 };
 
-struct Incoming {
-  PeerId peer = 0;
-  Identity who;  // from the key that it proved to have; on an open server without a name
-  std::string payload;
-  std::string key = {};  // the public key itself; of an open server only
-};
-
 enum class SendResult : std::uint8_t {
   kSent,  // handed to the network
   kFull,  // the peer reads too slowly; try later or drop it

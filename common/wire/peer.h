@@ -23,4 +23,12 @@ struct AllowedKey {
 // One connection of a peer to a Server, until it goes. Never reused by the same server.
 using PeerId = std::uint32_t;
 
+// One message that came over a connection.
+struct Incoming {
+  PeerId peer = 0;
+  Identity who;  // from the key that it proved to have; on an open server without a name
+  std::string payload;
+  std::string key = {};  // the public key itself; of an open server only
+};
+
 }  // namespace furrow

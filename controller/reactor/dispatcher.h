@@ -4,7 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/transport/transport.h"
+#include "common/wire/peer.h"
 #include "controller/reactor/outbox.h"
 #include "controller/state/state.h"
 

@@ -64,6 +64,8 @@ def check_sources(root, rows):
                 continue
             for number, line in enumerate(file.read_text().splitlines(), 1):
                 found = INCLUDE.match(line)
+                if found and found[1].startswith("tests/"):
+                    yield f"{path}:{number}: {found[1]}: the programs include nothing of the tests"
                 if not found or found[1].split("/")[0] not in TOP:
                     continue
                 target = room_of(found[1], allowed)
@@ -77,7 +79,7 @@ def check_sources(root, rows):
                     yield f"{path}:{number}: {found[1]}: no arrow {room} -> {target} is drawn"
     for room, targets, _ in rows:
         for target in targets:
-            if target not in used[room]:
+            if room != "schemas" and target not in used[room]:  # its headers lie in the build folder
                 yield f"arrow {room} -> {target}: nothing includes along it any more"
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Greps for trespassers: a library used outside the one place that wraps it, an arrow between folders
-# that points the wrong way, a clock read where time must come in as `now`.
+# Greps for trespassers: a library used outside the one place that wraps it, a clock read where time must come in as
+# `now`. Who may include whom: arrows.py.
 #   trespass.sh [ROOT]      ROOT: the project's root, by default the one this script lies in
 # Prints FILE:LINE: what stands there, and the rule it breaks. Exit status 1 if there was any.
 set -euo pipefail
@@ -55,12 +55,6 @@ only_in '^common/pipeline/' "${include}yaml-cpp/" 'yaml-cpp is used in common/pi
 only_in '^common/base/log' "${include}spdlog/" 'spdlog is used in common/base/log* alone'
 only_in '^common/enrol/(line|proof)' "${include}sodium" 'libsodium is used in common/enrol/line and proof alone'
 only_in '^controller/cli/|(^|/)(daemon_)?main\.cpp$' "${include}CLI/" 'CLI11 is used in controller/cli, main.cpp files and common/daemon/daemon_main.cpp alone'
-
-# Which way the arrows go: schemas <- common <- { controller, agent } <- tests.
-never_in '^controller/' "${include}agent/" 'the controller never includes the agent'
-never_in '^agent/' "${include}controller/" 'the agent never includes the controller'
-never_in '^(common|schemas)/' "${include}(controller|agent)/" 'common includes neither controller nor agent'
-never_in '^(schemas|common|controller|agent)/' "${include}tests/" 'the programs include nothing of the tests'
 
 # Roles: a reactor decides, from what it is given.
 roles='^(controller|agent)/(reactor|state|scheduler)/'
