@@ -165,13 +165,13 @@ void Repositories::Impl::StartWaiting() {
 
 // Until a child has said something or ended, its time is up, or there is something new to do.
 void Repositories::Impl::Wait() {
-  using Clock = repos::WorkerProcess::Clock;
   std::vector<pollfd> fds{{wake, POLLIN, 0}};
   int timeout_ms = -1;
   for (const Running& one : running) {
     if (one.process->output() >= 0) fds.push_back({one.process->output(), POLLIN, 0});
     fds.push_back({one.process->exit(), POLLIN, 0});
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(one.process->deadline() - Clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(one.process->deadline() - repos::WorkerProcess::Clock::now());
     const int left_ms = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
     timeout_ms = timeout_ms < 0 ? left_ms : std::min(timeout_ms, left_ms);
   }
