@@ -154,6 +154,15 @@ struct AgentJob $json {
   gpuUuids @2 :List(Text) $max(Agent.maxGpus) $key("gpus");
 }
 
+struct Drain $json {
+  # Why and for how long an agent gets no new jobs.
+  by @0 :Text;
+  # The client that asked for it. Absent: a controller of before did not note it.
+  sinceMs @1 :Int64 $time;
+  untilMs @2 :Int64 $time;
+  # Then it gets jobs again by itself. 0: when it is resumed.
+}
+
 struct AgentView $json {
   name @0 :Text;
   host @1 :Text;
@@ -168,6 +177,8 @@ struct AgentView $json {
   # What is wrong with it, one line. Absent: nothing.
   drained @9 :Bool;
   # Gets no new jobs.
+  drain @10 :Drain $optional;
+  # Absent unless it is drained.
 }
 
 struct EnrolmentUse {
@@ -321,6 +332,8 @@ struct DrainAgent {
   # Its name.
   drained @1 :Bool $initial("true");
   # false: it gets jobs again.
+  durationMs @2 :Int64 $millis $max(31536000000);
+  # For so long, by the controller's clock; at most 365 days. 0: until it is resumed.
 }
 
 struct Request $variant("ClientRequest") $noun("request") $frame(16777216) {

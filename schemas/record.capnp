@@ -24,6 +24,7 @@ using import "agent.capnp".Metric;
 using import "agent.capnp".MetricLine;
 using import "agent.capnp".Offer;
 using import "agent.capnp".Outcome;
+using import "client.capnp".Drain;
 using import "client.capnp".JobState;
 using import "client.capnp".RunState;
 using import "pipeline.capnp".PipelineSpec;
@@ -182,6 +183,8 @@ struct AgentRecord {
   # Gets no new jobs.
   leaseMs @12 :UInt64 $millis $max(31622400000);
   # It may run jobs without us for so long; 0: not known.
+  drain @13 :Drain;
+  # Empty unless it is drained.
 }
 
 struct EnrolmentUseRecord {

@@ -1,6 +1,18 @@
 #include "common/base/clock.h"
 
+#include <array>
+#include <ctime>
+
 namespace furrow {
+
+std::string FormatUtc(WallTime time) {
+  const std::time_t seconds = static_cast<std::int64_t>(time) / 1000;
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  std::array<char, 40> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M UTC", &utc);
+  return text.data();
+}
 
 Now SystemClock::Read() const {
   using std::chrono::duration_cast;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <string>
 
 namespace furrow {
 
@@ -25,6 +26,9 @@ struct Now {
   TimePoint mono;
   WallTime wall{};
 };
+
+// "2026-07-01 12:00 UTC", for words that are read in several places of the world.
+std::string FormatUtc(WallTime time);
 
 class Clock {
  public:

@@ -112,10 +112,12 @@ class CommandLine {
     Add("doctor", "examine the farm and the daemons of this machine, each fault with its cure",
         [this] { return DoctorCommand(session_); });
     CLI::App* drain = Add("drain", "give an agent no new jobs; those that it has run on",
-                          [this] { return DrainCommand(session_, what_, true); });
-    drain->add_option("AGENT", what_)->required();
+                          [this] { return DrainCommand(session_, drain_); });
+    drain->add_option("AGENT", drain_.agent)->required();
+    drain->add_option("--until", drain_.until, "30m, 2h, 3d from now, when it gets jobs again by itself");
+    drain->add_flag("--wait", drain_.wait, "return when its jobs have ended");
     CLI::App* resume =
-        Add("resume", "give a drained agent jobs again", [this] { return DrainCommand(session_, what_, false); });
+        Add("resume", "give a drained agent jobs again", [this] { return ResumeCommand(session_, what_); });
     resume->add_option("AGENT", what_)->required();
     CLI::App* why = Add("why", "why a job waits", [this] { return WhyCommand(session_, what_); });
     why->add_option("RUN[/JOB[/SHARD]]", what_)->required();
@@ -191,6 +193,7 @@ class CommandLine {
   ArtifactsOptions artifacts_;
   MetricsOptions metrics_;
   UpOptions up_;
+  DrainOptions drain_;
   EnrolNewOptions enrol_;
   std::string what_;
   bool follow_ = false;

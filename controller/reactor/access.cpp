@@ -131,7 +131,7 @@ std::string JobsLeft(const State& state, const std::string& name) {
 
 }  // namespace
 
-void On(State& state, Outbox& out, Now now, Asker asker, const NewEnrolment& request) {
+void On(State& state, Outbox& out, Now now, const Asker& asker, const NewEnrolment& request) {
   Access& access = state.access;
   const auto refuse = [&](Errc code, std::string words) { Refuse(out, asker, code, std::move(words)); };
   ForgetOldEnrolments(state, out, now);
@@ -161,7 +161,7 @@ void On(State& state, Outbox& out, Now now, Asker asker, const NewEnrolment& req
          EnrolmentMade{ViewOf(access.enrolments.at(request.id)), access.host, access.advertised, access.enrol_port});
 }
 
-void On(State& state, Outbox& out, Now now, Asker asker, const RevokeEnrolment& request) {
+void On(State& state, Outbox& out, Now now, const Asker& asker, const RevokeEnrolment& request) {
   const auto found = state.access.enrolments.find(request.id);
   if (found == state.access.enrolments.end())
     return Refuse(out, asker, Errc::kNotFound,
@@ -177,7 +177,7 @@ void On(State& state, Outbox& out, Now now, Asker asker, const RevokeEnrolment& 
   Answer(out, asker, Done{"enrolment " + FormatEnrolmentId(record.id) + " lets nobody in any more" + left});
 }
 
-void On(State& state, Outbox& out, Now, Asker asker, const ListEnrolments&) {
+void On(State& state, Outbox& out, Now, const Asker& asker, const ListEnrolments&) {
   EnrolmentList list;
   for (const auto& [id, record] : state.access.enrolments) list.enrolments.push_back(ViewOf(record));
   std::sort(list.enrolments.begin(), list.enrolments.end(),
@@ -185,7 +185,7 @@ void On(State& state, Outbox& out, Now, Asker asker, const ListEnrolments&) {
   Answer(out, asker, std::move(list));
 }
 
-void On(State& state, Outbox& out, Now, Asker asker, const ListKeys&) {
+void On(State& state, Outbox& out, Now, const Asker& asker, const ListKeys&) {
   KeyList list;
   for (const auto& [public_key, record] : state.access.keys) {
     list.keys.push_back(ViewOf(state, record));
@@ -195,7 +195,7 @@ void On(State& state, Outbox& out, Now, Asker asker, const ListKeys&) {
   Answer(out, asker, std::move(list));
 }
 
-void On(State& state, Outbox& out, Now, Asker asker, const RevokeKey& request) {
+void On(State& state, Outbox& out, Now, const Asker& asker, const RevokeKey& request) {
   const std::vector<const KeyRecord*> found = KeysNamed(state.access, request.what);
   const auto refuse = [&](Errc code, std::string words) { Refuse(out, asker, code, std::move(words)); };
   if (found.empty())

@@ -8,12 +8,12 @@
 
 namespace furrow {
 
-void On(State& state, Outbox& out, Now now, Asker asker, const NewEnrolment& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const ListEnrolments& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const RevokeEnrolment& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const ListKeys& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const NewEnrolment& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const ListEnrolments& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const RevokeEnrolment& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const ListKeys& request);
 // Answered when the key is off the allowlist, durably, and its session over: KeyDropped.
-void On(State& state, Outbox& out, Now now, Asker asker, const RevokeKey& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const RevokeKey& request);
 void On(State& state, Outbox& out, Now now, const KeyDropped& event);
 
 // Checks a proof and everything else about an enrolment, and puts its use on record; LetIn leaves behind that record,

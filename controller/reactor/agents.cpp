@@ -189,23 +189,6 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Heartbea
   return {};
 }
 
-void On(State& state, Outbox& out, Now, Asker asker, const DrainAgent& request) {
-  Agent* agent = state.FindAgent(request.agent);
-  if (agent == nullptr) {
-    Refuse(out, asker, Errc::kNotFound, "no agent is named " + request.agent + "; `furrow agents` lists them");
-    return;
-  }
-  const std::size_t jobs = agent->booked.jobs.size();
-  if (agent->drained != request.drained) {
-    agent->drained = request.drained;
-    out.records.emplace_back(agent->record());
-    state.plan_needed = state.plan_needed || !request.drained;
-  }
-  std::string text = request.agent + (request.drained ? " gets no new jobs; " : " gets jobs again; ");
-  text += jobs == 0 ? "it has none" : "it has " + std::to_string(jobs);
-  Answer(out, asker, Done{std::move(text)});
-}
-
 void CheckLeases(State& state, Outbox& out, Now now) {
   for (auto& [name, agent] : state.agents) {
     const Duration silent = now.mono - agent.link.heard;

@@ -14,9 +14,6 @@ namespace furrow {
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Register& message);
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Heartbeat& message);
 
-// Answered with what the agent still has to do. kNotFound: nobody has this name.
-void On(State& state, Outbox& out, Now now, Asker asker, const DrainAgent& request);
-
 // The agent is away from now on. Its attempts stay its own until its lease is over.
 void EndSession(State& state, Agent& agent);
 

@@ -9,10 +9,10 @@
 
 namespace furrow {
 
-inline void Answer(Outbox& out, Asker asker, ClientReply reply) {
+inline void Answer(Outbox& out, const Asker& asker, ClientReply reply) {
   out.to_clients.push_back({asker, std::move(reply)});
 }
-inline void Refuse(Outbox& out, Asker asker, Errc code, std::string message) {
+inline void Refuse(Outbox& out, const Asker& asker, Errc code, std::string message) {
   Answer(out, asker, Failure{code, std::move(message), "", {}});
 }
 

@@ -36,7 +36,7 @@ void TellWatcher(State& state, Outbox& out, Now now, Watcher& watcher) {
 
 }  // namespace
 
-void On(State& state, Outbox& out, Now, Asker asker, const ListRuns& request) {
+void On(State& state, Outbox& out, Now, const Asker& asker, const ListRuns& request) {
   HistoryQuery query{asker, request, {}};
   for (auto it = state.runs.rbegin(); it != state.runs.rend() && query.live.size() < request.limit; ++it) {
     if (!request.pipeline.empty() && it->second.record.pipeline.name != request.pipeline) continue;
@@ -46,7 +46,7 @@ void On(State& state, Outbox& out, Now, Asker asker, const ListRuns& request) {
   out.history.push_back(std::move(query));
 }
 
-void On(State& state, Outbox& out, Now, Asker asker, const ShowRun& request) {
+void On(State& state, Outbox& out, Now, const Asker& asker, const ShowRun& request) {
   const Run* run = state.FindRun(request.what);
   if (run == nullptr) {
     out.history.push_back({asker, request, {}});
@@ -55,7 +55,7 @@ void On(State& state, Outbox& out, Now, Asker asker, const ShowRun& request) {
   Answer(out, asker, Show(state, *run, request));
 }
 
-void On(State& state, Outbox& out, Now, Asker asker, const Watch& request) {
+void On(State& state, Outbox& out, Now, const Asker& asker, const Watch& request) {
   const Run* run = state.FindRun(request.run);
   if (run == nullptr) {
     out.history.push_back({asker, request, {}});
@@ -72,13 +72,13 @@ void On(State& state, Outbox& out, Now, Asker asker, const Watch& request) {
   state.watchers.push_back(std::move(watcher));
 }
 
-void On(State& state, Outbox& out, Now, Asker asker, const ListAgents&) {
+void On(State& state, Outbox& out, Now, const Asker& asker, const ListAgents&) {
   AgentList list;
   for (const auto& [name, agent] : state.agents) list.agents.push_back(ViewOf(state, agent));
   Answer(out, asker, std::move(list));
 }
 
-void On(State& state, Outbox& out, Now, Asker asker, const Why& request) {
+void On(State& state, Outbox& out, Now, const Asker& asker, const Why& request) {
   const Run* run = state.FindRun(request.what);
   if (run == nullptr) {
     out.history.push_back({asker, request, {}});
@@ -87,11 +87,11 @@ void On(State& state, Outbox& out, Now, Asker asker, const Why& request) {
   Answer(out, asker, Explain(state, *run, request));
 }
 
-void On(State&, Outbox& out, Now, Asker asker, const GetMetrics& request) {
+void On(State&, Outbox& out, Now, const Asker& asker, const GetMetrics& request) {
   out.history.push_back({asker, request, {}});
 }
 
-void On(State& state, Outbox& out, Now, Asker asker, const Ping&) {
+void On(State& state, Outbox& out, Now, const Asker& asker, const Ping&) {
   Pong pong{state.software, 0, 0};
   for (const auto& [name, agent] : state.agents) pong.agents_connected += agent.link.session ? 1 : 0;
   for (const auto& [id, run] : state.runs) pong.runs_live += run.Ended() ? 0 : 1;

@@ -8,13 +8,13 @@
 
 namespace furrow {
 
-void On(State& state, Outbox& out, Now now, Asker asker, const ListRuns& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const ShowRun& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const Watch& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const ListAgents& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const Why& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const GetMetrics& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const Ping& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const ListRuns& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const ShowRun& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Watch& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const ListAgents& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Why& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const GetMetrics& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Ping& request);
 
 void On(State& state, Outbox& out, Now now, const HistoryAnswer& event);
 

@@ -36,10 +36,10 @@ Status Dispatch(State& state, Outbox& out, Now now, const Incoming& frame) {
   state.access.heard[frame.who.name] = now.wall;
   auto decoded = DecodeClientRequest(frame.payload);
   if (!decoded) {
-    Refuse(out, {frame.peer, RequestNumberOf(frame.payload)}, Errc::kInvalid, decoded.error().message);
+    Refuse(out, {frame.peer, RequestNumberOf(frame.payload), frame.who.name}, Errc::kInvalid, decoded.error().message);
     return tl::unexpected<Error>(decoded.error());
   }
-  DispatchClient(state, out, now, {frame.peer, decoded->first}, decoded->second);
+  DispatchClient(state, out, now, {frame.peer, decoded->first, frame.who.name}, decoded->second);
   return {};
 }
 
@@ -51,7 +51,7 @@ Status DispatchAgent(State& state, Outbox& out, Now now, const Sender& from, con
                     message);
 }
 
-void DispatchClient(State& state, Outbox& out, Now now, Asker asker, const ClientRequest& request) {
+void DispatchClient(State& state, Outbox& out, Now now, const Asker& asker, const ClientRequest& request) {
   std::visit([&](const auto& one) { On(state, out, now, asker, one); }, request);
 }
 

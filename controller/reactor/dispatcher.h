@@ -16,6 +16,6 @@ Status Dispatch(State& state, Outbox& out, Now now, const Incoming& frame);
 
 // The same behind the decoding, for the simulator.
 Status DispatchAgent(State& state, Outbox& out, Now now, const Sender& from, const AgentMessage& message);
-void DispatchClient(State& state, Outbox& out, Now now, Asker asker, const ClientRequest& request);
+void DispatchClient(State& state, Outbox& out, Now now, const Asker& asker, const ClientRequest& request);
 
 }  // namespace furrow

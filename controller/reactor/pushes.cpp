@@ -68,7 +68,7 @@ std::uint64_t NotePush(State& state, Outbox& out, TriggerRecord record) {
 
 }  // namespace
 
-void On(State& state, Outbox& out, Now now, Asker asker, const Trigger& request) {
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& request) {
   if (const auto known = state.requests.find(request.request); known != state.requests.end()) {
     const Run* run = state.FindRun(known->second);
     Answer(out, asker, Submitted{known->second, run != nullptr ? run->Name() : "", true, ""});
@@ -114,7 +114,7 @@ void On(State& state, Outbox& out, Now now, Asker asker, const Trigger& request)
   state.pushes[ticket].asked_by.push_back(asker);
 }
 
-void On(State& state, Outbox& out, Now now, Asker asker, const WatchRepository& request) {
+void On(State& state, Outbox& out, Now now, const Asker& asker, const WatchRepository& request) {
   Repository& repository = state.repositories[request.repository];
   if (repository.record.repository.empty()) {
     repository.record.repository = request.repository;

@@ -8,9 +8,9 @@
 
 namespace furrow {
 
-void On(State& state, Outbox& out, Now now, Asker asker, const Trigger& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& request);
 // Answered by what the next look at its refs brings: RefsListed.
-void On(State& state, Outbox& out, Now now, Asker asker, const WatchRepository& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const WatchRepository& request);
 
 void On(State& state, Outbox& out, Now now, const CommitImported& event);
 // The refs of a repository as they are: those that moved since we last saw them are pushes that nobody told.

@@ -9,6 +9,7 @@
 #include "controller/reactor/agents.h"
 #include "controller/reactor/answer.h"
 #include "controller/reactor/clients.h"
+#include "controller/reactor/drain.h"
 #include "controller/reactor/jobs.h"
 #include "controller/reactor/pushes.h"
 #include "controller/reactor/restore.h"

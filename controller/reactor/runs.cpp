@@ -29,7 +29,7 @@ void ForgetOldRequests(State& state) {
 }
 
 // Says that a request is known already, if it is.
-bool AnswerRepeated(State& state, Outbox& out, Asker asker, Uuid request) {
+bool AnswerRepeated(State& state, Outbox& out, const Asker& asker, Uuid request) {
   const auto known = state.requests.find(request);
   if (known == state.requests.end()) return false;
   const Run* run = state.FindRun(known->second);
@@ -56,7 +56,7 @@ Run& AcceptRun(State& state, Outbox& out, Now now, Uuid request, Pipeline pipeli
   return InsertRun(state, std::move(record));
 }
 
-void On(State& state, Outbox& out, Now now, Asker asker, const Submit& request) {
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Submit& request) {
   if (AnswerRepeated(state, out, asker, request.request)) return;
   if (!state.refusing.empty()) {
     Refuse(out, asker, Errc::kUnavailable, "no new work is accepted: " + state.refusing);
@@ -77,7 +77,7 @@ void On(State& state, Outbox& out, Now now, Asker asker, const Submit& request) 
   Answer(out, asker, Submitted{run.record.id, run.Name(), false, ""});
 }
 
-void On(State& state, Outbox& out, Now now, Asker asker, const Cancel& request) {
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Cancel& request) {
   const Run* found = state.FindRun(request.what);
   const std::string& wanted = request.what.job;
   if (found != nullptr && !wanted.empty() &&
@@ -127,7 +127,7 @@ void On(State& state, Outbox& out, Now now, Asker asker, const Cancel& request) 
          Done{"cancelling " + std::to_string(count) + (count == 1 ? " job of " : " jobs of ") + run.Name()});
 }
 
-void On(State& state, Outbox& out, Now, Asker asker, const Retry& request) {
+void On(State& state, Outbox& out, Now, const Asker& asker, const Retry& request) {
   if (AnswerRepeated(state, out, asker, request.request)) return;
   if (!state.refusing.empty()) {
     Refuse(out, asker, Errc::kUnavailable, "no new work is accepted: " + state.refusing);

@@ -8,9 +8,9 @@
 
 namespace furrow {
 
-void On(State& state, Outbox& out, Now now, Asker asker, const Submit& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const Cancel& request);
-void On(State& state, Outbox& out, Now now, Asker asker, const Retry& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Submit& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Cancel& request);
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Retry& request);
 // History found what a Retry asked for.
 void On(State& state, Outbox& out, Now now, const RetryFound& found);
 

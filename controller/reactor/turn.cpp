@@ -6,6 +6,7 @@
 #include "controller/reactor/access.h"
 #include "controller/reactor/agents.h"
 #include "controller/reactor/clients.h"
+#include "controller/reactor/drain.h"
 #include "controller/reactor/pushes.h"
 #include "controller/reactor/transitions.h"
 #include "controller/scheduler/plan.h"
@@ -19,6 +20,7 @@ constexpr std::size_t kPlanLimit = 4096;  // assignments in one turn
 
 void OnTick(State& state, Outbox& out, Now now) {
   CheckLeases(state, out, now);
+  ResumeDrained(state, out, now);
   ForgetShutOut(state, out, now);
   LookAtRepositories(state, out, now);
 }

@@ -1,5 +1,7 @@
 #include "controller/scheduler/explain.h"
 
+#include <utility>
+
 #include "controller/scheduler/fit.h"
 
 namespace furrow {
@@ -28,6 +30,12 @@ std::string Describe(const Resources& need) {
 std::string JoinLabels(const std::vector<std::string>& labels) {
   std::string text;
   for (const std::string& label : labels) text += (text.empty() ? "" : ", ") + label;
+  return text;
+}
+
+std::string Describe(const Drain& drain) {
+  std::string text = drain.by.empty() ? "drained" : "drained by " + drain.by;
+  if (drain.until != WallTime{}) text += " until " + FormatUtc(drain.until);
   return text;
 }
 
@@ -71,8 +79,10 @@ WaitCause ExplainWait(const State& state, const Run& run, const Job& job) {
   }
   if (connected == 0 && drained > 0) {
     cause.reason = "every agent that could take it is drained or away; `furrow resume` gives these jobs again:";
+    const char* separator = " ";
     for (const Agent* agent : able)
-      if (agent->drained) cause.reason += " " + agent->name;
+      if (agent->drained)
+        cause.reason += std::exchange(separator, ", ") + agent->name + " (" + Describe(agent->drain) + ")";
     return cause;
   }
   if (connected == 0) {

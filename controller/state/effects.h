@@ -22,7 +22,8 @@ namespace furrow {
 struct Asker {
   PeerId peer = 0;
   std::uint64_t number = 0;  // of the request
-  friend bool operator==(const Asker&, const Asker&) = default;
+  std::string name = {};     // of the client's key; the two above tell requests apart
+  friend bool operator==(const Asker& a, const Asker& b) { return a.peer == b.peer && a.number == b.number; }
 };
 
 // A connection of an agent.

@@ -41,6 +41,7 @@ AgentView ViewOf(const State& state, const Agent& agent) {
   }
   view.note = NoteOf(state, agent);
   view.drained = agent.drained;
+  if (agent.drained) view.drain = agent.drain;
   return view;
 }
 

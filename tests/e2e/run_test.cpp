@@ -234,6 +234,37 @@ TEST_CASE("drain: a drained agent gets no job until it is resumed, and who follo
   CHECK(Count(ended.err, "waits: ") == 1);
 }
 
+TEST_CASE(
+    "drain: --until ends by itself, --wait returns when the last job has ended, and neither forgets over a restart") {
+  Farm farm;
+  CHECK(farm.Furrow({"drain", "agent-1", "--until", "soon"}).status == 2);
+  CHECK(farm.Furrow({"drain", "agent-1", "--until", "1s", "--wait"}).out.find("agent-1 has no jobs left") !=
+        std::string::npos);
+  CHECK(Farm::Until([&] {
+    return !nlohmann::json::parse(farm.Furrow({"--json", "agents"}).out)["agents"][0]["drained"];
+  }));
+
+  farm.Write("work/furrow.yaml",
+             "name: d\njobs:\n  a:\n    steps: [{run: 'while [ ! -e " + farm / "go" + " ]; do sleep 0.05; done'}]\n");
+  CHECK(farm.Furrow({"run", farm / "work", "--detach"}).status == 0);
+  CHECK(Farm::Until([&] { return farm.Furrow({"agents"}).out.find("d#1/a") != std::string::npos; }));
+  const auto drain = farm.Start({"drain", "agent-1", "--until", "2h", "--wait"});
+  CHECK(Farm::Until([&] { return drain->err().find("furrow: waiting for d#1/a\n") != std::string::npos; }));
+  const std::string agents = farm.Furrow({"agents"}).out;
+  CHECK(agents.find("connected, drained") != std::string::npos);
+  CHECK(agents.find("agent-1: drained by ") != std::string::npos);
+  const auto before = nlohmann::json::parse(farm.Furrow({"--json", "agents"}).out)["agents"][0]["drain"];
+  CHECK(before["until_ms"].get<std::int64_t>() - before["since_ms"].get<std::int64_t>() == 7'200'000);
+
+  farm.KillController();
+  farm.StartController();
+  CHECK(nlohmann::json::parse(farm.Furrow({"--json", "agents"}).out)["agents"][0]["drain"] == before);
+  farm.Write("go", "");
+  const CliResult ended = drain->Wait();
+  CHECK(ended.status == 0);
+  CHECK(ended.out.find("agent-1 has no jobs left") != std::string::npos);
+}
+
 TEST_CASE("run: --detach answers with the run's name, logs -f follows it") {
   Farm farm;
   farm.Write("work/furrow.yaml",

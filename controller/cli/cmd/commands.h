@@ -52,6 +52,12 @@ struct RetryOptions {
   bool detach = false;
 };
 
+struct DrainOptions {
+  std::string agent;
+  std::string until;  // "2h" from now; empty: until it is resumed
+  bool wait = false;  // until its jobs have ended
+};
+
 struct EnrolNewOptions {
   std::vector<std::string> labels;  // each one label, or several with commas between
   std::uint32_t uses = 1;
@@ -71,7 +77,8 @@ Result<int> MetricsCommand(const Session& session, const MetricsOptions& options
 Result<int> CancelCommand(const Session& session, const std::string& what);
 Result<int> RetryCommand(const Session& session, const RetryOptions& options);
 Result<int> AgentsCommand(const Session& session);
-Result<int> DrainCommand(const Session& session, const std::string& agent, bool drained);
+Result<int> DrainCommand(const Session& session, const DrainOptions& options);
+Result<int> ResumeCommand(const Session& session, const std::string& agent);
 Result<int> WhyCommand(const Session& session, const std::string& what);
 Result<int> DoctorCommand(const Session& session);
 Result<int> CheckCommand(const Session& session, const std::string& file);

@@ -37,13 +37,6 @@ Result<int> AgentsCommand(const Session& session) {
   return kExitPassed;
 }
 
-Result<int> DrainCommand(const Session& session, const std::string& agent, bool drained) {
-  FURROW_ASSIGN(const auto farm, session.OpenFarm());
-  FURROW_ASSIGN(const Done done, farm->Ask<Done>(DrainAgent{agent, drained}));
-  WriteOut(session.json ? JsonText("text", done.text) : done.text + "\n");
-  return kExitPassed;
-}
-
 Result<int> WhyCommand(const Session& session, const std::string& what) {
   FURROW_ASSIGN(const Selector selector, ParseSelector(what));
   FURROW_ASSIGN(const auto farm, session.OpenFarm());

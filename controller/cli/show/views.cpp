@@ -133,6 +133,15 @@ std::string RenderRuns(const RunList& list, const std::string& pipeline, const V
   return table.Render(style.colour, style.width);
 }
 
+// "drained by laptop since 2026-07-01 12:00:03, until 2026-07-01 14:00:03"
+std::string Describe(const Drain& drain) {
+  std::string text = "drained";
+  if (!drain.by.empty()) text += " by " + drain.by;
+  if (drain.since != WallTime{}) text += " since " + FormatTime(drain.since);
+  text += drain.until == WallTime{} ? ", until it is resumed" : ", until " + FormatTime(drain.until);
+  return text;
+}
+
 std::string RenderAgents(const AgentList& list, const ViewStyle& style) {
   if (list.agents.empty()) return "no agents are known; start furrow-agent on a machine, or `furrow up`\n";
   Table table(
@@ -154,8 +163,10 @@ std::string RenderAgents(const AgentList& list, const ViewStyle& style) {
                {jobs.empty() ? "-" : Join(jobs, ", ")}});
   }
   std::string text = table.Render(style.colour, style.width);
-  for (const AgentView& agent : list.agents)
+  for (const AgentView& agent : list.agents) {
+    if (agent.drain) text += Plain(agent.name + ": " + Describe(*agent.drain)) + "\n";
     if (!agent.note.empty()) text += Paint(Plain(agent.name + ": " + agent.note), Colour::kYellow, style.colour) + "\n";
+  }
   return text;
 }
 

@@ -338,28 +338,6 @@ TEST_CASE("agents: new settings apply to what comes, but not to the promises tha
   CHECK(farm.out.ToAgent<Refused>(5).reason.find("max_agents: 0") != std::string::npos);
 }
 
-TEST_CASE(
-    "agents: a drained one keeps its jobs, durably gets no new ones, and is planned for again when it is resumed") {
-  TwoJobs farm;
-  On(farm.state, farm.out, farm.now, {kAlice, 1}, DrainAgent{"a", true});
-  CHECK(farm.out.ToClient<Done>(kAlice, 1).text == "a gets no new jobs; it has 1");
-  CHECK(farm.out.Stored<AgentRecord>().drained);
-  CHECK(farm.on_a->agent == "a");
-  On(farm.state, farm.out, farm.now, {kAlice, 2}, DrainAgent{"a", true});  // asked again: nothing new to record
-  farm.out.ToClient<Done>(kAlice, 2);
-  CHECK(farm.out.empty());
-
-  farm.state.plan_needed = false;
-  On(farm.state, farm.out, farm.now, {kAlice, 3}, DrainAgent{"a", false});
-  CHECK(farm.out.ToClient<Done>(kAlice, 3).text == "a gets jobs again; it has 1");
-  CHECK_FALSE(farm.out.Stored<AgentRecord>().drained);
-  CHECK(farm.state.plan_needed);
-
-  On(farm.state, farm.out, farm.now, {kAlice, 4}, DrainAgent{"c", true});
-  CHECK(farm.out.ToClient<Failure>(kAlice, 4).code == Errc::kNotFound);
-  farm.state.CheckInvariants();
-}
-
 namespace {
 
 // A registration of this machine, boot and process; the state folder is the agent's own.

@@ -1,0 +1,102 @@
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <string>
+
+#include "common/pipeline/values.h"
+#include "controller/cli/cmd/commands.h"
+#include "controller/cli/session/exit_status.h"
+#include "controller/cli/session/signals.h"
+#include "controller/cli/show/json.h"
+#include "controller/cli/show/text.h"
+
+namespace furrow::cli {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr auto kAskAgain = std::chrono::seconds(1);
+constexpr AskPatience kWhileWaiting{std::chrono::seconds(1), std::chrono::seconds(60)};
+constexpr std::size_t kJobsNamed = 3;
+
+std::string JobsOf(const AgentView& agent) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(agent.jobs.size(), kJobsNamed); ++i)
+    text += (i == 0 ? "" : ", ") + agent.jobs[i].job;
+  if (agent.jobs.size() > kJobsNamed) text += " and " + std::to_string(agent.jobs.size() - kJobsNamed) + " more";
+  return text;
+}
+
+void Say(const std::string& text) {
+  WriteErr("furrow: " + Plain(text) + "\n");
+}
+
+// The agent as it is now. A controller that is away, being upgraded perhaps, is nothing to give up for.
+Result<AgentView> Look(FarmClient& farm, const std::string& name) {
+  FURROW_ASSIGN(AgentList list, farm.Ask<AgentList>(ListAgents{}, kWhileWaiting));
+  const auto found =
+      std::find_if(list.agents.begin(), list.agents.end(), [&](const AgentView& agent) { return agent.name == name; });
+  if (found == list.agents.end()) return Fail(Errc::kNotFound, "agent " + name + " is not known any more");
+  return std::move(*found);
+}
+
+// kExitPassed when the agent's last job has ended. It may have been resumed before that, by someone or by the time.
+Result<int> WaitUntilIdle(FarmClient& farm, const std::string& name, Signals& signals) {
+  std::string said;
+  const auto say_once = [&](std::string text) {
+    if (text != said) Say(text);
+    said = std::move(text);
+  };
+  for (;;) {
+    const Result<AgentView> agent = Look(farm, name);
+    if (!agent && agent.error().code != Errc::kUnavailable) return tl::unexpected(agent.error());
+    if (!agent) {
+      say_once(agent.error().message + "; waiting for it");
+    } else if (!agent->drained) {
+      return Fail(Errc::kRejected, name + " gets jobs again, and was not seen without any since it was drained");
+    } else if (agent->jobs.empty()) {
+      return kExitPassed;
+    } else {
+      say_once("waiting for " + JobsOf(*agent));
+    }
+    const auto next = steady_clock::now() + kAskAgain;
+    while (steady_clock::now() < next) {
+      farm.Wait(std::chrono::ceil<std::chrono::milliseconds>(next - steady_clock::now()), {signals.fd()});
+      if (signals.Take()) {
+        Say(name + " stays drained; `furrow resume " + name + "` gives it jobs again");
+        return kExitCancelled;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Result<int> DrainCommand(const Session& session, const DrainOptions& options) {
+  Signals signals(options.wait ? std::initializer_list<int>{SIGINT, SIGTERM} : std::initializer_list<int>{});
+  DrainAgent request{.agent = options.agent};
+  if (!options.until.empty()) {
+    const auto duration = pipeline::ParseDuration(options.until);
+    if (!duration) return Fail(Errc::kInvalid, "--until " + duration.error().message);
+    request.duration = *duration;
+  }
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_ASSIGN(const Done done, farm->Ask<Done>(request));
+  if (!session.json) WriteOut(done.text + "\n");
+  int status = kExitPassed;
+  if (options.wait) {
+    FURROW_ASSIGN(status, WaitUntilIdle(*farm, options.agent, signals));
+  }
+  if (session.json) WriteOut(JsonText("text", done.text));
+  if (options.wait && status == kExitPassed && !session.json) WriteOut(options.agent + " has no jobs left\n");
+  return status;
+}
+
+Result<int> ResumeCommand(const Session& session, const std::string& agent) {
+  FURROW_ASSIGN(const auto farm, session.OpenFarm());
+  FURROW_ASSIGN(const Done done, farm->Ask<Done>(DrainAgent{.agent = agent, .drained = false}));
+  WriteOut(session.json ? JsonText("text", done.text) : done.text + "\n");
+  return kExitPassed;
+}
+
+}  // namespace furrow::cli
