@@ -213,7 +213,7 @@ int Main(int argc, char** argv) {
     daemon::Complain(kProgram, config.error());
     return daemon::kExitUsage;
   }
-  if (enrol->parsed()) return EnrolMain(*config, std::move(enrol_options));
+  if (enrol->parsed()) return EnrolMain(*config, enrol_options);
   if (identity->parsed()) {
     std::error_code ignored;
     fs::create_directories(config->state, ignored);

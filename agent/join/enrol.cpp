@@ -258,7 +258,7 @@ Step<std::string> Enrol(const AgentConfig& config, const EnrolOptions& options) 
 
 }  // namespace
 
-int EnrolMain(const AgentConfig& config, EnrolOptions options) {
+int EnrolMain(const AgentConfig& config, const EnrolOptions& options) {
   log::SetLevel(log::Level::kError);
   const auto done = Enrol(config, options);
   if (done) {

@@ -44,7 +44,7 @@ enum EnrolExit : int {
 // Makes this machine's key, proves the line's secret, and leaves agent.key and farm.json in the state folder, owned by
 // whom the folder belongs to. Every refusal leaves the machine as it was; where the answer got lost the key waits in
 // enrol.key, so that another try with the same line costs no second use. Prints what happened; returns the exit status.
-int EnrolMain(const AgentConfig& config, EnrolOptions options);
+int EnrolMain(const AgentConfig& config, const EnrolOptions& options);
 
 // Blanks the words of `argv` that are an enrolment line, so that `ps` no longer shows them, and returns how many.
 int HideLine(int argc, char** argv);

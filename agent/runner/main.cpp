@@ -147,7 +147,7 @@ Status Serve(const Options& options, int& ready_fd) {
   }
   Log("serving " + options.state + " as process " + std::to_string(::getpid()) + ", " + std::to_string(table.size()) +
       " attempts known");
-  const Status status = server.Run();
+  Status status = server.Run();
   ::unlink(kSocketName);
   Log("nothing left to do: ending");
   return status;

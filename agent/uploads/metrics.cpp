@@ -72,7 +72,7 @@ std::optional<MetricLine> ParseMetricLine(std::string_view line) {
     if (name == "step") {
       if (*number >= 0 && *number < 9e15) metric.step = static_cast<std::int64_t>(*number);
     } else if (metric.values.size() < kMaxValues) {
-      metric.values.emplace_back(name, *number);
+      metric.values.push_back({name, *number});
     }
   }
   if (metric.values.empty()) return std::nullopt;

@@ -237,7 +237,7 @@ class Hasher {
 
 }  // namespace
 
-Result<std::uint64_t> HashFiles(int root_fd, std::vector<HashJob*> jobs, HashCache* cache, unsigned threads) {
+Result<std::uint64_t> HashFiles(int root_fd, const std::vector<HashJob*>& jobs, HashCache* cache, unsigned threads) {
   std::vector<HashJob*> left;
   std::uint64_t bytes = 0;
   for (HashJob* job : jobs) {

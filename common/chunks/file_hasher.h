@@ -22,6 +22,6 @@ struct HashJob {
 
 // Fills in the chunks of every job whose file is not in the cache; `cache` may be null. Returns the bytes hashed.
 // kUnavailable: a file changed while it was read, three times over; others as when a file cannot be read.
-Result<std::uint64_t> HashFiles(int root_fd, std::vector<HashJob*> jobs, HashCache* cache, unsigned threads);
+Result<std::uint64_t> HashFiles(int root_fd, const std::vector<HashJob*>& jobs, HashCache* cache, unsigned threads);
 
 }  // namespace furrow

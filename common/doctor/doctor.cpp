@@ -57,7 +57,7 @@ std::string Wrapped(const std::string& text, std::size_t indent, std::size_t wid
   return out;
 }
 
-std::string Paint(std::string text, const char* code, bool colour) {
+std::string Paint(const std::string& text, const char* code, bool colour) {
   return colour ? std::string("\x1b[") + code + "m" + text + "\x1b[0m" : text;
 }
 

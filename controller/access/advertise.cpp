@@ -35,7 +35,7 @@ std::string FirstAddress(int family) {
 std::string AdvertisedHost(const std::string& advertise, const std::string& listen) {
   if (!advertise.empty()) return advertise;
   const bool bracketed = listen.starts_with('[');
-  const std::string address = bracketed ? listen.substr(1, listen.size() - 2) : listen;
+  std::string address = bracketed ? listen.substr(1, listen.size() - 2) : listen;
   if (address != "0.0.0.0" && address != "::") return address;
   for (const int family : {AF_INET, AF_INET6})
     if (std::string found = FirstAddress(family); !found.empty()) return found;

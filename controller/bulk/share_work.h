@@ -15,6 +15,7 @@ namespace furrow {
 // returned. Never waits for a helper that has not begun.
 inline void ShareWork(WorkerPool& helpers, std::size_t count, std::function<void(std::size_t)> work) {
   struct Shared {
+    Shared(std::function<void(std::size_t)> given, std::size_t times) : work(std::move(given)), count(times) {}
     std::function<void(std::size_t)> work;
     std::size_t count;
     std::atomic<std::size_t> next{0}, done{0};

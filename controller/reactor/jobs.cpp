@@ -23,13 +23,13 @@ bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<M
   MetricsRecord record{
       job.attempt(), job.metrics_count, {lines.begin() + static_cast<std::ptrdiff_t>(known), lines.end()}};
   for (const MetricLine& line : record.lines) {
-    for (const auto& [name, value] : line.values) {
+    for (const Metric& metric : line.values) {
       const auto it =
-          std::find_if(job.metrics.begin(), job.metrics.end(), [&](const auto& m) { return m.name == name; });
+          std::find_if(job.metrics.begin(), job.metrics.end(), [&](const auto& m) { return m.name == metric.name; });
       if (it != job.metrics.end()) {
-        it->value = value;
+        it->value = metric.value;
       } else if (job.metrics.size() < 256) {
-        job.metrics.push_back({name, value});
+        job.metrics.push_back(metric);
       }
     }
   }

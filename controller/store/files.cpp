@@ -26,8 +26,7 @@ class WaitingFile final : public rocksdb::FSWritableFileWrapper {
 
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
     if (is_log_ && data.size() <= kSmallAppend && end_ + data.size() > laid_) LayZeros(options, debug);
-    const IOStatus status =
-        waiter_.UntilThereIsRoom([&] { return file_->PositionedAppend(data, end_, options, debug); });
+    IOStatus status = waiter_.UntilThereIsRoom([&] { return file_->PositionedAppend(data, end_, options, debug); });
     if (status.ok()) {
       end_ += data.size();
       if (laid_ < end_) laid_ = end_;
@@ -39,13 +38,13 @@ class WaitingFile final : public rocksdb::FSWritableFileWrapper {
     return Append(data, options, debug);
   }
   IOStatus Truncate(std::uint64_t size, const IOOptions& options, IODebugContext* debug) override {
-    const IOStatus status = file_->Truncate(size, options, debug);
+    IOStatus status = file_->Truncate(size, options, debug);
     if (status.ok()) end_ = laid_ = size;
     return status;
   }
   IOStatus Close(const IOOptions& options, IODebugContext* debug) override {
     if (laid_ > end_) {
-      const IOStatus status = Truncate(end_, options, debug);
+      IOStatus status = Truncate(end_, options, debug);
       if (!status.ok()) return status;
     }
     return file_->Close(options, debug);
@@ -95,7 +94,7 @@ bool SpaceWaiter::MayTryAgain() {
 IOStatus StoreFiles::NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
                                      std::unique_ptr<rocksdb::FSWritableFile>* result, IODebugContext* debug) {
   std::unique_ptr<rocksdb::FSWritableFile> file;
-  const IOStatus status =
+  IOStatus status =
       waiter_.UntilThereIsRoom([&] { return FileSystemWrapper::NewWritableFile(name, options, &file, debug); });
   if (status.ok()) *result = std::make_unique<WaitingFile>(std::move(file), name.ends_with(".log"), waiter_);
   return status;

@@ -166,7 +166,7 @@ std::string ArmFunction(const Struct& holder, const Field& arm) {
 
 // The C++ expression of field `field` of the reader `from`.
 std::string ReadField(const Struct& owner, const Field& field, const std::string& from) {
-  const std::string got = fmt::format("{}.get{}()", from, Pascal(field.wire));
+  std::string got = fmt::format("{}.get{}()", from, Pascal(field.wire));
   const std::string where = Where(owner, field);
   const std::string caps = fmt::format("{{{}, {}, {}}}", field.min, field.max, where);
   switch (field.form) {

@@ -156,7 +156,7 @@ void World::Push(const std::string& branch) {
     Ask(requests_);
   }
   char commit[41];
-  std::snprintf(commit, sizeof(commit), "%040llx", static_cast<unsigned long long>(pushed_.size() + 1));
+  std::snprintf(commit, sizeof(commit), "%040llx", static_cast<unsigned long long>(pushed_.size()) + 1);
   const std::string ref = "refs/heads/" + branch;
   std::string& tip = refs_[ref];
   const std::string old = tip.empty() ? std::string(40, '0') : tip;

@@ -33,7 +33,7 @@ Range RangeOf(const std::vector<double>& values) {
 std::size_t Level(double value, const Range& range, std::size_t steps) {
   const double part = (value - range.low) / (range.high - range.low);
   return std::min(steps - 1,
-                  static_cast<std::size_t>(std::clamp(part, 0.0, 1.0) * static_cast<double>(steps - 1) + 0.5));
+                  static_cast<std::size_t>(std::lround(std::clamp(part, 0.0, 1.0) * static_cast<double>(steps - 1))));
 }
 
 // The course of the values, a block for each part of them.
@@ -133,7 +133,7 @@ std::string RenderMetricPlot(const MetricSeries& series, const ViewStyle& style)
       continue;
     }
     const double part = (static_cast<double>(series.steps[i]) - static_cast<double>(*first)) / span;
-    const auto x = static_cast<std::size_t>(part * static_cast<double>(right) + 0.5);
+    const auto x = static_cast<std::size_t>(std::lround(part * static_cast<double>(right)));
     const std::size_t y = Level(series.values[i], range, kPlotRows * 4);
     if (!joined) canvas.Set(x, y);
     // Dot by dot along the longer side, so that steep parts have no gaps.
@@ -142,8 +142,8 @@ std::string RenderMetricPlot(const MetricSeries& series, const ViewStyle& style)
     for (std::size_t dot = 1; dot <= dots; ++dot) {
       const double along = static_cast<double>(dot) / static_cast<double>(dots);
       const auto between = [&](std::size_t from, std::size_t to) {
-        return static_cast<std::size_t>(static_cast<double>(from) * (1 - along) + static_cast<double>(to) * along +
-                                        0.5);
+        return static_cast<std::size_t>(
+            std::lround(static_cast<double>(from) * (1 - along) + static_cast<double>(to) * along));
       };
       canvas.Set(between(last_x, x), between(last_y, y));
     }

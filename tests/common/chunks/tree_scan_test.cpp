@@ -82,7 +82,7 @@ TEST_CASE("tree scan: exact paths, each of which must be there") {
   TempFolder folder;
   for (const char* name : {"a/x", "a/y", "b/z", "c"}) folder.Write(name, name);
   ScanOptions options;
-  const auto paths = [&](std::vector<std::string> p) { return ScanPaths(folder.Fd(), p, options); };
+  const auto paths = [&](const std::vector<std::string>& p) { return ScanPaths(folder.Fd(), p, options); };
   CHECK(PathsOf(paths({"c", "a/x", "b", "b/z"}).value()) == Paths{"a/x", "b/z", "c"});
   CHECK(paths({"c", "nothing"}).error().code == Errc::kNotFound);
   CHECK(paths({"../c"}).error().code == Errc::kInvalid);

@@ -112,7 +112,7 @@ void AddBreaches(capnp::StructSchema::Field field, const std::vector<capnp::Stru
 }
 
 // Walks what is set in a message; of a list its first entry.
-void Walk(capnp::DynamicStruct::Reader reader, std::vector<capnp::StructSchema::Field> path,
+void Walk(capnp::DynamicStruct::Reader reader, const std::vector<capnp::StructSchema::Field>& path,
           std::vector<Breach>& breaches) {
   const auto active = reader.which();
   for (const auto field : reader.getSchema().getFields()) {

@@ -16,10 +16,10 @@ TEST_CASE("messages_client: a selector comes back from its text") {
       {"my.pipe_line-2/test/0", {"my.pipe_line-2", 0, "test", 0}},
       {"a#18446744073709551615", {"a", UINT64_MAX, "", {}}},
   };
-  for (const auto& [text, selector] : cases) {
-    CAPTURE(text);
-    CHECK(ParseSelector(text).value() == selector);
-    CHECK(FormatSelector(selector) == text);
+  for (const auto& one : cases) {
+    CAPTURE(one.first);
+    CHECK(ParseSelector(one.first).value() == one.second);
+    CHECK(FormatSelector(one.second) == one.first);
   }
 }
 

@@ -112,7 +112,7 @@ class Farm {
     repositories->ListRefs(repository);
     std::unique_lock lock(mutex_);
     REQUIRE(changed_.wait_for(lock, std::chrono::minutes(1), [&] { return refs_.contains(repository); }));
-    const auto refs = refs_.at(repository);
+    auto refs = refs_.at(repository);
     refs_.erase(repository);
     return refs;
   }

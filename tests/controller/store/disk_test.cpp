@@ -109,7 +109,7 @@ TEST_CASE("store: on a full disk commits wait, history stays readable, and freed
     std::atomic<std::uint64_t> acknowledged = 0;
     std::atomic<bool> failed = false;
     store->Start([](auto) { return std::vector<LogLocation>(); },
-                 [&](Committed committed) {
+                 [&](const Committed& committed) {
                    if (!committed.status) failed = true;
                    acknowledged = committed.number;
                  });
@@ -147,7 +147,7 @@ TEST_CASE("store: closed on a full disk it gives up, and keeps what was acknowle
     auto guard = *DiskGuard::Open(disk.path, kOptions);
     auto store = *Store::Open(disk.path / "store", guard.get());
     store->Start([](auto) { return std::vector<LogLocation>(); },
-                 [&](Committed committed) { (committed.status ? acknowledged : failed) = committed.number; });
+                 [&](const Committed& committed) { (committed.status ? acknowledged : failed) = committed.number; });
     std::uint64_t number = 0;
     REQUIRE(Eventually([&] {
       disk.Fill("hog");

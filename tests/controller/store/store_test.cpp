@@ -430,13 +430,23 @@ TEST_CASE("store: a damaged table is named with RocksDB's own words") {
 
 // ---- a process that is killed ---------------------------------------------------------------------
 
+namespace {
+
+const char* Variable(const char* name) {
+  const char* value = std::getenv(name);
+  REQUIRE(value != nullptr);
+  return value != nullptr ? value : "";
+}
+
+}  // namespace
+
 // The child: commits jobs from FURROW_STORE_FIRST on, writes each acknowledged number to FURROW_STORE_PIPE.
 TEST_CASE("store child: commits until it is killed" * doctest::skip()) {
-  auto store = MustOpen(std::getenv("FURROW_STORE_DIR"));
-  const int pipe = std::atoi(std::getenv("FURROW_STORE_PIPE"));
+  auto store = MustOpen(Variable("FURROW_STORE_DIR"));
+  const int pipe = std::atoi(Variable("FURROW_STORE_PIPE"));
   std::mutex mutex;
   std::condition_variable changed;
-  std::uint64_t acknowledged = std::strtoull(std::getenv("FURROW_STORE_FIRST"), nullptr, 10) - 1;
+  std::uint64_t acknowledged = std::strtoull(Variable("FURROW_STORE_FIRST"), nullptr, 10) - 1;
   std::uint64_t next = acknowledged + 1;
   store->Start(NoSmallLogs, [&](Committed committed) {
     if (!committed.status || ::write(pipe, &committed.number, sizeof(committed.number)) < 0) std::abort();
