@@ -113,7 +113,7 @@ class CommandLine {
         [this] { return DoctorCommand(session_); });
     CLI::App* drain = Add("drain", "give an agent no new jobs; those that it has run on",
                           [this] { return DrainCommand(session_, drain_); });
-    drain->add_option("AGENT", drain_.agent)->required();
+    drain->add_option("AGENT", drain_.request.agent)->required();
     drain->add_option("--until", drain_.until, "30m, 2h, 3d from now, when it gets jobs again by itself");
     drain->add_flag("--wait", drain_.wait, "return when its jobs have ended");
     CLI::App* resume =

@@ -53,7 +53,7 @@ struct RetryOptions {
 };
 
 struct DrainOptions {
-  std::string agent;
+  DrainAgent request;
   std::string until;  // "2h" from now; empty: until it is resumed
   bool wait = false;  // until its jobs have ended
 };

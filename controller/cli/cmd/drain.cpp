@@ -74,7 +74,7 @@ Result<int> WaitUntilIdle(FarmClient& farm, const std::string& name, Signals& si
 
 Result<int> DrainCommand(const Session& session, const DrainOptions& options) {
   Signals signals(options.wait ? std::initializer_list<int>{SIGINT, SIGTERM} : std::initializer_list<int>{});
-  DrainAgent request{.agent = options.agent};
+  DrainAgent request = options.request;
   if (!options.until.empty()) {
     const auto duration = pipeline::ParseDuration(options.until);
     if (!duration) return Fail(Errc::kInvalid, "--until " + duration.error().message);
@@ -85,10 +85,10 @@ Result<int> DrainCommand(const Session& session, const DrainOptions& options) {
   if (!session.json) WriteOut(done.text + "\n");
   int status = kExitPassed;
   if (options.wait) {
-    FURROW_ASSIGN(status, WaitUntilIdle(*farm, options.agent, signals));
+    FURROW_ASSIGN(status, WaitUntilIdle(*farm, request.agent, signals));
   }
   if (session.json) WriteOut(JsonText("text", done.text));
-  if (options.wait && status == kExitPassed && !session.json) WriteOut(options.agent + " has no jobs left\n");
+  if (options.wait && status == kExitPassed && !session.json) WriteOut(request.agent + " has no jobs left\n");
   return status;
 }
 
