@@ -161,6 +161,8 @@ struct Drain $json {
   sinceMs @1 :Int64 $time;
   untilMs @2 :Int64 $time;
   # Then it gets jobs again by itself. 0: when it is resumed.
+  reason @3 :Text;
+  # For people; may be absent.
 }
 
 struct AgentView $json {
@@ -334,6 +336,7 @@ struct DrainAgent {
   # false: it gets jobs again.
   durationMs @2 :Int64 $millis $max(31536000000);
   # For so long, by the controller's clock; at most 365 days. 0: until it is resumed.
+  reason @3 :Text;
 }
 
 struct Request $variant("ClientRequest") $noun("request") $frame(16777216) {

@@ -114,6 +114,7 @@ class CommandLine {
     CLI::App* drain = Add("drain", "give an agent no new jobs; those that it has run on",
                           [this] { return DrainCommand(session_, drain_); });
     drain->add_option("AGENT", drain_.request.agent)->required();
+    drain->add_option("--reason", drain_.request.reason, "for those who ask why its jobs wait");
     drain->add_option("--until", drain_.until, "30m, 2h, 3d from now, when it gets jobs again by itself");
     drain->add_flag("--wait", drain_.wait, "return when its jobs have ended");
     CLI::App* resume =

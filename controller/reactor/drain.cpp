@@ -22,7 +22,7 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const DrainAgent
     return Refuse(out, asker, Errc::kNotFound, "no agent is named " + request.agent + "; `furrow agents` lists them");
   std::string text = request.agent + (request.drained ? " gets no new jobs" : " gets jobs again");
   if (request.drained) {
-    Drain drain{.by = asker.name, .since = agent->drained ? agent->drain.since : now.wall};
+    Drain drain{.by = asker.name, .since = agent->drained ? agent->drain.since : now.wall, .reason = request.reason};
     if (request.duration.count() > 0) {
       drain.until = WallTime{static_cast<std::int64_t>(now.wall) + request.duration.count()};
       text += " until " + FormatUtc(drain.until);

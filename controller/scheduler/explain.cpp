@@ -36,6 +36,7 @@ std::string JoinLabels(const std::vector<std::string>& labels) {
 std::string Describe(const Drain& drain) {
   std::string text = drain.by.empty() ? "drained" : "drained by " + drain.by;
   if (drain.until != WallTime{}) text += " until " + FormatUtc(drain.until);
+  if (!drain.reason.empty()) text += ": " + drain.reason;
   return text;
 }
 

@@ -139,6 +139,7 @@ std::string Describe(const Drain& drain) {
   if (!drain.by.empty()) text += " by " + drain.by;
   if (drain.since != WallTime{}) text += " since " + FormatTime(drain.since);
   text += drain.until == WallTime{} ? ", until it is resumed" : ", until " + FormatTime(drain.until);
+  if (!drain.reason.empty()) text += ": " + drain.reason;
   return text;
 }
 

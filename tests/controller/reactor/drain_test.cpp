@@ -85,17 +85,18 @@ TEST_CASE("drain: who drains an agent again says anew for how long; since when s
 
 TEST_CASE("drain: who asks for a job that waits is told who drained its agents, and for how long") {
   OneJob farm;
-  farm.Ask({.agent = "a", .duration = kTwoHours}, "ops");
+  farm.Ask({.agent = "a", .duration = kTwoHours, .reason = "memory is swapped"}, "ops");
   farm.out.Stored<AgentRecord>();
   Run& waits = farm.Accept(MakePipeline({MakeJob("test")}));
   CHECK(ExplainWait(farm.state, waits, waits.jobs[0]).reason ==
         "every agent that could take it is drained or away; `furrow resume` gives these jobs again: a (drained by ops "
-        "until 1970-01-01 02:16 UTC)");
+        "until 1970-01-01 02:16 UTC: memory is swapped)");
 }
 
 TEST_CASE("drain: it outlives the controller, also one that a controller of before wrote down") {
   OneJob farm;
-  for (const Drain& drain : {Drain{.by = "ops", .since = WallTime{5}, .until = WallTime{2'000'000}}, Drain{}}) {
+  for (const Drain& drain :
+       {Drain{.by = "ops", .since = WallTime{5}, .until = WallTime{2'000'000}, .reason = "fans"}, Drain{}}) {
     Restored restored;
     restored.agents.push_back(farm.a().record());
     restored.agents[0].drained = true;
