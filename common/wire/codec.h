@@ -151,6 +151,21 @@ void WriteMessage(const std::string& text, std::size_t max, bool always, Set set
 
 std::string ReadBytes(capnp::Data::Reader data, const Cap& cap);
 
+// ---- sizes ---------------------------------------------------------------------------------------------------
+
+// Upper bounds of what a field takes outside of its struct, with the landing pad that Cap'n Proto puts before an object
+// whose pointer lies in another segment.
+inline constexpr std::size_t kWordBytes = 8;
+inline std::size_t ObjectBytes(std::size_t size) {
+  return kWordBytes + (size + kWordBytes - 1) / kWordBytes * kWordBytes;
+}
+inline std::size_t TextBytes(std::string_view text) {
+  return ObjectBytes(text.size() + 1);  // with the NUL behind it
+}
+inline std::size_t MessageBytes(std::string_view text, std::size_t max) {
+  return ObjectBytes((text.size() <= max && IsName(text) ? text.size() : max) + 1);
+}
+
 // ---- ids -----------------------------------------------------------------------------------------------------
 
 Hash ReadHash(capnp::Data::Reader data, const char* field);  // absent: zero

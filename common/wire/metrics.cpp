@@ -42,12 +42,4 @@ Metrics MeanMetrics(const std::vector<const Metrics*>& shards) {
   return means;
 }
 
-std::size_t WireBytes(const MetricLine& line) {
-  constexpr std::size_t kWord = 8;                            // of Cap'n Proto
-  std::size_t bytes = (line.values.empty() ? 3 : 4) * kWord;  // the line, and the tag of a list
-  for (const auto& [name, value] : line.values)
-    bytes += 2 * kWord + (name.size() / kWord + 1) * kWord;  // a NUL behind it
-  return bytes;
-}
-
 }  // namespace furrow

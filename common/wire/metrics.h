@@ -14,9 +14,8 @@ using Metrics = std::vector<Metric>;  // the newest value of each name
 // metric reports that too; "examples" itself is summed. No shards, or none with metrics: empty. Null is not allowed.
 Metrics MeanMetrics(const std::vector<const Metrics*>& shards);
 
-// Bytes that a line takes in a message. The lines of one message together take at most kMaxMetricsBytes, so that the
-// rest of a Finished has room in its frame; what is left over travels in a message of its own.
-std::size_t WireBytes(const MetricLine& line);
+// The lines of one message together take at most so many bytes, so that the rest of a Finished has room in its frame;
+// what is left over travels in a message of its own.
 inline constexpr std::size_t kMaxMetricsBytes = 3u << 20;
 
 }  // namespace furrow

@@ -68,18 +68,11 @@ std::string Fill(const Field& field, const std::string& value) {
   return "";
 }
 
-std::string ValueOf(const Struct& s) {
-  if (!s.variant.empty()) return s.variant;
-  return s.fields.empty() && !s.arms.empty() ? VariantOf(s) : s.name;
-}
-
 template <class Visit>
 void EachFilled(const File& file, Visit visit) {
   for (const std::string& name : file.order) {
     const auto s = file.structs.find(name);
-    if (s == file.structs.end()) continue;
-    const bool maybe = s->second->fields.empty() && s->second->arms.size() == 2 && s->second->variant.empty();
-    if (!maybe) visit(*s->second);
+    if (s != file.structs.end() && !IsMaybe(*s->second)) visit(*s->second);
   }
 }
 

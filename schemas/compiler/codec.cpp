@@ -8,18 +8,6 @@
 namespace furrow::schema {
 namespace {
 
-bool IsMaybe(const Struct& s) {
-  return s.fields.empty() && s.arms.size() == 2 && s.arms[0].kind == Kind::kVoid && s.arms[1].kind != Kind::kVoid &&
-         s.variant.empty();
-}
-
-// The C++ type that a Write takes and a Read returns for this struct of the schema.
-std::string ValueOf(const Struct& s) {
-  if (!s.variant.empty()) return s.variant;
-  if (s.fields.empty() && !s.arms.empty()) return VariantOf(s);
-  return s.name;
-}
-
 std::string Where(const Struct& owner, const Field& field) {
   return fmt::format("\"{}.{}\"", owner.variant.empty() ? owner.name : owner.variant, field.name);
 }
@@ -336,7 +324,8 @@ std::string WriteCodec(const File& file) {
             "{} {{\n  if (!from.is{}()) return false;\n  to = Read(from.get{}());\n  return true;\n}}\n",
             ArmFunction(s, arm), Pascal(arm.wire), ReadAsFunction(s, arm), Pascal(arm.wire), Pascal(arm.wire));
   });
-  text += "}  // namespace codec\n\n";
+  text += "}  // namespace codec\n\nusing codec::kWordBytes, codec::MessageBytes, codec::ObjectBytes, codec::TextBytes;\n\n";
+  EachStruct(file, [&](const Struct& s) { text += WriteSize(s, ValueOf(s)); });
   EachStruct(file, [&](const Struct& s) {
     if (!s.variant.empty()) text += RootFunctions(s);
   });

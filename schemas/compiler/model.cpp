@@ -170,6 +170,8 @@ class Reader {
     result->wire = WireName(proto.getDisplayName());
     result->name = notes.Has("cxx") ? notes.Text("cxx") : result->wire;
     result->doc = docs_[proto.getId()];
+    if (const auto layout = proto.getStruct(); !layout.getIsGroup())
+      result->words = layout.getDataWordCount() + layout.getPointerCount();
     result->check = notes.Has("check");
     result->json = notes.Has("json");
     result->variant = notes.Text("variant");

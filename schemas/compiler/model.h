@@ -77,6 +77,7 @@ struct Struct {
   std::string doc;
   std::vector<Field> fields;  // in the order of the text
   std::vector<Field> arms;    // of its union; empty: it has none
+  unsigned words = 0;         // of its data and its pointers; a group has those of its parent: 0
   bool check = false;
   bool json = false;
   // Of a root.

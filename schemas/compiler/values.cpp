@@ -42,8 +42,7 @@ std::string WriteArmStructs(const Struct& holder) {
 
 std::string WriteStruct(const Struct& s) {
   std::string text;
-  const bool maybe = s.fields.empty() && s.arms.size() == 2;
-  if (!s.arms.empty() && !maybe) text += WriteArmStructs(s);
+  if (!s.arms.empty() && !IsMaybe(s)) text += WriteArmStructs(s);
   if (!s.variant.empty()) {
     text += Lines(s.doc, "") + fmt::format("using {} = {};\n", s.variant, VariantOf(s));
     text += fmt::format("inline constexpr std::size_t kMax{}Frame = {};  // bytes\n\n", s.variant, s.frame);
@@ -81,6 +80,17 @@ std::string WriteRoot(const Struct& s) {
 }
 
 }  // namespace
+
+std::string ValueOf(const Struct& s) {
+  if (!s.variant.empty()) return s.variant;
+  if (s.fields.empty() && !s.arms.empty()) return VariantOf(s);
+  return s.name;
+}
+
+bool IsMaybe(const Struct& s) {
+  return s.fields.empty() && s.arms.size() == 2 && s.arms[0].kind == Kind::kVoid && s.arms[1].kind != Kind::kVoid &&
+         s.variant.empty();
+}
 
 bool IsNothing(const Field& arm) {
   return arm.kind == Kind::kVoid && arm.wire == "none";
@@ -144,6 +154,11 @@ std::string WriteValues(const File& file) {
     if (const auto e = file.enums.find(name); e != file.enums.end()) text += WriteEnum(*e->second);
     if (const auto s = file.structs.find(name); s != file.structs.end()) text += WriteStruct(*s->second);
   }
+  text += "// At most so many bytes a value takes in a message, its struct included.\n";
+  for (const std::string& name : file.order)
+    if (const auto s = file.structs.find(name); s != file.structs.end() && !IsMaybe(*s->second))
+      text += fmt::format("std::size_t WireBytes(const {}& from);\n", ValueOf(*s->second));
+  text += "\n";
   std::string roots;
   for (const std::string& name : file.order)
     if (const auto s = file.structs.find(name); s != file.structs.end()) roots += WriteRoot(*s->second);
