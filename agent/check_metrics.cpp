@@ -43,6 +43,7 @@ int Usage(const std::string& argument) {
 int CheckMetricsMain(std::span<const std::string> arguments) {
   std::map<std::string, double> have;
   std::vector<std::string> rules;
+  std::string reported;  // the names of all, where `have` lacks some
   for (const std::string& argument : arguments) {
     if (argument.starts_with("--have=")) {
       const std::string pair = argument.substr(7);
@@ -50,12 +51,17 @@ int CheckMetricsMain(std::span<const std::string> arguments) {
       double value = 0;
       if (split == std::string::npos || !ParseNumber(pair.substr(split + 1), value)) return Usage(argument);
       have[pair.substr(0, split)] = value;
+    } else if (argument.starts_with("--reported=")) {
+      reported = argument.substr(11);
     } else if (argument.starts_with("--rule=")) {
       rules.push_back(argument.substr(7));
     } else {
       return Usage(argument);
     }
   }
+  if (reported.empty())
+    for (const auto& [name, value] : have) reported += (reported.empty() ? "" : ", ") + name;
+  if (reported.empty()) reported = "nothing";
   bool all = true;
   for (const std::string& rule : rules) {
     std::istringstream words(rule);
@@ -68,10 +74,8 @@ int CheckMetricsMain(std::span<const std::string> arguments) {
     if (!known_sign || !ParseNumber(bound_text, bound)) return Usage(rule);
     const auto value = have.find(name);
     if (value == have.end()) {
-      std::string known;
-      for (const auto& [metric, unused] : have) known += (known.empty() ? "" : ", ") + metric;
       std::printf("check: %s %s %s: FAILED: no needed job reported `%s` (reported: %s)\n", name.c_str(), sign.c_str(),
-                  Shortest(bound).c_str(), name.c_str(), known.empty() ? "nothing" : known.c_str());
+                  Shortest(bound).c_str(), name.c_str(), reported.c_str());
       all = false;
       continue;
     }

@@ -17,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/daemon/config_reload.h"
 #include "common/daemon/daemon_main.h"
+#include "common/wire/unreadable.h"
 #include "schemas/agent.h"
 
 namespace furrow {
@@ -113,6 +114,8 @@ void AgentLoop::DrainController() {
     Result<ToAgent> message = DecodeToAgent(*frame);
     if (!message) {
       log::Warning("a frame from the controller is not understood: {}", message.error().message);
+      if (const auto assigned = AssignedAttemptOf(*frame))
+        OnUnreadableAssign(state_, out_, now, assigned->session, assigned->attempt, message.error().message);
       continue;
     }
     const bool welcome = std::holds_alternative<Welcome>(*message);
@@ -162,20 +165,34 @@ void AgentLoop::SaveLease(TimePoint until) {
   out_.runner.emplace_back(runner::Lease{static_cast<std::uint64_t>(until.since_start.count())});
 }
 
+// Leaves in out_ what follows from what could not be carried out.
 void AgentLoop::CarryOut() {
   if (out_.lease_until) SaveLease(*out_.lease_until);
-  if (runner_ && !out_.runner.empty()) {
-    // An error shows again, as the end of the connection, at the next Receive.
-    if (const Status sent = runner_->Send(out_.runner); !sent) log::Warning("runner: {}", sent.error().message);
-  }
-  for (WorkspaceCommand& command : out_.workspace) workspace_->Post(std::move(command));
-  for (UploadCommand& command : out_.uploads) uploader_->Post(std::move(command));
-  for (const AgentMessage& message : out_.to_controller) {
+  AgentOutbox out = std::exchange(out_, {});
+  if (runner_) TellRunner(out.runner);
+  for (WorkspaceCommand& command : out.workspace) workspace_->Post(std::move(command));
+  for (UploadCommand& command : out.uploads) uploader_->Post(std::move(command));
+  for (const AgentMessage& message : out.to_controller) {
     const auto frame = Encode(message);
-    if (!frame) log::Error("{}", frame.error().message);
-    if (frame && control_->Send(*frame) == SendResult::kFull) break;  // whatever matters is sent again
+    if (!frame) {
+      log::Error("{}", frame.error().message);
+      OnUnsendable(state_, out_, parts_.clock.Read(), message, frame.error().message);
+    } else if (control_->Send(*frame) == SendResult::kFull) {
+      break;  // whatever matters is sent again
+    }
   }
-  out_ = {};
+}
+
+void AgentLoop::TellRunner(const std::vector<runner::Request>& requests) {
+  for (const runner::Request& request : requests) {
+    const Status queued = runner_->Queue(request);
+    if (queued) continue;
+    log::Error("runner: {}", queued.error().message);
+    if (const auto* start = std::get_if<runner::Start>(&request))
+      OnStartRefused(state_, out_, parts_.clock.Read(), start->ref, queued.error().message);
+  }
+  // An error shows again, as the end of the connection, at the next Receive.
+  if (const Status sent = runner_->Flush(); !sent) log::Warning("runner: {}", sent.error().message);
 }
 
 void AgentLoop::ReportLink() {
@@ -264,6 +281,7 @@ Result<StopMode> AgentLoop::Run() {
   for (;;) {
     Duration idle = OnTick(state_, out_, parts_.clock.Read());
     CarryOut();
+    if (!out_.empty()) continue;
     idle = std::min(idle, TellServiceManager());
     poller_.Wait(std::chrono::ceil<std::chrono::milliseconds>(idle));
     if (const auto stop = HandleSignals()) {

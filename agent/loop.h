@@ -65,6 +65,7 @@ class AgentLoop {
   void DrainThreads();
   void LookAtDisk(bool at_once);
   void CarryOut();
+  void TellRunner(const std::vector<runner::Request>& requests);
   void ReportLink();
   void DoubtLink();
   std::optional<StopMode> HandleSignals();  // a value: to stop at once

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "agent/join/enrolment.h"
+#include "common/base/text.h"
 #include "common/base/version.h"
 
 namespace furrow {
@@ -18,7 +19,7 @@ std::string NameOf(const AgentConfig& config) {
 AgentSettings SettingsOf(const AgentConfig& config, const std::filesystem::path& programs) {
   AgentSettings settings;
   settings.software = std::string("furrow-agent ") + kVersion;
-  settings.host = HostName();
+  settings.host = RepairedUtf8(HostName());
   settings.state_folder = config.state;
   for (const std::string& name : config.env)
     if (const char* value = std::getenv(name.c_str())) settings.env.push_back(name + "=" + value);

@@ -42,7 +42,11 @@ void ControllerLoop::DrainFrames(Now now) {
   for (int i = 0; i < kFramesATurn; ++i) {
     const std::optional<Incoming> frame = parts_.control.Receive();
     if (!frame) return;
-    if (const Status status = Dispatch(state_, out_, now, *frame); !status)
+    const Status status = Dispatch(state_, out_, now, *frame);
+    if (status) continue;
+    if (status.error().code == Errc::kInvalid && frame->who.role == Role::kAgent)
+      log::Warning("{}: {}", frame->who.name, status.error().message);
+    else
       log::Debug("{}: {}", frame->who.name, status.error().message);
   }
 }
@@ -91,10 +95,12 @@ void ControllerLoop::Release(Outbox& out) {
   // The bulk channel first: it must know an attempt before its agent does.
   for (BulkCommand& command : out.bulk) parts_.bulk.Post(std::move(command));
   for (const AgentSend& send : out.to_agents) {
-    if (const auto frame = Encode(send.message))
+    if (const auto frame = Encode(send.message)) {
       parts_.control.Send(send.peer, *frame);
-    else
+    } else {
       log::Error("{}", frame.error().message);
+      OnUnsendable(state_, out_, parts_.clock.Read(), send, frame.error().message);
+    }
   }
   for (const ClientSend& send : out.to_clients)
     if (parts_.control.Send(send.asker.peer, EncodeAnswer(send)) != SendResult::kSent)

@@ -132,9 +132,7 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
                     [&events](std::uint64_t ticket, Result<ImportedCommit> commit) {
                       events.Post(CommitImported{ticket, std::move(commit)});
                     },
-                    [&events](std::string repository, Result<std::map<std::string, std::string>> refs) {
-                      events.Post(RefsListed{std::move(repository), std::move(refs)});
-                    }));
+                    [&events](RefsListed refs) { events.Post(std::move(refs)); }));
   store->Start(PackWriter(*packs), [&events](Committed committed) { events.Post(std::move(committed)); });
   History history(*store, [post](HistoryEvent event) { std::visit(post, std::move(event)); });
 

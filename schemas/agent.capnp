@@ -40,7 +40,8 @@ const maxJobMetrics :UInt64 = 10000;
 # Newest values of one job.
 const maxGpus :UInt64 = 1024;
 # Of one agent.
-const maxTreesPerAssign :UInt64 = 8192;
+const maxTreesPerAssign :UInt64 = 100001;
+# The sources, and the artifacts of every shard that a pipeline may have.
 const maxAssignMetrics :UInt64 = 100000;
 # Of all needed jobs of one.
 const smallLogBytes :UInt64 = 4096;
@@ -284,6 +285,7 @@ struct Welcome {
 struct Refused {
   # The controller will not have this agent.
   nonce @0 :UInt64;
+  # Of the Register that it answers. 0: of none; a message could not be read, and reason says which.
   reason @1 :Text $message;
   retryMs @2 :UInt32;
   # The agent tries again no sooner.
@@ -324,9 +326,11 @@ struct Assign $check {
   trees @10 :Data $hashes $max(.maxTreesPerAssign);
   # Put into the workspace in this order, a later one wins. Absent: an empty workspace.
   metrics @11 :List(Metric) $max(.maxAssignMetrics);
-  # Of the needed jobs, for check steps.
+  # Of the needed jobs, those that its check steps name.
   logQuotaBytes @12 :UInt64;
   # The attempt ends with logQuota above it.
+  reported @13 :Text $message;
+  # Names of what the needed jobs reported, where a check step names a metric that is not among it.
 }
 
 struct Kill {
@@ -360,7 +364,7 @@ struct MetricsAck {
   # Lines below this index are on record.
 }
 
-struct ToAgent $variant("ToAgent") $noun("message to an agent") $frame(4194304) {
+struct ToAgent $variant("ToAgent") $noun("message to an agent") $frame(16777216) {
   union {
     none @0 :Void;
     # Never sent; what a reader sees in an empty message. Refused.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/devices/nvml_api.h"
+#include "common/base/text.h"
 
 namespace furrow::devices {
 namespace {
@@ -98,8 +99,8 @@ struct Nvml::Impl {
       if (code != NVML_SUCCESS && state.fault.empty()) state.fault = Explain(f, code);
       return code != NVML_SUCCESS;
     };
-    if (!failed(f.uuid(device, uuid, sizeof(uuid)))) state.gpu.uuid = uuid;
-    if (!failed(f.name(device, name, sizeof(name)))) state.gpu.model = name;
+    if (!failed(f.uuid(device, uuid, sizeof(uuid)))) state.gpu.uuid = RepairedUtf8(uuid);
+    if (!failed(f.name(device, name, sizeof(name)))) state.gpu.model = RepairedUtf8(name);
     // GPUs that share the machine's memory have none of their own to tell of.
     const nvmlReturn_t told = f.memory(device, &memory);
     if (told != NVML_ERROR_NOT_SUPPORTED && !failed(told)) state.gpu.memory_bytes = memory.total;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/hash.h"
+#include "common/base/log.h"
 #include "common/transport/transport.h"
 #include "schemas/bulk.h"
 
@@ -45,7 +46,10 @@ void ChunkFetcher::Again(const Hash& hash, Wanted& wanted, Time now, Error error
 
 std::vector<ChunkFetcher::Fetched> ChunkFetcher::Turn(Time now) {
   while (auto frame = channel_.Receive()) {
-    if (const auto reply = DecodeBulkReply(*frame)) OnReply(*reply, now);
+    if (const auto reply = DecodeBulkReply(*frame))
+      OnReply(*reply, now);
+    else
+      log::Warning("an answer on the bulk channel cannot be read: {}", reply.error().message);
   }
   if (under_way_ == 0) heard_ = now;
   const std::uint64_t connection = channel_.connections();
@@ -89,7 +93,10 @@ void ChunkFetcher::OnReply(const BulkReply& reply, Time now) {
   const auto* error = std::get_if<BulkError>(&reply);
   if (error == nullptr) return;
   const auto found = wanted_.find(error->hash);
-  if (found == wanted_.end()) return;
+  if (found == wanted_.end()) {
+    if (error->hash.IsZero()) log::Warning("the controller: {}", error->message);
+    return;
+  }
   Error why{error->code, "the controller cannot send " + error->hash.ToHex() + ": " + error->message};
   if (error->code == Errc::kUnavailable || error->code == Errc::kInternal)
     return Again(error->hash, found->second, now, std::move(why));

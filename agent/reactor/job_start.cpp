@@ -30,6 +30,7 @@ std::string Number(double value) {
 std::vector<std::string> CheckArgv(const AgentSettings& settings, const CheckStep& check, const Assign& assign) {
   std::vector<std::string> argv{settings.agent_program, "check-metrics"};
   for (const auto& [name, value] : assign.metrics) argv.push_back("--have=" + name + "=" + Number(value));
+  if (!assign.reported.empty()) argv.push_back("--reported=" + assign.reported);
   for (const MetricRule& rule : check.rules)
     argv.push_back("--rule=" + rule.metric + " " + Sign(rule.comparison) + " " + Number(rule.bound));
   return argv;
@@ -116,7 +117,11 @@ runner::Start MakeStart(const AgentState& state, const HeldJob& job) {
   start.kill_grace_ms = static_cast<std::uint64_t>(state.settings.kill_grace / std::chrono::milliseconds(1));
   start.log_quota_bytes = state.settings.log_quota_bytes != 0 ? state.settings.log_quota_bytes : assign.log_quota_bytes;
   for (int shift = 0; shift < 32; shift += 8) start.blob += static_cast<char>(job.place >> shift);
-  start.blob += Encode(ToAgent{assign}).value();  // it came as such a frame
+  Assign known = assign;  // what is still of use when the agent finds the attempt again
+  known.trees.clear();
+  known.metrics.clear();
+  known.reported.clear();
+  start.blob += Encode(ToAgent{std::move(known)}).value();  // it came as such a frame
   return start;
 }
 

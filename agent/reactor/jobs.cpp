@@ -137,6 +137,31 @@ void On(AgentState& state, AgentOutbox& out, Now now, const runner::Exited& even
   StartWaiting(state, out, now);
 }
 
+void OnStartRefused(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref, const std::string& why) {
+  const auto it = state.jobs.find(ref);
+  if (it == state.jobs.end() || !it->second.InRunner()) return;
+  it->second.report.outcome = {OutcomeKind::kStartFailed, 0, 0, why};
+  BringHome(state, out, now, it->second, 0, /*ran=*/false);
+  StartWaiting(state, out, now);
+}
+
+void OnUnreadableAssign(AgentState& state, AgentOutbox& out, Now now, SessionId session, AttemptRef attempt,
+                        const std::string& why) {
+  if (!state.session || state.session->id != session) return;
+  if (state.jobs.contains(attempt) || state.done.contains(attempt)) return;
+  auto assign = std::make_shared<Assign>();
+  assign->session = session;
+  assign->attempt = attempt;
+  assign->spec = std::make_shared<const JobSpec>();
+  HeldJob job;
+  job.assign = std::move(assign);
+  job.place = TakePlace(state);
+  job.stage = Stage::kWaiting;
+  HeldJob& held = state.jobs.emplace(attempt, std::move(job)).first->second;
+  EndJob(state, out, now, held, OutcomeKind::kStartFailed,
+         "this agent (" + state.settings.software + ") cannot read the assignment: " + why);
+}
+
 void OnRunnerGone(AgentState& state) {
   state.runner_ready = false;
 }

@@ -16,6 +16,10 @@ namespace furrow {
 Status On(AgentState& state, AgentOutbox& out, Now now, const Assign& message);
 Status On(AgentState& state, AgentOutbox& out, Now now, const Kill& message);
 
+// The controller assigns what this build cannot read: the attempt fails, in words.
+void OnUnreadableAssign(AgentState& state, AgentOutbox& out, Now now, SessionId session, AttemptRef attempt,
+                        const std::string& why);
+
 void On(AgentState& state, AgentOutbox& out, Now now, const WorkspaceEvent& event);
 
 // The runner's table, after we connected to it: attempts that we did not know are taken over, those that
@@ -23,6 +27,8 @@ void On(AgentState& state, AgentOutbox& out, Now now, const WorkspaceEvent& even
 void On(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& listing);
 void On(AgentState& state, AgentOutbox& out, Now now, const runner::Started& event);
 void On(AgentState& state, AgentOutbox& out, Now now, const runner::Exited& event);
+// The runner cannot be told to start it: the attempt fails, in words.
+void OnStartRefused(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref, const std::string& why);
 // The connection broke. main starts a runner again and asks for its table.
 void OnRunnerGone(AgentState& state);
 

@@ -21,6 +21,13 @@ constexpr Duration kFirstRepeat = std::chrono::seconds(1);
 constexpr Duration kLastRepeat = std::chrono::seconds(10);
 constexpr std::size_t kMetricsBatch = 1000;  // lines in one message
 
+// Something more that the reader of the report should know.
+void AddDetail(HeldJob& job, const std::string& detail) {
+  if (detail.empty()) return;
+  std::string& said = job.report.outcome.detail;
+  said += (said.empty() ? "" : "\n") + detail;
+}
+
 // How many of the waiting lines fit into one message.
 std::size_t MetricsThatFit(const HeldJob& job) {
   std::size_t count = 0;
@@ -59,6 +66,7 @@ void SendFinished(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
 
 void ReportIfDone(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
   if (job.stage != Stage::kCollecting || !job.output_done || !job.artifacts_done) return;
+  AddDetail(job, job.metrics_left_out);
   job.stage = Stage::kReporting;
   job.report_wait = kFirstRepeat;
   state.reporting.insert(job.ref());
@@ -66,6 +74,7 @@ void ReportIfDone(AgentState& state, AgentOutbox& out, Now now, HeldJob& job) {
 }
 
 void TakeMetrics(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, const MetricsRead& event) {
+  if (!event.left_out.empty()) job.metrics_left_out = event.left_out;
   const std::uint64_t next = job.metrics_first + job.metrics.size();
   if (event.first > next) return;
   for (std::size_t i = next - event.first; i < event.lines.size(); ++i) {
@@ -198,6 +207,23 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& messag
     SendMetrics(state, out, now, job);
   }
   return {};
+}
+
+void OnUnsendable(AgentState& state, AgentOutbox& out, Now now, const AgentMessage& message, const std::string& why) {
+  const auto* metrics = std::get_if<MetricsReport>(&message);
+  const auto* finished = std::get_if<Finished>(&message);
+  if (metrics == nullptr && finished == nullptr) return;
+  const auto it = state.jobs.find(metrics != nullptr ? metrics->attempt : finished->attempt);
+  if (it == state.jobs.end()) return;
+  HeldJob& job = it->second;
+  const std::size_t count = metrics != nullptr ? metrics->lines.size() : finished->metrics.size();
+  if (count == 0) return;
+  // The lines keep their numbers, for the controller counts them.
+  for (std::size_t i = 0; i < std::min(count, job.metrics.size()); ++i) job.metrics[i].values.clear();
+  const std::string said = "metrics could not be sent: " + why;
+  if (finished != nullptr) AddDetail(job, said);
+  if (job.metrics_left_out.empty()) job.metrics_left_out = said;
+  finished != nullptr ? SendFinished(state, out, now, job) : SendMetrics(state, out, now, job);
 }
 
 void SendReports(AgentState& state, AgentOutbox& out, Now now, bool all) {

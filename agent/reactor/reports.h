@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "agent/state/effects.h"
 #include "agent/state/outbox.h"
@@ -20,6 +21,9 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& messag
 void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran);
 // Nothing more is to be said of the attempt: has everything of it removed.
 void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref);
+// A message of ours broke a cap, which is a fault of whoever made it: what of it cannot travel is left out of the next
+// one, and the report says so. A Register or Heartbeat has nothing that could be left out.
+void OnUnsendable(AgentState& state, AgentOutbox& out, Now now, const AgentMessage& message, const std::string& why);
 // Sends everything that waits for an acknowledgement: after a new session, and as time passes.
 void SendReports(AgentState& state, AgentOutbox& out, Now now, bool all);
 

@@ -138,6 +138,7 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const Welcome& message) 
 }
 
 Status On(AgentState& state, AgentOutbox&, Now now, const Refused& message) {
+  if (message.nonce == 0) return Fail(Errc::kRejected, "the controller: " + message.reason);
   if (!state.registering || message.nonce != state.nonce)
     return Fail(Errc::kRejected, "a refusal of an earlier registration");
   state.registering = false;

@@ -54,13 +54,16 @@ RunnerClient::~RunnerClient() {
 Status RunnerClient::Send(const std::vector<Request>& requests) {
   const std::size_t before = output_.size();
   for (const Request& request : requests) {
-    const Frame frame = std::visit([](const auto& message) { return Frame(message); }, request);
-    if (Status status = AppendFrame(frame, output_); !status) {
+    if (Status status = Queue(request); !status) {
       output_.resize(before);
       return status;
     }
   }
   return Flush();
+}
+
+Status RunnerClient::Queue(const Request& request) {
+  return AppendFrame(std::visit([](const auto& message) { return Frame(message); }, request), output_);
 }
 
 Status RunnerClient::Flush() {

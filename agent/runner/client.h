@@ -35,6 +35,8 @@ class RunnerClient {
   // Non-blocking; owned by the client.
   int fd() const { return fd_; }
 
+  // Puts a request behind those that wait for Flush. kInvalid: it is too large; the message says what to make smaller.
+  Status Queue(const Request& request);
   // Sends the requests in order, as far as the socket takes them; the rest waits for Flush. kInvalid: a request is
   // too large; none of them was sent. Any other error: the runner is gone (see Receive).
   Status Send(const std::vector<Request>& requests);

@@ -105,7 +105,7 @@ struct MetricsRead {
   AttemptRef attempt;
   std::uint64_t first = 0;
   std::vector<MetricLine> lines;
-  std::uint64_t skipped = 0;  // lines so far that were no JSON object with a number in it
+  std::string left_out;  // what of the file so far was left out, for people; empty: nothing
   friend bool operator==(const MetricsRead&, const MetricsRead&) = default;
 };
 struct ArtifactsCommitted {

@@ -65,6 +65,7 @@ struct HeldJob {
   std::deque<MetricLine> metrics;   // not acknowledged yet
   std::uint64_t metrics_first = 0;  // index of the first of them
   TimePoint metrics_sent;
+  std::string metrics_left_out;  // what of its metrics file could not be kept, for people; empty: nothing
   TimePoint report_sent;
   bool abandoned = false;  // its workspace may still be written to: the place is not used again
   Duration report_wait{};  // until the report is sent again

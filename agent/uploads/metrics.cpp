@@ -11,12 +11,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/base/text.h"
+#include "common/wire/metrics.h"
+
 namespace furrow {
 namespace {
 
-constexpr std::size_t kMaxLineBytes = 64 << 10;
-constexpr std::size_t kMaxValues = 1000;  // on one line
-constexpr std::size_t kMaxNameBytes = 256;
+constexpr std::size_t kMaxLineBytes = 1 << 20;
+constexpr const char* kTooLong = "is longer than 1 MiB";
 
 // How languages print what JSON has no numbers for.
 constexpr std::array<std::pair<std::string_view, double>, 7> kNotFinite{{
@@ -61,58 +63,92 @@ std::optional<double> NumberOf(const nlohmann::json& value) {
 
 }  // namespace
 
-std::optional<MetricLine> ParseMetricLine(std::string_view line) {
+ParsedMetricLine ParseMetricLine(std::string_view line) {
+  ParsedMetricLine parsed;
   auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) json = nlohmann::json::parse(QuoteNotFinite(line), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return std::nullopt;
-  MetricLine metric;
+  if (!json.is_object()) {
+    parsed.wrong = "is no JSON object";
+    return parsed;
+  }
   for (const auto& [name, value] : json.items()) {
     const std::optional<double> number = NumberOf(value);
-    if (!number || name.empty() || name.size() > kMaxNameBytes) continue;
+    if (!number) continue;
     if (name == "step") {
-      if (*number >= 0 && *number < 9e15) metric.step = static_cast<std::int64_t>(*number);
-    } else if (metric.values.size() < kMaxValues) {
-      metric.values.push_back({name, *number});
+      if (*number >= 0 && *number < 9e15) parsed.line.step = static_cast<std::int64_t>(*number);
+    } else if (name.empty() || name.size() > kMaxMetricNameBytes || !IsName(name)) {
+      parsed.wrong =
+          "has a name that is not 1 to " + std::to_string(kMaxMetricNameBytes) + " bytes of text without NUL";
+    } else if (parsed.line.values.size() == kMaxMetricsPerLine) {
+      parsed.wrong = "has more than " + std::to_string(kMaxMetricsPerLine) + " values";
+    } else {
+      parsed.line.values.push_back({name, *number});
     }
   }
-  if (metric.values.empty()) return std::nullopt;
-  return metric;
+  if (parsed.line.values.empty() && parsed.wrong.empty()) parsed.wrong = "has no number in it but, at most, the step";
+  return parsed;
+}
+
+void MetricsReader::LeaveOut(const std::string& why) {
+  if (left_out_++ == 0) complaint_ = "line " + std::to_string(line_) + " " + why;
+}
+
+std::string MetricsReader::LeftOut() const {
+  if (left_out_ == 0) return "";
+  return std::to_string(left_out_) + (left_out_ == 1 ? " line" : " lines") +
+         " of FURROW_METRICS could not be kept, or not whole: " + complaint_;
+}
+
+bool MetricsReader::HasRoom(const std::vector<MetricLine>& metrics) const {
+  return metrics.size() < kMaxLinesAtOnce && bytes_ < kMaxMetricsBytes / 2;
+}
+
+void MetricsReader::Take(std::string_view text, std::vector<MetricLine>& metrics) {
+  if (text.find_first_not_of(" \t\r") == std::string_view::npos) return;
+  auto [line, wrong] = ParseMetricLine(text);
+  std::erase_if(line.values, [&](const Metric& one) {
+    if (names_.contains(one.name)) return false;
+    if (names_.size() < kMaxJobMetrics) return !names_.insert(one.name).second;
+    wrong = "has the " + std::to_string(kMaxJobMetrics + 1) + "th name; a job may have " +
+            std::to_string(kMaxJobMetrics) + " metrics";
+    return true;
+  });
+  if (!wrong.empty()) LeaveOut(wrong);
+  if (line.values.empty()) return;
+  if (pass_over_ > 0) {
+    --pass_over_;
+    return;
+  }
+  bytes_ += WireBytes(line);
+  metrics.push_back(std::move(line));
+  ++next_;
 }
 
 std::vector<MetricLine> MetricsReader::Read(bool last) {
   std::vector<MetricLine> metrics;
   first_ = next_;
+  bytes_ = 0;
+  more_ = false;
   if (path_.empty()) return metrics;
   if (!file_) file_ = FileHandle(::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file_) return metrics;
 
-  const auto take = [&](std::string_view line) {
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
-    auto metric = ParseMetricLine(line);
-    if (!metric) {
-      ++skipped_;
-    } else if (pass_over_ > 0) {
-      --pass_over_;
-    } else {
-      metrics.push_back(std::move(*metric));
-      ++next_;
-    }
-  };
-
   std::array<char, 64 << 10> part;
   bool at_end = false;
-  while (metrics.size() < kMaxLinesAtOnce) {
+  while (HasRoom(metrics)) {
     std::size_t begin = 0;
-    for (std::size_t end; metrics.size() < kMaxLinesAtOnce && (end = pending_.find('\n', begin)) != std::string::npos;
+    for (std::size_t end; HasRoom(metrics) && (end = pending_.find('\n', begin)) != std::string::npos;
          begin = end + 1) {
+      ++line_;
       if (std::exchange(too_long_, false)) {
-        ++skipped_;
+        LeaveOut(kTooLong);
       } else {
-        take(std::string_view(pending_).substr(begin, end - begin));
+        Take(std::string_view(pending_).substr(begin, end - begin), metrics);
       }
     }
     pending_.erase(0, begin);
-    if (metrics.size() >= kMaxLinesAtOnce) break;
+    more_ = !HasRoom(metrics);
+    if (more_) break;
     if (pending_.size() > kMaxLineBytes) {
       too_long_ = true;
       pending_.clear();
@@ -126,8 +162,12 @@ std::vector<MetricLine> MetricsReader::Read(bool last) {
       at_end = true;
     }
   }
-  if (at_end && last && !pending_.empty()) {
-    if (!too_long_) take(pending_);
+  if (at_end && last && (too_long_ || !pending_.empty())) {
+    ++line_;
+    if (std::exchange(too_long_, false))
+      LeaveOut(kTooLong);
+    else
+      Take(pending_, metrics);
     pending_.clear();
   }
   return metrics;

@@ -192,7 +192,10 @@ void Uploader::Impl::Run() {
     }
     while (const auto frame = channel->Receive()) {
       const auto reply = DecodeBulkReply(*frame);
-      if (reply) OnReply(*reply);
+      if (reply)
+        OnReply(*reply);
+      else
+        log::Warning("an answer on the bulk channel cannot be read: {}", reply.error().message);
     }
     LookAtConnection();
     ReadInotify();
@@ -310,7 +313,11 @@ void Uploader::Impl::OnReply(const BulkReply& reply) {
   if (const auto* sealed = std::get_if<LogSealed>(&reply)) attempt = sealed->attempt;
   if (const auto* error = std::get_if<BulkError>(&reply)) attempt = error->attempt;
   const auto found = uploads.find(attempt);
-  if (found == uploads.end()) return;
+  if (found == uploads.end()) {
+    if (const auto* error = std::get_if<BulkError>(&reply); error != nullptr && attempt == AttemptRef{})
+      log::Warning("the controller: {}", error->message);
+    return;
+  }
   LogUpload& upload = found->second;
   if (const auto* ack = std::get_if<LogAck>(&reply)) upload.OnAck(*ack, now);
   if (const auto* error = std::get_if<BulkError>(&reply)) upload.OnError(*error, now);
@@ -392,10 +399,10 @@ void Uploader::Impl::ReadInotify() {
 void Uploader::Impl::ReadMetrics(LogUpload& upload, bool last) {
   for (;;) {
     std::vector<MetricLine> lines = upload.metrics.Read(last);
-    const bool full = lines.size() >= MetricsReader::kMaxLinesAtOnce;
-    if (!lines.empty())
-      on_event(MetricsRead{upload.order().attempt, upload.metrics.first(), std::move(lines), upload.metrics.skipped()});
-    if (!last || !full) break;
+    std::string left_out = upload.metrics.LeftOut();
+    if (!lines.empty() || (last && !left_out.empty()))
+      on_event(MetricsRead{upload.order().attempt, upload.metrics.first(), std::move(lines), std::move(left_out)});
+    if (!last || !upload.metrics.more()) break;
   }
   upload.metrics_at = now + kMetricsPause;
 }

@@ -12,11 +12,11 @@ namespace {
 using namespace pipeline;
 using Kind = YamlNode::Kind;
 
-// Every job has its own copy of the file's variables: 10,000 jobs with a large `env` would be gigabytes.
-constexpr std::uint64_t kMaxEnvBytes = 16 << 20;
-
-// A job travels to its agent in one message, of which this leaves half to its inputs and their metrics.
-constexpr std::uint64_t kMaxJobBytes = 2 << 20;
+// A job travels to its agent in one message, of which this leaves most to its inputs and to what its checks ask for.
+// All jobs are one record. Aliases repeat a text that the file has once, and every job has its own copy of the file's
+// variables: a small file may be gigabytes.
+constexpr std::size_t kMaxJobBytes = 2 << 20;
+constexpr std::size_t kMaxJobsBytes = 32 << 20;
 
 // A name from a folder or repository may hold anything; the file's own may not.
 std::string MadeName(std::string_view text) {
@@ -57,21 +57,6 @@ std::optional<PushTrigger> ReadOn(Fields& top, Report& report) {
   return trigger;
 }
 
-// What the texts of a job take. Aliases repeat a text that the file has once.
-std::uint64_t BytesOf(const JobSpec& job) {
-  std::uint64_t bytes = 0;
-  for (const auto& [name, text] : job.env) bytes += name.size() + text.size();
-  for (const std::string& artifact : job.artifacts) bytes += artifact.size();
-  for (const Step& step : job.steps) {
-    bytes += step.name.size();
-    if (const auto* run = std::get_if<RunStep>(&step.action)) bytes += run->script.size();
-    if (const auto* torch = std::get_if<TorchStep>(&step.action)) bytes += torch->spec_json.size();
-    if (const auto* exec = std::get_if<ExecStep>(&step.action))
-      for (const std::string& argument : exec->argv) bytes += argument.size();
-  }
-  return bytes;
-}
-
 void CheckOverrides(const Env& overrides, Report& report) {
   for (const auto& [name, value] : overrides) {
     const std::string what = "--set " + Quoted(name + "=");
@@ -97,17 +82,22 @@ void ReadJobs(Fields& top, const Env& env, const Env& overrides, Pipeline& pipel
                       "a pipeline has at most " + std::to_string(kMaxJobs) + " jobs; use `shards`");
   }
   std::vector<JobPlaces> places(node->entries.size());
-  std::uint64_t shards = 0, env_bytes = 0;
+  std::uint64_t shards = 0;
+  std::size_t bytes = 0;
   for (std::size_t i = 0; i < node->entries.size(); ++i) {
     const auto& [key, value] = node->entries[i];
     JobSpec& job = pipeline.jobs.emplace_back(ReadJob(*key, *value, env, places[i], report));
     for (const auto& [name, text] : overrides) job.env[name] = text;
-    for (const auto& [name, text] : job.env) env_bytes += name.size() + text.size();
-    if (env_bytes > kMaxEnvBytes) {
-      return report.Add(key->place, "the variables of all jobs together exceed 16 MiB here; keep large ones in a file");
+    const std::size_t job_bytes = WireBytes(job);
+    bytes += job_bytes;
+    if (job_bytes > kMaxJobBytes) {
+      report.Add(key->place,
+                 "the texts and variables of this job take more than 2 MiB; keep large ones in files beside it");
     }
-    if (BytesOf(job) > kMaxJobBytes) {
-      report.Add(key->place, "the texts and variables of this job exceed 2 MiB; keep large ones in files beside it");
+    if (bytes > kMaxJobsBytes) {
+      return report.Add(key->place,
+                        "the texts and variables of all jobs take more than 32 MiB from here on; keep large ones in "
+                        "files beside it");
     }
     const bool fitted = shards <= kMaxShards;
     shards += job.shards;

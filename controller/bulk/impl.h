@@ -42,7 +42,8 @@ struct BulkServer::Impl {
     std::uint32_t log_messages = 0;  // with the writer
     std::deque<std::string> out;     // what the network does not take yet
     std::size_t out_bytes = 0;
-    Time heard, sent;  // last message from it; last time that it took one
+    bool misunderstood = false;  // it sent what is no message, and the log says so
+    Time heard, sent;            // last message from it; last time that it took one
   };
 
   Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log, std::function<void(BulkEvent)> event_handler);

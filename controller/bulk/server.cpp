@@ -138,11 +138,6 @@ void BulkServer::Impl::On(ChunksDone& done) {
 
 void BulkServer::Impl::OnMessage(Incoming& message) {
   auto request = DecodeBulkRequest(message.payload);
-  if (!request) {
-    log::Warning("{} sent something on the bulk channel that is no message: {}", message.who.name,
-                 request.error().message);
-    return;
-  }
   const auto [found, is_new] = peers.try_emplace(message.peer);
   Peer& peer = found->second;
   if (is_new) {
@@ -150,6 +145,13 @@ void BulkServer::Impl::OnMessage(Incoming& message) {
     peer.sent = now;
   }
   peer.heard = now;
+  if (!request) {
+    const std::string& why = request.error().message;
+    if (!std::exchange(peer.misunderstood, true))
+      log::Warning("{} sent something on the bulk channel that is no message: {}", message.who.name, why);
+    Send(message.peer, BulkError{0, {}, {}, Errc::kInvalid, "what was sent on the bulk channel is no message: " + why});
+    return;
+  }
 
   if (const auto* read = std::get_if<LogRead>(&*request)) {
     if (peer.who.role != Role::kClient) {

@@ -16,8 +16,8 @@
 namespace furrow {
 namespace {
 
-constexpr std::size_t kMaxViews = 10000;
-constexpr std::size_t kMaxSeriesPoints = 10000;
+constexpr std::size_t kMaxSeries = 10'000;                            // in one answer
+constexpr std::size_t kAnswerPoints = kMaxClientReplyFrame / 2 / 16;  // in all of them: a step and a value
 
 Result<RunRecord> Find(const Store& store, const Selector& what) {
   FURROW_ASSIGN(const RunId id, store.FindRun(what.pipeline, what.number));
@@ -47,11 +47,10 @@ ClientReply List(const Store& store, const ListRuns& list, const std::vector<Run
 
 // Of a series that is too long, the extremes of each stretch, so that no spike is lost, and the last point. What is not
 // finite is as extreme as can be.
-void Thin(MetricSeries& series) {
+void Thin(MetricSeries& series, std::size_t most_points) {
   const std::size_t size = series.values.size();
-  series.reported = size;
-  if (size <= kMaxSeriesPoints) return;
-  const std::size_t stretches = kMaxSeriesPoints / 2 - 1;
+  if (size <= most_points) return;
+  const std::size_t stretches = most_points / 2 - 1;
   const std::size_t length = (size + stretches - 1) / stretches;
   const auto below = [&](std::size_t a, std::size_t b) {
     const double x = series.values[a], y = series.values[b];
@@ -80,13 +79,14 @@ void Thin(MetricSeries& series) {
 
 ClientReply SeriesOf(const Store& store, const Run& run, const GetMetrics& get) {
   MetricsAnswer answer;
+  std::size_t found = 0;
   bool matched = false;
   for (const Job& job : run.jobs) {
     if (!Matches(run, job, get.what)) continue;
     matched = true;
     const bool reused = Raw(job.reused_job) != 0;
     const AttemptRef attempt{reused ? job.reused_job : job.id, reused ? job.attempts.back().epoch : job.epoch};
-    if (Raw(attempt.epoch) == 0 || answer.series.size() >= 1000) continue;
+    if (Raw(attempt.epoch) == 0) continue;
     std::map<std::string, MetricSeries> by_name;
     std::int64_t index = 0;
     for (const MetricLine& line : store.GetMetrics(attempt)) {
@@ -99,22 +99,34 @@ ClientReply SeriesOf(const Store& store, const Run& run, const GetMetrics& get) 
         series.values.push_back(value);
       }
     }
+    found += by_name.size();
+    if (found > kMaxSeries) continue;
     for (auto& [name, series] : by_name) {
       series.job = run.JobName(job);
       series.name = name;
-      Thin(series);
+      series.reported = series.values.size();
+      Thin(series, kMaxPoints);
       answer.series.push_back(std::move(series));
     }
   }
   if (!matched) return NoSuchJob(run, get.what);
+  if (found > kMaxSeries)
+    return Failure{Errc::kRejected,
+                   std::to_string(found) + " metrics of " + run.Name() + " are more than one answer holds (" +
+                       std::to_string(kMaxSeries) + "); name a job, or a metric",
+                   "",
+                   {}};
+  const std::size_t share = kAnswerPoints / std::max<std::size_t>(found, 1);
+  for (MetricSeries& series : answer.series) Thin(series, share);
   return answer;
 }
 
-ClientReply Watched(const State& state, const Run& run) {
-  RunUpdate update{SummaryOf(run), {}, true};
-  for (const Job& job : run.jobs)
-    if (update.jobs.size() < kMaxViews) update.jobs.push_back(ViewOf(state, run, job));
-  return update;
+std::vector<ClientReply> Watched(const State& state, const Run& run) {
+  std::vector<JobId> jobs;
+  for (const Job& job : run.jobs) jobs.push_back(job.id);
+  std::vector<ClientReply> replies;
+  for (RunUpdate& update : UpdatesOf(state, run, jobs)) replies.emplace_back(std::move(update));
+  return replies;
 }
 
 const Selector* SelectorOf(const ClientRequest& request) {
@@ -132,7 +144,7 @@ const Selector* SelectorOf(const ClientRequest& request) {
 }  // namespace
 
 HistoryEvent AnswerFromHistory(const Store& store, const HistoryQuery& query) {
-  const auto answer = [&](ClientReply reply) { return HistoryAnswer{query.asker, std::move(reply)}; };
+  const auto answer = [&](ClientReply reply) { return HistoryAnswer{query.asker, {std::move(reply)}}; };
   const auto refuse = [&](Errc code, const std::string& message) { return answer(Failure{code, message, "", {}}); };
   if (const auto* list = std::get_if<ListRuns>(&query.request)) return answer(List(store, *list, query.live));
   const Selector* what = SelectorOf(query.request);
@@ -152,9 +164,9 @@ HistoryEvent AnswerFromHistory(const Store& store, const HistoryQuery& query) {
   }
   State state;
   const Run& run = Rebuild(state, store, std::move(*record));
+  if (std::holds_alternative<Watch>(query.request)) return HistoryAnswer{query.asker, Watched(state, run)};
   return answer(std::visit(Overloaded{
                                [&](const ShowRun& show) { return Show(state, run, show); },
-                               [&](const Watch&) { return Watched(state, run); },
                                [&](const Why& why) { return Explain(state, run, why); },
                                [&](const GetMetrics& get) { return SeriesOf(store, run, get); },
                                [](const auto&) { return ClientReply{}; },

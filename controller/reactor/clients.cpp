@@ -10,24 +10,15 @@ namespace furrow {
 namespace {
 
 constexpr Duration kWatchInterval = std::chrono::milliseconds(20);  // between two updates of one watcher
-constexpr std::size_t kMaxViews = 10000;                            // jobs in one answer
 
 void TellWatcher(State& state, Outbox& out, Now now, Watcher& watcher) {
   const Run& run = *state.FindRun(watcher.run);
   std::vector<JobId> news(watcher.changed.begin(), watcher.changed.end());
   if (watcher.fresh) {
     news.clear();
-    for (const Job& job : run.jobs)
-      if (news.size() < kMaxViews) news.push_back(job.id);
+    for (const Job& job : run.jobs) news.push_back(job.id);
   }
-  std::size_t told = 0;
-  do {
-    RunUpdate update{SummaryOf(run), {}, false};
-    for (; told < news.size() && update.jobs.size() < kMaxViews; ++told)
-      update.jobs.push_back(ViewOf(state, run, *state.FindJob(news[told]).second));
-    update.run_ended = run.Ended() && told == news.size();
-    Answer(out, watcher.asker, std::move(update));
-  } while (told < news.size());
+  for (RunUpdate& update : UpdatesOf(state, run, news)) Answer(out, watcher.asker, std::move(update));
   watcher.fresh = false;
   watcher.run_changed = false;
   watcher.changed.clear();
@@ -99,7 +90,7 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const Ping&) {
 }
 
 void On(State&, Outbox& out, Now, const HistoryAnswer& event) {
-  Answer(out, event.asker, event.reply);
+  for (const ClientReply& reply : event.replies) Answer(out, event.asker, reply);
 }
 
 void TellWatchers(State& state, Outbox& out, Now now) {

@@ -3,7 +3,7 @@
 #include <span>
 
 #include "common/base/overloaded.h"
-#include "common/wire/request_number.h"
+#include "common/wire/unreadable.h"
 #include "controller/reactor/reactor.h"
 #include "schemas/agent.h"
 #include "schemas/client.h"
@@ -26,12 +26,23 @@ Status InSession(State& state, Outbox& out, Now now, const Sender& from, const M
   return On(state, out, now, from, message);
 }
 
+// Told to both sides: to the agent, and to whoever looks at `furrow agents`; to the log when it is news.
+Status OnUnreadable(State& state, Outbox& out, const Sender& from, const std::string& why) {
+  out.to_agents.push_back({from.peer, Refused{0, "a message of this agent could not be read: " + why, 0}});
+  std::string& known = state.unreadable[from.agent];
+  if (known == why) return {};
+  known = why;
+  return Fail(Errc::kInvalid, "it sent what cannot be read: " + why);
+}
+
 }  // namespace
 
 Status Dispatch(State& state, Outbox& out, Now now, const Incoming& frame) {
   if (frame.who.role == Role::kAgent) {
-    FURROW_ASSIGN(const AgentMessage message, DecodeAgentMessage(frame.payload));
-    return DispatchAgent(state, out, now, {frame.peer, frame.who.name}, message);
+    const Sender from{frame.peer, frame.who.name};
+    const Result<AgentMessage> message = DecodeAgentMessage(frame.payload);
+    if (!message) return OnUnreadable(state, out, from, message.error().message);
+    return DispatchAgent(state, out, now, from, *message);
   }
   state.access.heard[frame.who.name] = now.wall;
   auto decoded = DecodeClientRequest(frame.payload);
@@ -45,7 +56,10 @@ Status Dispatch(State& state, Outbox& out, Now now, const Incoming& frame) {
 
 Status DispatchAgent(State& state, Outbox& out, Now now, const Sender& from, const AgentMessage& message) {
   return std::visit(Overloaded{
-                        [&](const Register& first) { return On(state, out, now, from, first); },
+                        [&](const Register& first) {
+                          state.unreadable.erase(from.agent);
+                          return On(state, out, now, from, first);
+                        },
                         [&](const auto& later) { return InSession(state, out, now, from, later); },
                     },
                     message);

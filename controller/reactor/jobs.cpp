@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <string>
+#include <unordered_map>
 
 #include "common/base/hash.h"
 #include "controller/reactor/jobs.h"
@@ -22,13 +24,14 @@ bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<M
   if (known == lines.size()) return true;
   MetricsRecord record{
       job.attempt(), job.metrics_count, {lines.begin() + static_cast<std::ptrdiff_t>(known), lines.end()}};
+  std::unordered_map<std::string, std::size_t> index;
+  for (std::size_t i = 0; i < job.metrics.size(); ++i) index.emplace(job.metrics[i].name, i);
   for (const MetricLine& line : record.lines) {
     for (const Metric& metric : line.values) {
-      const auto it =
-          std::find_if(job.metrics.begin(), job.metrics.end(), [&](const auto& m) { return m.name == metric.name; });
-      if (it != job.metrics.end()) {
-        it->value = metric.value;
-      } else if (job.metrics.size() < 256) {
+      if (const auto known_one = index.find(metric.name); known_one != index.end()) {
+        job.metrics[known_one->second].value = metric.value;
+      } else if (job.metrics.size() < kMaxJobMetrics) {  // an agent takes no more names from a job, and says so
+        index.emplace(metric.name, job.metrics.size());
         job.metrics.push_back(metric);
       }
     }
@@ -99,6 +102,17 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Finished
   EndAttempt(state, out, now, *run, *job, std::move(attempt));
   out.to_agents.push_back({from.peer, FinishedAck{message.session, message.attempt}});
   return {};
+}
+
+void OnUnsendable(State& state, Outbox& out, Now now, const AgentSend& send, const std::string& why) {
+  const auto* assign = std::get_if<Assign>(&send.message);
+  if (assign == nullptr) return;
+  const auto [run, job] = state.FindJob(assign->attempt.job);
+  if (job == nullptr || !job->OnAgent() || job->epoch != assign->attempt.epoch) return;
+  AttemptRecord attempt;
+  attempt.ended = now.wall;
+  attempt.outcome = {OutcomeKind::kStartFailed, 0, 0, "the job cannot be assigned: " + why};
+  EndAttempt(state, out, now, *run, *job, std::move(attempt));
 }
 
 void On(State& state, Outbox& out, Now, const BulkLogSealed& event) {

@@ -106,6 +106,11 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& r
       return;
     }
   }
+  if (WireBytes(repository.record) > kMaxRecordFrame / 2) {
+    Refuse(out, asker, Errc::kRejected,
+           "the refs of " + request.repository + " are more than one record holds; delete refs that nobody needs");
+    return;
+  }
   repository.moved = true;
   repository.record.refs[request.ref] = request.new_commit;
   out.records.emplace_back(repository.record);
@@ -189,7 +194,7 @@ void On(State& state, Outbox& out, Now, const RefsListed& event) {
   repository.looking = false;
   for (const Asker& asker : std::exchange(repository.asked_by, {})) {
     if (answer)
-      Answer(out, asker, Done{"watching " + name});
+      Answer(out, asker, Done{"watching " + name + (event.left_out.empty() ? "" : "; " + event.left_out)});
     else
       Answer(out, asker, Failure{answer.error().code, answer.error().message, name, {}});
   }

@@ -9,14 +9,7 @@
 namespace furrow {
 namespace {
 
-constexpr std::uint64_t kMaxJobsOfARun = 100000;
 constexpr std::uint64_t kRequestsRemembered = 10'000;  // as many runs as after a restart
-
-std::uint64_t ShardsOf(const Pipeline& pipeline) {
-  std::uint64_t shards = 0;
-  for (const JobSpec& job : pipeline.jobs) shards += job.shards;
-  return shards;
-}
 
 // Keeps the requests of the newest runs and of those that have not ended; looks at them all once in a while only.
 void ForgetOldRequests(State& state) {
@@ -65,11 +58,6 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Submit& re
   ParsedPipeline parsed = ParsePipeline(request.text, request.default_name, request.overrides);
   if (!parsed.ok()) {
     Answer(out, asker, Failure{Errc::kInvalid, "the pipeline file has mistakes", request.file, parsed.diagnostics});
-    return;
-  }
-  if (ShardsOf(parsed.pipeline) > kMaxJobsOfARun) {
-    Answer(out, asker,
-           Failure{Errc::kInvalid, "a run may have at most 100,000 jobs, shards counted one by one", request.file, {}});
     return;
   }
   Run& run = AcceptRun(state, out, now, request.request, std::move(parsed.pipeline), request.source, request.info);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 
 #include "common/base/check.h"
 #include "common/wire/job_state.h"
@@ -9,6 +10,7 @@
 namespace furrow {
 namespace {
 
+constexpr std::size_t kNamesShown = 1000;         // bytes of names of metrics, for people
 constexpr std::size_t kKeepFinishedJobs = 50000;  // of ended runs in memory: about 20 MB
 
 void MakeReady(State& state, Now now, Run& run, Job& job) {
@@ -107,6 +109,26 @@ bool MayRetry(const JobSpec& spec, const Job& job, const Outcome& outcome) {
   }
 }
 
+// The mean of each metric that a check of the job names; where one of these is missing, the names of what there is.
+void GiveMetrics(Assign& assign, const Run& run, const JobGroup& group) {
+  std::set<std::string> wanted;
+  for (const Step& step : group.spec->steps)
+    if (const auto* check = std::get_if<CheckStep>(&step.action))
+      for (const MetricRule& rule : check->rules) wanted.insert(rule.metric);
+  if (wanted.empty()) return;
+  const Metrics metrics = NeededMetrics(run, group);
+  for (const Metric& metric : metrics)
+    if (wanted.contains(metric.name)) assign.metrics.push_back(metric);
+  if (assign.metrics.size() == wanted.size()) return;
+  for (std::size_t i = 0; i < metrics.size(); ++i) {
+    if (assign.reported.size() > kNamesShown) {
+      assign.reported += " and " + std::to_string(metrics.size() - i) + " more";
+      break;
+    }
+    assign.reported += (i == 0 ? "" : ", ") + metrics[i].name;
+  }
+}
+
 Assign MakeAssign(const State& state, const Run& run, const Job& job) {
   const JobGroup& group = run.GroupOf(job);
   Assign assign;
@@ -127,9 +149,7 @@ Assign MakeAssign(const State& state, const Run& run, const Job& job) {
         assign.trees.push_back(source.attempts.back().artifacts);
     }
   }
-  const bool checks = std::any_of(group.spec->steps.begin(), group.spec->steps.end(),
-                                  [](const Step& step) { return std::holds_alternative<CheckStep>(step.action); });
-  if (checks) assign.metrics = NeededMetrics(run, group);
+  GiveMetrics(assign, run, group);
   assign.log_quota_bytes = state.settings.log_quota_bytes;
   return assign;
 }

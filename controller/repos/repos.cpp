@@ -7,12 +7,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <deque>
+#include <map>
 #include <mutex>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
 #include <variant>
 
+#include "common/base/log.h"
+#include "common/base/text.h"
 #include "controller/repos/worker_messages.h"
 #include "controller/repos/worker_process.h"
 
@@ -20,6 +24,9 @@ namespace furrow {
 namespace {
 
 constexpr std::size_t kAtOnce = 2;
+
+constexpr std::size_t kBytesARef = 64;           // in a record, beside its texts
+constexpr std::size_t kMaxRefsBytes = 32 << 20;  // of a repository
 
 struct Task {
   std::uint64_t ticket = 0;  // of imports
@@ -31,6 +38,27 @@ struct Running {
   Task task;
   std::unique_ptr<repos::WorkerProcess> process;
 };
+
+// Takes out what no record can hold.
+void Sift(RefsListed& listed) {
+  std::size_t count = 0, bytes = 0;
+  std::string first;
+  std::erase_if(*listed.refs, [&](const auto& entry) {
+    const auto& [name, commit] = entry;
+    if (IsName(name) && name.size() <= kMaxAddressBytes) {
+      bytes += name.size() + commit.size() + kBytesARef;
+      return false;
+    }
+    if (count++ == 0) first = RepairedUtf8(ClippedUtf8(name, 100));
+    return true;
+  });
+  if (count > 0)
+    listed.left_out = std::to_string(count) + (count == 1 ? " ref is" : " refs are") +
+                      " not watched, for its name is not UTF-8 or too long: " + first + (count > 1 ? ", …" : "");
+  if (bytes > kMaxRefsBytes)
+    listed.refs = Fail(Errc::kRejected, "the names of its refs take more than " + std::to_string(kMaxRefsBytes >> 20) +
+                                            " MiB; delete refs that nobody needs");
+}
 
 }  // namespace
 
@@ -48,6 +76,7 @@ struct Repositories::Impl {
   // ---- the thread's own ----
   std::deque<Task> waiting;
   std::vector<Running> running;
+  std::map<std::string, std::string> left_out;  // repository → what the log says of its refs
 
   ~Impl() {
     if (wake >= 0) ::close(wake);
@@ -202,9 +231,16 @@ void Repositories::Impl::Report(const Task& task, Result<repos::WorkerReply> rep
   }
   const Error confused{Errc::kInternal, "the repository worker answered something else than was asked"};
   if (task.request.list_refs) {
-    Result<std::map<std::string, std::string>> refs = tl::unexpected(reply ? confused : reply.error());
-    if (reply && std::holds_alternative<repos::Refs>(*reply)) refs = std::get<repos::Refs>(std::move(*reply));
-    on_refs(task.request.import.repository, std::move(refs));
+    RefsListed listed{task.request.import.repository, tl::unexpected(reply ? confused : reply.error()), ""};
+    if (reply && std::holds_alternative<repos::Refs>(*reply)) {
+      listed.refs = std::get<repos::Refs>(std::move(*reply));
+      Sift(listed);
+    }
+    std::string& known = left_out[listed.repository];
+    if (known != listed.left_out && !listed.left_out.empty())
+      log::Warning("{}: {}", listed.repository, listed.left_out);
+    known = listed.left_out;
+    on_refs(std::move(listed));
     return;
   }
   Result<ImportedCommit> imported = tl::unexpected(reply ? confused : reply.error());

@@ -38,7 +38,7 @@ struct RepositoryOptions {
 class Repositories {
  public:
   using OnImported = std::function<void(std::uint64_t ticket, Result<ImportedCommit>)>;
-  using OnRefs = std::function<void(std::string repository, Result<std::map<std::string, std::string>>)>;
+  using OnRefs = std::function<void(RefsListed)>;
 
   // The callbacks are called from the thread of this class.
   static Result<std::unique_ptr<Repositories>> Start(RepositoryOptions options, OnImported on_imported, OnRefs on_refs);
@@ -53,6 +53,7 @@ class Repositories {
   // kInvalid (a link that leaves the tree, a furrow.yaml over 1 MiB), kCorrupt (the repository is damaged).
   void Import(std::uint64_t ticket, ImportRequest request);
   // Reads the refs under refs/heads and refs/tags as they are in the repository now: ref → what it names, full hex.
+  // Those whose names no message can hold are left out, and named. kRejected: there are more than a record holds.
   void ListRefs(std::string repository);
 
  private:

@@ -126,7 +126,8 @@ struct CommitImported {
 };
 struct RefsListed {
   std::string repository;
-  Result<std::map<std::string, std::string>> refs;  // name → commit
+  Result<std::map<std::string, std::string>> refs;  // name, which a record can hold → commit
+  std::string left_out = {};                        // which refs cannot be watched, for people; empty: none
 };
 
 // ---- history: what state alone cannot answer ---------------------------------------------------------------------
@@ -139,7 +140,7 @@ struct HistoryQuery {
 
 struct HistoryAnswer {
   Asker asker;
-  ClientReply reply;
+  std::vector<ClientReply> replies;  // in order; several to a Watch of many jobs alone
 };
 // What a Retry needs to begin.
 struct RetryFound {

@@ -158,8 +158,9 @@ struct State {
   std::map<std::pair<std::string, std::uint64_t>, RunId> named;  // (pipeline, number) → run, of `runs`
   std::unordered_map<Uuid, RunId> requests;
   std::map<std::string, Agent> agents;
-  std::map<SessionId, std::string> sessions;  // live ones → agent
-  std::map<std::uint64_t, Push> pushes;       // by ticket
+  std::map<SessionId, std::string> sessions;      // live ones → agent
+  std::map<std::string, std::string> unreadable;  // agent → what it last sent that could not be read, and why
+  std::map<std::uint64_t, Push> pushes;           // by ticket
   std::uint64_t last_ticket = 0;
   std::map<std::string, Repository> repositories;
   std::vector<Watcher> watchers;

@@ -14,6 +14,8 @@ constexpr std::size_t kJobsShown = 100;  // of one agent
 std::string NoteOf(const State& state, const Agent& agent) {
   if (!agent.link.conflict.empty()) return agent.link.conflict;
   if (state.access.read && state.access.FindAgentKey(agent.name) == nullptr) return "its key is revoked";
+  if (const auto unreadable = state.unreadable.find(agent.name); unreadable != state.unreadable.end())
+    return "it sends what this controller cannot read: " + unreadable->second;
   if (!agent.link.session) return "";
   if (!agent.link.condition.empty()) return "it gets no new jobs: " + agent.link.condition;
   if (std::abs(agent.link.clock_ahead_ms) > kSkewWarningMs)

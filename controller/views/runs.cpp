@@ -8,8 +8,22 @@
 namespace furrow {
 namespace {
 
-constexpr std::size_t kMaxViews = 10000;   // jobs in one answer
 constexpr std::size_t kMaxReasons = 1000;  // in one answer
+
+// Keeps the jobs of one answer within its frame, however many needs and metrics each of them has.
+class Page {
+ public:
+  bool HasRoom() const { return count_ < kMaxJobsShown && bytes_ < kMaxClientReplyFrame / 2; }
+  void Add(std::vector<JobView>& jobs, JobView view) {
+    ++count_;
+    bytes_ += WireBytes(view);
+    jobs.push_back(std::move(view));
+  }
+
+ private:
+  std::size_t count_ = 0;
+  std::size_t bytes_ = 0;
+};
 
 std::string WaitsFor(const State& state, const Run& run, const Job& job) {
   if (job.state == JobState::kReady) return ExplainWait(state, run, job).reason;
@@ -82,6 +96,19 @@ JobView ViewOf(const State& state, const Run& run, const Job& job) {
   return view;
 }
 
+std::vector<RunUpdate> UpdatesOf(const State& state, const Run& run, const std::vector<JobId>& jobs) {
+  std::vector<RunUpdate> updates;
+  std::size_t told = 0;
+  do {
+    RunUpdate& update = updates.emplace_back();
+    update.run = SummaryOf(run);
+    for (Page page; told < jobs.size() && page.HasRoom(); ++told)
+      page.Add(update.jobs, ViewOf(state, run, *state.FindJob(jobs[told]).second));
+    update.run_ended = run.Ended() && told == jobs.size();
+  } while (told < jobs.size());
+  return updates;
+}
+
 WaitReason ReasonOf(const State& state, const Run& run, const Job& job) {
   WaitReason reason;
   reason.job = run.JobName(job);
@@ -110,10 +137,11 @@ Failure NoSuchJob(const Run& run, const Selector& what) {
 
 ClientReply Show(const State& state, const Run& run, const ShowRun& request) {
   RunDetail detail{SummaryOf(run), 0, {}};
+  Page page;
   for (const Job& job : run.jobs) {
     if (!Matches(run, job, request.what)) continue;
-    if (detail.matching++ >= request.first && detail.jobs.size() < std::min<std::size_t>(request.limit, kMaxViews))
-      detail.jobs.push_back(ViewOf(state, run, job));
+    if (detail.matching++ >= request.first && detail.jobs.size() < request.limit && page.HasRoom())
+      page.Add(detail.jobs, ViewOf(state, run, job));
   }
   if (detail.matching == 0) return NoSuchJob(run, request.what);
   return detail;

@@ -1,6 +1,8 @@
 // Runs and jobs as a client is shown them, live ones and those that history brought back.
 #pragma once
 
+#include <vector>
+
 #include "controller/state/state.h"
 #include "schemas/client.h"
 
@@ -11,6 +13,10 @@ RunSummary SummaryOf(const Run& run);
 RunSummary SummaryOf(const RunRecord& record);
 
 JobView ViewOf(const State& state, const Run& run, const Job& job);
+
+// What a watcher is told of these jobs of the run, in as many messages as it takes, at least one. `run_ended` is set in
+// the last one alone.
+std::vector<RunUpdate> UpdatesOf(const State& state, const Run& run, const std::vector<JobId>& jobs);
 
 // Why a job waits, or that it does not, and who holds what it lacks.
 WaitReason ReasonOf(const State& state, const Run& run, const Job& job);

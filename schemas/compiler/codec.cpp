@@ -324,7 +324,9 @@ std::string WriteCodec(const File& file) {
             "{} {{\n  if (!from.is{}()) return false;\n  to = Read(from.get{}());\n  return true;\n}}\n",
             ArmFunction(s, arm), Pascal(arm.wire), ReadAsFunction(s, arm), Pascal(arm.wire), Pascal(arm.wire));
   });
-  text += "}  // namespace codec\n\nusing codec::kWordBytes, codec::MessageBytes, codec::ObjectBytes, codec::TextBytes;\n\n";
+  text +=
+      "}  // namespace codec\n\nusing codec::kWordBytes, codec::MessageBytes, codec::ObjectBytes, "
+      "codec::TextBytes;\n\n";
   EachStruct(file, [&](const Struct& s) { text += WriteSize(s, ValueOf(s)); });
   EachStruct(file, [&](const Struct& s) {
     if (!s.variant.empty()) text += RootFunctions(s);

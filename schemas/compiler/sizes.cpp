@@ -44,14 +44,17 @@ std::string Add(const Field& field, const std::string& value) {
     case Kind::kData: return fmt::format("  bytes += ObjectBytes({}.size());\n", value);
     case Kind::kList:
       if (field.element == Kind::kText)
-        return fmt::format("  bytes += kWordBytes;\n  for (const std::string& text : {}) bytes += kWordBytes + TextBytes(text);\n", value);
+        return fmt::format(
+            "  bytes += kWordBytes;\n  for (const std::string& text : {}) bytes += kWordBytes + TextBytes(text);\n",
+            value);
       if (field.element == Kind::kStruct)
-        return fmt::format("  bytes += 2 * kWordBytes;\n  for (const auto& one : {}) bytes += WireBytes(one);\n", value);
+        return fmt::format("  bytes += 2 * kWordBytes;\n  for (const auto& one : {}) bytes += WireBytes(one);\n",
+                           value);
       return fmt::format("  bytes += ObjectBytes({}.size() * kWordBytes);\n", value);
     case Kind::kStruct:
     case Kind::kUnion:
-      return fmt::format("  bytes += {}WireBytes({});\n", field.group || field.kind == Kind::kUnion ? "" : "kWordBytes + ",
-                         value);
+      return fmt::format("  bytes += {}WireBytes({});\n",
+                         field.group || field.kind == Kind::kUnion ? "" : "kWordBytes + ", value);
   }
   return "";
 }
@@ -73,9 +76,9 @@ std::string AddArms(const Struct& holder) {
 }  // namespace
 
 std::string WriteSize(const Struct& s, const std::string& value) {
-  std::string text = fmt::format(
-      "std::size_t WireBytes([[maybe_unused]] const {}& from) {{\n  std::size_t bytes = {} * kWordBytes;\n", value,
-      s.words);
+  std::string text =
+      fmt::format("std::size_t WireBytes([[maybe_unused]] const {}& from) {{\n  std::size_t bytes = {} * kWordBytes;\n",
+                  value, s.words);
   if (!s.arms.empty())
     text += AddArms(s);
   else

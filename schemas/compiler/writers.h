@@ -19,12 +19,12 @@ std::string WriteCaps(const std::vector<File>& files);  // caps.md: the table of
 
 // ---- what they share ----
 
-std::string WriteSize(const Struct& s, const std::string& value);      // WireBytes of the C++ type `value`, for WriteCodec
-std::string ValueOf(const Struct& s);                                  // the C++ type that stands for it: "Pipeline"
-std::string CxxType(const Field& field);                               // of the member: "std::vector<Gpu>"
-std::string VariantOf(const Struct& holder);                           // "std::variant<Submit, Trigger>" of its arms
-bool IsMaybe(const Struct& s);                                         // a union of nothing and one value
-bool IsNothing(const Field& arm);                                      // the arm of a root that is never sent
+std::string WriteSize(const Struct& s, const std::string& value);  // WireBytes of the C++ type `value`, for WriteCodec
+std::string ValueOf(const Struct& s);                              // the C++ type that stands for it: "Pipeline"
+std::string CxxType(const Field& field);                           // of the member: "std::vector<Gpu>"
+std::string VariantOf(const Struct& holder);                       // "std::variant<Submit, Trigger>" of its arms
+bool IsMaybe(const Struct& s);                                     // a union of nothing and one value
+bool IsNothing(const Field& arm);                                  // the arm of a root that is never sent
 std::string Lines(const std::string& doc, const std::string& indent);  // a doc as comment lines
 std::string Preamble(const File& file);                                // "Made by … from …"
 

@@ -68,6 +68,8 @@ TEST_CASE("check metrics: a metric that nobody reported fails, with those that w
   CHECK(checked.status == 1);
   CHECK(checked.text ==
         "check: accuracy >= 0.8: FAILED: no needed job reported `accuracy` (reported: examples, loss)\n");
+  checked = Check({"--have=loss=0.5", "--reported=examples, loss and 4000 more", "--rule=accuracy >= 0.8"});
+  CHECK(checked.text.find("(reported: examples, loss and 4000 more)") != std::string::npos);
   checked = Check({"--rule=accuracy >= 0.8"});
   CHECK(checked.text.find("(reported: nothing)") != std::string::npos);
 }

@@ -12,7 +12,7 @@ using std::chrono::seconds;
 
 // What every job writes into its metrics file.
 MetricsRead MetricsOf(AttemptRef attempt) {
-  MetricsRead metrics{attempt, 0, {}, 0};
+  MetricsRead metrics{attempt, 0, {}, ""};
   for (int i = 0; i < 3; ++i) metrics.lines.push_back({i, WallTime{}, {{"loss", 1.0 / (i + 1)}}});
   return metrics;
 }

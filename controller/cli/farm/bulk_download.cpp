@@ -28,7 +28,8 @@ Result<std::string> FetchBlob(BulkLink& link, const Hash& name) {
   std::string bytes;
   for (;;) {
     FURROW_ASSIGN(const BulkReply reply, link.Next());
-    if (const auto* error = std::get_if<BulkError>(&reply); error != nullptr && error->hash == name)
+    if (const auto* error = std::get_if<BulkError>(&reply);
+        error != nullptr && (error->hash == name || error->hash.IsZero()))
       return Fail(error->code == Errc::kUnavailable ? Errc::kRejected : error->code, error->message);
     const auto* data = std::get_if<ChunkData>(&reply);
     if (data == nullptr || data->hash != name) continue;
@@ -87,7 +88,8 @@ class FetchedChunks final : public ChunkSource {
       if (!asked_.contains(hash) && !held_.contains(hash)) FURROW_TRY(Request(hash));
     }
     FURROW_ASSIGN(BulkReply reply, link_->Next());
-    if (const auto* error = std::get_if<BulkError>(&reply); error != nullptr && asked_.contains(error->hash))
+    if (const auto* error = std::get_if<BulkError>(&reply);
+        error != nullptr && (asked_.contains(error->hash) || error->hash.IsZero()))
       return Fail(error->code == Errc::kUnavailable ? Errc::kRejected : error->code, error->message);
     auto* data = std::get_if<ChunkData>(&reply);
     if (data == nullptr || asked_.erase(data->hash) == 0) return {};

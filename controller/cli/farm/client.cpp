@@ -19,6 +19,11 @@ milliseconds Since(Clock::time_point then) {
   return std::chrono::duration_cast<milliseconds>(Clock::now() - then);
 }
 
+std::string Unreadable(const Error& error) {
+  return "an answer of the controller cannot be read (" + error.message +
+         "); `furrow doctor` compares its version with this one's";
+}
+
 }  // namespace
 
 struct FarmClient::Line {
@@ -82,15 +87,25 @@ void FarmClient::LookAgain() {
 
 std::uint64_t FarmClient::Send(const ClientRequest& request) {
   const std::uint64_t number = ++last_number_;
-  if (const auto frame = Encode(number, request)) static_cast<void>(control_->channel->Send(*frame));
+  if (const auto frame = Encode(number, request))
+    static_cast<void>(control_->channel->Send(*frame));
+  else
+    unsent_.emplace_back(number, Failure{frame.error().code, frame.error().message, "", {}});
   return number;
 }
 
 std::optional<std::pair<std::uint64_t, ClientReply>> FarmClient::Receive() {
-  while (const auto frame = control_->channel->Receive()) {
-    if (auto reply = DecodeClientReply(*frame)) return std::move(*reply);
+  if (!unsent_.empty()) {
+    auto reply = std::move(unsent_.front());
+    unsent_.pop_front();
+    return reply;
   }
-  return std::nullopt;
+  const auto frame = control_->channel->Receive();
+  if (!frame) return std::nullopt;
+  auto reply = DecodeClientReply(*frame);
+  if (!reply)
+    return std::pair(std::uint64_t{0}, ClientReply(Failure{Errc::kInternal, Unreadable(reply.error()), "", {}}));
+  return std::move(*reply);
 }
 
 bool FarmClient::SendBulk(const BulkRequest& request) {
@@ -99,10 +114,11 @@ bool FarmClient::SendBulk(const BulkRequest& request) {
 
 std::optional<BulkReply> FarmClient::ReceiveBulk() {
   if (!OpenBulk()) return std::nullopt;
-  while (const auto frame = bulk_->channel->Receive()) {
-    if (auto reply = DecodeBulkReply(*frame)) return std::move(*reply);
-  }
-  return std::nullopt;
+  const auto frame = bulk_->channel->Receive();
+  if (!frame) return std::nullopt;
+  auto reply = DecodeBulkReply(*frame);
+  if (!reply) return BulkError{0, {}, {}, Errc::kInternal, Unreadable(reply.error())};
+  return std::move(*reply);
 }
 
 std::uint64_t FarmClient::control_generation() {

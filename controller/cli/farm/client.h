@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -48,8 +49,10 @@ class FarmClient {
 
   // The parts that following a run is made of: nothing waits here.
   std::uint64_t Send(const ClientRequest& request);  // the number that its answers carry
+  // An answer that cannot be read comes as a Failure to request 0, a request that cannot be sent as one to itself.
   std::optional<std::pair<std::uint64_t, ClientReply>> Receive();
   bool SendBulk(const BulkRequest& request);  // false: the queue is full, try again after Wait
+  // An answer that cannot be read comes as a BulkError about nothing.
   std::optional<BulkReply> ReceiveBulk();
 
   // Count the connections there have been, 0: none yet. What was asked under another number may be forgotten.
@@ -79,8 +82,9 @@ class FarmClient {
   std::unique_ptr<Line> control_;
   std::unique_ptr<Line> bulk_;  // opened when first used
   std::uint64_t last_number_ = 0;
-  std::chrono::steady_clock::time_point seen_;    // when there was a control connection last
-  std::chrono::steady_clock::time_point looked_;  // for the address
+  std::deque<std::pair<std::uint64_t, ClientReply>> unsent_;  // what Receive says of requests that could not be sent
+  std::chrono::steady_clock::time_point seen_;                // when there was a control connection last
+  std::chrono::steady_clock::time_point looked_;              // for the address
 };
 
 // A Failure as AskAny returns it.

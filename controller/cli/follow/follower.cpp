@@ -84,7 +84,8 @@ Status Follower::OnReply(std::uint64_t number, ClientReply& reply) {
   if (number == watch_) {
     if (const auto* failure = std::get_if<Failure>(&reply)) return tl::unexpected(ErrorOf(*failure));
     if (auto* update = std::get_if<RunUpdate>(&reply)) OnUpdate(*update);
-    if (!options_.what.job.empty() && known_ &&
+    const bool whole = jobs_.size() >= run_.jobs.total;  // the first update may come in several
+    if (!options_.what.job.empty() && known_ && whole &&
         std::none_of(jobs_.begin(), jobs_.end(), [this](const JobView& job) { return Selects(options_.what, job); }))
       return Fail(Errc::kNotFound, "there is no job " + FormatSelector(options_.what) + "; see `furrow show " +
                                        FormatSelector({run_.pipeline, run_.number, "", {}}) + "`");
@@ -92,6 +93,8 @@ Status Follower::OnReply(std::uint64_t number, ClientReply& reply) {
     const auto* detail = std::get_if<RunDetail>(&reply);
     RunSummary as_known = run_;
     if (detail != nullptr && !(detail->run == as_known)) Watch();
+  } else if (const auto* failure = std::get_if<Failure>(&reply); failure != nullptr && number == 0) {
+    return tl::unexpected(ErrorOf(*failure));
   }
   return {};
 }

@@ -59,6 +59,7 @@ void LogStreams::On(const LogData& data) {
 }
 
 void LogStreams::On(const BulkError& error) {
+  if (error.request == 0) return EndAll(error);
   const auto found = by_request_.find(error.request);
   if (found == by_request_.end()) return;
   const std::uint64_t name = found->second;
@@ -66,6 +67,13 @@ void LogStreams::On(const BulkError& error) {
   by_request_.erase(found);
   streams_.erase(name);
   handlers_.on_end(name, end, Fail(error.code, error.message));
+}
+
+// Something between the two sides is not understood: no stream can be trusted to go on.
+void LogStreams::EndAll(const BulkError& error) {
+  by_request_.clear();
+  for (const auto& [name, stream] : std::exchange(streams_, {}))
+    handlers_.on_end(name, stream.wish.offset, Fail(error.code, error.message));
 }
 
 void LogStreams::Turn() {

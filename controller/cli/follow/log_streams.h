@@ -49,6 +49,7 @@ class LogStreams {
   void Ask(std::uint64_t name, Stream& stream);
   void On(const LogData& data);
   void On(const BulkError& error);
+  void EndAll(const BulkError& error);
 
   FarmClient& farm_;
   const Handlers handlers_;

@@ -126,8 +126,11 @@ TEST_CASE("job start: timeout, grace and quota are the job's, the agent's, and t
 
 TEST_CASE("job start: the runner keeps the Assign, from which the attempt is known again") {
   AgentFarm farm;
-  const Assign assign = MakeAssign(Attempt(7, 3), {HashOf("tree")});
+  Assign assign = MakeAssign(Attempt(7, 3), std::vector<Hash>(kMaxTreesPerAssign, HashOf("tree")));
+  assign.metrics = {{"loss", 1}};
   const runner::Start start = StartOf(farm, assign);
+  assign.trees.clear();  // of no use any more, and large
+  assign.metrics.clear();
   const auto read = ReadBlob(start.blob);
   REQUIRE(read.has_value());
   CHECK(read->first == assign);

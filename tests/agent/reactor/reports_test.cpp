@@ -9,7 +9,7 @@ namespace {
 using Stage = HeldJob::Stage;
 
 MetricsRead Lines(AttemptRef attempt, std::uint64_t first, std::size_t count) {
-  MetricsRead read{attempt, first, {}, 0};
+  MetricsRead read{attempt, first, {}, ""};
   for (std::size_t i = 0; i < count; ++i)
     read.lines.push_back({static_cast<std::int64_t>(first + i), WallTime{}, {{"loss", 1.0}}});
   return read;

@@ -172,7 +172,7 @@ TEST_CASE("session: a new session hears again what was not acknowledged") {
   farm.Run(MakeAssign(Attempt(2)));
   farm.Pass(milliseconds(50));
   farm.Tick();  // shows attempt 2
-  On(farm.state, farm.out, farm.now, MetricsRead{Attempt(2), 0, {{0, WallTime{}, {{"loss", 1}}}}, 0});
+  On(farm.state, farm.out, farm.now, MetricsRead{Attempt(2), 0, {{0, WallTime{}, {{"loss", 1}}}}, ""});
   CHECK(farm.Hear(Reregister{kSession}).has_value());
   farm.Pass(seconds(1));
   farm.Tick();

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -207,7 +208,7 @@ TEST_CASE("uploader: metrics come as they are written, bad lines are counted, th
   { std::ofstream(rig.metrics) << "{\"step\": 1, \"loss\": 0.5}\nnonsense\n{\"step\": 2, \"lo"; }
   const auto first = rig.NextA<MetricsRead>();
   CHECK(first.first == 0);
-  CHECK(first.skipped == 1);
+  CHECK(first.left_out == "1 line of FURROW_METRICS could not be kept, or not whole: line 2 is no JSON object");
   REQUIRE(first.lines.size() == 1);
   CHECK(first.lines[0].step == 1);
   CHECK(first.lines[0].values == std::vector<Metric>{{"loss", 0.5}});
@@ -237,33 +238,83 @@ TEST_CASE("uploader: metrics that an earlier process reported are passed over") 
 }
 
 TEST_CASE("metrics: only objects with numbers count") {
-  CHECK(ParseMetricLine(R"({"step": 3, "epoch": 1, "name": "x", "done": true, "loss": 1e-3})")->values ==
+  CHECK(ParseMetricLine(R"({"step": 3, "epoch": 1, "name": "x", "done": true, "loss": 1e-3})").line.values ==
         std::vector<Metric>{{"epoch", 1}, {"loss", 1e-3}});
   for (const char* bad : {"", "[1]", "3", R"({"step": 3})", R"({"loss": "low"})", R"({"loss": 1)", "{\"a\": 1e999}"})
-    CHECK_FALSE(ParseMetricLine(bad));
+    CHECK(ParseMetricLine(bad).line.values.empty());
 }
 
 TEST_CASE("metrics: a diverged value is a value, however the job's language spells it") {
   const auto line =
-      ParseMetricLine(R"({"step": 2, "loss": NaN, "up": Infinity, "down":-inf, "said": "nan", "in": "a NaN"})");
-  REQUIRE(line);
-  REQUIRE(line->values.size() == 4);
+      ParseMetricLine(R"({"step": 2, "loss": NaN, "up": Infinity, "down":-inf, "said": "nan", "in": "a NaN"})").line;
+  REQUIRE(line.values.size() == 4);
   std::map<std::string, double> values;
-  for (const Metric& metric : line->values) values[metric.name] = metric.value;
+  for (const Metric& metric : line.values) values[metric.name] = metric.value;
   CHECK(std::isnan(values.at("loss")));
   CHECK(values.at("up") == HUGE_VAL);
   CHECK(values.at("down") == -HUGE_VAL);
   CHECK(std::isnan(values.at("said")));
-  CHECK_FALSE(ParseMetricLine(R"({"loss": NaN)"));
-  CHECK_FALSE(ParseMetricLine(R"({"loss": None})"));
+  CHECK(ParseMetricLine(R"({"loss": NaN)").line.values.empty());
+  CHECK(ParseMetricLine(R"({"loss": None})").line.values.empty());
 }
 
-TEST_CASE("metrics: a line longer than allowed is skipped, not kept") {
+TEST_CASE("metrics: what cannot be kept is left out, and said") {
+  struct Case {
+    std::string line;
+    std::size_t kept;
+    const char* said;
+  };
+  std::string wide = "{", many = "{";
+  for (std::size_t i = 0; i <= kMaxMetricsPerLine; ++i)
+    wide += (i > 0 ? "," : "") + ("\"w" + std::to_string(i)) + "\":1";
+  for (const Case& one :
+       {Case{std::string(2 << 20, 'x'), 0, "line 1 is longer than 1 MiB"},
+        Case{"nonsense", 0, "line 1 is no JSON object"}, Case{R"({"step": 1})", 0, "line 1 has no number in it"},
+        Case{"{\"a\\u0000b\": 1, \"c\": 2}", 1, "line 1 has a name that is not"},
+        Case{"{\"" + std::string(257, 'n') + "\": 1, \"c\": 2}", 1, "line 1 has a name that is not"},
+        Case{"{\"\xff\": 1}", 0, "line 1 is no JSON object"},
+        Case{wide + "}", kMaxMetricsPerLine, "line 1 has more than 4096 values"}}) {
+    for (const bool ended : {true, false}) {
+      CAPTURE(one.said);
+      CAPTURE(ended);
+      Rig rig;
+      { std::ofstream(rig.metrics) << one.line << (ended ? "\n" : ""); }
+      MetricsReader reader(rig.metrics, 0);
+      const std::vector<MetricLine> lines = reader.Read(true);
+      CHECK(lines.size() == (one.kept > 0 ? 1 : 0));
+      if (!lines.empty()) CHECK(lines[0].values.size() == one.kept);
+      CHECK(reader.LeftOut().find(one.said) != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("metrics: the names of a job have an end, and the lines of one reading fit one message") {
   Rig rig;
-  { std::ofstream(rig.metrics) << std::string(1 << 20, 'x') << "\n{\"a\": 1}\n"; }
+  {
+    std::ofstream file(rig.metrics);
+    for (std::size_t line = 0; line < 11; ++line) {
+      file << "{";
+      for (std::size_t i = 0; i < 1000; ++i)
+        file << (i > 0 ? "," : "") << "\"" << std::string(200, 'n') << line * 1000 + i << "\":" << i;
+      file << "}\n";
+    }
+  }
   MetricsReader reader(rig.metrics, 0);
-  CHECK(reader.Read(false).size() == 1);
-  CHECK(reader.skipped() == 1);
+  std::set<std::string> names;
+  bool more = true;
+  for (int reads = 0; more; ++reads) {
+    REQUIRE(reads < 12);
+    MetricsReport report;
+    report.lines = reader.Read(true);
+    more = reader.more();
+    CHECK(Encode(AgentMessage(report)).has_value());
+    for (const MetricLine& line : report.lines)
+      for (const Metric& metric : line.values) names.insert(metric.name);
+  }
+  CHECK(names.size() == kMaxJobMetrics);
+  CHECK(reader.LeftOut() ==
+        "1 line of FURROW_METRICS could not be kept, or not whole: line 11 has the 10001th name; a "
+        "job may have 10000 metrics");
 }
 
 TEST_CASE("uploader: artifacts become a tree on the controller") {

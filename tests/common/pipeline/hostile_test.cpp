@@ -139,13 +139,13 @@ TEST_CASE("pipeline hostile: aliases multiply neither nodes nor text nor depth")
 TEST_CASE("pipeline hostile: a file's variables are not copied without end") {
   std::string text = "env: { A: " + std::string(100'000, 'x') + " }\njobs:\n";
   for (int i = 0; i < 1000; ++i) text += "  j" + std::to_string(i) + ": { steps: [{ run: x }] }\n";
-  CheckRefused(text, "the variables of all jobs together exceed 16 MiB");
+  CheckRefused(text, "the texts and variables of all jobs take more than 32 MiB");
 }
 
 TEST_CASE("pipeline hostile: a job that is too large for one message is refused, not sent") {
   const std::string job = "jobs:\n  j:\n    steps:\n      - run: &a '" + std::string(100'000, 'x') + "'\n";
   CHECK(ParsePipeline(job + "      - run: *a\n", "p").ok());
-  CheckRefused(job + Repeated("      - run: *a\n", 25), "the texts and variables of this job exceed 2 MiB");
+  CheckRefused(job + Repeated("      - run: *a\n", 25), "the texts and variables of this job take more than 2 MiB");
 }
 
 TEST_CASE("pipeline hostile: a file that is all mistakes ends with how many more there are") {

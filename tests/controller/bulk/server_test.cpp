@@ -313,12 +313,13 @@ TEST_CASE("bulk chunks: wrong bytes, unknown hashes and parts out of order are r
   CHECK_FALSE(agent.HearA<TreeCommitted>().error.empty());
 }
 
-TEST_CASE("bulk: garbage is not answered and harms nobody") {
+TEST_CASE("bulk: garbage is answered and harms nobody") {
   DataFarm farm;
   farm.Grant(kAttempt);
   BulkPeer agent(farm, farm.agent);
   REQUIRE(agent.channel->Send("garbage") == SendResult::kSent);
   REQUIRE(agent.channel->Send(std::string(kMaxBulkRequestFrame, 'x')) == SendResult::kSent);
+  for (int i = 0; i < 2; ++i) CHECK(agent.HearA<BulkError>().code == Errc::kInvalid);
   agent.Say(LogOpen{kAttempt});
   CHECK(agent.HearA<LogAck>().durable == 0);
 }

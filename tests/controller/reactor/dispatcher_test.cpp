@@ -1,6 +1,6 @@
 #include "controller/reactor/dispatcher.h"
 
-#include "common/wire/request_number.h"
+#include "common/wire/unreadable.h"
 #include "schemas/agent.h"
 #include "schemas/client.h"
 #include "tests/support/controller_farm.h"
@@ -82,12 +82,14 @@ TEST_CASE("dispatcher: a client cannot speak as an agent, nor an agent as a clie
   const std::string ping = Encode(1, ClientRequest{submit}).value();
   CHECK_FALSE(Dispatch(farm.state, farm.out, farm.now, From(Role::kAgent, 6, "a", ping)).has_value());
   CHECK(farm.state.runs.empty());
+  CHECK(farm.out.ToAgent<Refused>(6).nonce == 0);
   CHECK(farm.out.empty());
 }
 
 TEST_CASE("dispatcher: garbage is refused, to a client under its number where that can be read") {
   ControllerFarm farm;
   CHECK_FALSE(Dispatch(farm.state, farm.out, farm.now, From(Role::kAgent, 6, "a", "garbage")).has_value());
+  CHECK(farm.out.ToAgent<Refused>(6).reason.find("could not be read") != std::string::npos);
   CHECK(farm.out.empty());
   CHECK_FALSE(Dispatch(farm.state, farm.out, farm.now, From(Role::kClient, 5, "alice", "garbage")).has_value());
   CHECK(farm.out.ToClient<Failure>(5, 0).code == Errc::kInvalid);

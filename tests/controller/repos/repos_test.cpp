@@ -84,9 +84,10 @@ class Farm {
           imported_.emplace(ticket, std::move(result));
           changed_.notify_all();
         },
-        [this](std::string repository, Result<std::map<std::string, std::string>> result) {
+        [this](RefsListed listed) {
           std::lock_guard lock(mutex_);
-          refs_.emplace(repository, std::move(result));
+          left_out = listed.left_out;
+          refs_.emplace(listed.repository, std::move(listed.refs));
           changed_.notify_all();
         });
     if (!started) FAIL(started.error().message);
@@ -131,6 +132,7 @@ class Farm {
   fs::path root;
   RepositoryOptions options;
   std::unique_ptr<Repositories> repositories;
+  std::string left_out;  // of the last Refs
 
  private:
   std::mutex mutex_;
@@ -377,6 +379,19 @@ TEST_CASE("repos: refs are listed as they are") {
   CHECK(farm.Refs("file://" + origin) ==
         std::map<std::string, std::string>{{"refs/heads/main", first}, {"refs/tags/v1", tag}});
   CHECK(farm.Refs("/nowhere/x.git").error().code == Errc::kNotFound);
+}
+
+TEST_CASE("repos: a ref whose name no record can hold is left out, and named") {
+  Farm farm;
+  farm.Write("a", "1");
+  const std::string first = farm.Push("one");
+  const std::string origin = (farm.root / "origin.git").string();
+  const std::map<std::string, std::string> main{{"refs/heads/main", first}};
+  CHECK(farm.Refs(origin) == main);
+  CHECK(farm.left_out.empty());
+  Shell(farm.root / "origin.git", "git update-ref $(printf 'refs/heads/caf\\351') " + first);
+  CHECK(farm.Refs(origin) == main);
+  CHECK(farm.left_out == "1 ref is not watched, for its name is not UTF-8 or too long: refs/heads/caf\xEF\xBF\xBD");
 }
 
 TEST_CASE("repos: what this process has to sync is synced before an import is reported") {
