@@ -1,4 +1,4 @@
-// What is true now on an agent. Owned by the loop thread, changed only by the reactor (reactor*.cpp).
+// What is true now on an agent. Owned by the loop thread, changed only by the reactor (agent/reactor/).
 // Nothing of it is on disk: the runner's table and the controller's records bring it back.
 #pragma once
 

@@ -1,4 +1,4 @@
-// The names of a chunk store's 256 folders. Used by chunk_store*.cpp.
+// The names of a chunk store's 256 folders. Used by store*.cpp.
 #pragma once
 
 #include <cstdio>

@@ -1,6 +1,6 @@
 // Packs: the large chunks that arrived together, in one file instead of one each. A file system spends more on making
 // a file than on writing 256 KiB to it (on ext4 without a journal 0.4 to 1 ms where many were deleted lately).
-// Layout: controller/STORE.md, "Packs". Used by chunk_store*.cpp.
+// Layout: controller/STORE.md, "Packs". Used by store*.cpp.
 #pragma once
 
 #include <atomic>

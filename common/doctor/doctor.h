@@ -1,4 +1,4 @@
-// What `doctor` finds out about a daemon on this machine, and how it is shown. The checks themselves are in doctor_*.h:
+// What `doctor` finds out about a daemon on this machine, and how it is shown. The headers beside it hold the checks:
 // each is a function from facts to findings, so that a test can make up the facts.
 #pragma once
 

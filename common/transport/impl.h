@@ -1,4 +1,4 @@
-// What the parts of the transport share. For common/transport*.cpp alone.
+// What the parts of the transport share. For common/transport/*.cpp alone.
 #pragma once
 
 #include <atomic>

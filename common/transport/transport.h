@@ -1,5 +1,5 @@
 // Authenticated messages between machines: ZeroMQ with CURVE and an allowlist. The one header of the
-// farm's network; zmq.hpp is included in transport*.cpp alone. A successful Send is not a delivery:
+// farm's network; zmq.hpp is included in this folder alone. A successful Send is not a delivery:
 // what must arrive is repeated by the protocol until it is acknowledged.
 //
 // Threads: a Server or Channel belongs to the thread that made it. Context may be shared.

@@ -1,4 +1,4 @@
-// The bulk thread: its peers, and everything that reaches it. For controller/bulk*.cpp alone.
+// The bulk thread: its peers, and everything that reaches it. For controller/bulk/*.cpp alone.
 #pragma once
 
 #include <chrono>

@@ -19,7 +19,7 @@ namespace furrow {
 // The client that the command line on the controller's machine is.
 inline constexpr const char* kLocalClient = "local";
 
-// ---- state: part of State, changed by reactor_access.cpp alone -------------------------------------------
+// ---- state: part of State, changed by controller/reactor/access.cpp alone --------------------------------
 
 struct Access {
   // What the controller's own configuration says; set once, at the start.

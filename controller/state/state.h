@@ -1,5 +1,5 @@
 // What is true now on the controller. Public values, their own invariants, no knowledge of messages,
-// sockets, disks or clocks. Owned by the loop thread. Changed only by the reactors (reactor_*.cpp).
+// sockets, disks or clocks. Owned by the loop thread. Changed only by the reactors (controller/reactor/).
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The inside of Store, shared by its three source files: store.cpp opens and closes, store_writer.cpp
-// commits, store_history.cpp reads.
+// The inside of Store, shared by its three source files: store.cpp opens and closes, writer.cpp
+// commits, history.cpp reads.
 #pragma once
 
 #include <condition_variable>
@@ -39,7 +39,7 @@ struct Store::Impl {
   Status OpenDatabase();
   Status CheckVersionAndCount();
 
-  // ---- store_writer.cpp ----
+  // ---- writer.cpp ----
   void RunWriter();
   // Commits these turns as one. On an error none of them is durable.
   Status CommitTurns(std::deque<Turn>& turns);
@@ -61,7 +61,7 @@ struct Store::Impl {
   // Writes the batch with the next commit's number, synced.
   Status Write(rocksdb::WriteBatch& batch);
 
-  // ---- store_history.cpp ----
+  // ---- history.cpp ----
   // kNotFound carries no message: the caller knows what was looked for.
   Result<std::string> Get(rocksdb::ColumnFamilyHandle* family, std::string_view key) const;
   // Calls `visit(key, value)` for the keys that start with `prefix`, in order, until it returns false.

@@ -74,7 +74,7 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env) {
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.paranoid_checks = true;
-  // The end of the log is zeros (store_files.h), so a torn batch, which nobody was told of, looks like damage in
+  // The end of the log is zeros (files.h), so a torn batch, which nobody was told of, looks like damage in
   // the middle: kTolerateCorruptedTailRecords would refuse to open. This mode stops there, and HighWater tells
   // a torn end from lost turns.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;

@@ -1,5 +1,5 @@
 // The farm's memory: RocksDB behind one small interface. A writer thread commits whole turns of the
-// loop as synced batches; readers may be on any thread. Only store*.cpp know RocksDB. STORE.md has the keys.
+// loop as synced batches; readers may be on any thread. Only this folder knows RocksDB. STORE.md has the keys.
 #pragma once
 
 #include <cstdint>

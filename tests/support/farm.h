@@ -67,7 +67,7 @@ class Background {
 
 struct FarmOptions {
   std::uint32_t agents = 1;
-  // Added to the configuration files before the first start: sections that farm_setup.cpp does not write.
+  // Added to the configuration files before the first start: sections that controller/cli/up/setup.cpp does not write.
   std::string controller_yaml{};                     // e.g. "agents:\n  lease: 2s\n  heartbeat: 200ms\n"
   std::string agent_yaml{};                          // for every agent
   std::map<std::string, std::string> environment{};  // of the daemons and of the command line

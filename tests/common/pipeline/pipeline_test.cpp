@@ -7,7 +7,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The example of PIPELINES.md without the words that are not yet built.
+// One pipeline with most of the words that are built.
 constexpr std::string_view kExample = R"yaml(name: fashion
 on:
   push: { branches: [main, "release/*"], paths: ["train/**"] }
