@@ -15,7 +15,7 @@ struct EnrolOptions {
   bool replace = false;  // leaves the farm that this machine belongs to
 };
 
-// What the program's exit status says, so that scripts need not read words. README.md lists them.
+// What the program's exit status says, so that scripts need not read words. furrow-agent(8) lists them.
 enum EnrolExit : int {
   kEnrolled = 0,
   kEnrolFailed = 1,  // this machine's disk, or anything else of its own

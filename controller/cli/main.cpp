@@ -1,4 +1,4 @@
-// furrow: the command line of the farm. README.md describes what each command prints.
+// furrow: the command line of the farm. README.md here describes what each prints as JSON.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>

@@ -119,7 +119,7 @@ class Proof:
         return "changed=0"
 
     def by_hand(self):
-        """The README's three commands, on a Debian that has none of what the packages depend on."""
+        """The three commands of config/README.md, on a Debian that has none of what the packages depend on."""
         line = self.farm.furrow(f"enrol new --address {self.controller.address}").stdout.strip()
         began = time.monotonic()
         self.new.ssh("apt update && cd /srv/packages && apt install -y ./furrow-agent_*.deb ./furrow-torch_*.deb")
