@@ -1,7 +1,9 @@
 #include "tests/support/arbitrary.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <string_view>
 
 namespace furrow::testing {
 
@@ -49,6 +51,15 @@ std::string Arbitrary::Text(std::size_t min, std::size_t max, const char* withou
     if (character.find_first_of(without) != character.npos) continue;
     text += text.size() + character.size() > size ? "x" : character;
   }
+  return text;
+}
+
+std::string Arbitrary::Wild() {
+  constexpr std::array<std::string_view, 8> kParts{
+      "a", "\xff", "\xc3", std::string_view("\0", 1), "\xe2\x82\xac", "\n", "/", "\xed\xa0\x80"};
+  std::string text;
+  const std::size_t parts = Pick(10) == 0 ? 20'000 : Pick(20);
+  for (std::size_t i = 0; i < parts; ++i) text += kParts[Pick(kParts.size())];
   return text;
 }
 

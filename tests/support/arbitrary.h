@@ -29,6 +29,8 @@ class Arbitrary {
   // Short ones mostly, now and then as long as may be.
   std::string Text(std::size_t min, std::size_t max, const char* without);
   std::string Bytes(std::size_t min, std::size_t max);
+  // What libraries, file systems and people bring: not always UTF-8, with NUL, now and then 20,000 characters long.
+  std::string Wild();
   void Fill(Hash& hash);
   void Fill(Uuid& uuid);
   void Fill(AttemptRef& attempt);

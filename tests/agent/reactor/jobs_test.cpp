@@ -270,3 +270,32 @@ TEST_CASE("jobs: after a restart places go on above those that are held") {
   CHECK(farm.out.Upload<Follow>().spool == "/state/spool/7.log");
   CHECK(farm.state.places_made == 8);
 }
+
+TEST_CASE("jobs: an assignment that cannot be read fails in words, once") {
+  AgentFarm farm;
+  farm.Join();
+  OnUnreadableAssign(farm.state, farm.out, farm.now, SessionId{99}, Attempt(5), "of a newer kind");
+  CHECK(farm.out.empty());  // of a session that is over
+  OnUnreadableAssign(farm.state, farm.out, farm.now, kSession, Attempt(5), "of a newer kind");
+  const auto report = farm.out.Sent<Finished>();
+  CHECK(report.attempt == Attempt(5));
+  CHECK(report.outcome.kind == OutcomeKind::kStartFailed);
+  CHECK(report.outcome.detail == "this agent (furrow-agent test) cannot read the assignment: of a newer kind");
+  CHECK(Encode(AgentMessage{report}).has_value());
+  OnUnreadableAssign(farm.state, farm.out, farm.now, kSession, Attempt(5), "of a newer kind");
+  CHECK(farm.out.empty());
+}
+
+TEST_CASE("jobs: one that the runner cannot be told of fails in words, and another takes its place") {
+  AgentFarm farm;
+  farm.Join();
+  const auto large = [](std::uint64_t job) {
+    return With(MakeAssign(Attempt(job)), [](JobSpec& spec) { spec.resources.cpu_milli = 2000; });
+  };
+  REQUIRE(farm.Hear(large(1)).has_value());
+  REQUIRE(farm.Hear(large(2)).has_value());
+  CHECK(farm.out.Runner<runner::Start>().ref == Attempt(1));
+  OnStartRefused(farm.state, farm.out, farm.now, Attempt(1), "a message of 9 MB");
+  CHECK(farm.out.Sent<Finished>().outcome.detail == "a message of 9 MB");
+  CHECK(farm.out.Runner<runner::Start>().ref == Attempt(2));
+}

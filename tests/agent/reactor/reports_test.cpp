@@ -197,3 +197,33 @@ TEST_CASE("reports: more metrics than a report holds go before it, in parts") {
   CHECK(finished.metrics.size() == 500);
   CHECK(farm.out.empty());
 }
+
+TEST_CASE("reports: metrics that cannot be sent are left out, in words, and those behind them arrive") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  On(farm.state, farm.out, farm.now, Lines(Attempt(1), 0, 3));
+  auto report = farm.out.Sent<MetricsReport>();
+  OnUnsendable(farm.state, farm.out, farm.now, report, "a name is not UTF-8");
+  report = farm.out.Sent<MetricsReport>();
+  REQUIRE(report.lines.size() == 3);
+  for (const MetricLine& line : report.lines) CHECK(line.values.empty());
+  REQUIRE(farm.Hear(MetricsAck{kSession, Attempt(1), 3}).has_value());
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1)));
+  farm.out.Clear();
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(1), "hello", HashOf("hello")});
+  CHECK(farm.out.Sent<Finished>().outcome.detail == "metrics could not be sent: a name is not UTF-8");
+}
+
+TEST_CASE("reports: what of its metrics a job could not keep stands in its outcome") {
+  AgentFarm farm;
+  farm.Join();
+  farm.Run(MakeAssign(Attempt(1)));
+  MetricsRead read = Lines(Attempt(1), 0, 0);
+  read.left_out = "1 line was left out";
+  On(farm.state, farm.out, farm.now, read);
+  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 3));
+  farm.out.Clear();
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(1), "hello", HashOf("hello")});
+  CHECK(farm.out.Sent<Finished>().outcome.detail == "1 line was left out");
+}

@@ -237,3 +237,42 @@ TEST_CASE("clients: number 0 is the newest run of the pipeline") {
   CHECK(farm.state.FindRun(Selector{"fashion", 0, "", std::nullopt}) == &second);
   CHECK(farm.state.FindRun(Selector{"other", 0, "", std::nullopt}) == nullptr);
 }
+
+TEST_CASE("clients: a watcher is told of every job, in as many messages as it takes") {
+  ControllerFarm farm;
+  JobSpec many = MakeJob("many", {}, 25'000);
+  Run& run = farm.Accept(MakePipeline({many}));
+  On(farm.state, farm.out, farm.now, {kAlice, 7}, Watch{{run.record.pipeline.name, run.record.number, "", {}}});
+  TellWatchers(farm.state, farm.out, farm.now);
+  std::set<JobId> told;
+  int updates = 0;
+  for (const ClientSend& send : farm.out->to_clients) {
+    REQUIRE(Encode(send.asker.number, send.message).has_value());
+    const auto& update = std::get<RunUpdate>(send.message);
+    for (const JobView& job : update.jobs) told.insert(job.id);
+    ++updates;
+  }
+  CHECK(told.size() == 25'000);
+  CHECK(updates == 3);
+  farm.out.Clear();
+}
+
+TEST_CASE("clients: jobs with thousands of metrics are shown in pages that fit a message") {
+  ControllerFarm farm;
+  JobSpec many = MakeJob("many", {}, 30);
+  Run& run = farm.Accept(MakePipeline({many}));
+  for (Job& job : run.jobs)
+    for (std::size_t i = 0; i < kMaxJobMetrics; ++i)
+      job.metrics.push_back({std::string(200, 'n') + std::to_string(i), 1});
+  std::size_t shown = 0;
+  for (std::uint32_t asked = 1; shown < 30; ++asked) {
+    REQUIRE(asked < 30);
+    On(farm.state, farm.out, farm.now, {kAlice, asked},
+       ShowRun{{run.record.pipeline.name, run.record.number, "", {}}, static_cast<std::uint32_t>(shown), 10'000});
+    const auto detail = farm.out.ToClient<RunDetail>(kAlice, asked);
+    CHECK(detail.matching == 30);
+    CHECK(Encode(1, ClientReply{detail}).has_value());
+    REQUIRE_FALSE(detail.jobs.empty());
+    shown += detail.jobs.size();
+  }
+}

@@ -203,3 +203,21 @@ TEST_CASE("reactor: the metrics of an attempt that is retried are not those of t
   CHECK(farm.job->metrics_count == 0);
   CHECK(farm.job->metrics.empty());
 }
+
+TEST_CASE("jobs: an attempt that no message can assign fails in words, and only that") {
+  ControllerFarm farm;
+  farm.Connect("a", Cpus(8));
+  Run& run = farm.Accept(MakePipeline({MakeJob("test", {}, 2)}));
+  farm.Plan();
+  Job& job = farm.JobOf(run, "test", 0);
+  Assign assign;
+  assign.attempt = job.attempt();
+  OnUnsendable(farm.state, farm.out, farm.now, {farm.Peer("a"), assign}, "a frame of 17 MB");
+  CHECK(job.state == JobState::kFailed);
+  CHECK(job.attempts.back().outcome.detail == "the job cannot be assigned: a frame of 17 MB");
+  CHECK(farm.StateOf(run, "test", 1) == JobState::kAssigned);
+  farm.out.Clear();
+  OnUnsendable(farm.state, farm.out, farm.now, {farm.Peer("a"), assign}, "again");  // it is over
+  OnUnsendable(farm.state, farm.out, farm.now, {farm.Peer("a"), Kill{}}, "a kill");
+  CHECK(farm.out.empty());
+}

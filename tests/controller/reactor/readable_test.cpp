@@ -1,5 +1,5 @@
-// Whatever clients, agents, repositories and time do to a controller: every message and every record that it makes keeps
-// the caps of its schema, so that the other side, or the next start, can read it.
+// Whatever clients, agents, repositories and time do to a controller: every message and every record that it makes
+// keeps the caps of its schema, so that the other side, or the next start, can read it.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -52,22 +52,14 @@ void CheckReadable(const Outbox& out) {
   }
 }
 
-// What libraries, file systems and people bring: rarely UTF-8 alone, rarely short.
-std::string Wild(Arbitrary& any) {
-  constexpr std::array<std::string_view, 8> kParts{"a", "\xff", "\xc3", std::string_view("\0", 1), "\xe2\x82\xac",
-                                                   "\n", "/", "\xed\xa0\x80"};
-  std::string text;
-  const std::size_t parts = any.Pick(10) == 0 ? 20'000 : any.Pick(20);
-  for (std::size_t i = 0; i < parts; ++i) text += kParts[any.Pick(kParts.size())];
-  return text;
-}
-
 std::string SomePipeline(Arbitrary& any) {
   constexpr std::array<const char*, 5> kPipelines{
       "jobs: { a: { steps: [{ run: x }] } }",
-      "name: p\njobs:\n  a: { shards: 50, artifacts: [x], retry: { max: 2, on: [failure, agent_lost] }, steps: [{ run: x }] }\n"
+      "name: p\njobs:\n  a: { shards: 50, artifacts: [x], retry: { max: 2, on: [failure, agent_lost] }, steps: [{ run: "
+      "x }] }\n"
       "  b: { needs: [a], steps: [{ check: { loss: \"< 1\", other: \"> 2\" } }] }",
-      "on: { push: {} }\njobs:\n  a: { allow_failure: true, steps: [{ run: x }] }\n  b: { needs: [a], steps: [{ run: y }] }",
+      "on: { push: {} }\njobs:\n  a: { allow_failure: true, steps: [{ run: x }] }\n  b: { needs: [a], steps: [{ run: y "
+      "}] }",
       "jobs: { a: { resources: { gpus: 1 }, labels: [big], timeout: 1h, steps: [{ exec: [x, y] }] } }",
       "jobs: {",
   };
@@ -188,7 +180,8 @@ class WildFarm {
     Fill(any_, request);
     const auto selector = [&](Selector& what) {
       if (farm_.state.runs.empty() || any_.Pick(4) == 0) return;
-      const auto run = std::next(farm_.state.runs.begin(), static_cast<std::ptrdiff_t>(any_.Pick(farm_.state.runs.size())));
+      const auto run =
+          std::next(farm_.state.runs.begin(), static_cast<std::ptrdiff_t>(any_.Pick(farm_.state.runs.size())));
       what = {run->second.record.pipeline.name, run->second.record.number, "", {}};
     };
     std::visit(
@@ -232,11 +225,11 @@ class WildFarm {
     const RepositoryCommand command = std::move(git_.back());
     git_.pop_back();
     const bool fails = any_.Pick(4) == 0;
-    const Error error{any_.Coin() ? Errc::kUnavailable : Errc::kInvalid, Wild(any_)};
+    const Error error{any_.Coin() ? Errc::kUnavailable : Errc::kInvalid, any_.Wild()};
     if (const auto* import = std::get_if<ImportCommit>(&command)) {
-      ImportedCommit commit{import->request.commit, {}, Wild(any_), Wild(any_), SomePipeline(any_), true,
-                            {Wild(any_)}, {Wild(any_)}};
-      if (any_.Pick(5) == 0) commit.pipeline_text = Wild(any_);
+      ImportedCommit commit{import->request.commit, {},   any_.Wild(),   any_.Wild(),
+                            SomePipeline(any_),     true, {any_.Wild()}, {any_.Wild()}};
+      if (any_.Pick(5) == 0) commit.pipeline_text = any_.Wild();
       CommitImported event{import->ticket, std::move(commit)};
       if (fails) event.commit = tl::unexpected(error);
       On(farm_.state, farm_.out, farm_.now, event);
@@ -244,7 +237,7 @@ class WildFarm {
     }
     RefsListed event;
     event.repository = std::get<LookAtRefs>(command).repository;
-    event.left_out = Wild(any_);
+    event.left_out = any_.Wild();
     std::map<std::string, std::string> refs;
     for (std::size_t i = any_.Pick(4); i > 0; --i) refs["refs/heads/" + any_.Text(1, 1000, "")] = std::string(40, 'a');
     event.refs = std::move(refs);
@@ -257,7 +250,10 @@ class WildFarm {
     if (any_.Coin()) {
       if (secrets_.empty() || any_.Pick(3) == 0) {
         secrets_.push_back(MakeEnrolSecret());
-        Send(NewEnrolment{EnrolmentId{secrets_.size()}, VerifyKeyOf(secrets_.back()), {any_.Coin() ? "a100" : "x y"}, 3,
+        Send(NewEnrolment{EnrolmentId{secrets_.size()},
+                          VerifyKeyOf(secrets_.back()),
+                          {any_.Coin() ? "a100" : "x y"},
+                          3,
                           std::chrono::hours(1)});
       }
       const std::size_t which = any_.Pick(secrets_.size());
@@ -274,7 +270,7 @@ class WildFarm {
     const AccessCommand command = std::move(access_.back());
     access_.pop_back();
     const bool works = any_.Coin();
-    const Status status = works ? Status{} : Status(Fail(Errc::kInternal, Wild(any_)));
+    const Status status = works ? Status{} : Status(Fail(Errc::kInternal, any_.Wild()));
     if (const auto* drop = std::get_if<DropKey>(&command))
       On(farm_.state, farm_.out, farm_.now, KeyDropped{drop->ticket, status});
     if (const auto* let_in = std::get_if<LetIn>(&command)) {

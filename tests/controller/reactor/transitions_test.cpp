@@ -246,3 +246,49 @@ TEST_CASE("transitions: ended runs are forgotten oldest first, unless somebody w
   CHECK(farm.state.FindRun(ids[0]) == nullptr);
   CHECK(farm.state.FindRun(ids[2]) != nullptr);
 }
+
+TEST_CASE("transitions: a job behind the artifacts of every shard that a pipeline may have is assigned") {
+  ControllerFarm farm;
+  farm.Connect("a", Cpus(20'000));
+  JobSpec many = MakeJob("many", {}, 20'000);
+  many.artifacts = {"x"};
+  Run& run = farm.Accept(MakePipeline({many, MakeJob("all", {"many"})}));
+  for (std::uint32_t shard = 0; shard < 20'000; ++shard) {
+    if (farm.StateOf(run, "many", shard) == JobState::kReady) farm.Plan();
+    Finished report = farm.Report(farm.JobOf(run, "many", shard));
+    report.artifacts = HashOf(std::to_string(shard));
+    REQUIRE(farm.Tell("a", report).has_value());
+  }
+  farm.out.Clear();
+  EndTurn(farm.state, farm.out, farm.now);
+  const auto assign = farm.out.ToAgent<Assign>(farm.Peer("a"));
+  CHECK(assign.trees.size() == 20'000);
+  Assign most = assign;
+  most.trees.resize(kMaxTreesPerAssign);
+  CHECK(Encode(ToAgent{most}).has_value());
+  farm.out.Clear();
+}
+
+TEST_CASE("transitions: a check is given the metrics that it names, of thousands that shards have of their own") {
+  ControllerFarm farm;
+  farm.Connect("a", Cpus(40));
+  JobSpec gate = MakeJob("gate", {"test"});
+  gate.steps = {{"check", CheckStep{{{"loss-7", Comparison::kLess, 1}}}},
+                {"other", CheckStep{{{"accuracy", Comparison::kGreater, 0}, {"loss-7", Comparison::kGreater, 0}}}}};
+  Run& run = farm.Accept(MakePipeline({MakeJob("test", {}, 20), gate}));
+  farm.Plan();
+  for (std::uint32_t shard = 0; shard < 20; ++shard) {
+    std::vector<Metric> metrics;
+    for (int i = 0; i < 4000; ++i) metrics.push_back({"own-" + std::to_string(shard) + "-" + std::to_string(i), 1});
+    metrics.push_back({"loss-7", 0.5});
+    farm.Finish(farm.JobOf(run, "test", shard), 0, std::move(metrics));
+    CHECK(farm.JobOf(run, "test", shard).metrics.size() == 4001);
+  }
+  EndTurn(farm.state, farm.out, farm.now);
+  const auto assign = farm.out.ToAgent<Assign>(farm.Peer("a"));
+  CHECK(assign.metrics == Metrics{{"loss-7", 0.5}});
+  CHECK(assign.reported.starts_with("loss-7, own-0-0, "));
+  CHECK(assign.reported.ends_with(" more"));
+  CHECK(assign.reported.size() < 2000);
+  farm.out.Clear();
+}
