@@ -364,7 +364,7 @@ struct MetricsAck {
   # Lines below this index are on record.
 }
 
-struct ToAgent $variant("ToAgent") $noun("message to an agent") $frame(16777216) {
+struct ToAgent $variant("ToAgent") $noun("message to an agent") $frame(4194304) {
   union {
     none @0 :Void;
     # Never sent; what a reader sees in an empty message. Refused.

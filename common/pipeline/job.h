@@ -21,7 +21,8 @@ JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env,
 // Puts the variables under `env` of `fields` into `env`, over what is there.
 void ReadEnv(Fields& fields, Env& env);
 
-// Reports needs of jobs that do not exist, doubled needs, and each cycle, job by job.
+// Reports needs of jobs that do not exist, doubled needs, each cycle, and jobs that need more than a message to an
+// agent holds, job by job.
 void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces>& places, Report& report);
 
 }  // namespace furrow::pipeline

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/pipeline/job.h"
+#include "schemas/agent.h"
 
 namespace furrow::pipeline {
 
@@ -65,10 +66,36 @@ std::string CycleText(const std::vector<JobSpec>& jobs, const std::vector<std::s
   return text + jobs[path[start]].name;
 }
 
+// What an Assign takes beside the job itself, its inputs and its metrics: GPUs, names, a branch.
+constexpr std::size_t kRestBytes = 192 << 10;
+
+// A job travels to its agent in one message, with the trees of all shards that it needs and the metrics that it checks.
+void CheckAssignable(const std::vector<JobSpec>& jobs, const Graph& graph, const std::vector<JobPlaces>& places,
+                     Report& report) {
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    std::size_t trees = 1;
+    for (const Edge& edge : graph[i])
+      if (!jobs[edge.to].artifacts.empty()) trees += jobs[edge.to].shards;
+    std::size_t metrics = 0;
+    for (const Step& step : jobs[i].steps)
+      if (const auto* check = std::get_if<CheckStep>(&step.action))
+        for (const MetricRule& rule : check->rules) metrics += WireBytes(Metric{rule.metric, 0});
+    const std::size_t bytes = WireBytes(jobs[i]) + trees * sizeof(Hash) + metrics + kRestBytes;
+    if (bytes > kMaxToAgentFrame)
+      report.Add(places[i].job,
+                 "job " + Quoted(jobs[i].name) + " cannot be sent to an agent: the artifacts of " +
+                     std::to_string(trees - 1) + " shards that it needs and its own texts take " +
+                     std::to_string((bytes >> 10) + 1) + " KiB, and one message holds " +
+                     std::to_string(kMaxToAgentFrame >> 10) +
+                     " KiB; keep large texts in files beside it, or gather the artifacts in several jobs");
+  }
+}
+
 }  // namespace
 
 void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces>& places, Report& report) {
   const Graph graph = ResolveNeeds(jobs, places, report);
+  CheckAssignable(jobs, graph, places, report);
   enum class Mark : std::uint8_t { kNew, kOnPath, kDone };
   std::vector<Mark> marks(jobs.size(), Mark::kNew);
   std::vector<std::size_t> path;       // from the first job to the one being looked at

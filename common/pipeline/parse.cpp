@@ -12,9 +12,9 @@ namespace {
 using namespace pipeline;
 using Kind = YamlNode::Kind;
 
-// A job travels to its agent in one message, of which this leaves most to its inputs and to what its checks ask for.
-// All jobs are one record. Aliases repeat a text that the file has once, and every job has its own copy of the file's
-// variables: a small file may be gigabytes.
+// A job travels to its agent in one message, of which this leaves half to its inputs (see CheckNeeds). All jobs are one
+// record. Aliases repeat a text that the file has once, and every job has its own copy of the file's variables: a small
+// file may be gigabytes.
 constexpr std::size_t kMaxJobBytes = 2 << 20;
 constexpr std::size_t kMaxJobsBytes = 32 << 20;
 

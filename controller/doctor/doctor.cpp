@@ -1,6 +1,9 @@
 #include "controller/doctor/doctor.h"
 
 #include <algorithm>
+#include <string>
+#include <system_error>
+#include <vector>
 
 #include "common/base/version.h"
 #include "common/daemon/farm_file.h"
@@ -17,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kUnit = "furrow-controller";
+constexpr std::size_t kNamesShown = 20;
 
 std::string Counted(std::size_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
@@ -64,6 +68,22 @@ Finding CheckListen(const std::string& listen, const std::string& config_file) {
   return Ok("address", "listens on " + (listen == "0.0.0.0" || listen == "[::]" ? "every address" : listen));
 }
 
+Findings CheckSetAside(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed)) names.push_back(entry.path().filename().string());
+  if (names.empty()) return {};
+  std::sort(names.begin(), names.end());
+  std::string shown;
+  for (std::size_t i = 0; i < std::min(names.size(), kNamesShown); ++i) shown += (i == 0 ? "" : ", ") + names[i];
+  if (names.size() > kNamesShown) shown += " and " + std::to_string(names.size() - kNamesShown) + " more";
+  return {Warning(
+      "records",
+      Counted(names.size(), "record") + " could not be read at a start and lie in " + folder.string() + ": " + shown,
+      "journalctl -u furrow-controller says why; a newer version may read them, or a backup have them. "
+      "Delete the files when nobody needs them")};
+}
+
 Report ExamineController(const std::string& config_file, const Result<ControllerConfig>& config) {
   Report report{std::string("furrow-controller, ") + kVersion, {}};
   Findings& findings = report.findings;
@@ -86,6 +106,8 @@ Report ExamineController(const std::string& config_file, const Result<Controller
     findings.push_back(CheckKey(key, LookAtKey(key), folder.owner));
     findings.push_back(CheckAllowlist(AllowlistOf(*config), ReadAllowlist(AllowlistOf(*config))));
   }
+
+  Append(findings, CheckSetAside(state / "db" / "set-aside"));
 
   findings.push_back(CheckListen(config->listen, config_file));
   for (const auto& [name, port] : {std::pair<const char*, std::uint16_t>{"ports.control", config->control_port},

@@ -13,6 +13,8 @@ namespace furrow::doctor {
 
 // `path`: of the allowlist, `keys`: what stands in it, or what is wrong with it.
 Finding CheckAllowlist(const std::filesystem::path& path, const Result<std::vector<AllowedKey>>& keys);
+// Whether records could not be read at a start: `folder` has copies of them, see controller/store/set_aside.h.
+Findings CheckSetAside(const std::filesystem::path& folder);
 // Whether agents elsewhere can reach the address that is listened on.
 Finding CheckListen(const std::string& listen, const std::string& config_file);
 

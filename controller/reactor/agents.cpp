@@ -9,6 +9,8 @@
 namespace furrow {
 namespace {
 
+constexpr int kHeartbeatsToTake = 60;  // an assignment; an agent that shows it in none of so many cannot
+
 // Ends the attempt of a job whose agent lost it.
 void LoseAttempt(State& state, Outbox& out, Now now, JobId id, const std::string& why) {
   const auto [run, job] = state.FindJob(id);
@@ -58,6 +60,11 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
     if (!fresh && now.mono - job->last_sent < state.settings.heartbeat) continue;  // may still be on its way
     if (job->cancelling) {  // it never arrived, and nobody wants it now
       LoseAttempt(state, out, now, id, "cancelled before agent " + agent.name + " had it");
+      continue;
+    }
+    if (now.mono - job->first_sent > state.settings.heartbeat * kHeartbeatsToTake) {
+      LoseAttempt(state, out, now, id,
+                  "agent " + agent.name + " (" + agent.software + ") did not take it; see its log");
       continue;
     }
     RepeatAssign(state, out, now, *run, *job);

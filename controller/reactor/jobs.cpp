@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "common/base/hash.h"
 #include "controller/reactor/jobs.h"
@@ -19,6 +20,7 @@ std::pair<Run*, Job*> Current(State& state, const std::string& agent, AttemptRef
 
 // Takes the lines that are not on record yet. Returns false if there is a gap before them.
 bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<MetricLine>& lines) {
+  if (std::exchange(job.metrics_damaged, false)) job.metrics_count = first;
   if (first > job.metrics_count) return false;
   const std::uint64_t known = std::min<std::uint64_t>(job.metrics_count - first, lines.size());
   if (known == lines.size()) return true;

@@ -43,6 +43,30 @@ void RecountRun(State& state, Run& run, Now now) {
   }
 }
 
+// The agent that a job is on; one whose own record could not be read is known by its jobs, until it registers.
+Agent& AgentOf(State& state, const Job& job, Now now) {
+  const auto [found, is_new] = state.agents.try_emplace(job.agent);
+  Agent& agent = found->second;
+  if (is_new) {
+    agent.name = job.agent;
+    agent.incarnation = job.incarnation;
+    agent.lease = std::chrono::ceil<std::chrono::milliseconds>(state.settings.lease);
+    agent.link.heard = now.mono;
+  }
+  return agent;
+}
+
+// Nobody knows which attempts a job had whose record cannot be read: to start it again might run one twice.
+void FailUnreadable(State& state, Outbox& out, Now now, JobId id) {
+  const auto [run, job] = state.FindJob(id);
+  if (job == nullptr || IsTerminal(job->state)) return;
+  AttemptRecord attempt;
+  attempt.ended = now.wall;
+  attempt.outcome = {OutcomeKind::kLost, 0, 0, "its record could not be read when the controller started; see its log"};
+  job->attempts.push_back(std::move(attempt));
+  SettleJob(state, out, now, *run, *job, JobState::kFailed);
+}
+
 }  // namespace
 
 State RestoreState(const Settings& settings, Restored restored, Now now, Outbox& out) {
@@ -66,13 +90,17 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     Run* run = state.FindRun(record.run);
     if (run == nullptr) continue;
     Job& job = ApplyRecord(*run, record);
-    if (job.OnAgent()) Occupy(state.agents[job.agent].booked, *run->GroupOf(job).spec, job);
+    job.first_sent = now.mono;
+    if (job.OnAgent()) Occupy(AgentOf(state, job, now).booked, *run->GroupOf(job).spec, job);
   }
   for (const MetricsRecord& record : restored.metrics) {
     const auto [run, job] = state.FindJob(record.attempt.job);
     if (job != nullptr && job->epoch == record.attempt.epoch)
       job->metrics_count = std::max(job->metrics_count, record.first + record.lines.size());
   }
+  for (const AttemptRef& attempt : restored.unreadable_metrics)
+    if (Job* job = state.FindJob(attempt.job).second; job != nullptr && job->epoch == attempt.epoch)
+      job->metrics_damaged = true;
   for (const SealRecord& record : restored.seals) {
     const auto [run, job] = state.FindJob(record.attempt.job);
     if (job != nullptr && job->OnAgent() && job->epoch == record.attempt.epoch) job->sealed = record.log;
@@ -87,6 +115,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
       if (job.OnAgent() && run.record.cancelling) job.cancelling = true;
     }
   }
+  for (const JobId id : restored.unreadable_jobs) FailUnreadable(state, out, now, id);
   for (TriggerRecord& record : restored.triggers) {
     const std::uint64_t ticket = ++state.last_ticket;
     out.repositories.emplace_back(

@@ -182,10 +182,12 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   job->incarnation = agent->incarnation;
   job->gpu_uuids = assignment.gpu_uuids;
   job->assigned = now.wall;
+  job->first_sent = now.mono;
   job->started = WallTime{};
   job->cancelling = false;
   job->sealed.reset();
   job->metrics_count = 0;
+  job->metrics_damaged = false;
   job->metrics.clear();
   Occupy(agent->booked, *group.spec, *job);
   out.records.emplace_back(job->record());

@@ -20,8 +20,10 @@ struct Restored {
   std::map<std::string, std::uint64_t> last_number;  // pipeline → newest run number
   std::vector<RunRecord> runs;                       // those not ended, oldest first
   std::vector<JobRecord> jobs;                       // of those runs
+  std::vector<JobId> unreadable_jobs;                // of those runs, too
   std::vector<MetricsRecord> metrics;                // of their unfinished attempts, the last of each: only
                                                      // `first` and the count matter
+  std::vector<AttemptRef> unreadable_metrics;        // unfinished attempts whose count of lines is not known
   std::vector<SealRecord> seals;
   std::vector<AgentRecord> agents;
   std::vector<TriggerRecord> triggers;

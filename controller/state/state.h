@@ -44,9 +44,11 @@ struct Settings {
 struct Job : JobRecord {
   std::uint32_t spec = 0;  // index into Run::groups
   std::uint32_t shard = 0;
+  TimePoint first_sent;             // when the Assign of its attempt first left; after a restart of ours: the start
   TimePoint last_sent;              // when its Assign (or Kill) last left
   std::optional<LogRecord> sealed;  // log of the current attempt
   std::uint64_t metrics_count = 0;  // lines of the current attempt on record
+  bool metrics_damaged = false;     // how many there were is not known: the agent's next report begins behind them
 
   AttemptRef attempt() const { return {id, epoch}; }
   bool OnAgent() const { return state == JobState::kAssigned || state == JobState::kRunning; }

@@ -63,76 +63,93 @@ void Store::Impl::Scan(rocksdb::ColumnFamilyHandle* family, std::string_view pre
 Result<Restored> Store::Load() {
   Restored restored;
   restored.boot = impl_->boot;
-  FURROW_TRY(impl_->LoadRuns(restored));
-  FURROW_TRY(impl_->LoadSmallRecords(restored));
+  impl_->LoadRuns(restored);
+  impl_->LoadSmallRecords(restored);
   impl_->LoadNumbers(restored);
   return restored;
 }
 
-Status Store::Impl::LoadRuns(Restored& restored) const {
+void Store::Impl::LoadRuns(Restored& restored) const {
   const std::unique_ptr<rocksdb::Iterator> newest(db->NewIterator(rocksdb::ReadOptions(), runs));
-  newest->SeekToLast();
-  if (newest->Valid()) {
-    FURROW_ASSIGN(const RunRecord run, DecodeValue<RunRecord>(View(newest->value())));
-    restored.last_run = run.id;
-    // Numbers are given out in order: the newest run has the last ones.
-    restored.last_job = JobId{Raw(run.first_job) + ShardsOf(run.pipeline) - 1};
+  // Numbers are given out in order: the newest run has the last ones. One that cannot be read may have had as many jobs
+  // as a run can.
+  std::uint64_t unknown_jobs = 0;
+  for (newest->SeekToLast(); newest->Valid(); newest->Prev()) {
+    restored.last_run = std::max(restored.last_run, RunId{keys::NumberAt(View(newest->key()), 0)});
+    const auto run = DecodeValue<RunRecord>(View(newest->value()));
+    if (run) {
+      restored.last_job = JobId{Raw(run->first_job) + ShardsOf(run->pipeline) - 1};
+      break;
+    }
+    unknown_jobs += kMaxShards;
   }
-  if (!newest->status().ok()) return tl::unexpected(StoreError("cannot read the runs", newest->status()));
+  restored.last_job = JobId{Raw(restored.last_job) + unknown_jobs};
 
-  Status status;
   Scan(small, keys::Key('l'), [&](std::string_view key, std::string_view) {
     const RunId id{keys::NumberAt(key, 1)};
-    auto value = Get(runs, keys::Run(id));
+    const auto value = Get(runs, keys::Run(id));
     auto run = value ? DecodeValue<RunRecord>(*value) : Result<RunRecord>(tl::unexpected(value.error()));
     if (!run) {
-      status = tl::unexpected(Annotate(run.error(), "run " + std::to_string(Raw(id))));
-      return false;
+      set_aside.Keep("run-" + std::to_string(Raw(id)), value ? *value : "",
+                     value ? run.error().message : "it is not there");
+      return true;
     }
     restored.runs.push_back(std::move(*run));
-    Scan(jobs, keys::Run(id), [&](std::string_view, std::string_view bytes) {
-      auto job = DecodeValue<JobRecord>(bytes);
-      status = job ? LoadAttempt(*job, restored) : Status(tl::unexpected(job.error()));
-      if (status) restored.jobs.push_back(std::move(*job));
-      return status.has_value();
-    });
-    return status.has_value();
+    LoadJobs(id, restored);
+    return true;
   });
-  return status;
 }
 
-Status Store::Impl::LoadAttempt(const JobRecord& job, Restored& restored) const {
-  if (IsTerminal(job.state) || Raw(job.epoch) == 0) return {};
+void Store::Impl::LoadJobs(RunId run, Restored& restored) const {
+  Scan(jobs, keys::Run(run), [&](std::string_view key, std::string_view bytes) {
+    auto job = DecodeValue<JobRecord>(bytes);
+    if (job) {
+      LoadAttempt(*job, restored);
+      restored.jobs.push_back(std::move(*job));
+      return true;
+    }
+    const JobId id{keys::NumberAt(key, 8)};
+    set_aside.Keep("job-" + std::to_string(Raw(run)) + "-" + std::to_string(Raw(id)), bytes, job.error().message);
+    restored.unreadable_jobs.push_back(id);
+    return true;
+  });
+}
+
+void Store::Impl::LoadAttempt(const JobRecord& job, Restored& restored) const {
+  if (IsTerminal(job.state) || Raw(job.epoch) == 0) return;
   const std::unique_ptr<rocksdb::Iterator> at(db->NewIterator(rocksdb::ReadOptions(), metrics));
-  const keys::Key prefix = keys::Attempt({job.id, job.epoch});
-  at->SeekForPrev(AsSlice(keys::Metrics({job.id, job.epoch}, ~std::uint64_t{0}).bytes()));
-  if (!at->Valid() || !View(at->key()).starts_with(prefix)) return {};
-  FURROW_ASSIGN(MetricsRecord last, DecodeValue<MetricsRecord>(View(at->value())));
-  restored.metrics.push_back(std::move(last));
-  return {};
+  const AttemptRef attempt{job.id, job.epoch};
+  at->SeekForPrev(AsSlice(keys::Metrics(attempt, ~std::uint64_t{0}).bytes()));
+  if (!at->Valid() || !View(at->key()).starts_with(keys::Attempt(attempt))) return;
+  auto last = DecodeValue<MetricsRecord>(View(at->value()));
+  if (last) {
+    restored.metrics.push_back(std::move(*last));
+    return;
+  }
+  set_aside.Keep("metrics-" + std::to_string(Raw(job.id)) + "-" + std::to_string(Raw(job.epoch)) + "-" +
+                     std::to_string(keys::NumberAt(View(at->key()), 16)),
+                 View(at->value()), last.error().message);
+  restored.unreadable_metrics.push_back(attempt);
 }
 
-Status Store::Impl::LoadSmallRecords(Restored& restored) const {
-  Status status;
-  const auto load = [&](char kind, auto& records) {
+void Store::Impl::LoadSmallRecords(Restored& restored) const {
+  const auto load = [&](char kind, const char* noun, auto& records) {
     using T = typename std::decay_t<decltype(records)>::value_type;
-    Scan(small, keys::Key(kind), [&](std::string_view, std::string_view value) {
+    Scan(small, keys::Key(kind), [&](std::string_view key, std::string_view value) {
       auto record = DecodeValue<T>(value);
-      if (record) {
+      if (record)
         records.push_back(std::move(*record));
-      } else {
-        status = tl::unexpected(record.error());
-      }
-      return status.has_value();
+      else
+        set_aside.Keep(std::string(noun) + "-" + NameOfKey(key.substr(1)), value, record.error().message);
+      return true;
     });
   };
-  load('s', restored.seals);
-  if (status) load('a', restored.agents);
-  if (status) load('t', restored.triggers);
-  if (status) load('r', restored.repositories);
-  if (status) load('e', restored.enrolments);
-  if (status) load('k', restored.keys);
-  return status;
+  load('s', "seal", restored.seals);
+  load('a', "agent", restored.agents);
+  load('t', "trigger", restored.triggers);
+  load('r', "repository", restored.repositories);
+  load('e', "enrolment", restored.enrolments);
+  load('k', "key", restored.keys);
 }
 
 void Store::Impl::LoadNumbers(Restored& restored) const {

@@ -24,6 +24,7 @@
 #include "controller/store/files.h"
 #include "controller/store/high_water.h"
 #include "controller/store/keys.h"
+#include "controller/store/set_aside.h"
 #include "controller/store/store.h"
 
 namespace furrow {
@@ -67,9 +68,10 @@ struct Store::Impl {
   // Calls `visit(key, value)` for the keys that start with `prefix`, in order, until it returns false.
   void Scan(rocksdb::ColumnFamilyHandle* family, std::string_view prefix,
             const std::function<bool(std::string_view, std::string_view)>& visit) const;
-  Status LoadRuns(Restored& restored) const;
-  Status LoadAttempt(const JobRecord& job, Restored& restored) const;
-  Status LoadSmallRecords(Restored& restored) const;
+  void LoadRuns(Restored& restored) const;
+  void LoadJobs(RunId run, Restored& restored) const;
+  void LoadAttempt(const JobRecord& job, Restored& restored) const;
+  void LoadSmallRecords(Restored& restored) const;
   void LoadNumbers(Restored& restored) const;
 
   std::unique_ptr<DiskGuard> own_guard;  // where Open was given none
@@ -79,6 +81,7 @@ struct Store::Impl {
   std::unique_ptr<rocksdb::Env> env;
   int lock_fd = -1;
   HighWater high_water;
+  const SetAside set_aside;
 
   std::unique_ptr<rocksdb::DB> db;
   rocksdb::ColumnFamilyHandle* small = nullptr;  // family "default": everything that is neither of the others

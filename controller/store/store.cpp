@@ -141,7 +141,8 @@ Store::Impl::Impl(std::filesystem::path folder, DiskGuard& disk_guard, HighWater
       guard(disk_guard),
       waiter(disk_guard),
       env(rocksdb::NewCompositeEnv(std::make_shared<StoreFiles>(rocksdb::FileSystem::Default(), waiter))),
-      high_water(std::move(mark)) {}
+      high_water(std::move(mark)),
+      set_aside(dir / "set-aside") {}
 
 Store::Impl::~Impl() {
   {

@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "common/base/overloaded.h"
 #include "common/wire/job_state.h"
+#include "controller/store/record_codec.h"
 
 namespace furrow::sim {
 
@@ -44,8 +45,21 @@ void Disk::Keep(const RecordChange& change) {
              change);
 }
 
+// What the store writes is what the next start reads.
+template <class Key, class Record>
+void CheckReadable(const Erase<Record, Key>&) {}
+template <class Record>
+void CheckReadable(const Record& record) {
+  const Result<std::string> value = EncodeValue(record);
+  FURROW_CHECK(value.has_value(), "a record keeps its caps");
+  FURROW_CHECK(DecodeValue<Record>(*value) == record, "a record comes back as it was");
+}
+
 void Disk::Apply(const Turn& turn) {
-  for (const RecordChange& change : turn.records) Keep(change);
+  for (const RecordChange& change : turn.records) {
+    std::visit([](const auto& one) { CheckReadable(one); }, change);
+    Keep(change);
+  }
 }
 
 bool Disk::Looked(const std::string& repository) const {

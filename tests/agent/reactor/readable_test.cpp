@@ -1,5 +1,5 @@
-// Whatever a controller, the runner and the data threads do to an agent: every message that it makes keeps the caps of its
-// schema, and every request to the runner fits a frame.
+// Whatever a controller, the runner and the data threads do to an agent: every message that it makes keeps the caps of
+// its schema, and every request to the runner fits a frame.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -83,7 +83,8 @@ class WildAgent {
 
   const HeldJob* SomeJob() {
     if (farm_.state.jobs.empty()) return nullptr;
-    return &std::next(farm_.state.jobs.begin(), static_cast<std::ptrdiff_t>(any_.Pick(farm_.state.jobs.size())))->second;
+    return &std::next(farm_.state.jobs.begin(), static_cast<std::ptrdiff_t>(any_.Pick(farm_.state.jobs.size())))
+                ->second;
   }
 
   void Prepares() {

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "common/pipeline/pipeline.h"
+#include "schemas/agent.h"
 
 using namespace furrow;
 
@@ -146,6 +147,31 @@ TEST_CASE("pipeline hostile: a job that is too large for one message is refused,
   const std::string job = "jobs:\n  j:\n    steps:\n      - run: &a '" + std::string(100'000, 'x') + "'\n";
   CHECK(ParsePipeline(job + "      - run: *a\n", "p").ok());
   CheckRefused(job + Repeated("      - run: *a\n", 25), "the texts and variables of this job take more than 2 MiB");
+}
+
+TEST_CASE(
+    "pipeline hostile: a job that needs more than one message holds is refused, and the largest that is not can be "
+    "sent") {
+  const auto fan_in = [](int shards, std::size_t script) {
+    return "jobs:\n  many: { shards: " + std::to_string(shards) + ", artifacts: [x], steps: [{ run: x }] }\n" +
+           "  none: { shards: 10, steps: [{ run: x }] }\n  all:\n    needs: [many, none]\n    steps:\n" +
+           Repeated("      - run: '" + std::string(100'000, 'x') + "'\n", script / 100'000) + "      - run: x\n";
+  };
+  CHECK(ParsePipeline(fan_in(20'000, 900'000), "p").ok());
+  CHECK(ParsePipeline(fan_in(99'989, 500'000), "p").ok());
+  CheckRefused(
+      fan_in(99'989, 900'000),
+      "job `all` cannot be sent to an agent: the artifacts of 99989 shards that it needs and its own texts take");
+  // The two limits agree: what passes fits, to the last shard.
+  for (int shards = 90'000; shards <= 99'989; shards += 1111) {
+    const ParsedPipeline parsed = ParsePipeline(fan_in(shards, 800'000), "p");
+    Assign assign;
+    assign.spec = std::make_shared<const JobSpec>(parsed.pipeline.jobs.back());
+    assign.trees.resize(static_cast<std::size_t>(shards) + 1);
+    assign.branch = std::string(4096, 'b');
+    assign.gpu_uuids.assign(1024, "MIG-01234567-89ab-cdef-0123-456789abcdef");
+    if (parsed.ok()) CHECK(Encode(ToAgent{assign}).has_value());
+  }
 }
 
 TEST_CASE("pipeline hostile: a file that is all mistakes ends with how many more there are") {

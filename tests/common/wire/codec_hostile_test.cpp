@@ -101,7 +101,7 @@ TEST_CASE("codec: a frame may lie at any address") {
 
 TEST_CASE("codec: a frame above its cap is refused unread") {
   CHECK(Says(Refusal(DecodeAgentMessage(std::string(kMaxAgentMessageFrame + 8, '\0'))), "4194312 bytes"));
-  CHECK(Says(Refusal(DecodeToAgent(std::string(kMaxToAgentFrame + 8, '\0'))), "at most 16777216"));
+  CHECK(Says(Refusal(DecodeToAgent(std::string(kMaxToAgentFrame + 8, '\0'))), "at most 4194304"));
   CHECK(Says(Refusal(DecodeBulkRequest(std::string(kMaxBulkRequestFrame + 8, '\0'))), "at most"));
   CHECK(Says(Refusal(DecodeBulkReply(std::string(kMaxBulkRequestFrame + 8, '\0'))), "at most"));
   CHECK(Says(Refusal(DecodeClientRequest(std::string(kMaxClientReplyFrame + 8, '\0'))), "at most"));

@@ -496,3 +496,21 @@ TEST_CASE("agents: one whose clock differs by more than 2 s is shown with that")
   CHECK(note(-300'000) == "its clock is 5 min behind the controller's");
   CHECK(note(2'500) == "its clock is 2.5 s ahead of the controller's");
 }
+
+TEST_CASE("agents: an assignment that an agent does not take in a while is lost, and given out anew") {
+  ControllerFarm farm;
+  farm.Connect("a");
+  Run& run = farm.Accept(MakePipeline({MakeJob("one")}));
+  farm.Plan();
+  Job& job = farm.JobOf(run, "one");
+  int repeated = 0;
+  for (; job.attempts.empty(); ++repeated) {
+    REQUIRE(repeated < 100);
+    farm.Pass(farm.state.settings.heartbeat);
+    farm.Beat("a", {});
+    farm.out.Clear();
+  }
+  CHECK(repeated > 50);
+  CHECK(job.attempts[0].outcome.detail == "agent a (furrow-agent test) did not take it; see its log");
+  CHECK(job.state == JobState::kReady);  // agent_lost retries it
+}

@@ -201,3 +201,54 @@ TEST_CASE("restore: pushes that were under way are imported again, repositories 
   CHECK(effects.Git<LookAtRefs>().repository == "/srv/a.git");
   CHECK(effects.empty());
 }
+
+TEST_CASE("restore: a job whose record could not be read fails, and what does not need it goes on") {
+  Lived farm;
+  farm.Joins("a", Cpus(3));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two"), MakeJob("three", {"one"})}));
+  Restored loaded = farm.disk.Load();
+  const JobId lost = farm.JobOf(run, "one").id;
+  std::erase_if(loaded.jobs, [&](const JobRecord& job) { return job.id == lost; });
+  loaded.unreadable_jobs = {lost};
+  FakeOutbox effects;
+  State state = RestoreState(farm.state.settings, std::move(loaded), farm.now, effects);
+  state.CheckInvariants();
+  Run& again = *state.FindRun(run.record.id);
+  CHECK(again.jobs[0].state == JobState::kFailed);
+  CHECK(again.jobs[0].attempts.back().outcome.detail.find("could not be read") != std::string::npos);
+  CHECK(again.jobs[1].state == JobState::kAssigned);
+  CHECK(again.jobs[2].state == JobState::kSkipped);
+  CHECK(effects.Stored<JobRecord>().id == lost);
+  effects.Clear();
+}
+
+TEST_CASE(
+    "restore: jobs of an agent whose record could not be read stay on it, and its next report says how many metrics "
+    "there were") {
+  Lived farm;
+  farm.Joins("a", Cpus(3));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one")}));
+  Restored loaded = farm.disk.Load();
+  loaded.agents.clear();
+  const AttemptRef attempt = farm.JobOf(run, "one").attempt();
+  loaded.unreadable_metrics = {attempt};
+  FakeOutbox effects;
+  State state = RestoreState(farm.state.settings, std::move(loaded), farm.now, effects);
+  state.CheckInvariants();
+  CHECK(state.agents.at("a").name == "a");
+  CHECK(state.agents.at("a").booked.jobs.size() == 1);
+  CHECK_FALSE(state.agents.at("a").link.session);
+  effects.Clear();
+  On(state, effects, farm.now, {9, "a"}, farm.Registration("a", Cpus(3), {{attempt, Phase::kRunning}}));
+  effects.Clear();
+  const SessionId session = state.agents.at("a").link.session->id;
+  REQUIRE(On(state, effects, farm.now, {9, "a"}, MetricsReport{session, attempt, 7, std::vector<MetricLine>(2)})
+              .has_value());
+  CHECK(effects.Stored<MetricsRecord>().first == 7);
+  effects.Stored<JobRecord>();
+  CHECK(effects.ToAgent<MetricsAck>(9).count == 9);
+  REQUIRE(On(state, effects, farm.now, {9, "a"}, MetricsReport{session, attempt, 11, std::vector<MetricLine>(2)})
+              .has_value());
+  CHECK(effects.ToAgent<MetricsAck>(9).count == 9);  // a gap, as ever
+  effects.Clear();
+}

@@ -12,6 +12,7 @@
 #include <fstream>
 #include <mutex>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -161,6 +162,49 @@ void CommitTenAndCopy(const fs::path& dir, const fs::path& copy) {
   CopyAsKilled(dir, copy);
 }
 
+// The database of a store that is closed, past the store.
+class RawDatabase {
+ public:
+  explicit RawDatabase(const fs::path& dir) {
+    std::vector<rocksdb::ColumnFamilyDescriptor> families;
+    for (const char* name : {"default", "runs", "jobs", "metrics"})
+      families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+    REQUIRE(rocksdb::DB::Open(rocksdb::DBOptions(), (dir / "db").string(), families, &handles, &raw).ok());
+  }
+  ~RawDatabase() {
+    for (rocksdb::ColumnFamilyHandle* handle : handles) raw->DestroyColumnFamilyHandle(handle);
+    delete raw;
+  }
+
+  // The keys of every record: what lies in family "default" beside records are numbers and names.
+  std::vector<std::pair<std::size_t, std::string>> Records() const {
+    std::vector<std::pair<std::size_t, std::string>> records;
+    for (std::size_t family = 0; family < 4; ++family) {
+      const std::unique_ptr<rocksdb::Iterator> at(raw->NewIterator(rocksdb::ReadOptions(), handles[family]));
+      for (at->SeekToFirst(); at->Valid(); at->Next())
+        if (family != 0 || std::string_view("satrek").find(at->key()[0]) != std::string_view::npos)
+          records.emplace_back(family, at->key().ToString());
+    }
+    return records;
+  }
+  std::string Get(std::size_t family, const std::string& key) const {
+    std::string value;
+    REQUIRE(raw->Get(rocksdb::ReadOptions(), handles[family], key, &value).ok());
+    return value;
+  }
+  void Put(std::size_t family, const std::string& key, const std::string& value) {
+    REQUIRE(raw->Put(rocksdb::WriteOptions(), handles[family], key, value).ok());
+  }
+
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* raw = nullptr;
+};
+
+std::string ReadWhole(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 }  // namespace
 
 TEST_CASE("store: an empty store has no history and counts its starts") {
@@ -228,6 +272,75 @@ TEST_CASE("store: a start brings back what is unfinished, and only that") {
   CHECK(store->GetMetrics({JobId{20}, Epoch{1}}).size() == 5);
   CHECK(store->GetSeal(seal.attempt) == seal);
   CHECK_FALSE(store->GetSeal(gone.attempt));
+}
+
+TEST_CASE("store: a record that cannot be read stops no start; it is set aside, and everything else is there") {
+  TempDir temp;
+  {
+    auto store = MustOpen(temp.path);
+    Acks acks;
+    store->Start(NoSmallLogs, acks.Callback());
+    AgentRecord agent;
+    agent.name = "alpha";
+    TriggerRecord trigger{{3, 4}, "/srv/git/a.git", "refs/heads/main", "0", "1"};
+    RepositoryRecord repository{"/srv/git/a.git", {{"refs/heads/main", "abc"}}};
+    EnrolmentRecord enrolment;
+    enrolment.id = EnrolmentId{5};
+    enrolment.uses = 1;
+    KeyRecord key;
+    key.public_key = std::string(40, 'k');
+    store->Commit({1, {MakeRun(1, "fashion", 1), MakeJob(1, 10), MakeRun(2, "fashion", 2), MakeJob(2, 20)}, {}});
+    store->Commit({2,
+                   {MetricsRecord{{JobId{10}, Epoch{1}}, 0, std::vector<MetricLine>(2)},
+                    SealRecord{{JobId{10}, Epoch{1}}, {5, {}, {LogStorage::kOwnFile, 0, 0}}}},
+                   {}});
+    store->Commit({3, {agent, trigger, repository, enrolment, key}, {}});
+    REQUIRE(acks.WaitFor(3));
+  }
+  const auto count = [](const Restored& restored) {
+    return restored.runs.size() + restored.jobs.size() + restored.metrics.size() + restored.seals.size() +
+           restored.agents.size() + restored.triggers.size() + restored.repositories.size() +
+           restored.enrolments.size() + restored.keys.size();
+  };
+  const auto records = RawDatabase(temp.path).Records();
+  REQUIRE(records.size() == 11);
+  const std::size_t all = count(*MustOpen(temp.path)->Load());
+  CHECK(all == 11);
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const auto& [family, key] = records[i];
+    CAPTURE(i);
+    std::string value, other;
+    {
+      RawDatabase database(temp.path);
+      value = database.Get(family, key);
+      other = database.Get(records[(i + 3) % records.size()].first, records[(i + 3) % records.size()].second);
+    }
+    for (const std::string& damaged :
+         {std::string(), value.substr(0, value.size() / 16 * 8), std::string(64, '\xff'), other}) {
+      RawDatabase(temp.path).Put(family, key, damaged);
+      auto restored = MustOpen(temp.path)->Load();
+      REQUIRE(restored);
+      // With a run its job goes, and with a job its attempt's metrics.
+      CHECK(count(*restored) < all);
+      CHECK(count(*restored) >= all - (family == 1 ? 3 : family == 2 ? 2 : 1));
+      CHECK(Raw(restored->last_run) == 2);
+      CHECK(Raw(restored->last_job) >= 29);
+      CHECK(restored->last_number.at("fashion") == 2);
+      std::size_t found = 0;
+      for (const auto& entry : fs::directory_iterator(temp.path / "set-aside"))
+        if (ReadWhole(entry.path()) == damaged) ++found, names.insert(entry.path().filename().string());
+      CHECK(found == 1);
+      fs::remove_all(temp.path / "set-aside");
+    }
+    RawDatabase(temp.path).Put(family, key, value);
+  }
+  CHECK(count(*MustOpen(temp.path)->Load()) == all);
+  CHECK_FALSE(fs::exists(temp.path / "set-aside"));
+  CHECK(names == std::set<std::string>{
+                     "agent-alpha", "enrolment-0000000000000005", "job-1-10", "job-2-20", "key-" + std::string(40, 'k'),
+                     "metrics-10-1-0", "repository-2f7372762f6769742f612e676974", "run-1", "run-2",
+                     "seal-000000000000000a0000000000000001", "trigger-00000000000000030000000000000004"});
 }
 
 TEST_CASE("store: history is found by number, by page and by request") {
@@ -347,13 +460,8 @@ TEST_CASE("store: a second opener is refused, and told who has it") {
 TEST_CASE("store: a folder of a newer version is refused and left as it was") {
   TempDir temp;
   { auto store = MustOpen(temp.path); }
-  const std::string path = (temp.path / "db").string();
-  std::vector<rocksdb::ColumnFamilyDescriptor> families;
-  for (const char* name : {"default", "runs", "jobs", "metrics"})
-    families.emplace_back(name, rocksdb::ColumnFamilyOptions());
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  rocksdb::DB* raw = nullptr;
-  REQUIRE(rocksdb::DB::Open(rocksdb::DBOptions(), path, families, &handles, &raw).ok());
+  auto database = std::make_unique<RawDatabase>(temp.path);
+  rocksdb::DB* raw = database->raw;
   std::string expected;
   SUBCASE("by its number") {
     REQUIRE(raw->Put(rocksdb::WriteOptions(), "mversion", std::string("\0\0\0\0\0\0\0\x02", 8)).ok());
@@ -362,11 +470,10 @@ TEST_CASE("store: a folder of a newer version is refused and left as it was") {
   SUBCASE("by a family that this version does not have") {
     rocksdb::ColumnFamilyHandle* models = nullptr;
     REQUIRE(raw->CreateColumnFamily(rocksdb::ColumnFamilyOptions(), "models", &models).ok());
-    handles.push_back(models);
+    database->handles.push_back(models);
     expected = "newer version of Furrow (it has models";
   }
-  for (rocksdb::ColumnFamilyHandle* handle : handles) raw->DestroyColumnFamilyHandle(handle);
-  delete raw;
+  database.reset();
   for (int attempt = 0; attempt < 2; ++attempt) {
     auto store = Store::Open(temp.path);
     REQUIRE_FALSE(store);
