@@ -35,7 +35,7 @@ Status WriteFarmFile(const std::filesystem::path& state, const FarmFile& farm) {
   const std::filesystem::path path = PathIn(state);
   const std::filesystem::path part = path.string() + ".part";
   std::ofstream file(part, std::ios::trunc);
-  file << json.dump(2) << '\n';
+  file << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
   file.close();
   if (!file) return tl::unexpected<Error>(ErrnoError(part.string(), errno));
   std::error_code error;

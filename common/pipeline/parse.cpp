@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/text.h"
 #include "common/pipeline/job.h"
 #include "common/pipeline/pipeline.h"
 #include "common/pipeline/values.h"
@@ -64,8 +65,8 @@ void CheckOverrides(const Env& overrides, Report& report) {
       report.Add({}, what + " is no name of a variable: letters, digits and _, not beginning with a digit");
     } else if (IsReservedEnv(name)) {
       report.Add({}, what + " is set by Furrow itself; choose another name");
-    } else if (value.find('\0') != std::string::npos) {
-      report.Add({}, what + " has a value with a NUL character");
+    } else if (!furrow::IsName(value)) {
+      report.Add({}, what + " has a value that is not UTF-8, or with a NUL character");
     }
   }
 }

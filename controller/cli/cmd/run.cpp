@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "common/base/text.h"
 #include "common/wire/selector.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/farm/bulk_client.h"
@@ -90,6 +91,15 @@ Result<Hash> Upload(const Session& session, FarmClient& farm, const Place& place
   }
 }
 
+// Paths and names of branches may be of any bytes; the run says where it comes from in such as people can read.
+std::string Shown(const std::string& bytes) {
+  return std::string(ClippedUtf8(RepairedUtf8(bytes), 1000));
+}
+SourceInfo Shown(SourceInfo info) {
+  for (std::string* text : {&info.repository, &info.ref, &info.branch}) *text = Shown(*text);
+  return info;
+}
+
 }  // namespace
 
 Result<int> RunCommand(const Session& session, const RunOptions& options) {
@@ -113,11 +123,11 @@ Result<int> RunCommand(const Session& session, const RunOptions& options) {
   }
   Submit submit;
   submit.request = Uuid::Random();
-  submit.file = file.name;
+  submit.file = Shown(file.name);
   submit.text = std::move(file.text);
-  submit.default_name = std::move(file.default_name);
+  submit.default_name = Shown(file.default_name);
   submit.overrides = overrides;
-  submit.info = sources->info();
+  submit.info = Shown(sources->info());
   FURROW_ASSIGN(submit.source, Upload(session, *farm, place, options, sources));
   FURROW_ASSIGN(const Submitted submitted, farm->Ask<Submitted>(submit));
   if (options.detach) return SayDetached(session, submitted);

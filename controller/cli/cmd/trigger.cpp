@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "common/base/text.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/hook/hook.h"
 #include "controller/cli/session/exit_status.h"
@@ -75,12 +76,22 @@ class Triggers {
   std::unique_ptr<FarmClient> farm_;
 };
 
+// A push is found again by these names: one that were repaired would be another.
+Status CheckNames(const std::string& repository, const std::string& ref) {
+  if (!IsName(repository))
+    return Fail(Errc::kInvalid, "the path " + repository + " is not UTF-8: pushes to it cannot be told; rename the folder");
+  if (!IsName(ref))
+    return Fail(Errc::kInvalid, "the name of " + ref + " is not UTF-8: a push of it starts nothing; rename the branch");
+  return {};
+}
+
 }  // namespace
 
 Result<int> TriggerCommand(const Session& session, const TriggerOptions& options) {
   std::error_code error;
   const fs::path repository = fs::canonical(options.repository, error);
   if (error) return Fail(Errc::kInvalid, "there is no repository " + options.repository + ": " + error.message());
+  FURROW_TRY(CheckNames(repository.string(), options.ref));
   FURROW_ASSIGN(const fs::path git_dir, GitDirOf(repository));
   const PendingPush push{options.ref, options.old_commit, options.new_commit};
   const auto note = [&](const std::string& why) -> Result<int> {
@@ -104,6 +115,7 @@ Result<int> HookInstallCommand(const Session& session, const std::string& reposi
   HookSettings settings;
   settings.repository = fs::canonical(repository, error);
   if (error) return Fail(Errc::kInvalid, "there is no repository " + repository + ": " + error.message());
+  FURROW_TRY(CheckNames(settings.repository.string(), ""));
   settings.program = fs::read_symlink("/proc/self/exe", error);
   if (error) return Fail(Errc::kInternal, "cannot find this program's own path: " + error.message());
   const char* controller = std::getenv("FURROW_CONTROLLER");

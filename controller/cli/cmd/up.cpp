@@ -159,7 +159,7 @@ class Supervisor {
     if (session_.json) {
       const nlohmann::ordered_json json{{"ready", true},     {"state", state_.string()}, {"control", file.control},
                                         {"bulk", file.bulk}, {"agents", agents},         {"ready_ms", took.count()}};
-      WriteOut(json.dump(2) + "\n");
+      WriteOut(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     } else {
       const bool standard = StateFolder("") == state_;
       WriteOut("furrow: ready in " + FormatDuration(took) + ": " + std::to_string(agents) +

@@ -60,7 +60,8 @@ std::string NameOf(const JobView& job) {
 }
 
 std::string Explain(const Outcome& outcome) {
-  if (Passed(outcome)) return "";
+  const std::string detail = outcome.detail.substr(0, outcome.detail.find('\n'));
+  if (Passed(outcome)) return detail;
   std::string text;
   switch (outcome.kind) {
     case OutcomeKind::kExited: text = "exit status " + std::to_string(outcome.code); break;
@@ -76,7 +77,6 @@ std::string Explain(const Outcome& outcome) {
   }
   const bool step = outcome.kind == OutcomeKind::kExited || outcome.kind == OutcomeKind::kSignaled;
   if (step && outcome.step > 0) text += " in step " + std::to_string(outcome.step + 1);
-  const std::string detail = outcome.detail.substr(0, outcome.detail.find('\n'));
   if (detail.empty()) return text;
   const bool says_it_all = outcome.kind == OutcomeKind::kTimedOut || outcome.kind == OutcomeKind::kLogQuota ||
                            outcome.kind == OutcomeKind::kInputFailed || outcome.kind == OutcomeKind::kArtifactMissing;
@@ -218,6 +218,7 @@ std::string RenderShards(const RunSummary& run, const std::vector<JobView>& jobs
                {"NOTE"}});
   for (const JobView& job : jobs) {
     const bool failed = job.state == JobState::kFailed && job.outcome;
+    const bool ended = IsTerminal(job.state) && job.outcome;
     table.Add({{NameOf(job), Colour::kBold},
                {std::string(GlyphOf(job.state)) + " " + NameOf(job.state), ColourOf(job.state)},
                {Raw(job.epoch) == 0 ? "" : std::to_string(Raw(job.epoch))},
@@ -226,7 +227,7 @@ std::string RenderShards(const RunSummary& run, const std::vector<JobView>& jobs
                {job.log_length == 0 ? "" : FormatBytes(job.log_length)},
                {job.agent.empty() ? "-" : job.agent},
                {MetricsOf(job.metrics)},
-               {failed ? Explain(*job.outcome) : job.waits_for, failed ? Colour::kRed : Colour::kNone}});
+               {ended ? Explain(*job.outcome) : job.waits_for, failed ? Colour::kRed : Colour::kNone}});
   }
   return Heading(run, style) + table.Render(style.colour, style.width);
 }

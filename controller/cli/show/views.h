@@ -44,7 +44,7 @@ std::string RenderMetricPlot(const MetricSeries& series, const ViewStyle& style)
 std::string NameOf(const RunSummary& run);
 // "test", or "test/3" where it has shards.
 std::string NameOf(const JobView& job);
-// In one line, why an attempt did not pass; empty if it did.
+// In one line, why an attempt did not pass, or what of one that did should be known; empty: nothing.
 std::string Explain(const Outcome& outcome);
 
 Colour ColourOf(JobState state);

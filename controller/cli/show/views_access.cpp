@@ -84,7 +84,7 @@ std::string JsonEnrolment(const EnrolmentView& enrolment, const std::string& lin
   Json json = JsonOf(enrolment);
   json["address"] = address;
   json["line"] = line;
-  return json.dump(2) + "\n";
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string JsonEnrolments(const EnrolmentList& list, WallTime now) {
@@ -94,7 +94,7 @@ std::string JsonEnrolments(const EnrolmentList& list, WallTime now) {
     json["state"] = EnrolmentStateName(enrolment, now);
     enrolments.push_back(std::move(json));
   }
-  return Json{{"enrolments", enrolments}}.dump(2) + "\n";
+  return Json{{"enrolments", enrolments}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string JsonKeys(const KeyList& list) {
@@ -108,7 +108,7 @@ std::string JsonKeys(const KeyList& list) {
                     {"enrolment", Raw(key.enrolment) == 0 ? Json() : Json(FormatEnrolmentId(key.enrolment))},
                     {"connected", key.connected},
                     {"last_seen_ms", Time(key.last_seen)}});
-  return Json{{"keys", keys}}.dump(2) + "\n";
+  return Json{{"keys", keys}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace furrow::cli

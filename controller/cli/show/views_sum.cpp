@@ -41,7 +41,8 @@ void Add(JobSum& sum, const JobView& job) {
   sum.started = Earlier(sum.started, job.started);
   sum.ended_at = std::max(sum.ended_at, job.ended);
   sum.epoch = std::max(sum.epoch, job.epoch);
-  if (sum.note.empty() && job.state == JobState::kFailed && job.outcome)
+  if (sum.note.empty() && (job.state == JobState::kFailed || job.state == JobState::kPassed) && job.outcome &&
+      !Explain(*job.outcome).empty())
     sum.note = (job.shard_count > 1 ? "shard " + std::to_string(job.shard) + ": " : "") + Explain(*job.outcome);
   if (sum.note.empty() && !job.waits_for.empty()) sum.note = job.waits_for;
 }

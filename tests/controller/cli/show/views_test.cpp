@@ -102,6 +102,8 @@ TEST_CASE("views: an outcome is explained once, by the agent's words where they 
   outcome.detail = "no program /bin/none";
   CHECK(Explain(outcome) == "could not start: no program /bin/none");
   CHECK(Explain({.kind = OutcomeKind::kExited, .code = 3, .step = 1, .detail = ""}) == "exit status 3 in step 2");
+  CHECK(Explain({}).empty());
+  CHECK(Explain({.detail = "2 lines were left out\nmore"}) == "2 lines were left out");
 }
 
 TEST_CASE("views: colours are there when asked for") {
