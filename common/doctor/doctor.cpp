@@ -8,20 +8,16 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "common/base/text.h"
+
 namespace furrow::doctor {
 namespace {
 
 constexpr std::size_t kGradeWidth = 7;  // "warning"
 constexpr std::string_view kArrow = "→ ";
 
-// Columns: bytes that do not continue a UTF-8 character.
-std::size_t Width(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
-}
-
 std::string Padded(std::string_view text, std::size_t width) {
-  return std::string(text) + std::string(width - std::min(width, Width(text)), ' ');
+  return std::string(text) + std::string(width - std::min(width, CountCharacters(text)), ' ');
 }
 
 // What came from outside must not move the cursor.
@@ -44,7 +40,7 @@ std::string Wrapped(const std::string& text, std::size_t indent, std::size_t wid
     at = end + 1;
     if (word.empty()) continue;
     const bool first = used == indent;
-    if (!first && width > 0 && used + 1 + Width(word) > width) {
+    if (!first && width > 0 && used + 1 + CountCharacters(word) > width) {
       out += "\n" + std::string(indent, ' ');
       used = indent;
     } else if (!first) {
@@ -52,7 +48,7 @@ std::string Wrapped(const std::string& text, std::size_t indent, std::size_t wid
       ++used;
     }
     out += word;
-    used += Width(word);
+    used += CountCharacters(word);
   }
   return out;
 }
@@ -106,7 +102,7 @@ std::size_t Count(const std::vector<Report>& reports, Grade grade) {
 std::string Render(const std::vector<Report>& reports, bool colour, std::size_t width) {
   std::size_t subject = 0;
   for (const Report& report : reports)
-    for (const Finding& finding : report.findings) subject = std::max(subject, Width(finding.subject));
+    for (const Finding& finding : report.findings) subject = std::max(subject, CountCharacters(finding.subject));
   const std::size_t indent = 2 + kGradeWidth + 2 + subject + 2;
   std::string out;
   for (const Report& report : reports) {
@@ -116,7 +112,7 @@ std::string Render(const std::vector<Report>& reports, bool colour, std::size_t 
       out += "  " + Padded(finding.subject, subject) + "  " + Wrapped(Plain(finding.found), indent, width) + "\n";
       if (finding.cure.empty()) continue;
       out += std::string(indent, ' ') + Paint(std::string(kArrow), CodeOf(finding.grade), colour) +
-             Wrapped(Plain(finding.cure), indent + Width(kArrow), width) + "\n";
+             Wrapped(Plain(finding.cure), indent + CountCharacters(kArrow), width) + "\n";
     }
     out += "\n";
   }

@@ -4,6 +4,8 @@
 #include <tuple>
 #include <utility>
 
+#include "common/base/text.h"
+
 namespace furrow {
 namespace pipeline {
 
@@ -43,9 +45,7 @@ std::vector<Diagnostic> Report::Take() {
 
 std::string Shortened(std::string_view text, std::size_t max_bytes) {
   if (text.size() <= max_bytes) return std::string(text);
-  std::size_t end = max_bytes;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "…";
+  return std::string(ClippedUtf8(text, max_bytes)) + "…";
 }
 
 std::string Quoted(std::string_view word) {

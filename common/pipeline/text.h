@@ -8,9 +8,6 @@
 
 namespace furrow::pipeline {
 
-// The length of the longest prefix of `text` that is valid UTF-8 (no surrogates, no overlong forms).
-std::size_t ValidUtf8Prefix(std::string_view text);
-
 // Reports the first byte that is not UTF-8 and the first control character. True if there is neither.
 bool CheckBytes(std::string_view text, Report& report);
 

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "common/base/text.h"
 #include "common/pipeline/text.h"
 
 namespace furrow::pipeline {
@@ -121,7 +122,7 @@ class Builder : public YAML::EventHandler {
                 const std::string& value) override {
     const Place place = source_.PlaceOf(mark);
     if (value.find(kSentinel) != std::string::npos) throw Stop{place, "the quote that opens here is never closed"};
-    if (ValidUtf8Prefix(value) < value.size() || value.find('\0') != std::string::npos) {
+    if (!furrow::IsName(value)) {
       report_.Add(place, "an escape in this text makes a character that cannot be used");
     }
     const bool plain = tag == "?" || tag.empty();

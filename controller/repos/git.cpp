@@ -1,30 +1,8 @@
 #include "controller/repos/git.h"
 
+#include "common/base/text.h"
+
 namespace furrow::repos {
-namespace {
-
-// Length of the valid UTF-8 character at the front of `text` (RFC 3629), 0 if there is none.
-std::size_t CharacterLength(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const auto continues = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
-    return byte(i) >= low && byte(i) <= high;
-  };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return continues(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const bool second = continues(1, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF);
-    return second && continues(2) ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const bool second = continues(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF);
-    return second && continues(2) && continues(3) ? 4 : 0;
-  }
-  return 0;
-}
-
-}  // namespace
-
 Error GitError(int code, const std::string& what) {
   const git_error* last = git_error_last();
   const std::string message =
@@ -51,7 +29,7 @@ Error GitError(int code, const std::string& what) {
 std::string Presentable(std::string_view text, std::size_t max_bytes) {
   std::string out;
   while (!text.empty()) {
-    std::size_t length = CharacterLength(text);
+    std::size_t length = Utf8CharacterSize(text);
     std::string_view character = text.substr(0, length);
     if (length == 0) {
       character = "\xEF\xBF\xBD";  // U+FFFD

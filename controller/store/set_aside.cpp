@@ -34,9 +34,10 @@ void SetAside::Keep(const std::string& name, std::string_view bytes, const std::
 }
 
 std::string NameOfKey(std::string_view key) {
-  const bool plain = !key.empty() && key.size() <= 100 && key.front() != '.' && std::all_of(key.begin(), key.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
-  });
+  const bool plain = !key.empty() && key.size() <= 100 && key.front() != '.' &&
+                     std::all_of(key.begin(), key.end(), [](unsigned char c) {
+                       return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.';
+                     });
   if (plain) return std::string(key);
   constexpr const char* kDigits = "0123456789abcdef";
   std::string hex;

@@ -1,5 +1,6 @@
-// Records that a start finds and cannot read: damaged ones, or such as a newer version wrote. Each is copied into a file
-// before anything may be written over it, so that a person or a later version can look at it; the start goes on without it.
+// Records that a start finds and cannot read: damaged ones, or such as a newer version wrote. Each is copied into a
+// file before anything may be written over it, so that a person or a later version can look at it; the start goes on
+// without it.
 #pragma once
 
 #include <filesystem>

@@ -79,7 +79,8 @@ class Triggers {
 // A push is found again by these names: one that were repaired would be another.
 Status CheckNames(const std::string& repository, const std::string& ref) {
   if (!IsName(repository))
-    return Fail(Errc::kInvalid, "the path " + repository + " is not UTF-8: pushes to it cannot be told; rename the folder");
+    return Fail(Errc::kInvalid,
+                "the path " + repository + " is not UTF-8: pushes to it cannot be told; rename the folder");
   if (!IsName(ref))
     return Fail(Errc::kInvalid, "the name of " + ref + " is not UTF-8: a push of it starts nothing; rename the branch");
   return {};

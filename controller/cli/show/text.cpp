@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "common/base/text.h"
+
 namespace furrow::cli {
 namespace {
 
@@ -18,23 +20,11 @@ std::string Print(const char* format, Args... args) {
   return {buffer.data(), std::min(static_cast<std::size_t>(std::max(size, 0)), buffer.size() - 1)};
 }
 
-bool IsContinuation(char c) {
-  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
-}
-
-// Bytes of the well-formed UTF-8 character at the front of `text`; 0 if there is none.
+// Bytes of the character at the front of `text` that a terminal may be shown; 0 if there is none.
 std::size_t CharacterAt(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  std::size_t size = 0;
-  if (lead < 0x80) size = 1;
-  if (lead >= 0xC2 && lead < 0xE0) size = 2;
-  if (lead >= 0xE0 && lead < 0xF0) size = 3;
-  if (lead >= 0xF0 && lead < 0xF5) size = 4;
-  if (size == 0 || size > text.size()) return 0;
-  for (std::size_t i = 1; i < size; ++i)
-    if (!IsContinuation(text[i])) return 0;
-  if (size == 2 && lead == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0) return 0;  // C1 controls
-  return size;
+  const std::size_t size = Utf8CharacterSize(text);
+  const bool c1_control = size == 2 && text[0] == '\xC2' && static_cast<unsigned char>(text[1]) < 0xA0;
+  return c1_control ? 0 : size;
 }
 
 }  // namespace
@@ -60,18 +50,15 @@ std::string Plain(std::string_view text) {
 }
 
 std::size_t Width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) { return !IsContinuation(c); }));
+  return CountCharacters(text);
 }
 
 std::string Cut(std::string_view text, std::size_t width) {
   if (Width(text) <= width) return std::string(text);
   if (width == 0) return "";
   std::size_t at = 0;
-  for (std::size_t columns = 0; at < text.size(); ++at) {
-    if (IsContinuation(text[at])) continue;
-    if (columns == width - 1) break;
-    ++columns;
-  }
+  for (std::size_t columns = 1; columns < width; ++columns)
+    at += std::max<std::size_t>(1, Utf8CharacterSize(text.substr(at)));
   return std::string(text.substr(0, at)) + "…";
 }
 
