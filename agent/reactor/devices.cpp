@@ -2,10 +2,10 @@
 
 // Which prepared job gets CPUs and memory, and when.
 //
-// Where everything is taken, the next job is given to the runner all the same, to be held for one that runs: its heir.
-// It starts the moment that one ends, and the news of both come here together. Without that every job would wait for
-// the way from the runner to us and back, which is as long as a short job. An heir needs no more than it will get, so
-// nothing is set aside for it. Should other CPUs become free first, it is let go at once.
+// Where everything is taken, the next job is given to the runner all the same, to be held for one that runs: its
+// successor. It starts the moment that one ends, and the news of both come here together. Without that every job would
+// wait for the way from the runner to us and back, which is as long as a short job. A successor needs no more than it
+// will get, so nothing is set aside for it. Should other CPUs become free first, it is let go at once.
 #include <algorithm>
 
 #include "agent/reactor/job_start.h"
@@ -47,13 +47,14 @@ void HoldNext(AgentState& state, AgentOutbox& out) {
     const AttemptRef ref = state.waiting.front();
     HeldJob& job = state.jobs.at(ref);
     const Resources& need = NeedOf(job);
-    const auto before = std::find_if(state.heirless.begin(), state.heirless.end(), [&](const AttemptRef& one) {
-      const Resources& has = NeedOf(state.jobs.at(one));
-      if (has.cpu_milli < need.cpu_milli || has.memory_bytes < need.memory_bytes) return false;
-      // The offer may have become smaller since that one began.
-      return Fits(state, state.cpu_milli_used - has.cpu_milli, state.memory_used - has.memory_bytes, need);
-    });
-    if (before == state.heirless.end()) return;
+    const auto before =
+        std::find_if(state.without_successor.begin(), state.without_successor.end(), [&](const AttemptRef& one) {
+          const Resources& has = NeedOf(state.jobs.at(one));
+          if (has.cpu_milli < need.cpu_milli || has.memory_bytes < need.memory_bytes) return false;
+          // The offer may have become smaller since that one began.
+          return Fits(state, state.cpu_milli_used - has.cpu_milli, state.memory_used - has.memory_bytes, need);
+        });
+    if (before == state.without_successor.end()) return;
     state.waiting.pop_front();
     HoldBehind(state, job, *before);
     runner::Start start = MakeStart(state, job);
@@ -67,7 +68,7 @@ void StopHolding(AgentState& state, HeldJob& job) {
   std::erase(state.held, job.ref());
   if (job.after) {
     state.jobs.at(*job.after).next.reset();
-    state.heirless.insert(*job.after);
+    state.without_successor.insert(*job.after);
   }
   job.after.reset();
 }
@@ -85,7 +86,7 @@ void StartWaiting(AgentState& state, AgentOutbox& out, Now now) {
 void HoldBehind(AgentState& state, HeldJob& job, AttemptRef before) {
   job.stage = Stage::kHeld;
   state.held.push_back(job.ref());
-  if (state.heirless.erase(before) == 0) return;  // one that we do not know
+  if (state.without_successor.erase(before) == 0) return;  // one that we do not know
   job.after = before;
   state.jobs.at(before).next = job.ref();
 }
@@ -95,7 +96,7 @@ void OccupyDevices(AgentState& state, HeldJob& job) {
   job.stage = Stage::kStarting;
   state.cpu_milli_used += NeedOf(job).cpu_milli;
   state.memory_used += NeedOf(job).memory_bytes;
-  state.heirless.insert(job.ref());
+  state.without_successor.insert(job.ref());
 }
 
 void FreeDevices(AgentState& state, HeldJob& job) {
@@ -103,8 +104,8 @@ void FreeDevices(AgentState& state, HeldJob& job) {
   if (!job.OccupiesDevices()) return;
   state.cpu_milli_used -= NeedOf(job).cpu_milli;
   state.memory_used -= NeedOf(job).memory_bytes;
-  if (const auto heir = job.next) OccupyDevices(state, state.jobs.at(*heir));
-  state.heirless.erase(job.ref());
+  if (const auto successor = job.next) OccupyDevices(state, state.jobs.at(*successor));
+  state.without_successor.erase(job.ref());
 }
 
 }  // namespace furrow

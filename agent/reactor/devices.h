@@ -15,7 +15,7 @@ void StartWaiting(AgentState& state, AgentOutbox& out, Now now);
 void HoldBehind(AgentState& state, HeldJob& job, AttemptRef before);
 // The job has CPUs and memory from now on: its stage is kStarting. It was held, or has just become known.
 void OccupyDevices(AgentState& state, HeldJob& job);
-// Gives back what the job has of CPUs and memory, its heir gets them; or the place behind the one it is held for.
+// Gives back what the job has of CPUs and memory, its successor gets them; or the place behind the one it is held for.
 void FreeDevices(AgentState& state, HeldJob& job);
 
 }  // namespace furrow

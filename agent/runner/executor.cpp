@@ -90,7 +90,7 @@ void Executor::OnStart(Now now, Start start) {
   if (!job.start.metrics.empty()) env.push_back("FURROW_METRICS=" + job.start.metrics);
   if (const auto& after = job.start.after; after && *after != ref && jobs_.contains(*after)) {
     job.phase = Phase::kHeld;
-    heirs_[*after].push_back(ref);
+    successors_[*after].push_back(ref);
   } else {
     due_.push_back(ref);
   }
@@ -105,9 +105,9 @@ void Executor::Release(const AttemptRef& ref) {
 }
 
 void Executor::ReleaseHeirs(const AttemptRef& ref) {
-  const auto heirs = heirs_.extract(ref);
-  if (heirs.empty()) return;
-  for (const AttemptRef& heir : heirs.mapped()) Release(heir);
+  const auto successors = successors_.extract(ref);
+  if (successors.empty()) return;
+  for (const AttemptRef& successor : successors.mapped()) Release(successor);
 }
 
 void Executor::OnKill(Now now, const Kill& kill) {

@@ -103,10 +103,10 @@ class Executor {
   Journal& journal_;
   Spawner spawner_;
   Kin kin_;
-  Jobs jobs_;                                            // those that run
-  std::map<AttemptRef, std::vector<AttemptRef>> heirs_;  // attempt → those held until it is over
-  std::vector<AttemptRef> due_;                          // in order
-  std::vector<AttemptRef> uncommitted_;                  // accepted in this turn
+  Jobs jobs_;                                                 // those that run
+  std::map<AttemptRef, std::vector<AttemptRef>> successors_;  // attempt → those held until it is over
+  std::vector<AttemptRef> due_;                               // in order
+  std::vector<AttemptRef> uncommitted_;                       // accepted in this turn
   std::vector<Frame> events_;
   std::string token_base_;
   std::uint64_t boot_;

@@ -29,10 +29,12 @@ void AgentState::CheckInvariants() const {
     if (job.OccupiesDevices()) cpu += job.assign->spec->resources.cpu_milli;
     if (job.stage == HeldJob::Stage::kWaiting) ++waits;
     if (job.stage == HeldJob::Stage::kHeld) ++holds;
-    FURROW_CHECK(heirless.contains(ref) == (job.OccupiesDevices() && !job.next), "who has no heir is known");
-    FURROW_CHECK(!job.next || (job.OccupiesDevices() && jobs.at(*job.next).after == ref), "an heir knows whose it is");
+    FURROW_CHECK(without_successor.contains(ref) == (job.OccupiesDevices() && !job.next),
+                 "who has no successor is known");
+    FURROW_CHECK(!job.next || (job.OccupiesDevices() && jobs.at(*job.next).after == ref),
+                 "a successor knows whose it is");
     FURROW_CHECK(!job.after || (job.stage == HeldJob::Stage::kHeld && jobs.at(*job.after).next == ref),
-                 "who is held for a job is its heir");
+                 "who is held for a job is its successor");
     FURROW_CHECK(places.insert(job.place).second, "a place is one job's");
     FURROW_CHECK(!done.contains(ref), "a job that is done is not held");
     FURROW_CHECK(job.stage != HeldJob::Stage::kReporting || reporting.contains(ref), "a report is repeated");

@@ -108,7 +108,7 @@ struct AgentState {
   std::map<AttemptRef, HeldJob> jobs;
   std::deque<AttemptRef> waiting;                             // prepared, in order
   std::deque<AttemptRef> held;                                // in stage kHeld, in order
-  std::set<AttemptRef> heirless;                              // occupy devices, and nobody is held to get them
+  std::set<AttemptRef> without_successor;                     // occupy devices, and nobody is held to get them
   std::deque<std::pair<TimePoint, AttemptRef>> just_started;  // not shown yet: (when to show, which)
   std::set<AttemptRef> reporting;                             // in stage kReporting, or with metrics to send
   // Places for jobs: workspaces and spools below the state folder, numbered, used again and again.

@@ -202,10 +202,10 @@ void World::EndProcess(Node& node, AttemptRef attempt, const runner::Outcome& ou
   entry.exited.ended = Clock().wall;
   entry.exited.spool_bytes = Raw(attempt.job) % 3;
   TellAgent(node, entry.exited);
-  std::vector<runner::Start> heirs;
+  std::vector<runner::Start> successors;
   for (const auto& [ref, start] : node.held)
-    if (start.after == attempt) heirs.push_back(start);
-  for (const runner::Start& heir : heirs) StartProcess(node, heir);
+    if (start.after == attempt) successors.push_back(start);
+  for (const runner::Start& successor : successors) StartProcess(node, successor);
 }
 
 // Everything that the runner has and that is not over, what is held first: nothing must start meanwhile.

@@ -104,7 +104,7 @@ TEST_CASE("devices: a held job is let go when other CPUs become free first") {
   CHECK(start.ref == Attempt(3));
   CHECK_FALSE(start.after);
   CHECK(farm.out.empty());
-  REQUIRE(farm.Hear(MakeAssign(Attempt(4))).has_value());  // the first has no heir any more
+  REQUIRE(farm.Hear(MakeAssign(Attempt(4))).has_value());  // the first has no successor any more
   CHECK(farm.out.Runner<runner::Start>().after == Attempt(1));
   farm.Exited(1);
   CHECK(farm.state.cpu_milli_used == 2000);
@@ -136,7 +136,7 @@ TEST_CASE("devices: where the offer has become smaller, what is held already goe
   farm.out.Clear();
 }
 
-TEST_CASE("devices: a held job that is killed makes room for another heir") {
+TEST_CASE("devices: a held job that is killed makes room for another successor") {
   Full farm;
   REQUIRE(farm.Hear(MakeAssign(Attempt(3))).has_value());
   farm.out.Runner<runner::Start>();
@@ -176,7 +176,7 @@ TEST_CASE("devices: after a restart a held job is known as held, and nobody else
   CHECK(farm.Job(Attempt(1)).stage == Stage::kHeld);
   CHECK(farm.Job(Attempt(1)).phase() == Phase::kPreparing);
   CHECK(farm.state.cpu_milli_used == 2000);
-  CHECK(farm.state.heirless == std::set<AttemptRef>{Attempt(2)});
+  CHECK(farm.state.without_successor == std::set<AttemptRef>{Attempt(2)});
   On(farm.state, farm.out, farm.now, farm.Exit(Attempt(3)));
   On(farm.state, farm.out, farm.now, runner::Started{Attempt(1), 10, WallTime{1234}});
   CHECK(farm.Job(Attempt(1)).stage == Stage::kRunning);
