@@ -47,7 +47,7 @@ void TakeExit(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, const 
   job.report.ended = event.ended;
   job.report.cpu_ms = event.cpu_us / 1000;
   job.report.max_rss_bytes = event.max_rss_bytes;
-  BringHome(state, out, now, job, event.spool_bytes, /*ran=*/true);
+  CollectOutputs(state, out, now, job, event.spool_bytes, /*ran=*/true);
 }
 
 // The job of a runner's attempt that we have no memory of, from the Assign in its blob.
@@ -110,7 +110,7 @@ void On(AgentState& state, AgentOutbox& out, Now now, const WorkspaceEvent& even
   if (const auto* failed = std::get_if<PrepareFailed>(&event)) {
     const OutcomeKind kind = failed->unfit ? OutcomeKind::kStartFailed : OutcomeKind::kInputFailed;
     job.report.outcome = {kind, 0, 0, failed->message};
-    BringHome(state, out, now, job, 0, /*ran=*/false);
+    CollectOutputs(state, out, now, job, 0, /*ran=*/false);
     return;
   }
   job.stage = Stage::kWaiting;
@@ -141,7 +141,7 @@ void OnStartRefused(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref
   const auto it = state.jobs.find(ref);
   if (it == state.jobs.end() || !it->second.InRunner()) return;
   it->second.report.outcome = {OutcomeKind::kStartFailed, 0, 0, why};
-  BringHome(state, out, now, it->second, 0, /*ran=*/false);
+  CollectOutputs(state, out, now, it->second, 0, /*ran=*/false);
   StartWaiting(state, out, now);
 }
 
@@ -222,7 +222,7 @@ void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeK
       [[fallthrough]];
     case Stage::kWaiting:
       job.report.outcome = {kind, 0, 0, reason};
-      BringHome(state, out, now, job, 0, /*ran=*/false);
+      CollectOutputs(state, out, now, job, 0, /*ran=*/false);
       return;
     case Stage::kHeld:
     case Stage::kStarting:

@@ -139,7 +139,7 @@ void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref) {
   state.done_order.emplace_back(now.mono, ref);
 }
 
-void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran) {
+void CollectOutputs(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran) {
   FreeDevices(state, job);
   if (job.stage == Stage::kWaiting) std::erase(state.waiting, job.ref());
   job.stage = Stage::kCollecting;

@@ -17,8 +17,8 @@ void On(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event);
 Status On(AgentState& state, AgentOutbox& out, Now now, const FinishedAck& message);
 Status On(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& message);
 
-// The attempt has ended, after a process of it `ran` or without: brings home what it leaves behind.
-void BringHome(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran);
+// The attempt has ended, after a process of it `ran` or without: collects what it leaves behind.
+void CollectOutputs(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran);
 // Nothing more is to be said of the attempt: has everything of it removed.
 void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref);
 // A message of ours broke a cap, which is a fault of whoever made it: what of it cannot travel is left out of the next

@@ -56,7 +56,7 @@ std::optional<RunId> RunOfPush(const State& state, const std::string& repository
   return std::nullopt;
 }
 
-// Notes a push and has its commit brought home. Returns its ticket.
+// Notes a push and has its commit imported. Returns its ticket.
 std::uint64_t NotePush(State& state, Outbox& out, TriggerRecord record) {
   const std::uint64_t ticket = ++state.last_ticket;
   Push& push = state.pushes[ticket];

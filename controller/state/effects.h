@@ -109,7 +109,7 @@ struct LookAtRefs {
 };
 using RepositoryCommand = std::variant<ImportCommit, LookAtRefs>;
 
-// A commit brought home.
+// A commit whose tree is in the chunk store.
 struct ImportedCommit {
   std::string commit;  // full hex
   Hash tree;           // committed in the chunk store
