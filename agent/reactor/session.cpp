@@ -16,7 +16,7 @@ constexpr Duration kRegisterMost = std::chrono::seconds(4);  // this: a busy con
 constexpr Duration kDoneMemory = std::chrono::seconds(60);   // longer than a message can be under way
 constexpr std::size_t kDoneLimit = 200000;
 
-// A share of `span` that differs from agent to agent and from try to try, so that thousands do not knock at once.
+// A share of `span` that differs from agent to agent and from try to try, so that thousands do not register at once.
 Duration Jitter(const AgentState& state, Duration span) {
   std::uint64_t mixed = (state.settings.seed ^ state.nonce * 0x9E3779B97F4A7C15ULL) * 0xBF58476D1CE4E5B9ULL;
   mixed ^= mixed >> 31;
@@ -30,7 +30,7 @@ std::vector<HeldAttempt> HeldList(const AgentState& state) {
   return held;
 }
 
-void Knock(AgentState& state, AgentOutbox& out, Now now) {
+void SendRegister(AgentState& state, AgentOutbox& out, Now now) {
   ++state.nonce;
   state.registering = true;
   state.register_sent = now.mono;
@@ -52,7 +52,7 @@ void Knock(AgentState& state, AgentOutbox& out, Now now) {
   out.to_controller.emplace_back(std::move(message));
 }
 
-void Beat(AgentState& state, AgentOutbox& out, Now now) {
+void SendHeartbeat(AgentState& state, AgentOutbox& out, Now now) {
   AgentSession& session = *state.session;
   session.heartbeat_sent = now.mono;
   session.unanswered[++session.sequence] = now.mono;
@@ -132,7 +132,7 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const Welcome& message) 
   for (auto& [ref, job] : state.jobs)
     if (job.shown && job.stage == HeldJob::Stage::kRunning)
       out.to_controller.emplace_back(Started{message.session, ref, job.report.started});
-  if (!state.trouble.empty()) Beat(state, out, now);
+  if (!state.trouble.empty()) SendHeartbeat(state, out, now);
   SendReports(state, out, now, /*all=*/true);
   return {};
 }
@@ -185,7 +185,7 @@ void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t fre
   state.trouble = is_low ? "its disk is nearly full: " + std::to_string(free_bytes >> 20) +
                                " MiB free, less than disk.low (" + std::to_string(low >> 20) + " MiB)"
                          : "";
-  if (state.session) Beat(state, out, now);
+  if (state.session) SendHeartbeat(state, out, now);
 }
 
 void OnStop(AgentState& state, AgentOutbox& out, Now now) {
@@ -220,10 +220,10 @@ Duration OnTick(AgentState& state, AgentOutbox& out, Now now) {
   }
   Duration next = std::chrono::seconds(1);
   if (!state.session) {
-    if (state.runner_ready && now.mono >= state.register_next) Knock(state, out, now);
+    if (state.runner_ready && now.mono >= state.register_next) SendRegister(state, out, now);
     if (state.runner_ready) next = std::min(next, state.register_next - now.mono);
   } else {
-    if (now.mono - state.session->heartbeat_sent >= state.session->heartbeat) Beat(state, out, now);
+    if (now.mono - state.session->heartbeat_sent >= state.session->heartbeat) SendHeartbeat(state, out, now);
     next = std::min(next, state.session->heartbeat_sent + state.session->heartbeat - now.mono);
     SendReports(state, out, now, /*all=*/false);
     if (!state.reporting.empty()) next = std::min<Duration>(next, std::chrono::milliseconds(100));

@@ -115,10 +115,10 @@ void ControllerFarm::End(Job& job, OutcomeKind kind, std::int32_t code) {
   state.CheckInvariants();
 }
 
-void ControllerFarm::Beat(const std::string& agent, std::vector<HeldAttempt> held) {
-  Heartbeat message{Session(agent), ++beats_, std::move(held)};
+void ControllerFarm::SendHeartbeat(const std::string& agent, std::vector<HeldAttempt> held) {
+  Heartbeat message{Session(agent), ++heartbeats_, std::move(held)};
   CHECK(On(state, out, now, {Peer(agent), agent}, message).has_value());
-  CHECK(out.ToAgent<HeartbeatAck>(Peer(agent)).sequence == beats_);
+  CHECK(out.ToAgent<HeartbeatAck>(Peer(agent)).sequence == heartbeats_);
 }
 
 }  // namespace furrow::testing

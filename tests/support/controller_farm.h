@@ -59,12 +59,12 @@ class ControllerFarm {
   // The attempt ends as if its agent had said so, with this outcome.
   void End(Job& job, OutcomeKind kind, std::int32_t code = 0);
 
-  void Beat(const std::string& agent, std::vector<HeldAttempt> held);
+  void SendHeartbeat(const std::string& agent, std::vector<HeldAttempt> held);
 
  private:
   PeerId last_peer_ = 0;
   std::uint64_t requests_ = 0;
-  std::uint64_t beats_ = 0;
+  std::uint64_t heartbeats_ = 0;
 };
 
 }  // namespace furrow::testing

@@ -163,19 +163,19 @@ TEST_CASE("agents: another state folder means that what was on it is lost") {
 
 TEST_CASE("agents: a heartbeat that lacks an attempt has it sent again, but not what may be on its way") {
   TwoJobs farm;
-  farm.Beat("a", {});
+  farm.SendHeartbeat("a", {});
   CHECK(farm.out.empty());
   farm.Pass(farm.state.settings.heartbeat);
-  farm.Beat("a", {});
+  farm.SendHeartbeat("a", {});
   CHECK(farm.out.ToAgent<Assign>(farm.a).attempt == farm.on_a->attempt());
   CHECK(farm.out.empty());
-  farm.Beat("a", {});  // told just now
+  farm.SendHeartbeat("a", {});  // told just now
   CHECK(farm.out.empty());
 }
 
 TEST_CASE("agents: a heartbeat says that an attempt runs where Started was lost") {
   TwoJobs farm;
-  farm.Beat("a", {{farm.on_a->attempt(), Phase::kRunning}});
+  farm.SendHeartbeat("a", {{farm.on_a->attempt(), Phase::kRunning}});
   CHECK(farm.on_a->state == JobState::kRunning);
   CHECK(farm.on_a->started == farm.now.wall);
   CHECK(farm.out.empty());
@@ -186,13 +186,13 @@ TEST_CASE("agents: Kill is repeated while heartbeats show the attempt, and not o
   CancelJob(farm.state, farm.out, farm.now, *farm.run, *farm.on_a, "cancelled");
   CHECK(farm.out.Stored<JobRecord>().cancelling);
   CHECK_FALSE(farm.out.ToAgent<Kill>(farm.a).forget);
-  farm.Beat("a", {{farm.on_a->attempt(), Phase::kRunning}});
+  farm.SendHeartbeat("a", {{farm.on_a->attempt(), Phase::kRunning}});
   CHECK(farm.out.empty());
   farm.Pass(farm.state.settings.heartbeat);
-  farm.Beat("a", {{farm.on_a->attempt(), Phase::kRunning}});
+  farm.SendHeartbeat("a", {{farm.on_a->attempt(), Phase::kRunning}});
   CHECK(farm.out.ToAgent<Kill>(farm.a).attempt == farm.on_a->attempt());
   farm.Pass(farm.state.settings.heartbeat);
-  farm.Beat("a", {{farm.on_a->attempt(), Phase::kReporting}});
+  farm.SendHeartbeat("a", {{farm.on_a->attempt(), Phase::kReporting}});
   CHECK(farm.out.empty());
 }
 
@@ -201,7 +201,7 @@ TEST_CASE("agents: a cancelled attempt that never arrived ends without its agent
   CancelJob(farm.state, farm.out, farm.now, *farm.run, *farm.on_a, "cancelled");
   farm.out.Clear();
   farm.Pass(farm.state.settings.heartbeat);
-  farm.Beat("a", {});
+  farm.SendHeartbeat("a", {});
   CHECK(farm.on_a->state == JobState::kCancelled);
   CHECK(farm.out.Stored<JobRecord>().attempts[0].outcome.kind == OutcomeKind::kLost);
   farm.out.Clear();
@@ -212,7 +212,7 @@ TEST_CASE("agents: three silent heartbeats end a session; its jobs stay until th
   const Settings& settings = farm.state.settings;
   const TimePoint from = farm.now.mono;
   farm.Pass(settings.heartbeat * 3);
-  farm.Beat("b", {{farm.on_b->attempt(), Phase::kRunning}});
+  farm.SendHeartbeat("b", {{farm.on_b->attempt(), Phase::kRunning}});
   farm.state.agents.at("b").link.heard = farm.now.mono;
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.out.empty());
@@ -261,13 +261,13 @@ TEST_CASE("agents: a shorter lease counts when the longer one of before is over 
 
   again();
   farm.out.Clear();
-  farm.Beat("a", held);
+  farm.SendHeartbeat("a", held);
   CHECK(farm.out.empty());  // it goes by the longer one where that is not yet over
   farm.Pass(settings.WithMargin(before) + milliseconds(1));
-  farm.Beat("a", held);
+  farm.SendHeartbeat("a", held);
   CHECK(farm.out.Stored<AgentRecord>().lease == settings.lease);
   CHECK(farm.out.empty());
-  farm.Beat("a", held);
+  farm.SendHeartbeat("a", held);
   CHECK(farm.out.empty());
   CHECK(stays_for(settings.WithMargin(settings.lease)));
   CHECK_FALSE(stays_for(settings.WithMargin(settings.lease) + milliseconds(1)));
@@ -422,7 +422,7 @@ TEST_CASE("agents: a copy that goes by a shorter lease does not shorten that of 
   farm.Pass(settings.heartbeat * 3);
   On(farm.state, farm.out, farm.now, {60, "a"}, From(farm, 2, 2, 2));
   farm.out.Clear();
-  farm.Beat("a", {});
+  farm.SendHeartbeat("a", {});
   farm.Pass(first - settings.heartbeat * 3);
   OnTick(farm.state, farm.out, farm.now);
   farm.out.Clear();
@@ -507,7 +507,7 @@ TEST_CASE("agents: an assignment that an agent does not take in a while is lost,
   for (; job.attempts.empty(); ++repeated) {
     REQUIRE(repeated < 100);
     farm.Pass(farm.state.settings.heartbeat);
-    farm.Beat("a", {});
+    farm.SendHeartbeat("a", {});
     farm.out.Clear();
   }
   CHECK(repeated > 50);
