@@ -26,7 +26,7 @@ std::string OneLine(std::string_view text) {
 ServiceManager::ServiceManager() : present_(std::getenv("NOTIFY_SOCKET") != nullptr) {
   std::uint64_t microseconds = 0;
   if (present_ && ::sd_watchdog_enabled(/*unset_environment=*/0, &microseconds) > 0)
-    beat_ = std::chrono::microseconds(microseconds) / 3;
+    notify_interval_ = std::chrono::microseconds(microseconds) / 3;
 }
 
 void ServiceManager::Ready() {
@@ -51,13 +51,13 @@ void ServiceManager::Say(std::string_view line) {
 }
 
 Duration ServiceManager::Alive(TimePoint now) {
-  if (beat_ == Duration::zero()) return Duration::max();
-  if (!ever_beaten_ || now - beaten_ >= beat_) {
-    ever_beaten_ = true;
-    beaten_ = now;
+  if (notify_interval_ == Duration::zero()) return Duration::max();
+  if (!ever_notified_ || now - notified_ >= notify_interval_) {
+    ever_notified_ = true;
+    notified_ = now;
     Tell("WATCHDOG=1");
   }
-  return beaten_ + beat_ - now;
+  return notified_ + notify_interval_ - now;
 }
 
 }  // namespace furrow

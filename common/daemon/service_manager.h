@@ -36,9 +36,9 @@ class ServiceManager {
 
  private:
   bool present_ = false;
-  Duration beat_{};  // 0: no watchdog
-  TimePoint beaten_;
-  bool ever_beaten_ = false;
+  Duration notify_interval_{};  // 0: no watchdog
+  TimePoint notified_;
+  bool ever_notified_ = false;
   std::string said_;
 };
 

@@ -9,10 +9,10 @@ namespace {
 
 constexpr auto kPatience = std::chrono::seconds(10);  // twice the handshake's own limit
 
-enum class Verdict { kLetIn, kRefused, kNothing };
+enum class Verdict { kAdmitted, kRefused, kNothing };
 
-Verdict Knock(zmq::context_t& context, const std::string& endpoint, const KeyPair& keys,
-              const std::string& server_key) {
+Verdict ProbeHandshake(zmq::context_t& context, const std::string& endpoint, const KeyPair& keys,
+                       const std::string& server_key) {
   zmq::socket_t socket(context, zmq::socket_type::dealer);
   SetCommonOptions(socket, 1024);
   socket.set(zmq::sockopt::curve_serverkey, server_key);
@@ -33,7 +33,7 @@ Verdict Knock(zmq::context_t& context, const std::string& endpoint, const KeyPai
     zmq::pollitem_t item{monitor.handle(), 0, ZMQ_POLLIN, 0};
     ::zmq_poll(&item, 1, left.count());
     while (const int event = NextEvent(monitor)) {
-      if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) return Verdict::kLetIn;
+      if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) return Verdict::kAdmitted;
       if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH || event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL ||
           event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
         return Verdict::kRefused;
@@ -53,7 +53,7 @@ Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, st
   try {
     const KeyPair stranger = GenerateKeyPair();
     context.impl().allowlist.ExpectStranger(stranger.public_key);
-    if (Knock(context.impl().zmq, endpoint, stranger, server_key) != Verdict::kRefused)
+    if (ProbeHandshake(context.impl().zmq, endpoint, stranger, server_key) != Verdict::kRefused)
       return Fail(Errc::kInternal, endpoint +
                                        " lets a key in that is not on the allowlist; nothing will be served. Is "
                                        "libzmq a build with CURVE and ZAP?");
@@ -61,9 +61,9 @@ Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, st
     const KeyPair keys = GenerateKeyPair();
     const AllowedKey known{{Role::kClient, "proof-at-start"}, keys.public_key};
     context.impl().allowlist.AddTemporary(known);
-    const Verdict verdict = Knock(context.impl().zmq, endpoint, keys, server_key);
+    const Verdict verdict = ProbeHandshake(context.impl().zmq, endpoint, keys, server_key);
     context.impl().allowlist.RemoveTemporary(known);
-    if (verdict != Verdict::kLetIn)
+    if (verdict != Verdict::kAdmitted)
       return Fail(Errc::kInternal, endpoint +
                                        " refuses a key that is allowed: the allowlist is not being served, or "
                                        "another program answers on this port");
