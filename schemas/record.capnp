@@ -193,7 +193,7 @@ struct EnrolmentUseRecord {
   name @1 :Text;
   atMs @2 :Int64 $time;
   # When it proved the secret.
-  letIn @3 :Bool;
+  admitted @3 :Bool;
   # Its key was put on the allowlist, so that it is missing there only if it was revoked since.
 }
 

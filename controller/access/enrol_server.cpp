@@ -49,8 +49,8 @@ struct EnrolServer::Impl {
   void On(const Incoming& message, const Probe& probe);
   void On(const Incoming& message, const EnrolBegin& begin);
   void On(const Incoming& message, const EnrolProve& prove);
-  void On(const LetIn& command);
-  void On(const RefuseEntry& command);
+  void On(const AdmitKey& command);
+  void On(const RefuseKey& command);
   void On(const DropKey& command);
   void Refuse(PeerId peer, std::uint64_t nonce, EnrolRefusal reason, std::string words);
   void Send(PeerId peer, const EnrolReply& reply);
@@ -224,11 +224,11 @@ std::optional<EnrolServer::Impl::Asker> EnrolServer::Impl::TakeAsker(std::uint64
   return asker.mapped();
 }
 
-void EnrolServer::Impl::On(const LetIn& command) {
+void EnrolServer::Impl::On(const AdmitKey& command) {
   const auto asker = TakeAsker(command.ticket);
   const Status added = AddToAllowlist(options.allowlist, command.key);
   if (added) context.RefreshAllowlist();  // tells the loop, too
-  on_event(KeyLetIn{command.enrolment, command.key, added});
+  on_event(KeyAdmitted{command.enrolment, command.key, added});
   const std::string fingerprint = FingerprintOf(command.key.public_key);
   if (!added) {
     log::Error("agent {} ({}) could not be let in: {}", command.key.who.name, fingerprint, added.error().message);
@@ -245,7 +245,7 @@ void EnrolServer::Impl::On(const LetIn& command) {
                                options.bulk_port, options.software});
 }
 
-void EnrolServer::Impl::On(const RefuseEntry& command) {
+void EnrolServer::Impl::On(const RefuseKey& command) {
   if (const auto asker = TakeAsker(command.ticket)) Refuse(asker->peer, asker->nonce, command.reason, command.words);
 }
 

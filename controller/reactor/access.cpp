@@ -41,13 +41,13 @@ void ForgetOldEnrolments(State& state, Outbox& out, Now now) {
 
 // The allowlist lets in other agents than before.
 void NoteShutOut(State& state, Now now) {
-  std::set<std::string_view> let_in;
+  std::set<std::string_view> admitted;
   for (const auto& [key, record] : state.access.keys)
-    if (record.role == KeyRole::kAgent) let_in.insert(record.name);
+    if (record.role == KeyRole::kAgent) admitted.insert(record.name);
   std::map<std::string, TimePoint>& shut_out = state.access.shut_out;
-  std::erase_if(shut_out, [&](const auto& entry) { return let_in.contains(entry.first); });
+  std::erase_if(shut_out, [&](const auto& entry) { return admitted.contains(entry.first); });
   for (const auto& [name, agent] : state.agents)
-    if (!let_in.contains(name)) shut_out.try_emplace(name, now.mono);
+    if (!admitted.contains(name)) shut_out.try_emplace(name, now.mono);
 }
 
 EnrolmentUseRecord* FindUse(EnrolmentRecord& enrolment, const std::string& key) {
@@ -279,7 +279,7 @@ void ForgetShutOut(State& state, Outbox& out, Now now) {
 void On(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
   Access& access = state.access;
   const auto refuse = [&](EnrolRefusal reason, std::string words) {
-    out.access.emplace_back(RefuseEntry{asked.ticket, reason, std::move(words)});
+    out.access.emplace_back(RefuseKey{asked.ticket, reason, std::move(words)});
   };
   const EnrolProve& prove = asked.prove;
   const auto found = access.enrolments.find(prove.enrolment);
@@ -295,11 +295,11 @@ void On(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
     return refuse(EnrolRefusal::kRevoked, "this line was revoked; make another with `furrow enrol new`");
   EnrolmentUseRecord* use = FindUse(enrolment, asked.key);
   const bool inside = access.keys.contains(asked.key);
-  if (use != nullptr && use->let_in && !inside)
+  if (use != nullptr && use->admitted && !inside)
     return refuse(EnrolRefusal::kRevoked, "this machine's key was revoked; enrol with --replace and another line");
   if (use != nullptr) {  // asked again: the answer, or we in between, got lost
     out.access.emplace_back(
-        LetIn{asked.ticket, enrolment.id, {{Role::kAgent, use->name}, asked.key}, enrolment.labels});
+        AdmitKey{asked.ticket, enrolment.id, {{Role::kAgent, use->name}, asked.key}, enrolment.labels});
     return;
   }
   const auto [reason, words] = ObstacleOf(state, enrolment, now, asked);
@@ -307,10 +307,11 @@ void On(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
   enrolment.used.push_back({asked.key, prove.name, now.wall, false});
   access.joining[prove.name] = asked.key;
   out.records.emplace_back(enrolment);
-  out.access.emplace_back(LetIn{asked.ticket, enrolment.id, {{Role::kAgent, prove.name}, asked.key}, enrolment.labels});
+  out.access.emplace_back(
+      AdmitKey{asked.ticket, enrolment.id, {{Role::kAgent, prove.name}, asked.key}, enrolment.labels});
 }
 
-void On(State& state, Outbox& out, Now, const KeyLetIn& event) {
+void On(State& state, Outbox& out, Now, const KeyAdmitted& event) {
   Access& access = state.access;
   if (const auto joining = access.joining.find(event.key.who.name);
       joining != access.joining.end() && joining->second == event.key.public_key)
@@ -319,9 +320,9 @@ void On(State& state, Outbox& out, Now, const KeyLetIn& event) {
   if (found == access.enrolments.end()) return;
   EnrolmentRecord& enrolment = found->second;
   EnrolmentUseRecord* use = FindUse(enrolment, event.key.public_key);
-  if (use == nullptr || use->let_in) return;
+  if (use == nullptr || use->admitted) return;
   if (event.status) {
-    use->let_in = true;
+    use->admitted = true;
   } else {
     std::erase_if(enrolment.used, [&](const auto& one) { return one.public_key == event.key.public_key; });
   }

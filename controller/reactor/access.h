@@ -16,11 +16,11 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const ListKeys& 
 void On(State& state, Outbox& out, Now now, const Asker& asker, const RevokeKey& request);
 void On(State& state, Outbox& out, Now now, const KeyDropped& event);
 
-// Checks a proof and everything else about an enrolment, and puts its use on record; LetIn leaves behind that record,
-// so no crash lets one more in than was allowed. The same key asking again is let in again and costs no use.
+// Checks a proof and everything else about an enrolment, and puts its use on record; AdmitKey leaves behind that
+// record, so no crash lets one more in than was allowed. The same key asking again is let in again and costs no use.
 void On(State& state, Outbox& out, Now now, const EnrolAsked& event);
 // The allowlist holds the key now, or could not be written: then the use is given back.
-void On(State& state, Outbox& out, Now now, const KeyLetIn& event);
+void On(State& state, Outbox& out, Now now, const KeyAdmitted& event);
 // The allowlist as it is now. Keys that left it lose their sessions at once; their jobs go as leases do.
 void On(State& state, Outbox& out, Now now, const AllowlistRead& event);
 

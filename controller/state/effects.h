@@ -159,8 +159,8 @@ struct EnrolAsked {
   std::string key;  // that the connection proved to have
   EnrolProve prove;
 };
-// The answer to LetIn: the line stands in the allowlist, or why not.
-struct KeyLetIn {
+// The answer to AdmitKey: the line stands in the allowlist, or why not.
+struct KeyAdmitted {
   EnrolmentId enrolment{};
   AllowedKey key;
   Status status;
@@ -173,16 +173,16 @@ struct KeyDropped {
 struct AllowlistRead {
   std::vector<AllowedKey> keys;
 };
-using AccessEvent = std::variant<EnrolAsked, KeyLetIn, KeyDropped, AllowlistRead>;
+using AccessEvent = std::variant<EnrolAsked, KeyAdmitted, KeyDropped, AllowlistRead>;
 
 // The use is on record: put the key on the allowlist, then tell its owner.
-struct LetIn {
+struct AdmitKey {
   std::uint64_t ticket = 0;
   EnrolmentId enrolment{};
   AllowedKey key;
   std::vector<std::string> labels;
 };
-struct RefuseEntry {
+struct RefuseKey {
   std::uint64_t ticket = 0;
   EnrolRefusal reason = EnrolRefusal::kUnknown;
   std::string words;
@@ -191,12 +191,12 @@ struct DropKey {
   std::uint64_t ticket = 0;
   std::string key;
 };
-using AccessCommand = std::variant<LetIn, RefuseEntry, DropKey>;
+using AccessCommand = std::variant<AdmitKey, RefuseKey, DropKey>;
 
 // ---- everything that other threads tell the loop
 // ---------------------------------------------------------------------
 
 using LoopEvent = std::variant<Committed, BulkLogSealed, BulkFailed, HistoryAnswer, RetryFound, CommitImported,
-                               RefsListed, EnrolAsked, KeyLetIn, KeyDropped, AllowlistRead>;
+                               RefsListed, EnrolAsked, KeyAdmitted, KeyDropped, AllowlistRead>;
 
 }  // namespace furrow

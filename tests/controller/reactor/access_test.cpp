@@ -44,7 +44,7 @@ class AccessFarm : public ControllerFarm {
   }
   EnrolRefusal RefusalOf(const EnrolAsked& asked) {
     On(state, out, now, asked);
-    const auto refused = Commanded<RefuseEntry>();
+    const auto refused = Commanded<RefuseKey>();
     CHECK(refused.ticket == asked.ticket);
     CHECK_FALSE(refused.words.empty());
     CHECK(out.empty());
@@ -55,12 +55,12 @@ class AccessFarm : public ControllerFarm {
   void Join(const std::string& key, const std::string& name) {
     On(state, out, now, Asking(key, name));
     out.Stored<EnrolmentRecord>();
-    const auto let_in = Commanded<LetIn>();
-    allowed.push_back(let_in.key);
+    const auto admitted = Commanded<AdmitKey>();
+    allowed.push_back(admitted.key);
     Read();
     CHECK(out.Stored<KeyRecord>().enrolment == last_);
-    On(state, out, now, KeyLetIn{last_, let_in.key, {}});
-    CHECK(out.Stored<EnrolmentRecord>().used.back().let_in);
+    On(state, out, now, KeyAdmitted{last_, admitted.key, {}});
+    CHECK(out.Stored<EnrolmentRecord>().used.back().admitted);
     CHECK(out.empty());
   }
   void Read() { On(state, out, now, AllowlistRead{allowed}); }
@@ -81,12 +81,12 @@ TEST_CASE("access: the use is on record before the key is let in, and counts") {
   On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
   const auto record = farm.out.Stored<EnrolmentRecord>();
   CHECK(record.used.size() == 1);
-  CHECK_FALSE(record.used[0].let_in);
-  const auto let_in = farm.Commanded<LetIn>();
-  CHECK(let_in.key.who == Identity{Role::kAgent, "gpu-1"});
-  CHECK(let_in.key.public_key == KeyOf('1'));
-  CHECK(let_in.labels == std::vector<std::string>{"a100"});
-  CHECK(let_in.enrolment == id);
+  CHECK_FALSE(record.used[0].admitted);
+  const auto admitted = farm.Commanded<AdmitKey>();
+  CHECK(admitted.key.who == Identity{Role::kAgent, "gpu-1"});
+  CHECK(admitted.key.public_key == KeyOf('1'));
+  CHECK(admitted.labels == std::vector<std::string>{"a100"});
+  CHECK(admitted.enrolment == id);
   CHECK(farm.RefusalOf(farm.Asking(KeyOf('2'), "gpu-2")) == EnrolRefusal::kUsedUp);
 }
 
@@ -95,13 +95,13 @@ TEST_CASE("access: the same key asking again costs no second use, also after a c
   farm.Make();
   On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
   const auto record = farm.out.Stored<EnrolmentRecord>();
-  farm.Commanded<LetIn>();
+  farm.Commanded<AdmitKey>();
   // The controller died here: what is on record comes back, the allowlist has no such key.
   farm.state.access.joining.clear();
   farm.state.access.enrolments[record.id] = record;
   farm.Pass(std::chrono::hours(2));  // expired meanwhile: it was in time when it asked first
   On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "another-name"));
-  CHECK(farm.Commanded<LetIn>().key.who.name == "gpu-1");
+  CHECK(farm.Commanded<AdmitKey>().key.who.name == "gpu-1");
   CHECK(farm.out.empty());
 }
 
@@ -147,11 +147,11 @@ TEST_CASE("access: a use is given back if the allowlist cannot be written") {
   On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('1'), "gpu-1"));
   farm.out.Clear();
   On(farm.state, farm.out, farm.now,
-     KeyLetIn{id, {{Role::kAgent, "gpu-1"}, KeyOf('1')}, Fail(Errc::kInternal, "disk full")});
+     KeyAdmitted{id, {{Role::kAgent, "gpu-1"}, KeyOf('1')}, Fail(Errc::kInternal, "disk full")});
   CHECK(farm.out.Stored<EnrolmentRecord>().used.empty());
   On(farm.state, farm.out, farm.now, farm.Asking(KeyOf('2'), "gpu-1"));
   farm.out.Stored<EnrolmentRecord>();
-  farm.Commanded<LetIn>();
+  farm.Commanded<AdmitKey>();
 }
 
 TEST_CASE("access: a revoked line lets nobody in, and says so to who has the secret alone") {

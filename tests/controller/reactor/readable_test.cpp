@@ -273,10 +273,10 @@ class WildFarm {
     const Status status = works ? Status{} : Status(Fail(Errc::kInternal, any_.Wild()));
     if (const auto* drop = std::get_if<DropKey>(&command))
       On(farm_.state, farm_.out, farm_.now, KeyDropped{drop->ticket, status});
-    if (const auto* let_in = std::get_if<LetIn>(&command)) {
-      if (works) allowed_.push_back(let_in->key);
+    if (const auto* admitted = std::get_if<AdmitKey>(&command)) {
+      if (works) allowed_.push_back(admitted->key);
       On(farm_.state, farm_.out, farm_.now, AllowlistRead{allowed_});
-      On(farm_.state, farm_.out, farm_.now, KeyLetIn{let_in->enrolment, let_in->key, status});
+      On(farm_.state, farm_.out, farm_.now, KeyAdmitted{admitted->enrolment, admitted->key, status});
     }
   }
 
