@@ -40,7 +40,7 @@ Result<std::string> ReadPublicKey(const std::filesystem::path& path);
 
 // Who may connect: lines of "ROLE NAME PUBLIC_KEY" ("agent gpu-7 <40 characters>"), # comments. Every
 // mistake is reported with its line; an agent's name stands there once. The file is read again when it has changed, so
-// adding a line is enough to let a machine in and deleting it shuts it out.
+// adding a line is enough to let a machine in and deleting it revokes its key.
 Result<std::vector<AllowedKey>> ReadAllowlist(const std::filesystem::path& path);
 // Both durable. Adding the same line twice is one; kRejected: the key is another's, or an agent of that name has
 // another key. Removing leaves everything else in the file, comments too, as it was; no such key: no change.

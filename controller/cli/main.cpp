@@ -167,10 +167,10 @@ class CommandLine {
     });
     CLI::App* key_list = keys->add_subcommand("list", "all of them; what `furrow keys` alone shows, too");
     key_list->fallthrough();
-    CLI::App* shut_out = keys->add_subcommand("revoke", "shuts one out, at once and for good");
-    shut_out->fallthrough();
-    shut_out->callback([this] { action_ = [this] { return KeysRevokeCommand(session_, what_); }; });
-    shut_out->add_option("NAME|FINGERPRINT", what_, "of which there is one")->required();
+    CLI::App* revoke_key = keys->add_subcommand("revoke", "revokes one, at once and for good");
+    revoke_key->fallthrough();
+    revoke_key->callback([this] { action_ = [this] { return KeysRevokeCommand(session_, what_); }; });
+    revoke_key->add_option("NAME|FINGERPRINT", what_, "of which there is one")->required();
   }
 
   void AddReserved() {

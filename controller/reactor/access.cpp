@@ -40,14 +40,14 @@ void ForgetOldEnrolments(State& state, Outbox& out, Now now) {
 }
 
 // The allowlist lets in other agents than before.
-void NoteShutOut(State& state, Now now) {
+void NoteRevokedAgents(State& state, Now now) {
   std::set<std::string_view> admitted;
   for (const auto& [key, record] : state.access.keys)
     if (record.role == KeyRole::kAgent) admitted.insert(record.name);
-  std::map<std::string, TimePoint>& shut_out = state.access.shut_out;
-  std::erase_if(shut_out, [&](const auto& entry) { return admitted.contains(entry.first); });
+  std::map<std::string, TimePoint>& revoked_agents = state.access.revoked_agents;
+  std::erase_if(revoked_agents, [&](const auto& entry) { return admitted.contains(entry.first); });
   for (const auto& [name, agent] : state.agents)
-    if (!admitted.contains(name)) shut_out.try_emplace(name, now.mono);
+    if (!admitted.contains(name)) revoked_agents.try_emplace(name, now.mono);
 }
 
 EnrolmentUseRecord* FindUse(EnrolmentRecord& enrolment, const std::string& key) {
@@ -173,7 +173,7 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const RevokeEnro
   }
   const std::string left = record.used.empty() ? ""
                                                : "; the " + std::to_string(record.used.size()) +
-                                                     " that it let in stay: `furrow keys revoke` shuts them out";
+                                                     " that it let in stay: `furrow keys revoke` revokes them";
   Answer(out, asker, Done{"enrolment " + FormatEnrolmentId(record.id) + " lets nobody in any more" + left});
 }
 
@@ -258,12 +258,12 @@ void On(State& state, Outbox& out, Now now, const AllowlistRead& event) {
   }
   access.keys = std::move(keys);
   access.read = true;
-  NoteShutOut(state, now);
+  NoteRevokedAgents(state, now);
   state.plan_needed = true;
 }
 
-void ForgetShutOut(State& state, Outbox& out, Now now) {
-  std::erase_if(state.access.shut_out, [&](const auto& entry) {
+void ForgetRevokedAgents(State& state, Outbox& out, Now now) {
+  std::erase_if(state.access.revoked_agents, [&](const auto& entry) {
     const Agent* agent = state.FindAgent(entry.first);
     if (agent == nullptr) return true;
     if (now.mono - entry.second < kAllowlistEdit || agent->link.session || !agent->booked.jobs.empty() ||

@@ -25,6 +25,6 @@ void On(State& state, Outbox& out, Now now, const KeyAdmitted& event);
 void On(State& state, Outbox& out, Now now, const AllowlistRead& event);
 
 // Agents whose key has been gone for a while are forgotten when they hold nothing any more.
-void ForgetShutOut(State& state, Outbox& out, Now now);
+void ForgetRevokedAgents(State& state, Outbox& out, Now now);
 
 }  // namespace furrow

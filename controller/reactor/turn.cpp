@@ -21,7 +21,7 @@ constexpr std::size_t kPlanLimit = 4096;  // assignments in one turn
 void OnTick(State& state, Outbox& out, Now now) {
   CheckLeases(state, out, now);
   ResumeDrained(state, out, now);
-  ForgetShutOut(state, out, now);
+  ForgetRevokedAgents(state, out, now);
   LookAtRepositories(state, out, now);
 }
 

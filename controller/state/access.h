@@ -29,11 +29,11 @@ struct Access {
   std::uint16_t enrol_port = 0;
 
   std::map<EnrolmentId, EnrolmentRecord> enrolments;
-  std::map<std::string, KeyRecord> keys;       // by public key: the allowlist as it was read last
-  bool read = false;                           // the allowlist was read since the start
-  std::map<std::string, TimePoint> shut_out;   // agents that we remember and whose key is gone → since when
-  std::map<std::string, std::string> joining;  // name → key that is on its way into the allowlist
-  std::map<std::string, WallTime> heard;       // clients by name → last request
+  std::map<std::string, KeyRecord> keys;            // by public key: the allowlist as it was read last
+  bool read = false;                                // the allowlist was read since the start
+  std::map<std::string, TimePoint> revoked_agents;  // agents that we remember and whose key is gone → since when
+  std::map<std::string, std::string> joining;       // name → key that is on its way into the allowlist
+  std::map<std::string, WallTime> heard;            // clients by name → last request
   struct Revocation {
     Asker asker;
     KeyRecord key;

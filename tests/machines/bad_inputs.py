@@ -79,7 +79,7 @@ def purge_by_hand(proof):
 
 
 def steps(proof):
-    proof.step("a revoked agent is shut out until it enrols again", lambda: revoke(proof))
+    proof.step("a revoked agent stays away until it enrols again", lambda: revoke(proof))
     proof.step("wrong SSH port in the inventory", lambda: wrong_ssh_port(proof))
     proof.step("wrong port of the controller", lambda: wrong_port(proof))
     proof.step("no route to the controller", lambda: no_route(proof))

@@ -1,4 +1,4 @@
-// Lets machines in, and shuts them out: enrolments and keys.
+// Admits machines and revokes their keys: enrolments and keys.
 #include "common/enrol/line.h"
 #include "common/pipeline/values.h"
 #include "controller/cli/cmd/commands.h"

@@ -332,7 +332,7 @@ TEST_CASE("transport: a peer that went away is kGone") {
   CHECK(farm.server->Send(12345, "x") == SendResult::kGone);
 }
 
-TEST_CASE("transport: deleting a line shuts a connected peer out") {
+TEST_CASE("transport: deleting a line revokes a connected peer") {
   Farm farm;
   auto agent = farm.Connect(farm.agent);
   auto client = farm.Connect(farm.client);

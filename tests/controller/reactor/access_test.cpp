@@ -202,7 +202,7 @@ TEST_CASE("access: a revoked key ends its session at once, keeps its jobs for th
   farm.out.Clear();
 }
 
-TEST_CASE("access: an agent that is shut out is forgotten when it holds nothing and its key stays away") {
+TEST_CASE("access: an agent whose key is revoked is forgotten when it holds nothing and its key stays away") {
   AccessFarm farm;
   farm.Make(2);
   farm.Join(KeyOf('1'), "gpu-1");
@@ -239,7 +239,7 @@ TEST_CASE("access: an agent that is shut out is forgotten when it holds nothing 
   pass(seconds(1));
   farm.out.Clear();
   CHECK(farm.state.agents.empty());
-  CHECK(farm.state.access.shut_out.empty());
+  CHECK(farm.state.access.revoked_agents.empty());
 }
 
 TEST_CASE("access: keys are revoked by name or by a fingerprint's start, and what is ambiguous is told apart") {
