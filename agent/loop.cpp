@@ -149,13 +149,13 @@ void AgentLoop::LookAtDisk(bool at_once) {
   disk_look_ = now.mono + kDiskLook;
   struct statvfs facts {};
   if (::statvfs(state_.settings.state_folder.c_str(), &facts) != 0) return;
-  const bool was_low = !state_.trouble.empty();
+  const bool was_low = !state_.condition.empty();
   OnDiskSpace(state_, out_, now, static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize);
-  if (was_low == !state_.trouble.empty()) return;
+  if (was_low == !state_.condition.empty()) return;
   if (was_low)
     log::Info("the disk of {} has room again: new jobs are taken", state_.settings.state_folder);
   else
-    log::Warning("no new jobs are taken: {}; delete something in or beside {}, or lower `cache`", state_.trouble,
+    log::Warning("no new jobs are taken: {}; delete something in or beside {}, or lower `cache`", state_.condition,
                  state_.settings.state_folder);
 }
 

@@ -49,7 +49,7 @@ std::string StatusLine(const AgentState& state, const std::string& controller, L
   line += "; " + std::to_string(running) + (running == 1 ? " job runs" : " jobs run");
   const std::size_t others = state.jobs.size() - static_cast<std::size_t>(running);
   if (others > 0) line += ", " + std::to_string(others) + " on the way";
-  if (!state.trouble.empty()) line += "; no new ones: " + state.trouble;
+  if (!state.condition.empty()) line += "; no new ones: " + state.condition;
   return line;
 }
 

@@ -197,7 +197,7 @@ struct Heartbeat {
   # All attempts that the agent has.
   clockAheadMs @3 :Int64;
   # How far the agent's clock is ahead of the controller's, as it found by the Welcome; 0: as far as it can tell, not.
-  trouble @4 :Text $message;
+  condition @4 :Text $message;
   # Why it should get no new jobs, in one line: its disk is nearly full. Empty: it should.
 }
 

@@ -58,7 +58,7 @@ void SendHeartbeat(AgentState& state, AgentOutbox& out, Now now) {
   session.unanswered[++session.sequence] = now.mono;
   if (session.unanswered.size() > 1000) session.unanswered.erase(session.unanswered.begin());
   out.to_controller.emplace_back(
-      Heartbeat{session.id, session.sequence, HeldList(state), session.clock_ahead_ms, state.trouble});
+      Heartbeat{session.id, session.sequence, HeldList(state), session.clock_ahead_ms, state.condition});
 }
 
 // The lease as we keep it ends early by the time that a kill may take, so that nothing runs when it truly ends.
@@ -132,7 +132,7 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const Welcome& message) 
   for (auto& [ref, job] : state.jobs)
     if (job.shown && job.stage == HeldJob::Stage::kRunning)
       out.to_controller.emplace_back(Started{message.session, ref, job.report.started});
-  if (!state.trouble.empty()) SendHeartbeat(state, out, now);
+  if (!state.condition.empty()) SendHeartbeat(state, out, now);
   SendReports(state, out, now, /*all=*/true);
   return {};
 }
@@ -179,12 +179,12 @@ void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings sett
 
 void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t free_bytes) {
   const std::uint64_t low = state.settings.disk_low_bytes;
-  const bool was_low = !state.trouble.empty();
+  const bool was_low = !state.condition.empty();
   const bool is_low = free_bytes < (was_low ? low + low / 16 : low);  // it must not come and go with every file
   if (is_low == was_low) return;
-  state.trouble = is_low ? "its disk is nearly full: " + std::to_string(free_bytes >> 20) +
-                               " MiB free, less than disk.low (" + std::to_string(low >> 20) + " MiB)"
-                         : "";
+  state.condition = is_low ? "its disk is nearly full: " + std::to_string(free_bytes >> 20) +
+                                 " MiB free, less than disk.low (" + std::to_string(low >> 20) + " MiB)"
+                           : "";
   if (state.session) SendHeartbeat(state, out, now);
 }
 

@@ -103,7 +103,7 @@ struct AgentState {
   TimePoint register_sent;
   WallTime register_sent_wall{};
   std::optional<TimePoint> lease_until;  // absent: never had one
-  std::string trouble;                   // why we should get no new jobs; empty: we should
+  std::string condition;                 // why we should get no new jobs; empty: we should
   std::string refused;                   // why the controller would not have us; empty: it did
   std::map<AttemptRef, HeldJob> jobs;
   std::deque<AttemptRef> waiting;                             // prepared, in order

@@ -84,7 +84,7 @@ FolderFacts LookAtFolder(const fs::path& folder) {
   if (::stat(folder.c_str(), &info) != 0) {
     if (errno != ENOENT) {
       facts.exists = true;
-      facts.trouble = AsRoot(errno);
+      facts.access_error = AsRoot(errno);
     }
     return facts;
   }
@@ -95,7 +95,7 @@ FolderFacts LookAtFolder(const fs::path& folder) {
   facts.foreign = ForeignFile(folder, info.st_uid);
   struct statvfs disk {};
   if (::statvfs(folder.c_str(), &disk) != 0) {
-    facts.trouble = AsRoot(errno);
+    facts.access_error = AsRoot(errno);
     return facts;
   }
   facts.read_only = (disk.f_flag & ST_RDONLY) != 0;
@@ -110,8 +110,8 @@ Findings CheckFolder(const FolderDemand& demand, const FolderFacts& facts) {
   const std::string& subject = demand.subject;
   const std::string& path = demand.path;
   if (!facts.exists) return {Warning(subject, path + " is not there yet", "the daemon makes it when it starts")};
-  if (!facts.trouble.empty())
-    return {Wrong(subject, path + " cannot be looked at: " + facts.trouble, "run doctor as root, with sudo")};
+  if (!facts.access_error.empty())
+    return {Wrong(subject, path + " cannot be looked at: " + facts.access_error, "run doctor as root, with sudo")};
   if (!facts.is_folder) return {Wrong(subject, path + " is no folder", "move it away, or name another in `state`")};
   if (facts.read_only)
     return {Wrong(subject, path + " lies on a filesystem that is mounted read-only",
@@ -140,20 +140,20 @@ KeyFacts LookAtKey(const fs::path& path) {
   KeyFacts facts;
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) {
-    if (errno != ENOENT && errno != ENOTDIR) facts.trouble = AsRoot(errno);
+    if (errno != ENOENT && errno != ENOTDIR) facts.access_error = AsRoot(errno);
     return facts;
   }
   facts.exists = true;
   facts.owner = UserName(info.st_uid);
   facts.mode = info.st_mode & 07777;
-  if (::access(path.c_str(), R_OK) != 0) facts.trouble = AsRoot(errno);
+  if (::access(path.c_str(), R_OK) != 0) facts.access_error = AsRoot(errno);
   return facts;
 }
 
 Finding CheckKey(const std::string& path, const KeyFacts& facts, const std::string& owner) {
   const std::string subject = "key";
-  if (!facts.trouble.empty())
-    return Wrong(subject, path + " cannot be read: " + facts.trouble, "run doctor as root, with sudo");
+  if (!facts.access_error.empty())
+    return Wrong(subject, path + " cannot be read: " + facts.access_error, "run doctor as root, with sudo");
   if (!facts.exists) return Warning(subject, path + " is not there yet", "the daemon makes it when it starts");
   const std::string words = path + ": " + facts.owner + ", " + Octal(facts.mode);
   if ((facts.mode & 0077) != 0)

@@ -11,11 +11,11 @@ namespace furrow::doctor {
 struct FolderFacts {
   bool exists = false;
   bool is_folder = false;
-  std::string trouble;     // it could not be looked at; empty: it could
-  std::string owner;       // user, or number
-  std::uint32_t mode = 0;  // permission bits
-  bool read_only = false;  // the filesystem is
-  std::string foreign;     // a file in it that belongs to somebody else; empty: none
+  std::string access_error;  // it could not be looked at; empty: it could
+  std::string owner;         // user, or number
+  std::uint32_t mode = 0;    // permission bits
+  bool read_only = false;    // the filesystem is
+  std::string foreign;       // a file in it that belongs to somebody else; empty: none
   std::uint64_t free_bytes = 0;
   std::uint64_t total_bytes = 0;
   std::uint64_t free_files = 0;   // inodes
@@ -34,7 +34,7 @@ Findings CheckFolder(const FolderDemand& demand, const FolderFacts& facts);
 
 struct KeyFacts {
   bool exists = false;
-  std::string trouble;
+  std::string access_error;
   std::string owner;
   std::uint32_t mode = 0;
 };

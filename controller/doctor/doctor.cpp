@@ -101,7 +101,7 @@ Report ExamineController(const std::string& config_file, const Result<Controller
 
   const FolderFacts folder = LookAtFolder(state);
   Append(findings, CheckFolder({"state folder", state, 0750, "", config->disk_low_bytes}, folder));
-  if (folder.exists && folder.trouble.empty()) {
+  if (folder.exists && folder.access_error.empty()) {
     const fs::path key = config->key.empty() ? state / "controller.key" : fs::path(config->key);
     findings.push_back(CheckKey(key, LookAtKey(key), folder.owner));
     findings.push_back(CheckAllowlist(AllowlistOf(*config), ReadAllowlist(AllowlistOf(*config))));

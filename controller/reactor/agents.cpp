@@ -183,8 +183,8 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Register
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Heartbeat& message) {
   Agent& agent = state.agents.at(from.agent);
   agent.link.clock_ahead_ms = message.clock_ahead_ms;
-  state.plan_needed = state.plan_needed || agent.link.condition.empty() != message.trouble.empty();
-  agent.link.condition = message.trouble;
+  state.plan_needed = state.plan_needed || agent.link.condition.empty() != message.condition.empty();
+  agent.link.condition = message.condition;
   // It has our Welcome, and whatever it was told before is over.
   if (agent.lease != state.settings.lease && agent.link.orphaned.empty() &&
       now.mono - agent.link.welcomed > state.settings.WithMargin(agent.lease)) {

@@ -131,7 +131,7 @@ TEST_CASE("session: a disk that gets full, or has room again, is told at once an
   OnDiskSpace(farm.state, farm.out, farm.now, 1 << 30);
   CHECK(farm.out.empty());
   OnDiskSpace(farm.state, farm.out, farm.now, 900 << 20);
-  CHECK(farm.out.Sent<Heartbeat>().trouble == "its disk is nearly full: 900 MiB free, less than disk.low (1024 MiB)");
+  CHECK(farm.out.Sent<Heartbeat>().condition == "its disk is nearly full: 900 MiB free, less than disk.low (1024 MiB)");
   OnDiskSpace(farm.state, farm.out, farm.now, 1 << 30);  // not yet enough
   CHECK(farm.out.empty());
 
@@ -140,11 +140,11 @@ TEST_CASE("session: a disk that gets full, or has room again, is told at once an
   farm.Tick();
   farm.out.Clear();
   REQUIRE(farm.Hear(Welcome{kSession, farm.state.nonce, 1, 2000, 30000}).has_value());
-  CHECK_FALSE(farm.out.Sent<Heartbeat>().trouble.empty());
+  CHECK_FALSE(farm.out.Sent<Heartbeat>().condition.empty());
   CHECK(farm.out.empty());
 
   OnDiskSpace(farm.state, farm.out, farm.now, 2ull << 30);
-  CHECK(farm.out.Sent<Heartbeat>().trouble.empty());
+  CHECK(farm.out.Sent<Heartbeat>().condition.empty());
   farm.state.settings.disk_low_bytes = 0;
   OnDiskSpace(farm.state, farm.out, farm.now, 0);
   CHECK(farm.out.empty());

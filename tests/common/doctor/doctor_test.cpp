@@ -100,7 +100,7 @@ TEST_CASE("doctor: what is wrong with a folder is named, with a command") {
   CHECK(Says(check([](FolderFacts& f) { f.read_only = true; }).cure, "mount -o remount,rw"));
   CHECK(check([](FolderFacts& f) { f.exists = false; }).grade == Grade::kWarning);
   CHECK(check([](FolderFacts& f) { f.is_folder = false; }).grade == Grade::kError);
-  CHECK(Says(check([](FolderFacts& f) { f.trouble = "Permission denied"; }).cure, "sudo"));
+  CHECK(Says(check([](FolderFacts& f) { f.access_error = "Permission denied"; }).cure, "sudo"));
   CHECK(check([](FolderFacts& f) { f.free_bytes = 1 << 20; }).grade == Grade::kError);
   CHECK(check([](FolderFacts& f) { f.free_bytes = 3ULL << 29; }).grade == Grade::kWarning);
   CHECK(Says(check([](FolderFacts& f) { f.total_files = 100'000, f.free_files = 3; }).found, "only 3 files"));

@@ -277,11 +277,11 @@ TEST_CASE("agents: a shorter lease counts when the longer one of before is over 
   farm.out.Clear();
 }
 
-TEST_CASE("agents: one in trouble keeps its jobs and gets no new ones until it is well") {
+TEST_CASE("agents: one that is not well keeps its jobs and gets no new ones until it is well") {
   ControllerFarm farm;
   const PeerId peer = farm.Connect("a", Cpus(1));
-  const auto beat = [&](std::uint64_t sequence, std::string trouble, std::vector<HeldAttempt> held) {
-    const Heartbeat message{farm.Session("a"), sequence, std::move(held), 0, std::move(trouble)};
+  const auto beat = [&](std::uint64_t sequence, std::string condition, std::vector<HeldAttempt> held) {
+    const Heartbeat message{farm.Session("a"), sequence, std::move(held), 0, std::move(condition)};
     CHECK(On(farm.state, farm.out, farm.now, {peer, "a"}, message).has_value());
     farm.out.ToAgent<HeartbeatAck>(peer);
   };
