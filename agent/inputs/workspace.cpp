@@ -89,7 +89,7 @@ struct Workspace::Impl {
   void Advance(Preparation& preparation);
   Result<bool> ReadTrees(Preparation& preparation);  // false: encodings must be fetched first
   void Fetch(Preparation& preparation, const std::vector<Hash>& hashes, bool tree);
-  void Fail(AttemptRef attempt, const Error& error, bool unfit = false);
+  void Fail(AttemptRef attempt, const Error& error, bool permanent = false);
   void Drop(AttemptRef attempt);
   void TrimCache();
 
@@ -212,9 +212,9 @@ void Workspace::Impl::Drop(AttemptRef attempt) {
   preparations.erase(found);
 }
 
-void Workspace::Impl::Fail(AttemptRef attempt, const Error& error, bool unfit) {
+void Workspace::Impl::Fail(AttemptRef attempt, const Error& error, bool permanent) {
   Drop(attempt);
-  on_event(PrepareFailed{attempt, error.message, unfit});
+  on_event(PrepareFailed{attempt, error.message, permanent});
 }
 
 void Workspace::Impl::Fetch(Preparation& preparation, const std::vector<Hash>& hashes, bool tree) {
@@ -299,7 +299,7 @@ void Workspace::Impl::OnWritten(Written& written) {
     return Advance(preparation);  // a chunk left the cache, or was damaged there: it is missing now
   } else {
     Fail(written.attempt, Annotate(written.status.error(), "inputs"),
-         /*unfit=*/written.status.error().code == Errc::kRejected);
+         /*permanent=*/written.status.error().code == Errc::kRejected);
   }
   TrimCache();
 }

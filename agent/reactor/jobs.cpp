@@ -108,7 +108,7 @@ void On(AgentState& state, AgentOutbox& out, Now now, const WorkspaceEvent& even
   if (it == state.jobs.end() || it->second.stage != Stage::kPreparing) return;
   HeldJob& job = it->second;
   if (const auto* failed = std::get_if<PrepareFailed>(&event)) {
-    const OutcomeKind kind = failed->unfit ? OutcomeKind::kStartFailed : OutcomeKind::kInputFailed;
+    const OutcomeKind kind = failed->permanent ? OutcomeKind::kStartFailed : OutcomeKind::kInputFailed;
     job.report.outcome = {kind, 0, 0, failed->message};
     CollectOutputs(state, out, now, job, 0, /*ran=*/false);
     return;

@@ -114,7 +114,8 @@ void TakeUpload(HeldJob& job, const UploadEvent& event) {
                  },
                  [&](const ArtifactsFailed& artifacts) {
                    job.artifacts_done = true;
-                   report.outcome.kind = artifacts.unfit ? OutcomeKind::kArtifactMissing : OutcomeKind::kUploadFailed;
+                   report.outcome.kind =
+                       artifacts.permanent ? OutcomeKind::kArtifactMissing : OutcomeKind::kUploadFailed;
                    report.outcome.detail = artifacts.message;
                  },
                  [](const MetricsRead&) {},

@@ -40,8 +40,8 @@ struct Prepared {
 };
 struct PrepareFailed {
   AttemptRef attempt;
-  std::string message;  // for Outcome::detail
-  bool unfit = false;   // the inputs do not go together: another try would end the same way
+  std::string message;     // for Outcome::detail
+  bool permanent = false;  // the inputs do not go together: another try would end the same way
   friend bool operator==(const PrepareFailed&, const PrepareFailed&) = default;
 };
 using WorkspaceEvent = std::variant<Prepared, PrepareFailed>;
@@ -120,8 +120,8 @@ struct ArtifactMissing {
 };
 struct ArtifactsFailed {
   AttemptRef attempt;
-  std::string message;  // for Outcome::detail
-  bool unfit = false;   // they are what no controller takes, a link that leaves the workspace, say
+  std::string message;     // for Outcome::detail
+  bool permanent = false;  // they are what no controller takes, a link that leaves the workspace, say
   friend bool operator==(const ArtifactsFailed&, const ArtifactsFailed&) = default;
 };
 struct Cleared {

@@ -244,7 +244,7 @@ void ArtifactUploader::Work() {
 
 UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channel>& channel) {
   const auto failed = [&](const std::string& message) { return ArtifactsFailed{order.attempt, message}; };
-  const auto unfit = [&](Error error) {
+  const auto permanent = [&](Error error) {
     const bool for_good = error.code == Errc::kInvalid || error.code == Errc::kRejected;
     return ArtifactsFailed{order.attempt, Annotate(std::move(error), "artifacts").message, for_good};
   };
@@ -263,10 +263,10 @@ UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channe
   milliseconds pause = kLeastPause;
   for (int scan = 0; scan < kMaxScans; ++scan) {
     const auto scanned = ScanTree(dir.Get(), options);
-    if (!scanned) return unfit(scanned.error());
+    if (!scanned) return permanent(scanned.error());
     if (!scanned->unmatched.empty()) return ArtifactMissing{order.attempt, scanned->unmatched.front()};
     const auto encoded = EncodeTree(scanned->tree);
-    if (!encoded) return unfit(encoded.error());
+    if (!encoded) return permanent(encoded.error());
     const auto chunks = ScannedChunks::Open(scanned->tree, dir.Get());
     if (!chunks) return failed(Annotate(chunks.error(), "artifacts").message);
     for (;;) {

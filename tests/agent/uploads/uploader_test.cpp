@@ -348,7 +348,7 @@ TEST_CASE("uploader: an artifact that leaves the workspace fails") {
   rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"link"}});
   const auto failed = rig.NextA<ArtifactsFailed>();
   CHECK(failed.message.find("link") != std::string::npos);
-  CHECK(failed.unfit);
+  CHECK(failed.permanent);
 }
 
 TEST_CASE("uploader: chunks that the controller lost are sent again") {
