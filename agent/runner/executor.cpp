@@ -158,7 +158,7 @@ void Executor::OnChildren(Now now) {
     const pid_t pid = ::wait4(-1, &status, WNOHANG, &usage);
     if (pid < 0 && errno == EINTR) continue;
     if (pid <= 0) break;
-    if (const auto ref = kin_.OnReaped(pid))
+    if (const auto ref = owners_.OnReaped(pid))
       dead.push_back({*ref, status, usage});
     else
       orphan_died = true;
@@ -194,7 +194,7 @@ void Executor::OnLeaderExit(Now now, Jobs::iterator it, int status, const rusage
     job.outcome = WIFEXITED(status) ? Outcome{OutcomeKind::kExited, WEXITSTATUS(status), ""}
                                     : Outcome{OutcomeKind::kSignaled, WTERMSIG(status), ""};
     job.phase = Phase::kSettling;
-    kin_.SetEnding(ref);
+    owners_.SetEnding(ref);
   }
   FinishIfDead(now, ref);
 }
@@ -206,7 +206,7 @@ void Executor::Commit(Now now) {
     Log(written.error().message);
     for (const AttemptRef& ref : accepted) {
       if (const auto job = jobs_.find(ref); job != jobs_.end()) {
-        kin_.RemoveJob(ref);
+        owners_.RemoveJob(ref);
         jobs_.erase(job);
         ReleaseHeirs(ref);
         Refuse(now, ref, written.error().message);
@@ -241,7 +241,7 @@ void Executor::FailStart(Now now, const AttemptRef& ref, Job& job, const std::st
   job.outcome = {OutcomeKind::kStartFailed, 0, words};
   job.last_words = words;
   job.phase = Phase::kSettling;
-  kin_.SetEnding(ref);
+  owners_.SetEnding(ref);
   FinishIfDead(now, ref);
 }
 
@@ -253,7 +253,7 @@ Status Executor::SpawnStep(Now now, const AttemptRef& ref, Job& job) {
     job.began = now.mono;
     if (job.start.timeout_ms > 0) job.timeout = now.mono + Ms(job.start.timeout_ms);
     if (job.start.log_quota_bytes > 0) job.quota_check = now.mono + kQuotaSoonest;
-    kin_.AddJob(ref, entry.token, job.start.workspace, job.start.spool);
+    owners_.AddJob(ref, entry.token, job.start.workspace, job.start.spool);
     FURROW_TRY(MakeFolder(job.start.workspace));
     FURROW_ASSIGN(job.spool, OpenSpool(job.start.spool));
   }
@@ -261,7 +261,7 @@ Status Executor::SpawnStep(Now now, const AttemptRef& ref, Job& job) {
                 spawner_.Spawn(job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.spool));
   job.leader = leader.pid;
   job.phase = Phase::kRunning;
-  kin_.AddLeader(ref, leader);
+  owners_.AddLeader(ref, leader);
   entry.leaders.push_back(leader);
   journal_.AddSpawned(ref, leader);
   if (first) events_.push_back(Started{ref, leader.pid, now.wall});

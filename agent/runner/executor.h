@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "agent/runner/journal.h"
-#include "agent/runner/kin.h"
+#include "agent/runner/process_owners.h"
 #include "agent/runner/protocol.h"
 #include "agent/runner/spawn.h"
 #include "common/base/clock.h"
@@ -102,7 +102,7 @@ class Executor {
   Table& table_;
   Journal& journal_;
   Spawner spawner_;
-  Kin kin_;
+  ProcessOwners owners_;
   Jobs jobs_;                                                 // those that run
   std::map<AttemptRef, std::vector<AttemptRef>> successors_;  // attempt → those held until it is over
   std::vector<AttemptRef> due_;                               // in order

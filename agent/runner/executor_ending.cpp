@@ -38,7 +38,7 @@ void Executor::End(Now now, const AttemptRef& ref, Job& job, Outcome outcome, st
   const bool untouched = job.spool < 0;
   job.outcome = std::move(outcome);
   job.last_words = std::move(last_words);
-  kin_.SetEnding(ref);
+  owners_.SetEnding(ref);
   if (untouched) return Finish(now, ref);  // nothing was started yet
   if (grace <= Duration{0}) return KillAll(now, ref, job);
   Terminate(now, ref, job, grace);
@@ -50,7 +50,7 @@ void Executor::Escalate(Now now, const AttemptRef& ref, Job& job) {
   if (job.phase != Phase::kTerminating || now.mono >= job.grace_end) return KillAll(now, ref, job);
   job.sweep_interval = std::min(job.sweep_interval * 2, kTerminateLast);
   job.deadline = std::min(now.mono + job.sweep_interval, job.grace_end);
-  kin_.TerminateAll(ref);  // those that were forked while the others were told
+  owners_.TerminateAll(ref);  // those that were forked while the others were told
 }
 
 void Executor::Terminate(Now now, const AttemptRef& ref, Job& job, Duration grace) {
@@ -58,7 +58,7 @@ void Executor::Terminate(Now now, const AttemptRef& ref, Job& job, Duration grac
   job.grace_end = now.mono + grace;
   job.sweep_interval = kTerminateFirst;
   job.deadline = std::min(now.mono + job.sweep_interval, job.grace_end);
-  kin_.TerminateAll(ref);
+  owners_.TerminateAll(ref);
   FinishIfDead(now, ref);
 }
 
@@ -67,7 +67,7 @@ void Executor::KillAll(Now now, const AttemptRef& ref, Job& job) {
   job.sweep_interval = job.phase == Phase::kKilling ? std::min(job.sweep_interval * 2, kKillLast) : kKillFirst;
   job.phase = Phase::kKilling;
   job.deadline = now.mono + job.sweep_interval;
-  kin_.KillAll(ref);
+  owners_.KillAll(ref);
   FinishIfDead(now, ref);
 }
 
@@ -75,7 +75,7 @@ void Executor::FinishIfDead(Now now, const AttemptRef& ref) {
   const auto it = jobs_.find(ref);
   if (it == jobs_.end() || it->second.leader != 0) return;
   Job& job = it->second;
-  if (!kin_.HasOrphans(ref)) return Finish(now, ref);
+  if (!owners_.HasOrphans(ref)) return Finish(now, ref);
   if (job.phase == Phase::kSettling && !job.deadline) job.deadline = now.mono + kSettle;
 }
 
@@ -109,7 +109,7 @@ void Executor::Finish(Now now, const AttemptRef& ref) {
   journal_.AddExited(exited);
   events_.push_back(exited);
   if (job.spool >= 0) ::close(job.spool);
-  kin_.RemoveJob(ref);
+  owners_.RemoveJob(ref);
   const AttemptRef over = ref;  // `ref` may be the key itself
   jobs_.erase(it);
   ReleaseHeirs(over);

@@ -18,7 +18,7 @@
 
 namespace furrow::runner {
 
-class Kin {
+class ProcessOwners {
  public:
   void AddJob(const AttemptRef& ref, std::string token, std::string workspace, std::string spool);
   void AddLeader(const AttemptRef& ref, const Leader& leader);

@@ -1,4 +1,4 @@
-#include "agent/runner/kin.h"
+#include "agent/runner/process_owners.h"
 
 #include <algorithm>
 
@@ -7,7 +7,7 @@
 
 namespace furrow::runner {
 
-void Kin::AddJob(const AttemptRef& ref, std::string token, std::string workspace, std::string spool) {
+void ProcessOwners::AddJob(const AttemptRef& ref, std::string token, std::string workspace, std::string spool) {
   Job& job = jobs_[ref];
   job.token = std::move(token);
   job.workspace = std::move(workspace);
@@ -15,16 +15,16 @@ void Kin::AddJob(const AttemptRef& ref, std::string token, std::string workspace
   job.since = TicksSinceBoot();
 }
 
-void Kin::AddLeader(const AttemptRef& ref, const Leader& leader) {
+void ProcessOwners::AddLeader(const AttemptRef& ref, const Leader& leader) {
   jobs_[ref].leaders.push_back(leader);
   leaders_[leader.pid] = ref;
 }
 
-void Kin::SetEnding(const AttemptRef& ref) {
+void ProcessOwners::SetEnding(const AttemptRef& ref) {
   jobs_[ref].ending = true;
 }
 
-void Kin::RemoveJob(const AttemptRef& ref) {
+void ProcessOwners::RemoveJob(const AttemptRef& ref) {
   jobs_.erase(ref);
   for (auto it = known_.begin(); it != known_.end();) {
     Known& known = it->second;
@@ -33,7 +33,7 @@ void Kin::RemoveJob(const AttemptRef& ref) {
   }
 }
 
-std::optional<AttemptRef> Kin::OnReaped(pid_t pid) {
+std::optional<AttemptRef> ProcessOwners::OnReaped(pid_t pid) {
   known_.erase(pid);
   const auto leader = leaders_.find(pid);
   if (leader == leaders_.end()) return std::nullopt;
@@ -42,7 +42,7 @@ std::optional<AttemptRef> Kin::OnReaped(pid_t pid) {
   return ref;
 }
 
-std::set<AttemptRef> Kin::SuspectsOf(const Process& process) const {
+std::set<AttemptRef> ProcessOwners::SuspectsOf(const Process& process) const {
   const Leader* nearest = nullptr;  // of several that had the pid of its session, the last before it
   AttemptRef owner;
   for (const auto& [ref, job] : jobs_) {
@@ -66,7 +66,7 @@ std::set<AttemptRef> Kin::SuspectsOf(const Process& process) const {
   return suspects;
 }
 
-void Kin::Look() {
+void ProcessOwners::Look() {
   orphans_.clear();
   for (const pid_t pid : children_.Read()) {
     if (leaders_.contains(pid)) continue;
@@ -85,7 +85,7 @@ void Kin::Look() {
   }
 }
 
-bool Kin::Dooms(const Known& known, const AttemptRef& ref) const {
+bool ProcessOwners::Dooms(const Known& known, const AttemptRef& ref) const {
   return !known.denied && known.suspects.contains(ref) &&
          std::all_of(known.suspects.begin(), known.suspects.end(), [&](const AttemptRef& suspect) {
            const auto it = jobs_.find(suspect);
@@ -93,12 +93,13 @@ bool Kin::Dooms(const Known& known, const AttemptRef& ref) const {
          });
 }
 
-bool Kin::HasOrphans(const AttemptRef& ref) {
+bool ProcessOwners::HasOrphans(const AttemptRef& ref) {
   Look();
   return std::any_of(orphans_.begin(), orphans_.end(), [&](const Process& p) { return Dooms(known_[p.pid], ref); });
 }
 
-void Kin::Signal(const AttemptRef& ref, const Process& process, const std::set<AttemptRef>& suspects, int signal) {
+void ProcessOwners::Signal(const AttemptRef& ref, const Process& process, const std::set<AttemptRef>& suspects,
+                           int signal) {
   Known& known = known_[process.pid];  // remembered, so that it is known when its parent dies first
   if (known.start != process.start) known = Known{process.start, suspects};
   if (known.denied || process.state == 'Z' || (signal == SIGTERM && known.terminated == process.image)) return;
@@ -111,7 +112,7 @@ void Kin::Signal(const AttemptRef& ref, const Process& process, const std::set<A
   Log(Describe(ref) + ": process " + std::to_string(process.pid) + " runs as another user and may not be killed by us");
 }
 
-void Kin::SignalAll(const AttemptRef& ref, int signal) {
+void ProcessOwners::SignalAll(const AttemptRef& ref, int signal) {
   Look();
   const std::vector<Process> all = ReadAllProcesses();
   for (const Process& process : all) {
