@@ -39,7 +39,7 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
     if (one.phase == Phase::kRunning && job->state == JobState::kAssigned) {
       job->state = JobState::kRunning;
       if (job->started == WallTime{}) job->started = now.wall;
-      Touch(state, *run, *job);
+      MarkChanged(state, *run, *job);
     }
     const bool told_lately = !fresh && now.mono - job->last_sent < state.settings.heartbeat;
     if (job->cancelling && one.phase != Phase::kReporting && !told_lately) {

@@ -52,7 +52,7 @@ Status On(State& state, Outbox& out, Now, const Sender& from, const Started& mes
   job->state = JobState::kRunning;
   job->started = message.at;
   out.records.emplace_back(job->record());  // so that a restart of ours does not begin the job's time anew
-  Touch(state, *run, *job);
+  MarkChanged(state, *run, *job);
   return {};
 }
 
@@ -67,7 +67,7 @@ Status On(State& state, Outbox& out, Now, const Sender& from, const MetricsRepor
   TakeMetrics(out, *job, message.first, message.lines);
   if (job->metrics_count > known) out.records.emplace_back(job->record());  // the newest values, for a check
   out.to_agents.push_back({from.peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
-  Touch(state, *run, *job);
+  MarkChanged(state, *run, *job);
   return {};
 }
 

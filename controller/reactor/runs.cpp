@@ -87,7 +87,7 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Cancel& re
     run.record.cancelling = true;
     run.record.note = reason;
     out.records.emplace_back(run.record);
-    Touch(state, run);
+    MarkChanged(state, run);
   }
   std::size_t count = 0;
   bool named = whole;

@@ -18,7 +18,7 @@ void MakeReady(State& state, Now now, Run& run, Job& job) {
   job.ready = now.wall;
   run.GroupOf(job).ready.push_back(static_cast<std::uint32_t>(&job - run.jobs.data()));
   state.plan_needed = true;
-  Touch(state, run, job);
+  MarkChanged(state, run, job);
 }
 
 void EndRun(State& state, Outbox& out, Now now, Run& run) {
@@ -41,7 +41,7 @@ void EndRun(State& state, Outbox& out, Now now, Run& run) {
                                            : RunState::kPassed;
   run.record.ended = now.wall;
   out.records.emplace_back(run.record);
-  Touch(state, run);
+  MarkChanged(state, run);
 }
 
 // Counts and records a job that reached a terminal state.
@@ -51,7 +51,7 @@ void CountEnd(State& state, Outbox& out, Run& run, const Job& job) {
   --run.open;
   if (job.state != JobState::kPassed) ++group.failed;
   out.records.emplace_back(job.record());
-  Touch(state, run, job);
+  MarkChanged(state, run, job);
 }
 
 // A group that is done lets start what needs it.
@@ -193,7 +193,7 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   out.records.emplace_back(job->record());
   out.bulk.emplace_back(BulkGrant{job->attempt(), run->record.id, agent->name, state.settings.log_quota_bytes});
   RepeatAssign(state, out, now, *run, *job);
-  Touch(state, *run, *job);
+  MarkChanged(state, *run, *job);
 }
 
 void RepeatAssign(const State& state, Outbox& out, Now now, const Run& run, Job& job) {
@@ -257,7 +257,7 @@ void CancelJob(State& state, Outbox& out, Now now, Run& run, Job& job, const std
   const Agent* agent = state.FindAgent(job.agent);
   if (agent != nullptr && agent->link.session)
     out.to_agents.push_back({agent->link.session->peer, Kill{agent->link.session->id, job.attempt(), reason, false}});
-  Touch(state, run, job);
+  MarkChanged(state, run, job);
 }
 
 void SettleJob(State& state, Outbox& out, Now now, Run& run, Job& job, JobState end) {

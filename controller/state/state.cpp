@@ -60,7 +60,7 @@ Agent* State::FindAgent(const std::string& name) {
   return it == agents.end() ? nullptr : &it->second;
 }
 
-void Touch(State& state, const Run& run, const Job& job) {
+void MarkChanged(State& state, const Run& run, const Job& job) {
   for (Watcher& watcher : state.watchers) {
     if (watcher.run != run.record.id) continue;
     watcher.run_changed = true;
@@ -68,7 +68,7 @@ void Touch(State& state, const Run& run, const Job& job) {
   }
 }
 
-void Touch(State& state, const Run& run) {
+void MarkChanged(State& state, const Run& run) {
   for (Watcher& watcher : state.watchers)
     if (watcher.run == run.record.id) watcher.run_changed = true;
 }

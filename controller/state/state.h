@@ -183,8 +183,8 @@ struct State {
 };
 
 // Marks a job as changed for everyone who watches its run.
-void Touch(State& state, const Run& run, const Job& job);
-void Touch(State& state, const Run& run);
+void MarkChanged(State& state, const Run& run, const Job& job);
+void MarkChanged(State& state, const Run& run);
 
 // Books what a job takes from an agent, and gives it back.
 void Occupy(Booked& booked, const JobSpec& spec, const Job& job);
