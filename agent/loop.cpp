@@ -272,7 +272,7 @@ void AgentLoop::Reload(const Result<AgentReload>& fresh) {
 Duration AgentLoop::TellServiceManager() {
   ServiceManager& service = parts_.service;
   if (!service.present()) return Duration::max();
-  if (state_.runner_ready && !std::exchange(told_ready_, true)) service.Ready();
+  if (state_.runner_ready && !std::exchange(ready_sent_, true)) service.Ready();
   service.Say(StatusLine(state_, parts_.control.address, link_));
   return service.Alive(parts_.clock.Read().mono);
 }

@@ -87,7 +87,7 @@ class AgentLoop {
   int runner_failures_ = 0;
   LinkState link_ = LinkState::kConnecting;  // as reported last
   std::optional<TimePoint> end_by_;          // set: the jobs are being ended, and reported until then
-  bool told_ready_ = false;                  // the service manager knows that we serve
+  bool ready_sent_ = false;                  // the service manager knows that we serve
   bool doubted_ = false;                     // the connection was made anew since the controller last answered
   TimePoint disk_look_;                      // when to look next
   bool cleaned_ = false;                     // leftovers of earlier processes are gone

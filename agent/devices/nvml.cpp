@@ -102,8 +102,8 @@ struct Nvml::Impl {
     if (!failed(f.uuid(device, uuid, sizeof(uuid)))) state.gpu.uuid = RepairedUtf8(uuid);
     if (!failed(f.name(device, name, sizeof(name)))) state.gpu.model = RepairedUtf8(name);
     // GPUs that share the machine's memory have none of their own to tell of.
-    const nvmlReturn_t told = f.memory(device, &memory);
-    if (told != NVML_ERROR_NOT_SUPPORTED && !failed(told)) state.gpu.memory_bytes = memory.total;
+    const nvmlReturn_t answer = f.memory(device, &memory);
+    if (answer != NVML_ERROR_NOT_SUPPORTED && !failed(answer)) state.gpu.memory_bytes = memory.total;
     if (state.fault.empty()) state.processes = Processes(device);
   }
 

@@ -141,9 +141,9 @@ Status Serve(const Options& options, int& ready_fd) {
   FURROW_ASSIGN(const int listener, ListenSocket());
   Server server(listener, executor, clock);
   if (ready_fd >= 0) {
-    const bool told = ::write(ready_fd, "ready\n", 6) == 6;
+    const bool sent = ::write(ready_fd, "ready\n", 6) == 6;
     ::close(std::exchange(ready_fd, -1));
-    if (!told) Log("whoever started this runner is gone already");
+    if (!sent) Log("whoever started this runner is gone already");
   }
   Log("serving " + options.state + " as process " + std::to_string(::getpid()) + ", " + std::to_string(table.size()) +
       " attempts known");

@@ -114,9 +114,10 @@ Status Server::Run() {
 
 bool Server::Done(Now now) {
   if (!executor_.idle()) return false;
-  const bool told = std::all_of(connections_.begin(), connections_.end(),
-                                [](const auto& connection) { return connection->sent == connection->output.size(); });
-  if (executor_.shutting_down()) return told;
+  const bool all_sent = std::all_of(connections_.begin(), connections_.end(), [](const auto& connection) {
+    return connection->sent == connection->output.size();
+  });
+  if (executor_.shutting_down()) return all_sent;
   return connections_.empty() && (now.mono - alone_since_ >= kLinger || WasReplaced());
 }
 

@@ -41,8 +41,8 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
       if (job->started == WallTime{}) job->started = now.wall;
       MarkChanged(state, *run, *job);
     }
-    const bool told_lately = !fresh && now.mono - job->last_sent < state.settings.heartbeat;
-    if (job->cancelling && one.phase != Phase::kReporting && !told_lately) {
+    const bool sent_lately = !fresh && now.mono - job->last_sent < state.settings.heartbeat;
+    if (job->cancelling && one.phase != Phase::kReporting && !sent_lately) {
       job->last_sent = now.mono;
       out.to_agents.push_back({session.peer, Kill{session.id, one.attempt, "cancelled", false}});
     }
@@ -79,13 +79,13 @@ constexpr int kConflictShown = 20;  // heartbeats after the last try
 std::string ConflictOf(const State& state, Now now, PeerId peer, const Agent& known, const Register& message) {
   const bool lives = known.link.session && now.mono - known.link.heard < state.settings.heartbeat * 3;
   if (!lives || known.link.session->peer == peer) return "";
-  const bool told = !message.process.IsZero() && !known.link.process.IsZero();
-  if (told && message.process == known.link.process) return "";  // over a new connection
-  if (told && known.link.superseded.contains(message.process))
+  const bool both_say = !message.process.IsZero() && !known.link.process.IsZero();
+  if (both_say && message.process == known.link.process) return "";  // over a new connection
+  if (both_say && known.link.superseded.contains(message.process))
     return "another furrow-agent with this state folder and key has taken over on " + known.host +
            "; stop one of the two, or enrol one anew with `furrow-agent enrol --replace`";
   const bool same_folder = message.incarnation == known.incarnation;
-  if (!told || known.machine.IsZero() || message.machine.IsZero())
+  if (!both_say || known.machine.IsZero() || message.machine.IsZero())
     return same_folder ? ""
                        : "an agent named " + known.name + " is connected from " + known.host +
                              "; give one of the two another name and key";
@@ -107,8 +107,8 @@ std::string ConflictOf(const State& state, Now now, PeerId peer, const Agent& kn
 // What the agent had on another machine, or before this one was started again, may still run there under its lease, or
 // never have arrived: it is not given out again until that is over.
 void LeaveBehind(const State& state, Agent& agent, const Register& message) {
-  const bool told = !message.machine.IsZero() && !agent.machine.IsZero();
-  if (!told || (message.machine == agent.machine && message.boot == agent.boot)) return;
+  const bool both_say = !message.machine.IsZero() && !agent.machine.IsZero();
+  if (!both_say || (message.machine == agent.machine && message.boot == agent.boot)) return;
   agent.link.orphaned.clear();
   for (const JobId id : agent.booked.jobs) agent.link.orphaned.insert(state.FindJob(id).second->attempt());
   agent.link.orphaned_heard = agent.link.heard;

@@ -98,14 +98,14 @@ JobView ViewOf(const State& state, const Run& run, const Job& job) {
 
 std::vector<RunUpdate> UpdatesOf(const State& state, const Run& run, const std::vector<JobId>& jobs) {
   std::vector<RunUpdate> updates;
-  std::size_t told = 0;
+  std::size_t shown = 0;
   do {
     RunUpdate& update = updates.emplace_back();
     update.run = SummaryOf(run);
-    for (Page page; told < jobs.size() && page.HasRoom(); ++told)
-      page.Add(update.jobs, ViewOf(state, run, *state.FindJob(jobs[told]).second));
-    update.run_ended = run.Ended() && told == jobs.size();
-  } while (told < jobs.size());
+    for (Page page; shown < jobs.size() && page.HasRoom(); ++shown)
+      page.Add(update.jobs, ViewOf(state, run, *state.FindJob(jobs[shown]).second));
+    update.run_ended = run.Ended() && shown == jobs.size();
+  } while (shown < jobs.size());
   return updates;
 }
 

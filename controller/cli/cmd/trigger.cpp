@@ -41,30 +41,30 @@ class Triggers {
     FURROW_ASSIGN(const std::vector<PendingPush> noted, TakePending(git_dir_));
     Status result;
     for (const PendingPush& push : noted) {
-      const Result<Submitted> told = result ? Tell(push) : Result<Submitted>(tl::unexpected(result.error()));
-      if (!told && told.error().code == Errc::kUnavailable) {
-        result = tl::unexpected(told.error());
+      const Result<Submitted> answer = result ? Tell(push) : Result<Submitted>(tl::unexpected(result.error()));
+      if (!answer && answer.error().code == Errc::kUnavailable) {
+        result = tl::unexpected(answer.error());
         FURROW_TRY(NotePending(git_dir_, push));
       } else {
-        Say(push, told, false);
+        Say(push, answer, false);
       }
     }
     return result;
   }
 
   // With --json the answer to the push itself is the document; else one that was noted is told from this one.
-  void Say(const PendingPush& push, const Result<Submitted>& told, bool asked_for) const {
+  void Say(const PendingPush& push, const Result<Submitted>& answer, bool asked_for) const {
     const std::string what = asked_for ? "" : "the earlier push of " + push.new_commit.substr(0, 8) + ": ";
     if (session_.json && asked_for) {
-      WriteOut(told ? JsonSubmitted(*told) : JsonError(told.error()));
-    } else if (!told) {
-      WriteErr("furrow: " + what + push.ref + ": " + told.error().message + "\n");
-    } else if (told->name.empty()) {
-      const std::string nothing = told->repeated ? "has had its run; `furrow runs` shows it" : "nothing starts";
-      WriteErr("furrow: " + what + push.ref + ": " + (told->note.empty() ? nothing : told->note) + "\n");
+      WriteOut(answer ? JsonSubmitted(*answer) : JsonError(answer.error()));
+    } else if (!answer) {
+      WriteErr("furrow: " + what + push.ref + ": " + answer.error().message + "\n");
+    } else if (answer->name.empty()) {
+      const std::string nothing = answer->repeated ? "has had its run; `furrow runs` shows it" : "nothing starts";
+      WriteErr("furrow: " + what + push.ref + ": " + (answer->note.empty() ? nothing : answer->note) + "\n");
     } else {
-      WriteErr("furrow: " + what + told->name + (told->repeated ? " was started before" : " started") +
-               "; follow: furrow logs -f " + told->name + "\n");
+      WriteErr("furrow: " + what + answer->name + (answer->repeated ? " was started before" : " started") +
+               "; follow: furrow logs -f " + answer->name + "\n");
     }
   }
 
@@ -105,9 +105,9 @@ Result<int> TriggerCommand(const Session& session, const TriggerOptions& options
 
   Triggers triggers(session, git_dir, repository.string());
   if (const Status noted = triggers.TellNoted(); !noted) return note(noted.error().message);
-  const Result<Submitted> told = triggers.Tell(push);
-  if (!told && told.error().code == Errc::kUnavailable) return note(told.error().message);
-  triggers.Say(push, told, true);
+  const Result<Submitted> answer = triggers.Tell(push);
+  if (!answer && answer.error().code == Errc::kUnavailable) return note(answer.error().message);
+  triggers.Say(push, answer, true);
   return kExitPassed;
 }
 
