@@ -43,10 +43,9 @@ void LogReaders::OnLogRead(PeerId peer, const LogRead& request, bool live) {
   stream.credit = std::min(request.credit, kMaxCredit);
   stream.tail_lines = request.tail_lines;
   stream.follow = request.follow;
-  stream.over = !live;
-  stream.look_up = !live;
+  stream.stage = live ? LogStage::kGrows : LogStage::kUnplaced;
   by_attempt_[request.attempt].insert(id);
-  Pump(id, streams_.emplace(id, stream).first->second);
+  BeginIfDue(id, streams_.emplace(id, stream).first->second);
 }
 
 void LogReaders::OnLogMore(PeerId peer, const LogMore& more) {
@@ -54,48 +53,51 @@ void LogReaders::OnLogMore(PeerId peer, const LogMore& more) {
   if (found == streams_.end()) return;
   if (more.credit == 0) return End(found);
   found->second.credit = std::min(found->second.credit + std::min(more.credit, kMaxCredit), kMaxCredit);
-  Pump(found->first, found->second);
+  OnNews(found->first, found->second);
 }
 
-void LogReaders::Pump(const StreamId& id, Stream& stream) {
-  if (stream.reading || stream.stalled) {
-    stream.again = true;
-    return;
-  }
-  if (stream.credit == 0) return;  // OnLogMore comes back
-  stream.reading = true;
-  stream.again = false;
-  stream.over_at_start = stream.over;
-  pool_.Run([this, id, stream] {  // a copy of the stream: the worker shares nothing with the loop
-    LogChunkRead read{id, stream.generation, std::nullopt, LogWindow{}};
-    LogPlace place = stream.place;
-    if (stream.look_up) {
-      auto record = find_log_(place.run, place.attempt);
-      if (!record) {
-        read.window = tl::unexpected(record.error());
-        return deliver_(std::move(read));
-      }
-      read.record = *record;
-      if (*record) place = PlaceOf(place.run, place.attempt, (*record)->location);
+void LogReaders::OnNews(const StreamId& id, Stream& stream) {
+  stream.state = After(stream.state, StreamEvent::kNews);
+  BeginIfDue(id, stream);
+}
+
+void LogReaders::BeginIfDue(const StreamId& id, Stream& stream) {
+  if (stream.state != StreamState::kDue || stream.credit == 0) return;  // OnLogMore comes back
+  stream.state = After(stream.state, StreamEvent::kBegin);
+  // The worker gets a copy of the stream, so that it shares nothing with the loop.
+  pool_.Run([this, id, stream] { deliver_(Read(id, stream)); });
+}
+
+LogChunkRead LogReaders::Read(const StreamId& id, const Stream& stream) const {
+  LogChunkRead read{id, stream.generation, stream.stage, std::nullopt, LogWindow{}};
+  LogPlace place = stream.place;
+  if (stream.stage == LogStage::kUnplaced) {
+    auto record = find_log_(place.run, place.attempt);
+    if (!record) {
+      read.window = tl::unexpected(record.error());
+      return read;
     }
-    const std::size_t most = std::min<std::uint64_t>(stream.credit, kReadBytes);
-    read.window = stream.tail_lines != 0 ? logs_.ReadTail(place, stream.tail_lines, most)
-                                         : logs_.ReadRange(place, stream.offset, most);
-    deliver_(std::move(read));
-  });
+    read.record = *record;
+    if (*record) place = PlaceOf(place.run, place.attempt, (*record)->location);
+  }
+  const std::size_t most = std::min<std::uint64_t>(stream.credit, kReadBytes);
+  read.window = stream.tail_lines != 0 ? logs_.ReadTail(place, stream.tail_lines, most)
+                                       : logs_.ReadRange(place, stream.offset, most);
+  return read;
 }
 
 void LogReaders::OnRead(LogChunkRead read) {
   const auto found = streams_.find(read.stream);
   if (found == streams_.end() || found->second.generation != read.generation) return;
   Stream& stream = found->second;
-  stream.reading = false;
-  if (stream.look_up && read.record) {
-    stream.look_up = false;
-    stream.place = PlaceOf(stream.place.run, stream.place.attempt, read.record->location);
+  stream.state = After(stream.state, StreamEvent::kRead);
+  if (stream.stage == LogStage::kUnplaced && (read.record || read.window)) {
+    stream.stage = LogStage::kPlaced;
+    if (read.record) stream.place = PlaceOf(stream.place.run, stream.place.attempt, read.record->location);
   }
-  if (read.window) return Deliver(found, *read.window);
-  if (read.window.error().code != Errc::kNotFound || stream.look_up) {
+  const bool was_over = read.stage != LogStage::kGrows;
+  if (read.window) return Deliver(found, *read.window, was_over);
+  if (read.window.error().code != Errc::kNotFound || stream.stage == LogStage::kUnplaced) {
     const bool unknown = read.window.error().code == Errc::kNotFound;
     send_(read.stream.first,
           BulkError{read.stream.second,
@@ -107,25 +109,24 @@ void LogReaders::OnRead(LogChunkRead read) {
     return End(found);
   }
   // Nothing was printed yet, or nothing at all.
-  Deliver(found, LogWindow{stream.offset, 0, {}, stream.offset, 0, false});
+  Deliver(found, LogWindow{stream.offset, 0, {}, stream.offset, 0, false}, was_over);
 }
 
-void LogReaders::Deliver(Streams::iterator found, const LogWindow& window) {
+void LogReaders::Deliver(Streams::iterator found, const LogWindow& window, bool was_over) {
   const StreamId id = found->first;
   Stream& stream = found->second;
-  stream.look_up = false;
   if (!window.bytes.empty() || window.log_bytes != 0) stream.tail_lines = 0;
   if (!window.bytes.empty()) stream.offset = window.offset + window.bytes.size();
   stream.credit -= std::min<std::uint64_t>(stream.credit, window.bytes.size());
   const bool at_end = stream.offset >= window.log_bytes;
-  const bool whole = at_end && (window.sealed || stream.over_at_start || !stream.follow);
-  const bool again = stream.again || !at_end;
+  const bool whole = at_end && (window.sealed || was_over || !stream.follow);
+  if (!at_end) stream.state = After(stream.state, StreamEvent::kNews);
   if (!window.bytes.empty() || whole) {
     const bool room = send_(id.first, LogData{id.second, window.offset, window.bytes, whole});
     if (whole) return End(found);
-    stream.stalled = !room;
+    if (!room) stream.state = After(stream.state, StreamEvent::kFull);
   }
-  if (again) Pump(id, stream);
+  BeginIfDue(id, stream);
 }
 
 void LogReaders::End(Streams::iterator found) {
@@ -144,30 +145,30 @@ void LogReaders::Each(AttemptRef attempt, const std::function<void(const StreamI
 }
 
 void LogReaders::OnMoved(AttemptRef attempt) {
-  Each(attempt, [this](const StreamId& id, Stream& stream) { Pump(id, stream); });
+  Each(attempt, [this](const StreamId& id, Stream& stream) { OnNews(id, stream); });
 }
 
 void LogReaders::OnFinal(AttemptRef attempt, const LogRecord& record) {
+  // Where a small log lies is known to the store alone, which has it on record by now.
+  const bool placed = record.location.storage != LogStorage::kNone;
   Each(attempt, [&](const StreamId& id, Stream& stream) {
-    // Where a small log lies is known to the store alone, which has it on record by now.
-    stream.look_up = record.location.storage == LogStorage::kNone;
-    if (!stream.look_up) stream.place = PlaceOf(stream.place.run, attempt, record.location);
-    stream.over = true;
-    Pump(id, stream);
+    stream.stage = placed ? LogStage::kPlaced : LogStage::kUnplaced;
+    if (placed) stream.place = PlaceOf(stream.place.run, attempt, record.location);
+    OnNews(id, stream);
   });
 }
 
 void LogReaders::OnOver(AttemptRef attempt) {
   Each(attempt, [this](const StreamId& id, Stream& stream) {
-    stream.over = true;
-    Pump(id, stream);
+    if (stream.stage == LogStage::kGrows) stream.stage = LogStage::kPlaced;
+    OnNews(id, stream);
   });
 }
 
 void LogReaders::Resume(PeerId peer) {
   for (auto at = streams_.lower_bound({peer, 0}); at != streams_.end() && at->first.first == peer; ++at) {
-    at->second.stalled = false;
-    if (at->second.again) Pump(at->first, at->second);
+    at->second.state = After(at->second.state, StreamEvent::kRoom);
+    BeginIfDue(at->first, at->second);
   }
 }
 

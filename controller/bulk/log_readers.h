@@ -14,6 +14,7 @@
 #include "common/base/worker_pool.h"
 #include "common/transport/transport.h"
 #include "controller/bulk/server.h"
+#include "controller/bulk/stream_state.h"
 #include "controller/logs/store.h"
 #include "schemas/bulk.h"
 
@@ -22,11 +23,20 @@ namespace furrow {
 // One reader's stream: the peer and the number that it chose.
 using StreamId = std::pair<PeerId, std::uint64_t>;
 
+// What a stream knows about the end of its log and about where that lies. OnFinal and OnOver end kGrows; OnFinal, or
+// what a worker finds, ends kUnplaced.
+enum class LogStage : std::uint8_t {
+  kGrows,     // More may be added; so far the log lies in the attempt's own file.
+  kUnplaced,  // Nothing will be added; history has to be asked where the log lies.
+  kPlaced,    // Nothing will be added, and the place is known.
+};
+
 // What a worker has read for a stream.
 struct LogChunkRead {
   StreamId stream;
-  std::uint64_t generation = 0;     // of the stream: one that ended and began anew ignores it
-  std::optional<LogRecord> record;  // of an attempt that is over, if it was looked up and found
+  std::uint64_t generation = 0;       // of the stream: one that ended and began anew ignores it
+  LogStage stage = LogStage::kGrows;  // what the stream knew when the worker began
+  std::optional<LogRecord> record;    // of an attempt that is over, if it was looked up and found
   Result<LogWindow> window = LogWindow{};
 };
 
@@ -51,23 +61,21 @@ class LogReaders {
 
  private:
   struct Stream {
+    StreamState state = StreamState::kDue;
+    LogStage stage = LogStage::kGrows;
     LogPlace place;
     std::uint64_t generation = 0;
     std::uint64_t offset = 0;
-    std::uint64_t credit = 0;
+    std::uint64_t credit = 0;      // 0 wherever the stream stays kDue
     std::uint32_t tail_lines = 0;  // still to be found; 0: read at offset
-    bool follow = false;
-    bool over = false;           // nothing will be added to the log
-    bool look_up = false;        // first find out where it lies
-    bool reading = false;        // a worker is at it
-    bool stalled = false;        // the peer's queue is full
-    bool again = false;          // something happened meanwhile
-    bool over_at_start = false;  // `over` when the worker began
+    bool follow = false;           // as the reader asked for
   };
   using Streams = std::map<StreamId, Stream>;
 
-  void Pump(const StreamId& id, Stream& stream);
-  void Deliver(Streams::iterator found, const LogWindow& window);
+  void OnNews(const StreamId& id, Stream& stream);
+  void BeginIfDue(const StreamId& id, Stream& stream);
+  LogChunkRead Read(const StreamId& id, const Stream& stream) const;  // by a worker
+  void Deliver(Streams::iterator found, const LogWindow& window, bool was_over);
   void End(Streams::iterator found);
   void Each(AttemptRef attempt, const std::function<void(const StreamId&, Stream&)>& visit);
 
