@@ -33,8 +33,7 @@ LogUpload::LogUpload(Follow order, Time now)
       order_(std::move(order)),
       begin_(now + kInlineTime),
       flush_at_(begin_),
-      streaming_(order_.resumed),
-      opened_(!order_.resumed) {}
+      state_(order_.resumed ? LogState::kUnsure : LogState::kNew) {}
 
 bool LogUpload::OpenSpool() {
   if (!spool_) spool_ = FileHandle(::open(order_.spool.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
@@ -48,19 +47,24 @@ std::uint64_t LogUpload::SpoolBytes() const {
 
 bool LogUpload::CanGoInline() const {
   if (!final_length_ || *final_length_ > kSmallLogBytes) return false;
-  return !streaming_ || (opened_ && durable_ == 0 && sent_ == 0);
+  const bool known = state_ != LogState::kUnsure && state_ != LogState::kAsked;
+  return known && durable_ == 0 && sent_ == 0;
 }
 
-std::optional<LogUpload::Time> LogUpload::wake_at(Time now) const {
-  if (sealed_ || stuck_) return std::nullopt;
+std::optional<LogUpload::Time> LogUpload::wake_at(Time now, bool may_append) const {
   if (quiet(now)) return begin_;
-  if (!opened_ || final_length_) return std::max(retry_at_, now);
+  switch (state_) {
+    case LogState::kUnsure: return std::max(retry_at_, now);
+    case LogState::kAsked:
+    case LogState::kSealing:
+    case LogState::kSealed: return std::nullopt;
+    case LogState::kNew:
+    case LogState::kSending: break;
+  }
+  const bool all_sent = final_length_ && sent_ >= *final_length_;
+  if (all_sent ? durable_ < *final_length_ : !may_append) return std::nullopt;  // an acknowledgement has to come first
+  if (final_length_) return std::max(retry_at_, now);
   return grown_ ? std::optional(std::max(flush_at_, retry_at_)) : std::nullopt;
-}
-
-std::optional<BulkRequest> LogUpload::Stuck() {
-  stuck_ = true;
-  return std::nullopt;
 }
 
 void LogUpload::OnGrown(Time now) {
@@ -70,24 +74,33 @@ void LogUpload::OnGrown(Time now) {
 }
 
 void LogUpload::OnFinish(std::uint64_t length, Time now) {
-  stuck_ = false;
   final_length_ = length;
-  grown_ = true;
   flush_at_ = retry_at_ = now;
+  if (length >= sent_) return;
   // The runner cut the log to its quota, and wrote why, behind what we had sent already.
-  if (length < sent_) StartOver();
+  Move(LogEvent::kCut);
+  ForgetHash();
 }
 
-void LogUpload::StartOver() {
+void LogUpload::Move(LogEvent event) {
+  state_ = After(state_, event);
+  if (state_ != LogState::kSending) under_way_.clear();
+}
+
+// The next try is not made before this pause is over; it doubles until something is acknowledged.
+void LogUpload::Pause(Time now, milliseconds least) {
+  retry_at_ = now + std::max(least, backoff_);
+  backoff_ = std::clamp(2 * backoff_, kLeastBackoff, kMostBackoff);
+}
+
+void LogUpload::ForgetHash() {
   sha_.Reset();
   hashed_ = 0;
-  opened_ = open_sent_ = seal_sent_ = false;
-  under_way_.clear();
 }
 
 std::optional<BulkRequest> LogUpload::Next(Time now, bool may_append, Tools tools) {
-  stuck_ = false;
-  if (sealed_ || quiet(now) || now < retry_at_ || CanGoInline()) return std::nullopt;
+  if (quiet(now) || now < retry_at_ || CanGoInline()) return std::nullopt;
+  if (state_ == LogState::kAsked || state_ == LogState::kSealing || state_ == LogState::kSealed) return std::nullopt;
   if (!OpenSpool()) {
     if (!final_length_) {
       retry_at_ = now + kNextDelay;  // the job's first process is about to make it
@@ -96,10 +109,7 @@ std::optional<BulkRequest> LogUpload::Next(Time now, bool may_append, Tools tool
     log::Error("the spool {} is gone; its log will be what the controller has", order_.spool);
     final_length_ = sent_;
   }
-  if (!opened_) {
-    if (open_sent_) return Stuck();
-    return LogOpen{order_.attempt};
-  }
+  if (state_ == LogState::kUnsure) return LogOpen{order_.attempt};
   if (!grown_ && !final_length_) return std::nullopt;
   const std::uint64_t have = SpoolBytes();
   std::uint64_t end = have;
@@ -111,12 +121,12 @@ std::optional<BulkRequest> LogUpload::Next(Time now, bool may_append, Tools tool
     }
     end = *final_length_;
   }
-  if (sent_ < end) return may_append ? NextFrame(now, end, tools) : Stuck();
+  if (sent_ < end) return may_append ? NextFrame(now, end, tools) : std::nullopt;
   if (!final_length_) {
     grown_ = false;
     return std::nullopt;
   }
-  if (durable_ < end || seal_sent_) return Stuck();
+  if (durable_ < end) return std::nullopt;
   if (!HashUpTo(end, now, tools.buffer)) return std::nullopt;
   return LogSeal{order_.attempt, end, sha_.Digest()};
 }
@@ -163,71 +173,55 @@ bool LogUpload::HashUpTo(std::uint64_t until, Time now, std::string& buffer) {
 
 void LogUpload::Sent(const BulkRequest& request, Time now) {
   if (const auto* append = std::get_if<LogAppend>(&request)) {
-    streaming_ = true;
+    Move(LogEvent::kFrameSent);
     sent_ += append->raw_length;
     under_way_.push_back(sent_);
     flush_at_ = now + kNextDelay;
-  } else if (std::holds_alternative<LogOpen>(request)) {
-    open_sent_ = true;
   } else {
-    seal_sent_ = true;
+    Move(std::holds_alternative<LogOpen>(request) ? LogEvent::kOpenSent : LogEvent::kSealSent);
   }
 }
 
 void LogUpload::OnAck(const LogAck& ack, Time now) {
-  stuck_ = false;
-  if (open_sent_) {
-    open_sent_ = false;
-    opened_ = true;
-    under_way_.clear();
+  const bool asked = state_ == LogState::kAsked;
+  Move(LogEvent::kAck);
+  if (asked) {
     sent_ = durable_ = ack.durable;
     if (final_length_ && sent_ > *final_length_) sent_ = durable_ = *final_length_;  // sealing will tell
     grown_ = true;
     flush_at_ = now;
     return;
   }
-  if (!opened_ || ack.durable <= durable_ || ack.durable > sent_) return;
+  if (state_ != LogState::kSending || ack.durable <= durable_ || ack.durable > sent_) return;
   durable_ = ack.durable;
   backoff_ = milliseconds(0);
   while (!under_way_.empty() && under_way_.front() <= durable_) under_way_.pop_front();
 }
 
 void LogUpload::OnSealed(const LogSealed& answer, Time now) {
-  stuck_ = false;
-  if (!seal_sent_) return;
-  if (answer.error.empty()) {
-    sealed_ = true;
-    return;
-  }
+  const bool waited = state_ == LogState::kSealing;
+  Move(answer.error.empty() ? LogEvent::kSealed : LogEvent::kRefused);
+  if (!waited || state_ == LogState::kSealed) return;
   log::Warning("the log {} was not sealed and is sent again: {}", order_.spool, answer.error);
-  StartOver();
-  Reopen(now, kLeastBackoff);
+  ForgetHash();
+  Pause(now, kLeastBackoff);
 }
 
 void LogUpload::OnError(const BulkError& error, Time now) {
-  if (!opened_ && !open_sent_) return;  // one of several about the same loss
+  if (state_ == LogState::kUnsure) return;  // one of several about the same loss
   log::Debug("log {}: {}", order_.spool, error.message);
-  Reopen(now, error.code == Errc::kRejected ? kRefusedBackoff : backoff_);
-}
-
-void LogUpload::Reopen(Time now, milliseconds least) {
-  stuck_ = false;
-  opened_ = open_sent_ = seal_sent_ = false;
-  under_way_.clear();
-  retry_at_ = now + std::max(least, backoff_);
-  backoff_ = std::clamp(2 * backoff_, kLeastBackoff, kMostBackoff);
+  Move(LogEvent::kLost);
+  Pause(now, error.code == Errc::kRejected ? kRefusedBackoff : backoff_);
 }
 
 void LogUpload::OnDisconnected() {
-  stuck_ = false;
-  if (streaming_) opened_ = false;  // the first frame of all needs no question
-  open_sent_ = seal_sent_ = false;
-  under_way_.clear();
+  Move(LogEvent::kLost);
   retry_at_ = {};
 }
 
 void LogUpload::OnSilence(Time now) {
-  Reopen(now, milliseconds(0));
+  Move(LogEvent::kLost);
+  Pause(now, milliseconds(0));
 }
 
 }  // namespace furrow

@@ -10,6 +10,7 @@
 
 #include "agent/state/effects.h"
 #include "agent/uploads/hash_beside.h"
+#include "agent/uploads/log_state.h"
 #include "agent/uploads/metrics.h"
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
@@ -45,13 +46,15 @@ class LogUpload {
 
   // The log is complete and nothing of it is at the controller: take it as it is.
   bool CanGoInline() const;
-  bool sealed() const { return sealed_; }
+  LogState state() const { return state_; }
   const std::optional<std::uint64_t>& final_length() const { return final_length_; }
   std::uint32_t under_way() const { return static_cast<std::uint32_t>(under_way_.size()); }
-  bool WaitsForAnswer() const { return !under_way_.empty() || open_sent_ || seal_sent_; }
+  bool WaitsForAnswer() const {
+    return !under_way_.empty() || state_ == LogState::kAsked || state_ == LogState::kSealing;
+  }
   Hash hash() const { return sha_.Digest(); }
-  // When Next should be asked again though nothing happens; nullopt: never.
-  std::optional<Time> wake_at(Time now) const;
+  // When Next should be asked again though nothing happens; nullopt: never. `may_append` as there.
+  std::optional<Time> wake_at(Time now, bool may_append) const;
   const Follow& order() const { return order_; }
   bool quiet(Time now) const { return now < begin_ && !final_length_; }  // the first 20 ms
 
@@ -62,30 +65,25 @@ class LogUpload {
  private:
   bool OpenSpool();
   std::uint64_t SpoolBytes() const;
-  std::optional<BulkRequest> Stuck();
   std::optional<BulkRequest> NextFrame(Time now, std::uint64_t end, Tools tools);
   // Hashes [hashed_, until) from the spool, a few MiB at once; true if that is done.
   bool HashUpTo(std::uint64_t until, Time now, std::string& buffer);
-  void Reopen(Time now, std::chrono::milliseconds least);
-  void StartOver();
+  void Move(LogEvent event);
+  void Pause(Time now, std::chrono::milliseconds least);
+  void ForgetHash();
 
   const Follow order_;
   FileHandle spool_;
-  Time begin_;          // before it nothing is sent
-  Time flush_at_;       // when what has grown is sent
-  bool stuck_ = false;  // nothing to do before an answer comes
-  bool grown_ = true;   // there may be something to send
-  std::optional<std::uint64_t> final_length_;
-  bool streaming_ = false;  // something of it is, or may be, at the controller
-  bool opened_ = false;     // sent_ is where the controller goes on
-  bool open_sent_ = false;
-  bool seal_sent_ = false;
-  bool sealed_ = false;
+  Time begin_;         // before it nothing is sent
+  Time flush_at_;      // when what has grown is sent
+  bool grown_ = true;  // the spool may hold more than was sent; not asked any more once it is complete
+  std::optional<std::uint64_t> final_length_;  // the spool is complete
+  LogState state_;
   Time retry_at_{};
   std::chrono::milliseconds backoff_{0};
   std::uint64_t sent_ = 0;               // raw bytes
   std::uint64_t durable_ = 0;            // of those, acknowledged
-  std::deque<std::uint64_t> under_way_;  // ends of frames that are not acknowledged
+  std::deque<std::uint64_t> under_way_;  // ends of frames that are not acknowledged; empty unless kSending
   Sha256 sha_;                           // of [0, hashed_)
   std::uint64_t hashed_ = 0;
 };

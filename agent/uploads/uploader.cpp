@@ -105,6 +105,7 @@ struct Uploader::Impl {
 
   void Run();
   milliseconds TimeToNext() const;
+  std::uint32_t UnderWay() const;  // frames of all logs that are not acknowledged
   void Take(const UploadCommand& command);
   void Begin(const Follow& follow);
   void Finish(const FinishLog& finish);
@@ -211,13 +212,14 @@ void Uploader::Impl::Run() {
 milliseconds Uploader::Impl::TimeToNext() const {
   Time next = now + kIdle;
   const bool connected = channel->link() == LinkState::kConnected;
+  const bool may_append = UnderWay() < kBulkWindow;
   bool waits = false;
   for (const auto& [attempt, upload] : uploads) {
     if (upload.quiet(now)) {
-      next = std::min(next, *upload.wake_at(now));
+      next = std::min(next, *upload.wake_at(now, may_append));
       continue;
     }
-    if (const auto at = upload.wake_at(now); at && connected) next = std::min(next, std::max(*at, send_at));
+    if (const auto at = upload.wake_at(now, may_append); at && connected) next = std::min(next, std::max(*at, send_at));
     if (!upload.order().metrics.empty()) next = std::min(next, upload.metrics_at);
     if (upload.watch == kUnwatched) next = std::min(next, now + kUnwatchedPause);
     waits = waits || upload.WaitsForAnswer();
@@ -225,6 +227,12 @@ milliseconds Uploader::Impl::TimeToNext() const {
   if (waits) next = std::min(next, heard + kPatience);
   if (!watches.empty() && !inotify_polled) next = std::min(next, inotify_at);
   return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(next - now));
+}
+
+std::uint32_t Uploader::Impl::UnderWay() const {
+  std::uint32_t under_way = 0;
+  for (const auto& [attempt, upload] : uploads) under_way += upload.under_way();
+  return under_way;
 }
 
 void Uploader::Impl::LookAtConnection() {
@@ -323,14 +331,13 @@ void Uploader::Impl::OnReply(const BulkReply& reply) {
   if (const auto* error = std::get_if<BulkError>(&reply)) upload.OnError(*error, now);
   if (const auto* sealed = std::get_if<LogSealed>(&reply)) upload.OnSealed(*sealed, now);
   if (upload.CanGoInline()) return GoInline(upload);
-  if (!upload.sealed()) return;
+  if (upload.state() != LogState::kSealed) return;
   ReadMetrics(upload, true);
   Complete(attempt, LogStreamed{attempt, *upload.final_length(), upload.hash()});
 }
 
 void Uploader::Impl::SendLogs() {
-  std::uint32_t under_way = 0;
-  for (const auto& [attempt, upload] : uploads) under_way += upload.under_way();
+  std::uint32_t under_way = UnderWay();
   int frames = 0;
   for (bool progress = true; progress && frames < kFramesPerTurn;) {
     progress = false;
