@@ -44,46 +44,47 @@ void FollowedLogs::Begin(RunId run) {
                    [&](std::size_t a, std::size_t b) { return jobs_[a].started < jobs_[b].started; });
   for (const std::size_t place : places) {
     OnJob(place);
-    logs_[place].tail = options_.tail_lines != 0;
+    logs_[place].tail_lines = options_.tail_lines;
   }
 }
 
 // Of jobs that are new; all but those of a very large run are there at the beginning.
-void FollowedLogs::LearnNames() {
-  const std::size_t known = numbers_.size();
-  for (std::size_t place = name_of_.size(); place < jobs_.size(); ++place)
-    name_of_.push_back(numbers_.try_emplace(jobs_[place].job, numbers_.size()).first->second);
-  if (numbers_.size() == known) return;
-  names_.resize(numbers_.size());
-  for (Name& name : names_) name.needs.clear();
+void FollowedLogs::LearnJobs() {
+  const std::size_t known = by_name_.size();
+  for (std::size_t place = logs_.size(); place < jobs_.size(); ++place) {
+    const auto [found, is_new] = by_name_.try_emplace(jobs_[place].job);
+    if (is_new) found->second.number = by_name_.size() - 1;
+    logs_.emplace_back().job = &found->second;
+  }
+  if (by_name_.size() == known) return;
+  for (auto& [name, job] : by_name_) job.needs.clear();
   order_.clear();
   look_again_ = true;
-  std::vector<std::vector<std::size_t>> needed_by(names_.size());
-  std::vector<std::size_t> open(names_.size());  // needs that are not in order_ yet
+  std::vector<std::vector<Job*>> needed_by(by_name_.size());
+  std::vector<std::size_t> open(by_name_.size());  // needs that are not in order_ yet
   for (std::size_t place = 0; place < jobs_.size(); ++place) {
-    Name& name = names_[name_of_[place]];
-    if (!name.needs.empty()) continue;  // of another shard
+    Job& job = *logs_[place].job;
+    if (!job.needs.empty()) continue;  // of another shard
     for (const std::string& need : jobs_[place].needs) {
-      const auto found = numbers_.find(need);
-      if (found == numbers_.end()) continue;
-      name.needs.push_back(found->second);
-      needed_by[found->second].push_back(name_of_[place]);
+      const auto found = by_name_.find(need);
+      if (found == by_name_.end()) continue;
+      job.needs.push_back(&found->second);
+      needed_by[found->second.number].push_back(&job);
     }
-    open[name_of_[place]] = name.needs.size();
+    open[job.number] = job.needs.size();
   }
-  for (std::size_t number = 0; number < names_.size(); ++number)
-    if (open[number] == 0) order_.push_back(number);
+  for (auto& [name, job] : by_name_)
+    if (open[job.number] == 0) order_.push_back(&job);
   for (std::size_t i = 0; i < order_.size(); ++i)
-    for (const std::size_t next : needed_by[order_[i]])
-      if (--open[next] == 0) order_.push_back(next);
+    for (Job* next : needed_by[order_[i]->number])
+      if (--open[next->number] == 0) order_.push_back(next);
 }
 
 void FollowedLogs::OnJob(std::size_t place) {
-  if (logs_.size() < jobs_.size()) logs_.resize(jobs_.size());
   if (!run_) return;
-  if (name_of_.size() < jobs_.size()) LearnNames();
-  Queue(place);
-  if (logs_[place].step == Log::Step::kEnded) Check(place);
+  if (logs_.size() < jobs_.size()) LearnJobs();
+  Find(place);
+  if (logs_[place].state == FollowedState::kPausing && AtEnd(place)) End(place);
 }
 
 void FollowedLogs::Turn() {
@@ -93,100 +94,103 @@ void FollowedLogs::Turn() {
   if (options_.logs == FollowLogs::kNewest) FollowNewest();
 }
 
-void FollowedLogs::Queue(std::size_t place) {
+// Puts the log of a job's newest attempt into the queue, if that is to be read and was not.
+void FollowedLogs::Find(std::size_t place) {
   const JobView& job = jobs_[place];
   Log& log = logs_[place];
   if (options_.logs != FollowLogs::kWhole || !Selects(options_.what, job) || !HasLog(job)) return;
   if (job.log_run != *run_ && !options_.reused) return;
-  const bool idle = log.step == Log::Step::kNone || log.step == Log::Step::kWhole;
+  const bool idle = log.state == FollowedState::kNone || log.state == FollowedState::kWhole;
   if (!idle || log.attempt == job.log_attempt) return;  // an older attempt is read to its end first
-  log = Log{};
-  log.step = Log::Step::kQueued;
-  log.attempt = job.log_attempt;
-  Unread(place, +1);
-  queue_.push_back(place);
+  log = Log{.job = log.job, .state = log.state, .attempt = job.log_attempt};
+  Move(place, FollowedEvent::kFound);
+  Unread(*log.job, +1);
+  Queue(place);
 }
 
-void FollowedLogs::Unread(std::size_t place, int change) {
+void FollowedLogs::Queue(std::size_t place) {
+  logs_[place].turn = ++last_turn_;
+  queue_.emplace_hint(queue_.end(), last_turn_, place);
+}
+
+void FollowedLogs::Unread(Job& job, int change) {
   unfinished_ += change;
-  std::size_t& unread = names_[name_of_[place]].unread;
-  const bool had = unread > 0;
-  unread += change;
-  look_again_ = look_again_ || had != (unread > 0);
+  const bool had = job.unread > 0;
+  job.unread += change;
+  look_again_ = look_again_ || had != (job.unread > 0);
 }
 
 // The order is not taken from times: they are those of the agents, whose clocks may disagree.
 void FollowedLogs::LookWhoWaits() {
-  for (const std::size_t number : order_) {
-    Name& name = names_[number];
-    name.waits = std::any_of(name.needs.begin(), name.needs.end(),
-                             [this](std::size_t need) { return names_[need].unread > 0 || names_[need].waits; });
+  for (Job* job : order_)
+    job->waits = std::any_of(job->needs.begin(), job->needs.end(),
+                             [](const Job* need) { return need->unread > 0 || need->waits; });
+  for (std::size_t place = 0; place < logs_.size() && held_ > 0; ++place) {
+    if (logs_[place].state != FollowedState::kHeld || logs_[place].job->waits) continue;
+    Move(place, FollowedEvent::kRelease);
+    --held_;
+    queue_.emplace(logs_[place].turn, place);  // before those whose turn came later
   }
-  queue_.insert(queue_.begin(), held_.begin(), held_.end());
-  held_.clear();
 }
 
 void FollowedLogs::OpenQueued() {
   const auto now = Clock::now();
   if (std::exchange(look_again_, false)) LookWhoWaits();
   for (std::size_t left = queue_.size(); left > 0 && streams_.count() < kMostStreams; --left) {
-    const std::size_t place = queue_.front();
-    queue_.pop_front();
-    if (logs_[place].step == Log::Step::kQueued && names_[name_of_[place]].waits)
-      held_.push_back(place);
-    else if (logs_[place].again > now)
-      queue_.push_back(place);
-    else
+    const std::size_t place = queue_.begin()->second;
+    queue_.erase(queue_.begin());
+    const Log& log = logs_[place];
+    if (log.state == FollowedState::kQueued && log.job->waits) {
+      Move(place, FollowedEvent::kHold);
+      ++held_;
+    } else if (log.again > now) {
+      Queue(place);
+    } else {
       Open(place);
+    }
   }
 }
 
 void FollowedLogs::Open(std::size_t place) {
-  Log& log = logs_[place];
-  log.step = Log::Step::kReading;
-  const std::uint32_t tail = log.tail && !log.begun ? std::max(options_.tail_lines, 1u) : 0;
-  streams_.Open(place, {jobs_[place].log_run, log.attempt, log.offset, tail, true});
+  Move(place, FollowedEvent::kOpen);
+  const Log& log = logs_[place];
+  streams_.Open(place, {jobs_[place].log_run, log.attempt, log.offset, log.tail_lines, true});
 }
 
 void FollowedLogs::OnBytes(std::size_t place, std::string_view bytes) {
-  logs_[place].begun = true;
+  logs_[place].tail_lines = 0;
   if (handlers_.on_log) handlers_.on_log(jobs_[place], bytes);
 }
 
 void FollowedLogs::OnEnd(std::size_t place, std::uint64_t end, const Status& status) {
+  if (options_.logs == FollowLogs::kNewest) return Move(place, FollowedEvent::kEnd);
   Log& log = logs_[place];
-  if (options_.logs == FollowLogs::kNewest) {
-    log.step = Log::Step::kWhole;
-    return;
-  }
   log.offset = std::max(log.offset, end);
-  log.step = Log::Step::kEnded;
   if (!status && status.error().code != Errc::kNotFound && handlers_.on_log && log.tries == kMostTries)
     handlers_.on_log(jobs_[place], "\n[furrow: the rest of this log cannot be read: " + status.error().message + "]\n");
-  Check(place);
+  if (AtEnd(place)) return End(place);
+  Move(place, FollowedEvent::kCutShort);
+  ++log.tries;
+  log.again = Clock::now() + kReadAgain;
+  Queue(place);
 }
 
 // A stream also ends where the controller was started again and does not yet know the attempt: the log is whole only if
-// the job says so.
-void FollowedLogs::Check(std::size_t place) {
-  Log& log = logs_[place];
+// the job says so. After too many tries it counts as whole.
+bool FollowedLogs::AtEnd(std::size_t place) const {
+  const Log& log = logs_[place];
   const JobView& job = jobs_[place];
   const bool superseded = job.log_attempt != log.attempt;
-  const bool whole = superseded || (IsTerminal(job.state) && log.offset >= job.log_length);
-  if (!whole && log.tries < kMostTries) {
-    if (log.step != Log::Step::kEnded) return;
-    const bool queued = std::find(queue_.begin(), queue_.end(), place) != queue_.end();
-    if (queued) return;
-    ++log.tries;
-    log.again = Clock::now() + kReadAgain;
-    queue_.push_back(place);
-    return;
-  }
-  std::erase(queue_, place);
-  log.step = Log::Step::kWhole;
-  Unread(place, -1);
-  if (handlers_.on_log_end) handlers_.on_log_end(job);
-  Queue(place);
+  return superseded || (IsTerminal(job.state) && log.offset >= job.log_length) || log.tries >= kMostTries;
+}
+
+void FollowedLogs::End(std::size_t place) {
+  Log& log = logs_[place];
+  if (log.state == FollowedState::kPausing) queue_.erase(log.turn);
+  Move(place, FollowedEvent::kEnd);
+  Unread(*log.job, -1);
+  if (handlers_.on_log_end) handlers_.on_log_end(jobs_[place]);
+  Find(place);
 }
 
 void FollowedLogs::FollowNewest() {
@@ -197,12 +201,14 @@ void FollowedLogs::FollowNewest() {
   }
   const bool same = newest == newest_ && (!newest || logs_[*newest].attempt == jobs_[*newest].log_attempt);
   if (same || (!newest && newest_)) return;  // what ended last stays in view until another starts
-  if (newest_) streams_.Close(*newest_);
+  if (newest_) {
+    streams_.Close(*newest_);
+    Move(*newest_, FollowedEvent::kLeave);
+  }
   newest_ = newest;
   Log& log = logs_[*newest];
-  log = Log{};
-  log.attempt = jobs_[*newest].log_attempt;
-  log.tail = true;
+  log = Log{.job = log.job, .attempt = jobs_[*newest].log_attempt, .tail_lines = std::max(options_.tail_lines, 1u)};
+  Move(*newest, FollowedEvent::kFound);
   Open(*newest);
 }
 

@@ -3,8 +3,8 @@
 
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "controller/cli/farm/client.h"
+#include "controller/cli/follow/followed_state.h"
 #include "controller/cli/follow/log_streams.h"
 #include "schemas/client.h"
 
@@ -52,57 +53,57 @@ class FollowedLogs {
   void Turn();
   // Logs that are yet to be read, or being read.
   std::size_t unfinished() const { return unfinished_; }
+  // How far the log of the job at `place` is; there since Begin.
+  FollowedState state(std::size_t place) const { return logs_[place].state; }
 
  private:
-  struct Log {
-    enum class Step : std::uint8_t {
-      kNone,    // nothing to read yet
-      kQueued,  // waits for its turn
-      kReading,
-      kEnded,  // the stream ended, the job has not been seen to: is it whole?
-      kWhole,
-    };
-    Step step = Step::kNone;
-    AttemptRef attempt;
-    std::uint64_t offset = 0;
-    bool begun = false;  // bytes have come
-    bool tail = false;   // of its beginning only the last lines are wanted
-    int tries = 0;       // to read on where it ended too early
-    std::chrono::steady_clock::time_point again{};
-  };
-
   // A job with all its shards.
-  struct Name {
-    std::vector<std::size_t> needs;
+  struct Job {
+    std::size_t number = 0;  // in the order in which they became known
+    std::vector<const Job*> needs;
     std::size_t unread = 0;  // how many of its logs are among unfinished_
     bool waits = false;      // for the log of a job that it needs, directly or through others
   };
 
-  void LearnNames();
+  // The log of the job, or shard, at the same place in jobs_.
+  struct Log {
+    Job* job = nullptr;
+    FollowedState state = FollowedState::kNone;
+    AttemptRef attempt{};
+    std::uint64_t offset = 0;
+    std::uint32_t tail_lines = 0;                   // as long as nothing of it has come, the last so many; 0: all
+    std::uint64_t turn = 0;                         // the lowest in queue_ is next
+    int tries = 0;                                  // to read on where it ended too early
+    std::chrono::steady_clock::time_point again{};  // not opened before
+  };
+
+  void LearnJobs();
+  void Move(std::size_t place, FollowedEvent event) { logs_[place].state = After(logs_[place].state, event); }
+  void Find(std::size_t place);
   void Queue(std::size_t place);
-  void Unread(std::size_t place, int change);
+  void Unread(Job& job, int change);
   void LookWhoWaits();
   void OpenQueued();
   void Open(std::size_t place);
   void FollowNewest();
   void OnBytes(std::size_t place, std::string_view bytes);
   void OnEnd(std::size_t place, std::uint64_t end, const Status& status);
-  void Check(std::size_t place);
+  bool AtEnd(std::size_t place) const;
+  void End(std::size_t place);
 
   const FollowOptions options_;
   const Handlers handlers_;
   const std::vector<JobView>& jobs_;
   LogStreams streams_;
-  std::optional<RunId> run_;                              // since Begin
-  std::vector<Log> logs_;                                 // beside jobs_
-  std::deque<std::size_t> queue_;                         // places of logs that wait, in order of start
-  std::vector<std::size_t> held_;                         // places of logs that wait for those of jobs they need
-  std::size_t unfinished_ = 0;                            // logs that are queued, held, being read or ended
-  std::unordered_map<std::string, std::size_t> numbers_;  // job → place in names_
-  std::vector<Name> names_;
-  std::vector<std::size_t> order_;     // of names_: what a job needs comes before it
-  std::vector<std::size_t> name_of_;   // beside jobs_: place in names_
-  bool look_again_ = false;            // Name::waits may be wrong by now
+  std::optional<RunId> run_;                    // since Begin
+  std::vector<Log> logs_;                       // beside jobs_, since Begin
+  std::map<std::uint64_t, std::size_t> queue_;  // turn → place, of the logs that are kQueued or kPausing
+  std::uint64_t last_turn_ = 0;
+  std::size_t held_ = 0;        // logs that are kHeld
+  std::size_t unfinished_ = 0;  // logs that are neither kNone nor kWhole, unless kNewest
+  std::unordered_map<std::string, Job> by_name_;
+  std::vector<Job*> order_;            // what a job needs comes before it
+  bool look_again_ = false;            // Job::waits may be wrong by now
   std::optional<std::size_t> newest_;  // kNewest: whose lines are shown
 };
 
