@@ -91,13 +91,15 @@ void LogReaders::OnRead(LogChunkRead read) {
   if (found == streams_.end() || found->second.generation != read.generation) return;
   Stream& stream = found->second;
   stream.state = After(stream.state, StreamEvent::kRead);
-  if (stream.stage == LogStage::kUnplaced && (read.record || read.window)) {
+  // A worker that began before the log was over says nothing about where it lies now.
+  const bool looked = stream.stage == LogStage::kUnplaced && read.stage == LogStage::kUnplaced;
+  if (looked && (read.record || read.window)) {
     stream.stage = LogStage::kPlaced;
     if (read.record) stream.place = PlaceOf(stream.place.run, stream.place.attempt, read.record->location);
   }
   const bool was_over = read.stage != LogStage::kGrows;
   if (read.window) return Deliver(found, *read.window, was_over);
-  if (read.window.error().code != Errc::kNotFound || stream.stage == LogStage::kUnplaced) {
+  if (read.window.error().code != Errc::kNotFound || (looked && !read.record)) {
     const bool unknown = read.window.error().code == Errc::kNotFound;
     send_(read.stream.first,
           BulkError{read.stream.second,

@@ -221,6 +221,18 @@ TEST_CASE("log readers: a log that was in no file of its own is read where its r
   CHECK(rig.Sent() == "short\n|");
 }
 
+TEST_CASE("log readers: an answer from before the end of a log does not say that there is no log") {
+  Rig rig;
+  rig.Open(kPlenty);
+  REQUIRE(rig.Asked());
+  rig.history = LogRecord{};
+  rig.readers->OnFinal(kAttempt, LogRecord{});  // it is empty, and the worker that is at it finds no file
+  rig.Answer();
+  CHECK(rig.Sent() == "nothing");
+  rig.Answer();
+  CHECK(rig.Sent() == "|");
+}
+
 TEST_CASE("log readers: of an attempt that is over history is asked") {
   Rig rig;
   SUBCASE("it has no record, and there is no file") {
