@@ -130,7 +130,7 @@ struct EnrolRefused {
   nonce @0 :UInt64;
   # Of the request.
   reason @1 :EnrolRefusal;
-  words @2 :Text $message;
+  message @2 :Text $message;
 }
 
 struct EnrolReply $variant("EnrolReply") $noun("enrol reply") $frame(8192) {

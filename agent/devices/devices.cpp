@@ -39,7 +39,7 @@ void OfferHealthy(Detected& detected) {
 
 Status OfferListed(const std::vector<std::string>& uuids, Detected& detected) {
   std::string problems;
-  const auto problem = [&](const std::string& words) { problems += (problems.empty() ? "" : "; ") + words; };
+  const auto problem = [&](const std::string& message) { problems += (problems.empty() ? "" : "; ") + message; };
   for (const std::string& uuid : uuids) {
     const auto state = std::find_if(detected.gpus.begin(), detected.gpus.end(),
                                     [&](const GpuState& one) { return one.gpu.uuid == uuid; });
@@ -92,19 +92,19 @@ Status DetectGpus(const AgentConfig& config, Detected& detected) {
 Status CheckLeast(std::uint32_t least, const Detected& detected) {
   const std::size_t healthy = detected.offer.gpus.size();
   if (healthy >= least) return {};
-  std::string words = "offer.least_gpus is " + std::to_string(least) + ", but " +
-                      (healthy == 0 ? "no GPU" : "only " + std::to_string(healthy)) + " can be offered";
+  std::string message = "offer.least_gpus is " + std::to_string(least) + ", but " +
+                        (healthy == 0 ? "no GPU" : "only " + std::to_string(healthy)) + " can be offered";
   for (const GpuState& state : detected.gpus)
-    if (!state.fault.empty()) words += "; " + Named(state) + ": " + state.fault;
+    if (!state.fault.empty()) message += "; " + Named(state) + ": " + state.fault;
   if (detected.gpus.empty()) {
     // What was found out on the way, if anything was, says more than that there is nothing.
     const auto why = std::find_if(detected.warnings.begin(), detected.warnings.end(),
                                   [](const std::string& one) { return one.find("GPU") != std::string::npos; });
-    words += why != detected.warnings.end() ? "; " + *why
-                                            : ": NVIDIA's driver is not installed here, or the machine has no GPU "
-                                              "(lspci -d 10de: shows those that are plugged in)";
+    message += why != detected.warnings.end() ? "; " + *why
+                                              : ": NVIDIA's driver is not installed here, or the machine has no GPU "
+                                                "(lspci -d 10de: shows those that are plugged in)";
   }
-  return Fail(Errc::kNotFound, words + "; furrow-agent doctor says more");
+  return Fail(Errc::kNotFound, message + "; furrow-agent doctor says more");
 }
 
 }  // namespace

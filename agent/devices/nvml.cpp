@@ -73,8 +73,8 @@ std::string Explain(const Functions& f, nvmlReturn_t code) {
     case NVML_ERROR_NO_PERMISSION: return "no permission: let this user read and write /dev/nvidia*";
     default: break;
   }
-  const char* words = f.error_string == nullptr ? nullptr : f.error_string(code);
-  return "NVML error " + std::to_string(code) + (words == nullptr ? "" : std::string(" (") + words + ")");
+  const char* message = f.error_string == nullptr ? nullptr : f.error_string(code);
+  return "NVML error " + std::to_string(code) + (message == nullptr ? "" : std::string(" (") + message + ")");
 }
 
 std::string ProcessName(std::uint32_t pid) {
@@ -162,8 +162,8 @@ Result<std::unique_ptr<Nvml>> Nvml::Open(const std::string& library) {
   auto impl = std::make_unique<Impl>();
   impl->library.reset(dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL));
   if (impl->library == nullptr) {
-    const char* words = dlerror();
-    const std::string why = words == nullptr ? "cannot be opened" : words;
+    const char* message = dlerror();
+    const std::string why = message == nullptr ? "cannot be opened" : message;
     const bool missing = why.find("No such file or directory") != std::string::npos;
     return Fail(missing ? Errc::kNotFound : Errc::kUnavailable, "NVML: " + why);
   }

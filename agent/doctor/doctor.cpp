@@ -76,22 +76,22 @@ Findings CheckTorch(const std::string& program, const Result<ProgramResult>& des
   }
   const std::string torch = LineOf(described->out, "torch ");
   const std::string cuda = LineOf(described->out, "cuda ");
-  const std::string words = program + ": LibTorch " + torch + ", CUDA " + (cuda.empty() ? "not known" : cuda);
+  const std::string message = program + ": LibTorch " + torch + ", CUDA " + (cuda.empty() ? "not known" : cuda);
   if (offers_gpus && cuda.starts_with("no"))
-    return {Warning("furrow-torch", words + ": train and evaluate steps will compute on CPUs",
+    return {Warning("furrow-torch", message + ": train and evaluate steps will compute on CPUs",
                     "apt install furrow-torch-cuda, or set `torch` to a furrow-torch that was built against a CUDA "
                     "LibTorch that fits the driver")};
-  return {Ok("furrow-torch", words)};
+  return {Ok("furrow-torch", message)};
 }
 
 Finding CheckRunner(const std::string& program, const Result<ProgramResult>& said, const std::string& version) {
   if (!said || said->status != 0)
     return Wrong("furrow-runner", program + ": " + (said ? FirstLine(said->err) : said.error().message),
                  "it lies in the folder of furrow-agent: install both from one package");
-  const std::string words = FirstLine(said->out);
-  if (words != "furrow-runner " + version)
-    return Warning("furrow-runner", words + ", but the agent is " + version, "install both from one package");
-  return Ok("furrow-runner", words);
+  const std::string message = FirstLine(said->out);
+  if (message != "furrow-runner " + version)
+    return Warning("furrow-runner", message + ", but the agent is " + version, "install both from one package");
+  return Ok("furrow-runner", message);
 }
 
 Report ExamineAgent(const std::string& config_file, const Result<AgentConfig>& config, const std::string& programs) {

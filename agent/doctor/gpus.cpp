@@ -50,10 +50,10 @@ std::string Counted(std::size_t count) {
 }
 
 std::string Listed(const Offer& offer) {
-  std::string words;
+  std::string message;
   for (const Gpu& gpu : offer.gpus)
-    words += (words.empty() ? "" : ", ") + gpu.model + " (" + Size(gpu.memory_bytes) + ", " + gpu.uuid + ")";
-  return words;
+    message += (message.empty() ? "" : ", ") + gpu.model + " (" + Size(gpu.memory_bytes) + ", " + gpu.uuid + ")";
+  return message;
 }
 
 constexpr const char* kDriverCure =

@@ -36,13 +36,13 @@ constexpr std::size_t kMostLineBytes = 4096;
 // What ended it, as a person and as a program are told.
 struct Ending {
   int status = kEnrolFailed;
-  std::string words;
+  std::string message;
 };
 template <class T>
 using Step = tl::expected<T, Ending>;
 
-tl::unexpected<Ending> End(int status, std::string words) {
-  return tl::unexpected(Ending{status, std::move(words)});
+tl::unexpected<Ending> End(int status, std::string message) {
+  return tl::unexpected(Ending{status, std::move(message)});
 }
 tl::unexpected<Ending> End(const Error& error) {
   return End(error.code == Errc::kInvalid ? kEnrolUsage : kEnrolFailed, error.message);
@@ -219,7 +219,7 @@ Step<Enrolled> Ask(Context& context, const EnrolLine& line, const KeyPair& keys,
     const auto* refused = std::get_if<EnrolRefused>(&*reply);
     if (refused == nullptr) return End(kEnrolNoAnswer, "the controller's answer is of another kind than the question");
     if (refused->reason != EnrolRefusal::kBusy || tries == kBusyTries)
-      return End(ExitOf(refused->reason), refused->words);
+      return End(ExitOf(refused->reason), refused->message);
     ::usleep(static_cast<useconds_t>(1'000'000 << std::min(tries, 2)));  // as it was told to: many may join at once
   }
 }
@@ -250,10 +250,11 @@ Step<std::string> Enrol(const AgentConfig& config, const EnrolOptions& options) 
                             line->port,       line->controller_key,     enrolled->name,
                             enrolled->labels, SystemClock().Read().wall};
   if (auto installed = place.Install(enrolment, options.replace); !installed) return tl::unexpected(installed.error());
-  std::string words = "enrolled as agent " + enrolment.name + " of the controller at " +
-                      FormatHostPort(enrolment.host, enrolment.control_port) + " (" + enrolled->software + ")";
-  for (std::size_t i = 0; i < enrolment.labels.size(); ++i) words += (i == 0 ? "; labels " : ",") + enrolment.labels[i];
-  return words;
+  std::string message = "enrolled as agent " + enrolment.name + " of the controller at " +
+                        FormatHostPort(enrolment.host, enrolment.control_port) + " (" + enrolled->software + ")";
+  for (std::size_t i = 0; i < enrolment.labels.size(); ++i)
+    message += (i == 0 ? "; labels " : ",") + enrolment.labels[i];
+  return message;
 }
 
 }  // namespace
@@ -265,7 +266,7 @@ int EnrolMain(const AgentConfig& config, const EnrolOptions& options) {
     std::printf("%s\n", done->c_str());
     return kEnrolled;
   }
-  std::fprintf(stderr, "furrow-agent: %s\n", done.error().words.c_str());
+  std::fprintf(stderr, "furrow-agent: %s\n", done.error().message.c_str());
   return done.error().status;
 }
 

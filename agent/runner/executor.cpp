@@ -236,10 +236,10 @@ void Executor::Spawn(Now now) {
 
 void Executor::FailStart(Now now, const AttemptRef& ref, Job& job, const std::string& why) {
   const Step& step = job.start.steps[job.step];
-  const std::string words =
+  const std::string message =
       "step " + std::to_string(job.step + 1) + (step.name.empty() ? "" : " `" + step.name + "`") + ": " + why;
-  job.outcome = {OutcomeKind::kStartFailed, 0, words};
-  job.last_words = words;
+  job.outcome = {OutcomeKind::kStartFailed, 0, message};
+  job.last_words = message;
   job.phase = Phase::kSettling;
   owners_.SetEnding(ref);
   FinishIfDead(now, ref);
@@ -304,9 +304,9 @@ void Executor::OnTimers(Now now) {
     if (job.quota_check && *job.quota_check <= now.mono) CheckQuota(now, ref, job);
     if (!jobs_.contains(ref)) continue;
     if (job.timeout && *job.timeout <= now.mono) {
-      const std::string words = "timed out after " + ForPeople(job.start.timeout_ms);
+      const std::string message = "timed out after " + ForPeople(job.start.timeout_ms);
       job.timeout.reset();
-      End(now, ref, job, {OutcomeKind::kTimedOut, 0, words}, words, Ms(job.start.kill_grace_ms));
+      End(now, ref, job, {OutcomeKind::kTimedOut, 0, message}, message, Ms(job.start.kill_grace_ms));
     }
     if (!jobs_.contains(ref)) continue;
     if (job.deadline && *job.deadline <= now.mono) Escalate(now, ref, job);

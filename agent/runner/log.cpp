@@ -7,14 +7,14 @@
 
 namespace furrow::runner {
 
-void Log(std::string_view words) {
+void Log(std::string_view message) {
   const std::time_t now = std::time(nullptr);  // for people only; nothing is decided by it
   std::tm utc{};
   ::gmtime_r(&now, &utc);
   char stamp[32];
   const std::size_t size = std::strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ ", &utc);
   std::string line(stamp, size);
-  line += words;
+  line += message;
   line += '\n';
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;  // there is nowhere left to complain
 }

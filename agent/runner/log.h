@@ -6,6 +6,6 @@
 namespace furrow::runner {
 
 // Writes "2024-05-01T12:00:00Z words". Never fails: a full disk loses the line, not the runner.
-void Log(std::string_view words);
+void Log(std::string_view message);
 
 }  // namespace furrow::runner

@@ -32,7 +32,7 @@ bool CutSpool(int fd, std::uint64_t bytes) {
   return true;
 }
 
-void AppendFurrowLine(const std::string& path, std::string_view words) {
+void AppendFurrowLine(const std::string& path, std::string_view message) {
   const int fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
   if (fd < 0) {
     Log(ErrnoError("cannot add a line to " + path, errno).message);
@@ -43,7 +43,7 @@ void AppendFurrowLine(const std::string& path, std::string_view words) {
   char last = '\n';
   if (size > 0 && ::pread(fd, &last, 1, static_cast<off_t>(size - 1)) == 1 && last != '\n') line += '\n';
   line += "furrow: ";
-  for (const char c : words) line += c == '\n' || c == '\r' ? ' ' : c;
+  for (const char c : message) line += c == '\n' || c == '\r' ? ' ' : c;
   line += '\n';
   if (::write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size()))
     Log(ErrnoError("cannot add a line to " + path, errno).message);

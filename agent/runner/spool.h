@@ -22,6 +22,6 @@ bool CutSpool(int fd, std::uint64_t bytes);
 
 // Appends "furrow: `words`" as a line of its own, line breaks in it turned into spaces. A full disk loses the line; the
 // outcome says the same.
-void AppendFurrowLine(const std::string& path, std::string_view words);
+void AppendFurrowLine(const std::string& path, std::string_view message);
 
 }  // namespace furrow::runner

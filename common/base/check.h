@@ -6,12 +6,12 @@
 
 namespace furrow {
 
-[[noreturn]] void CheckFailed(const char* file, int line, const char* condition, std::string_view words);
+[[noreturn]] void CheckFailed(const char* file, int line, const char* condition, std::string_view message);
 
 }  // namespace furrow
 
-#define FURROW_CHECK(condition, words)                                \
-  do {                                                                \
-    if (!(condition)) [[unlikely]]                                    \
-      ::furrow::CheckFailed(__FILE__, __LINE__, #condition, (words)); \
+#define FURROW_CHECK(condition, message)                                \
+  do {                                                                  \
+    if (!(condition)) [[unlikely]]                                      \
+      ::furrow::CheckFailed(__FILE__, __LINE__, #condition, (message)); \
   } while (0)

@@ -54,10 +54,10 @@ bool Section::IsScalar(std::string_view key, const YamlNode& node, std::string_v
   return false;
 }
 
-void Section::Wrong(std::string_view key, const std::string& words) {
+void Section::Wrong(std::string_view key, const std::string& message) {
   const YamlNode* node = Find(key);
   const pipeline::Place place = node != nullptr ? node->place : node_ != nullptr ? node_->place : pipeline::Place{};
-  report_->Add(place, Named(key) + " " + words);
+  report_->Add(place, Named(key) + " " + message);
 }
 
 void Section::Text(std::string_view key, std::string& out) {
@@ -143,13 +143,13 @@ void Section::Finish() {
   for (const YamlNode::Entry& entry : node_->entries) {
     const std::string& key = entry.key->text;
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-    std::string words = "unknown key " + Named(key);
+    std::string message = "unknown key " + Named(key);
     if (const auto nearest = pipeline::NearestWord(key, known_)) {
-      words += "; did you mean " + Named(*nearest) + "?";
+      message += "; did you mean " + Named(*nearest) + "?";
     } else {
-      words += "; the keys here are " + pipeline::QuotedChoice(known_);
+      message += "; the keys here are " + pipeline::QuotedChoice(known_);
     }
-    report_->Add(entry.key->place, std::move(words));
+    report_->Add(entry.key->place, std::move(message));
   }
 }
 

@@ -41,7 +41,7 @@ class Section {
   // Whether it is a single word or number; reports if not.
   bool IsScalar(std::string_view key, const pipeline::YamlNode& node, std::string_view kind);
   // Reports "`section.key` words" at the key's value, or at the section or file where it is absent.
-  void Wrong(std::string_view key, const std::string& words);
+  void Wrong(std::string_view key, const std::string& message);
   // Reports every key that was not asked for.
   void Finish();
 

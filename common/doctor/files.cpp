@@ -54,16 +54,16 @@ std::string Percent(std::uint64_t part, std::uint64_t whole) {
 
 Finding CheckSpace(const FolderDemand& demand, const FolderFacts& facts) {
   const std::string subject = "disk";
-  const std::string words = Size(facts.free_bytes) + " of " + Size(facts.total_bytes) + " free (" +
-                            Percent(facts.free_bytes, facts.total_bytes) + ") at " + demand.path;
+  const std::string message = Size(facts.free_bytes) + " of " + Size(facts.total_bytes) + " free (" +
+                              Percent(facts.free_bytes, facts.total_bytes) + ") at " + demand.path;
   const std::string cure = "df -h " + demand.path + "; then delete what is not needed, or give it a larger disk";
   if (facts.total_files > 0 && facts.free_files < kFewFiles)
-    return Wrong(subject, words + ", but only " + std::to_string(facts.free_files) + " files more can be made",
+    return Wrong(subject, message + ", but only " + std::to_string(facts.free_files) + " files more can be made",
                  "df -i " + demand.path + "; then delete small files, or make the filesystem with more inodes");
   if (facts.free_bytes < demand.low_bytes)
-    return Wrong(subject, words + ": less than the " + Size(demand.low_bytes) + " that it needs", cure);
-  if (facts.free_bytes < 2 * demand.low_bytes) return Warning(subject, words + ": it will soon be too little", cure);
-  return Ok(subject, words);
+    return Wrong(subject, message + ": less than the " + Size(demand.low_bytes) + " that it needs", cure);
+  if (facts.free_bytes < 2 * demand.low_bytes) return Warning(subject, message + ": it will soon be too little", cure);
+  return Ok(subject, message);
 }
 
 }  // namespace
@@ -117,20 +117,21 @@ Findings CheckFolder(const FolderDemand& demand, const FolderFacts& facts) {
     return {Wrong(subject, path + " lies on a filesystem that is mounted read-only",
                   "dmesg | tail -50 says why; then mount -o remount,rw \"$(findmnt -nT " + path + " -o TARGET)\"")};
   Findings findings;
-  const std::string words = path + ": " + facts.owner + ", " + Octal(facts.mode);
+  const std::string message = path + ": " + facts.owner + ", " + Octal(facts.mode);
   const std::string owner = demand.owner.empty() ? facts.owner : demand.owner;
   if (owner != facts.owner) {
-    findings.push_back(Wrong(subject, words + ", but the daemon runs as " + owner, "chown -R " + owner + ": " + path));
+    findings.push_back(
+        Wrong(subject, message + ", but the daemon runs as " + owner, "chown -R " + owner + ": " + path));
   } else if (!facts.foreign.empty()) {
-    findings.push_back(Wrong(subject, words + ", but in it belongs to somebody else: " + facts.foreign,
+    findings.push_back(Wrong(subject, message + ", but in it belongs to somebody else: " + facts.foreign,
                              "chown -R " + owner + ": " + path));
   } else if ((facts.mode & 0700) != 0700) {
-    findings.push_back(Wrong(subject, words + ": its own owner may not work in it", "chmod u+rwx " + path));
+    findings.push_back(Wrong(subject, message + ": its own owner may not work in it", "chmod u+rwx " + path));
   } else if ((facts.mode & 0777 & ~demand.may_have) != 0) {
-    findings.push_back(Warning(subject, words + ": others may look into it, or write there",
+    findings.push_back(Warning(subject, message + ": others may look into it, or write there",
                                "chmod " + Octal(demand.may_have) + " " + path));
   } else {
-    findings.push_back(Ok(subject, words));
+    findings.push_back(Ok(subject, message));
   }
   findings.push_back(CheckSpace(demand, facts));
   return findings;
@@ -155,12 +156,12 @@ Finding CheckKey(const std::string& path, const KeyFacts& facts, const std::stri
   if (!facts.access_error.empty())
     return Wrong(subject, path + " cannot be read: " + facts.access_error, "run doctor as root, with sudo");
   if (!facts.exists) return Warning(subject, path + " is not there yet", "the daemon makes it when it starts");
-  const std::string words = path + ": " + facts.owner + ", " + Octal(facts.mode);
+  const std::string message = path + ": " + facts.owner + ", " + Octal(facts.mode);
   if ((facts.mode & 0077) != 0)
-    return Wrong(subject, words + ": others may read the secret key, so the daemon refuses it", "chmod 0600 " + path);
+    return Wrong(subject, message + ": others may read the secret key, so the daemon refuses it", "chmod 0600 " + path);
   if (!owner.empty() && facts.owner != owner)
-    return Wrong(subject, words + ", but the daemon runs as " + owner, "chown " + owner + ": " + path + "*");
-  return Ok(subject, words);
+    return Wrong(subject, message + ", but the daemon runs as " + owner, "chown " + owner + ": " + path + "*");
+  return Ok(subject, message);
 }
 
 }  // namespace furrow::doctor

@@ -203,7 +203,7 @@ Reached<ProbeAnswer> ProbeController(Context& context, const EnrolTarget& target
   auto reply = client->Ask(Probe{0, std::string("furrow ") + kVersion}, patience);
   if (!reply) return tl::unexpected(reply.error());
   if (const auto* refused = std::get_if<EnrolRefused>(&*reply))
-    return tl::unexpected(Unreached{Obstacle::kNoAnswer, refused->words});
+    return tl::unexpected(Unreached{Obstacle::kNoAnswer, refused->message});
   const auto* answer = std::get_if<ProbeAnswer>(&*reply);
   if (answer == nullptr)
     return tl::unexpected(

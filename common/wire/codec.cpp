@@ -117,7 +117,7 @@ Status OpenFrameWith(std::string_view frame, std::size_t cap, const char* noun, 
     if (message.getEnd() != array.end()) return fail("bytes follow the message");
     read(message, context);
   } catch (const Malformed& malformed) {
-    return fail(malformed.words);
+    return fail(malformed.message);
   } catch (const kj::Exception& exception) {
     return fail(std::string("not a well-formed Cap'n Proto message: ") + exception.getDescription().cStr());
   }
@@ -135,7 +135,7 @@ Result<std::string> BuildFrameWith(std::size_t cap, const char* noun, WriteFrame
                   " are allowed");
     return frame;
   } catch (const Malformed& malformed) {
-    return fail(malformed.words);
+    return fail(malformed.message);
   } catch (const kj::Exception& exception) {
     return fail(std::string("cannot be built: ") + exception.getDescription().cStr());
   }

@@ -58,9 +58,9 @@ class FrameBuilder {
 // Below this, copying bytes into the message is cheaper than a segment of their own.
 inline constexpr std::size_t kReferFrom = 4096;
 
-// A message that breaks the schema's rules; `words` says which field and how.
+// A message that breaks the schema's rules; `message` says which field and how.
 struct Malformed {
-  std::string words;
+  std::string message;
 };
 
 using ReadFrame = void (*)(capnp::MessageReader& message, void* context);

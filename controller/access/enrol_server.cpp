@@ -52,9 +52,9 @@ struct EnrolServer::Impl {
   void On(const AdmitKey& command);
   void On(const RefuseKey& command);
   void On(const DropKey& command);
-  void Refuse(PeerId peer, std::uint64_t nonce, EnrolRefusal reason, std::string words);
+  void Refuse(PeerId peer, std::uint64_t nonce, EnrolRefusal reason, std::string message);
   void Send(PeerId peer, const EnrolReply& reply);
-  void Warn(const std::string& words);
+  void Warn(const std::string& message);
   std::optional<Asker> TakeAsker(std::uint64_t ticket);
   void OpenAnew();
 
@@ -246,7 +246,7 @@ void EnrolServer::Impl::On(const AdmitKey& command) {
 }
 
 void EnrolServer::Impl::On(const RefuseKey& command) {
-  if (const auto asker = TakeAsker(command.ticket)) Refuse(asker->peer, asker->nonce, command.reason, command.words);
+  if (const auto asker = TakeAsker(command.ticket)) Refuse(asker->peer, asker->nonce, command.reason, command.message);
 }
 
 void EnrolServer::Impl::On(const DropKey& command) {
@@ -259,9 +259,9 @@ void EnrolServer::Impl::On(const DropKey& command) {
 
 // ---- to strangers ------------------------------------------------------------------------------------------
 
-void EnrolServer::Impl::Refuse(PeerId peer, std::uint64_t nonce, EnrolRefusal reason, std::string words) {
-  Warn("an enrolment was refused: " + words);
-  Send(peer, EnrolRefused{nonce, reason, std::move(words)});
+void EnrolServer::Impl::Refuse(PeerId peer, std::uint64_t nonce, EnrolRefusal reason, std::string message) {
+  Warn("an enrolment was refused: " + message);
+  Send(peer, EnrolRefused{nonce, reason, std::move(message)});
 }
 
 void EnrolServer::Impl::Send(PeerId peer, const EnrolReply& reply) {
@@ -270,13 +270,13 @@ void EnrolServer::Impl::Send(PeerId peer, const EnrolReply& reply) {
   if (server) server->Send(peer, *frame);  // who does not hear it asks again
 }
 
-void EnrolServer::Impl::Warn(const std::string& words) {
+void EnrolServer::Impl::Warn(const std::string& message) {
   const TimePoint now = clock.Read().mono;
   if (warned != TimePoint{} && now - warned < kWarnEvery) {
     ++unsaid;
     return;
   }
-  log::Warning("{}{}", words, unsaid == 0 ? "" : " (and " + std::to_string(std::exchange(unsaid, 0)) + " like it)");
+  log::Warning("{}{}", message, unsaid == 0 ? "" : " (and " + std::to_string(std::exchange(unsaid, 0)) + " like it)");
   warned = now;
 }
 

@@ -133,7 +133,7 @@ std::string JobsLeft(const State& state, const std::string& name) {
 
 void On(State& state, Outbox& out, Now now, const Asker& asker, const NewEnrolment& request) {
   Access& access = state.access;
-  const auto refuse = [&](Errc code, std::string words) { Refuse(out, asker, code, std::move(words)); };
+  const auto refuse = [&](Errc code, std::string message) { Refuse(out, asker, code, std::move(message)); };
   ForgetOldEnrolments(state, out, now);
   const auto known = access.enrolments.find(request.id);
   if (known != access.enrolments.end() && known->second.verify_key != request.verify_key)
@@ -197,15 +197,15 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const ListKeys&) {
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const RevokeKey& request) {
   const std::vector<const KeyRecord*> found = KeysNamed(state.access, request.what);
-  const auto refuse = [&](Errc code, std::string words) { Refuse(out, asker, code, std::move(words)); };
+  const auto refuse = [&](Errc code, std::string message) { Refuse(out, asker, code, std::move(message)); };
   if (found.empty())
     return refuse(Errc::kNotFound,
                   "no key has the name or fingerprint " + request.what + "; `furrow keys` shows all of them");
   if (found.size() > 1) {
-    std::string words = request.what + " means several keys; say which by its fingerprint:";
+    std::string message = request.what + " means several keys; say which by its fingerprint:";
     for (const KeyRecord* key : found)
-      words += "\n  " + FingerprintOf(key->public_key) + "  " + RoleWord(key->role) + key->name;
-    return refuse(Errc::kInvalid, std::move(words));
+      message += "\n  " + FingerprintOf(key->public_key) + "  " + RoleWord(key->role) + key->name;
+    return refuse(Errc::kInvalid, std::move(message));
   }
   const KeyRecord& key = *found.front();
   if (key.role == KeyRole::kClient && key.name == kLocalClient)
@@ -278,8 +278,8 @@ void ForgetRevokedAgents(State& state, Outbox& out, Now now) {
 
 void On(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
   Access& access = state.access;
-  const auto refuse = [&](EnrolRefusal reason, std::string words) {
-    out.access.emplace_back(RefuseKey{asked.ticket, reason, std::move(words)});
+  const auto refuse = [&](EnrolRefusal reason, std::string message) {
+    out.access.emplace_back(RefuseKey{asked.ticket, reason, std::move(message)});
   };
   const EnrolProve& prove = asked.prove;
   const auto found = access.enrolments.find(prove.enrolment);
@@ -302,8 +302,8 @@ void On(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
         AdmitKey{asked.ticket, enrolment.id, {{Role::kAgent, use->name}, asked.key}, enrolment.labels});
     return;
   }
-  const auto [reason, words] = ObstacleOf(state, enrolment, now, asked);
-  if (!words.empty()) return refuse(reason, words);
+  const auto [reason, message] = ObstacleOf(state, enrolment, now, asked);
+  if (!message.empty()) return refuse(reason, message);
   enrolment.used.push_back({asked.key, prove.name, now.wall, false});
   access.joining[prove.name] = asked.key;
   out.records.emplace_back(enrolment);

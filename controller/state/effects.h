@@ -185,7 +185,7 @@ struct AdmitKey {
 struct RefuseKey {
   std::uint64_t ticket = 0;
   EnrolRefusal reason = EnrolRefusal::kUnknown;
-  std::string words;
+  std::string message;
 };
 struct DropKey {
   std::uint64_t ticket = 0;

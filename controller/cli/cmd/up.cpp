@@ -92,12 +92,12 @@ class Supervisor {
   }
 
   Status OnExit(Daemon& daemon, pid_t pid, int status) {
-    std::string words;
-    if (!daemon.OnExit(pid, status, words)) return {};
+    std::string message;
+    if (!daemon.OnExit(pid, status, message)) return {};
     const std::string why = LastWords(daemon.plan().log.string());
     if (!ready_)
-      return Fail(Errc::kInternal, words + (why.empty() ? "" : ": " + why) + " (" + daemon.plan().log.string() + ")");
-    WriteErr("furrow: " + words + ", starting it again; see " + daemon.plan().log.string() + "\n");
+      return Fail(Errc::kInternal, message + (why.empty() ? "" : ": " + why) + " (" + daemon.plan().log.string() + ")");
+    WriteErr("furrow: " + message + ", starting it again; see " + daemon.plan().log.string() + "\n");
     return {};
   }
 
@@ -182,10 +182,10 @@ class Supervisor {
       if (daemons_[i].pid() == 0) static_cast<void>(daemons_[i].Start());  // to tell the runner of a dead agent
       daemons_[i].Signal(SIGINT);
     }
-    std::string words;
+    std::string message;
     const auto note = [&] {
       for (const auto& [pid, status] : Reap())
-        for (Daemon& daemon : daemons_) static_cast<void>(daemon.OnExit(pid, status, words));
+        for (Daemon& daemon : daemons_) static_cast<void>(daemon.OnExit(pid, status, message));
     };
     const auto wait = [&](auto still, Clock::duration patience) {
       const auto until = Clock::now() + patience;

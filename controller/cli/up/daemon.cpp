@@ -76,11 +76,11 @@ std::vector<pid_t> RunnersBeneath(const std::string& folder) {
     if (name.empty() || name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::ifstream file(entry.path() / "cmdline", std::ios::binary);
     const std::string line{std::istreambuf_iterator<char>(file), {}};
-    std::vector<std::string> words;
-    for (std::size_t at = 0; at < line.size(); at = line.find('\0', at) + 1) words.push_back(line.c_str() + at);
-    if (words.size() < 3 || fs::path(words[0]).filename() != "furrow-runner") continue;
-    const auto state = std::find(words.begin(), words.end(), "--state");
-    if (state == words.end() || std::next(state) == words.end()) continue;
+    std::vector<std::string> message;
+    for (std::size_t at = 0; at < line.size(); at = line.find('\0', at) + 1) message.push_back(line.c_str() + at);
+    if (message.size() < 3 || fs::path(message[0]).filename() != "furrow-runner") continue;
+    const auto state = std::find(message.begin(), message.end(), "--state");
+    if (state == message.end() || std::next(state) == message.end()) continue;
     if (std::next(state)->starts_with(folder + "/")) runners.push_back(static_cast<pid_t>(std::stol(name)));
   }
   return runners;
@@ -104,13 +104,13 @@ Status Daemon::Start() {
   return {};
 }
 
-bool Daemon::OnExit(pid_t pid, int status, std::string& words) {
+bool Daemon::OnExit(pid_t pid, int status, std::string& message) {
   if (pid != pid_ || pid_ == 0) return false;
   pid_ = 0;
   const bool steady = Clock::now() - started_ >= kSteady;
   pause_ = steady || pause_ == milliseconds(0) ? kFirstPause : std::min(2 * pause_, kLongestPause);
   due_ = Clock::now() + pause_;
-  words = plan_.name + " " + Ending(status);
+  message = plan_.name + " " + Ending(status);
   return true;
 }
 

@@ -33,7 +33,7 @@ class Daemon {
   pid_t pid() const { return pid_; }  // 0: not running
   Status Start();
   // Takes note of its end, if this is it; it is due again after a pause. Returns what to tell the user.
-  bool OnExit(pid_t pid, int status, std::string& words);
+  bool OnExit(pid_t pid, int status, std::string& message);
   bool Due() const { return pid_ == 0 && Clock::now() >= due_; }
   Clock::time_point due() const { return due_; }
   void Signal(int number) const;

@@ -46,7 +46,7 @@ class AccessFarm : public ControllerFarm {
     On(state, out, now, asked);
     const auto refused = Commanded<RefuseKey>();
     CHECK(refused.ticket == asked.ticket);
-    CHECK_FALSE(refused.words.empty());
+    CHECK_FALSE(refused.message.empty());
     CHECK(out.empty());
     return refused.reason;
   }
