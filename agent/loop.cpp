@@ -87,13 +87,13 @@ Status AgentLoop::DrainRunner() {
   return ConnectRunner();
 }
 
-// What earlier processes left in places that no attempt holds: those places will be used as if they were new.
+// What earlier processes left in slots that no attempt holds: those slots will be used as if they were new.
 void AgentLoop::RemoveLeftovers() {
   std::set<std::string> held;
   for (const auto& [ref, job] : state_.jobs) {
-    held.insert(WorkspaceOf(state_.settings, job.place));
-    held.insert(SpoolOf(state_.settings, job.place));
-    held.insert(MetricsFileOf(state_.settings, job.place));
+    held.insert(WorkspaceOf(state_.settings, job.slot));
+    held.insert(SpoolOf(state_.settings, job.slot));
+    held.insert(MetricsFileOf(state_.settings, job.slot));
   }
   std::error_code error;
   for (const char* folder : {"/work", "/spool"}) {

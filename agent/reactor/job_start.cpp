@@ -72,7 +72,7 @@ std::vector<std::string> EnvOf(const AgentState& state, const HeldJob& job) {
   env["FURROW_BRANCH"] = assign.branch;
   env["FURROW_SHARD_INDEX"] = std::to_string(assign.shard);
   env["FURROW_SHARD_COUNT"] = std::to_string(assign.spec->shards);
-  env["FURROW_WORKSPACE"] = WorkspaceOf(state.settings, job.place);
+  env["FURROW_WORKSPACE"] = WorkspaceOf(state.settings, job.slot);
   // A job sees the devices that it was given and no others; a machine without GPUs has nothing to hide.
   if (!state.offer.gpus.empty()) {
     std::string devices;
@@ -88,35 +88,35 @@ std::vector<std::string> EnvOf(const AgentState& state, const HeldJob& job) {
 
 }  // namespace
 
-std::string WorkspaceOf(const AgentSettings& settings, std::uint32_t place) {
-  return settings.state_folder + "/work/" + std::to_string(place);
+std::string WorkspaceOf(const AgentSettings& settings, std::uint32_t slot) {
+  return settings.state_folder + "/work/" + std::to_string(slot);
 }
 
-std::string SpoolOf(const AgentSettings& settings, std::uint32_t place) {
-  return settings.state_folder + "/spool/" + std::to_string(place) + ".log";
+std::string SpoolOf(const AgentSettings& settings, std::uint32_t slot) {
+  return settings.state_folder + "/spool/" + std::to_string(slot) + ".log";
 }
 
-std::string MetricsFileOf(const AgentSettings& settings, std::uint32_t place) {
-  return settings.state_folder + "/spool/" + std::to_string(place) + ".metrics";
+std::string MetricsFileOf(const AgentSettings& settings, std::uint32_t slot) {
+  return settings.state_folder + "/spool/" + std::to_string(slot) + ".metrics";
 }
 
 Follow FollowOf(const AgentState& state, const HeldJob& job, bool resumed) {
-  return {job.ref(), SpoolOf(state.settings, job.place), MetricsFileOf(state.settings, job.place), 0, resumed};
+  return {job.ref(), SpoolOf(state.settings, job.slot), MetricsFileOf(state.settings, job.slot), 0, resumed};
 }
 
 runner::Start MakeStart(const AgentState& state, const HeldJob& job) {
   const Assign& assign = *job.assign;
   runner::Start start;
   start.ref = assign.attempt;
-  start.workspace = WorkspaceOf(state.settings, job.place);
-  start.spool = SpoolOf(state.settings, job.place);
-  start.metrics = MetricsFileOf(state.settings, job.place);
+  start.workspace = WorkspaceOf(state.settings, job.slot);
+  start.spool = SpoolOf(state.settings, job.slot);
+  start.metrics = MetricsFileOf(state.settings, job.slot);
   start.env = EnvOf(state, job);
   for (const Step& step : assign.spec->steps) start.steps.push_back({ArgvOf(state.settings, step, assign), step.name});
   start.timeout_ms = static_cast<std::uint64_t>(assign.spec->timeout.count());
   start.kill_grace_ms = static_cast<std::uint64_t>(state.settings.kill_grace / std::chrono::milliseconds(1));
   start.log_quota_bytes = state.settings.log_quota_bytes != 0 ? state.settings.log_quota_bytes : assign.log_quota_bytes;
-  for (int shift = 0; shift < 32; shift += 8) start.blob += static_cast<char>(job.place >> shift);
+  for (int shift = 0; shift < 32; shift += 8) start.blob += static_cast<char>(job.slot >> shift);
   Assign known = assign;  // what is still of use when the agent finds the attempt again
   known.trees.clear();
   known.metrics.clear();
@@ -126,15 +126,15 @@ runner::Start MakeStart(const AgentState& state, const HeldJob& job) {
 }
 
 Result<std::pair<Assign, std::uint32_t>> ReadBlob(const std::string& blob) {
-  constexpr std::size_t kPlaceBytes = 4;
-  if (blob.size() < kPlaceBytes) return Fail(Errc::kInvalid, "an attempt's description is cut short");
-  std::uint32_t place = 0;
-  for (std::size_t i = 0; i < kPlaceBytes; ++i)
-    place |= static_cast<std::uint32_t>(static_cast<unsigned char>(blob[i])) << (8 * i);
-  FURROW_ASSIGN(ToAgent message, DecodeToAgent(std::string_view(blob).substr(kPlaceBytes)));
+  constexpr std::size_t kSlotBytes = 4;
+  if (blob.size() < kSlotBytes) return Fail(Errc::kInvalid, "an attempt's description is cut short");
+  std::uint32_t slot = 0;
+  for (std::size_t i = 0; i < kSlotBytes; ++i)
+    slot |= static_cast<std::uint32_t>(static_cast<unsigned char>(blob[i])) << (8 * i);
+  FURROW_ASSIGN(ToAgent message, DecodeToAgent(std::string_view(blob).substr(kSlotBytes)));
   auto* assign = std::get_if<Assign>(&message);
   if (assign == nullptr) return Fail(Errc::kInvalid, "an attempt's description is of something else");
-  return std::pair(std::move(*assign), place);
+  return std::pair(std::move(*assign), slot);
 }
 
 }  // namespace furrow

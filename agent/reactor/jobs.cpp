@@ -13,11 +13,11 @@ using Stage = HeldJob::Stage;
 
 constexpr Duration kShowDelay = std::chrono::milliseconds(20);  // jobs that end sooner are reported once
 
-std::uint32_t TakePlace(AgentState& state) {
-  if (state.free_places.empty()) return state.places_made++;
-  const std::uint32_t place = state.free_places.back();
-  state.free_places.pop_back();
-  return place;
+std::uint32_t TakeSlot(AgentState& state) {
+  if (state.free_slots.empty()) return state.slots_made++;
+  const std::uint32_t slot = state.free_slots.back();
+  state.free_slots.pop_back();
+  return slot;
 }
 
 Outcome Translate(const HeldJob& job, const runner::Exited& event) {
@@ -60,8 +60,8 @@ HeldJob* Recall(AgentState& state, AgentOutbox& out, const runner::Attempt& atte
   }
   HeldJob job;
   job.assign = std::make_shared<const Assign>(std::move(read->first));
-  job.place = read->second;
-  state.places_made = std::max(state.places_made, job.place + 1);
+  job.slot = read->second;
+  state.slots_made = std::max(state.slots_made, job.slot + 1);
   HeldJob& recalled = state.jobs.emplace(attempt.ref, std::move(job)).first->second;
   if (attempt.held_for) {
     HoldBehind(state, recalled, *attempt.held_for);
@@ -84,7 +84,7 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const Assign& message) {
     return Fail(Errc::kRejected, "an Assign while the lease is out");
   HeldJob job;
   job.assign = std::make_shared<const Assign>(message);
-  job.place = TakePlace(state);
+  job.slot = TakeSlot(state);
   if (state.stopping) {  // it was on its way: the controller hears at once that it must go elsewhere
     job.stage = Stage::kWaiting;
     state.waiting.push_back(ref);
@@ -95,7 +95,7 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const Assign& message) {
     job.stage = Stage::kWaiting;
     state.waiting.push_back(ref);
   } else {
-    out.workspace.emplace_back(Prepare{ref, WorkspaceOf(state.settings, job.place), message.trees});
+    out.workspace.emplace_back(Prepare{ref, WorkspaceOf(state.settings, job.slot), message.trees});
   }
   state.jobs.emplace(ref, std::move(job));
   StartWaiting(state, out, now);
@@ -155,7 +155,7 @@ void OnUnreadableAssign(AgentState& state, AgentOutbox& out, Now now, SessionId 
   assign->spec = std::make_shared<const JobSpec>();
   HeldJob job;
   job.assign = std::move(assign);
-  job.place = TakePlace(state);
+  job.slot = TakeSlot(state);
   job.stage = Stage::kWaiting;
   HeldJob& held = state.jobs.emplace(attempt, std::move(job)).first->second;
   EndJob(state, out, now, held, OutcomeKind::kStartFailed,
@@ -176,7 +176,7 @@ void On(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& lis
     HeldJob* job = known != state.jobs.end() ? &known->second : nullptr;
     if (job == nullptr) {
       // Only our first look finds attempts of an earlier process of the agent. Later ones that we do not know are
-      // forgotten, a Forget of ours was lost: their places may be others' by now.
+      // forgotten, a Forget of ours was lost: their slots may be others' by now.
       if (state.runner_known) {
         if (attempt.running) out.runner.emplace_back(runner::Kill{attempt.ref, "forgotten by its agent", 0});
         out.runner.emplace_back(runner::Forget{attempt.ref});

@@ -130,9 +130,9 @@ void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref) {
   out.runner.emplace_back(runner::Forget{ref});
   const HeldJob& job = state.jobs.at(ref);
   if (!job.abandoned) {
-    out.uploads.emplace_back(Clear{ref, WorkspaceOf(state.settings, job.place), SpoolOf(state.settings, job.place),
-                                   MetricsFileOf(state.settings, job.place)});
-    state.clearing[ref] = job.place;
+    out.uploads.emplace_back(Clear{ref, WorkspaceOf(state.settings, job.slot), SpoolOf(state.settings, job.slot),
+                                   MetricsFileOf(state.settings, job.slot)});
+    state.clearing[ref] = job.slot;
   }
   state.reporting.erase(ref);
   state.jobs.erase(ref);
@@ -158,7 +158,7 @@ void CollectOutputs(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, 
     job.output_done = true;
   }
   if (ran && Passed(job.report.outcome) && !job.assign->spec->artifacts.empty()) {
-    out.uploads.emplace_back(Collect{ref, WorkspaceOf(state.settings, job.place), job.assign->spec->artifacts});
+    out.uploads.emplace_back(Collect{ref, WorkspaceOf(state.settings, job.slot), job.assign->spec->artifacts});
   } else {
     job.artifacts_done = true;
   }
@@ -168,7 +168,7 @@ void CollectOutputs(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, 
 void On(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event) {
   const AttemptRef ref = std::visit([](const auto& one) { return one.attempt; }, event);
   if (std::holds_alternative<Cleared>(event)) {
-    if (const auto place = state.clearing.extract(ref)) state.free_places.push_back(place.mapped());
+    if (const auto slot = state.clearing.extract(ref)) state.free_slots.push_back(slot.mapped());
     return;
   }
   const auto it = state.jobs.find(ref);

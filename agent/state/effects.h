@@ -72,10 +72,10 @@ struct Collect {
   std::vector<std::string> patterns;  // at least one; each must match something
   friend bool operator==(const Collect&, const Collect&) = default;
 };
-// Forget the attempt, whatever it was at (no event about it but Cleared will follow), and make its place as good
+// Forget the attempt, whatever it was at (no event about it but Cleared will follow), and make its slot as good
 // as new for another: folder and spool empty, metrics file gone; what is missing is fine. Folder and small spool
 // are kept, since making and deleting inodes is what file systems are slow at. Answered by Cleared, except
-// where something cannot be removed: the log says so, and the place is not used again.
+// where something cannot be removed: the log says so, and the slot is not used again.
 struct Clear {
   AttemptRef attempt;
   std::string workspace;  // absolute, like the others

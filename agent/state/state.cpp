@@ -23,7 +23,7 @@ void AgentState::CheckInvariants() const {
   std::uint64_t cpu = 0;
   std::size_t waits = 0;
   std::size_t holds = 0;
-  std::set<std::uint32_t> places;
+  std::set<std::uint32_t> slots;
   for (const auto& [ref, job] : jobs) {
     FURROW_CHECK(job.assign != nullptr && job.ref() == ref, "a job is filed under its own attempt");
     if (job.OccupiesDevices()) cpu += job.assign->spec->resources.cpu_milli;
@@ -35,13 +35,13 @@ void AgentState::CheckInvariants() const {
                  "a successor knows whose it is");
     FURROW_CHECK(!job.after || (job.stage == HeldJob::Stage::kHeld && jobs.at(*job.after).next == ref),
                  "who is held for a job is its successor");
-    FURROW_CHECK(places.insert(job.place).second, "a place is one job's");
+    FURROW_CHECK(slots.insert(job.slot).second, "a slot is one job's");
     FURROW_CHECK(!done.contains(ref), "a job that is done is not held");
     FURROW_CHECK(job.stage != HeldJob::Stage::kReporting || reporting.contains(ref), "a report is repeated");
   }
-  for (const auto& [ref, place] : clearing) FURROW_CHECK(places.insert(place).second, "a place is cleared for one job");
-  for (const std::uint32_t place : free_places) FURROW_CHECK(places.insert(place).second, "a free place is no job's");
-  FURROW_CHECK(places.empty() || *places.rbegin() < places_made, "places are counted");
+  for (const auto& [ref, slot] : clearing) FURROW_CHECK(slots.insert(slot).second, "a slot is cleared for one job");
+  for (const std::uint32_t slot : free_slots) FURROW_CHECK(slots.insert(slot).second, "a free slot is no job's");
+  FURROW_CHECK(slots.empty() || *slots.rbegin() < slots_made, "slots are counted");
   FURROW_CHECK(cpu == cpu_milli_used, "CPUs are booked for the jobs that run");
   FURROW_CHECK(waits == waiting.size(), "a waiting job is queued once");
   FURROW_CHECK(holds == held.size(), "a held job is listed once");

@@ -50,7 +50,7 @@ struct HeldJob {
     kReporting,   // Finished is sent until it is acknowledged
   };
   std::shared_ptr<const Assign> assign;  // never null
-  std::uint32_t place = 0;               // its workspace and spool; its own until they are cleared
+  std::uint32_t slot = 0;                // its workspace and spool; its own until they are cleared
   Stage stage = Stage::kPreparing;
   std::optional<AttemptRef> after;  // kHeld: whose CPUs and memory it gets; none: the runner knows
   std::optional<AttemptRef> next;   // who is held to get ours
@@ -67,7 +67,7 @@ struct HeldJob {
   TimePoint metrics_sent;
   std::string metrics_left_out;  // what of its metrics file could not be kept, for people; empty: nothing
   TimePoint report_sent;
-  bool abandoned = false;  // its workspace may still be written to: the place is not used again
+  bool abandoned = false;  // its workspace may still be written to: the slot is not used again
   Duration report_wait{};  // until the report is sent again
 
   AttemptRef ref() const { return assign->attempt; }
@@ -111,9 +111,9 @@ struct AgentState {
   std::set<AttemptRef> without_successor;                     // occupy devices, and nobody is held to get them
   std::deque<std::pair<TimePoint, AttemptRef>> just_started;  // not shown yet: (when to show, which)
   std::set<AttemptRef> reporting;                             // in stage kReporting, or with metrics to send
-  // Places for jobs: workspaces and spools below the state folder, numbered, used again and again.
-  std::uint32_t places_made = 0;
-  std::vector<std::uint32_t> free_places;
+  // Slots for jobs: workspaces and spools below the state folder, numbered, used again and again.
+  std::uint32_t slots_made = 0;
+  std::vector<std::uint32_t> free_slots;
   std::map<AttemptRef, std::uint32_t> clearing;  // of attempts that are forgotten
   std::uint64_t cpu_milli_used = 0;
   std::uint64_t memory_used = 0;

@@ -20,10 +20,10 @@ MetricsRead MetricsOf(AttemptRef attempt) {
 }  // namespace
 
 // A folder or spool is emptied on behalf of an attempt.
-void World::EmptyPlace(Node& node, const std::string& path, AttemptRef by) {
+void World::EmptySlot(Node& node, const std::string& path, AttemptRef by) {
   const auto it = node.files.find(path);
   if (it == node.files.end()) return;
-  if (it->second != by && node.processes.contains(it->second)) Breach("a running job's place is emptied: " + path);
+  if (it->second != by && node.processes.contains(it->second)) Breach("a running job's slot is emptied: " + path);
   node.outputs.erase(it->second);
   node.files.erase(it);
 }
@@ -36,7 +36,7 @@ void World::Prepared(Node& node, const WorkspaceCommand& command) {
     if (const auto* cancel = std::get_if<CancelPrepare>(&command)) node.agent->preparing.erase(cancel->attempt);
     return;
   }
-  EmptyPlace(node, prepare->dir, prepare->attempt);
+  EmptySlot(node, prepare->dir, prepare->attempt);
   node.files[prepare->dir] = prepare->attempt;
   node.agent->preparing.insert(prepare->attempt);
   At(Between(milliseconds(1), milliseconds(500)), [this, &node, life = node.life, attempt = prepare->attempt] {
@@ -79,8 +79,8 @@ void World::Upload(Node& node, const UploadCommand& command) {
                  [&](const Clear& clear) {
                    process.following.erase(clear.attempt);
                    process.sealing.erase(clear.attempt);
-                   EmptyPlace(node, clear.workspace, clear.attempt);
-                   EmptyPlace(node, clear.spool, clear.attempt);
+                   EmptySlot(node, clear.workspace, clear.attempt);
+                   EmptySlot(node, clear.spool, clear.attempt);
                    TellUpload(node, Between(milliseconds(1), milliseconds(50)), Cleared{clear.attempt});
                  },
              },

@@ -87,7 +87,7 @@ void World::Wake(Node& node) {
   });
 }
 
-// As AgentLoop: places that no attempt holds are as good as new.
+// As AgentLoop: slots that no attempt holds are as good as new.
 void World::RemoveLeftovers(Node& node) {
   const auto& jobs = node.agent->state.jobs;
   std::erase_if(node.files, [&](const auto& file) { return !jobs.contains(file.second); });
@@ -119,7 +119,7 @@ void World::StartProcess(Node& node, const runner::Start& start) {
   CheckStart(start.ref);
   for (const std::string& path : {start.workspace, start.spool})
     if (node.files.emplace(path, start.ref).first->second != start.ref)
-      Breach("a job starts in another's place: " + path);
+      Breach("a job starts in another's slot: " + path);
   CheckDevices(node, start.ref);
   node.held.erase(start.ref);
   node.table[start.ref].held_for.reset();

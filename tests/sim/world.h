@@ -110,7 +110,7 @@ class World {
   void Upload(Node& node, const UploadCommand& command);
   void FinishLogOf(Node& node, const FinishLog& finish);
   void Seal(Node& node, AttemptRef attempt, std::uint64_t life);
-  void EmptyPlace(Node& node, const std::string& path, AttemptRef by);
+  void EmptySlot(Node& node, const std::string& path, AttemptRef by);
   void TellUpload(Node& node, Duration delay, UploadEvent event);
 
   // ---- clients.cpp: clients and the git repository ----

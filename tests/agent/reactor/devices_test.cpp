@@ -14,12 +14,12 @@ Assign Sized(std::uint64_t job, std::uint32_t cpu, std::uint64_t memory = 0) {
   });
 }
 
-runner::Attempt Listed(const Assign& assign, char place, std::optional<AttemptRef> held_for = std::nullopt) {
+runner::Attempt Listed(const Assign& assign, char slot, std::optional<AttemptRef> held_for = std::nullopt) {
   runner::Attempt attempt;
   attempt.ref = assign.attempt;
   attempt.running = true;
   attempt.started = WallTime{900};
-  attempt.blob = place + std::string(3, '\0') + Encode(ToAgent{assign}).value();
+  attempt.blob = slot + std::string(3, '\0') + Encode(ToAgent{assign}).value();
   attempt.held_for = held_for;
   return attempt;
 }

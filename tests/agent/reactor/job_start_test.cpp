@@ -14,12 +14,12 @@ std::string Value(const runner::Start& start, const std::string& key) {
   return value;
 }
 
-constexpr std::uint32_t kPlace = 5;
+constexpr std::uint32_t kSlot = 5;
 
 runner::Start StartOf(const AgentFarm& farm, const Assign& assign) {
   HeldJob job;
   job.assign = std::make_shared<const Assign>(assign);
-  job.place = kPlace;
+  job.slot = kSlot;
   return MakeStart(farm.state, job);
 }
 
@@ -29,7 +29,7 @@ Assign WithSteps(std::vector<Step> steps) {
 
 }  // namespace
 
-TEST_CASE("job start: files of an attempt lie below the state folder, in its place") {
+TEST_CASE("job start: files of an attempt lie below the state folder, in its slot") {
   AgentFarm farm;
   const runner::Start start = StartOf(farm, MakeAssign(Attempt(7, 3)));
   CHECK(start.ref == Attempt(7, 3));
@@ -134,6 +134,6 @@ TEST_CASE("job start: the runner keeps the Assign, from which the attempt is kno
   const auto read = ReadBlob(start.blob);
   REQUIRE(read.has_value());
   CHECK(read->first == assign);
-  CHECK(read->second == kPlace);
+  CHECK(read->second == kSlot);
   CHECK_FALSE(ReadBlob("abc").has_value());
 }

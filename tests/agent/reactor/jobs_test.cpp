@@ -7,7 +7,7 @@ namespace {
 
 using Stage = HeldJob::Stage;
 
-runner::Attempt Listed(const Assign& assign, bool running, char place = 0) {
+runner::Attempt Listed(const Assign& assign, bool running, char slot = 0) {
   runner::Attempt attempt;
   attempt.ref = assign.attempt;
   attempt.running = running;
@@ -16,7 +16,7 @@ runner::Attempt Listed(const Assign& assign, bool running, char place = 0) {
   attempt.exited.outcome = {runner::OutcomeKind::kExited, 0, ""};
   attempt.exited.started = WallTime{900};
   attempt.exited.spool_bytes = 5;
-  attempt.blob = place + std::string(3, '\0') + Encode(ToAgent{assign}).value();
+  attempt.blob = slot + std::string(3, '\0') + Encode(ToAgent{assign}).value();
   return attempt;
 }
 
@@ -215,14 +215,14 @@ TEST_CASE("jobs: what was being killed when the runner went ends without being s
   CHECK(farm.state.cpu_milli_used == 1000);
 }
 
-TEST_CASE("jobs: what the runner still has of a forgotten attempt is dropped, and its place stays another's") {
+TEST_CASE("jobs: what the runner still has of a forgotten attempt is dropped, and its slot stays another's") {
   AgentFarm farm;
   farm.Join();
   farm.RunToReport(MakeAssign(Attempt(1)));
   CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
   On(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
   farm.Run(MakeAssign(Attempt(2)));
-  CHECK(farm.Job(Attempt(2)).place == 0);
+  CHECK(farm.Job(Attempt(2)).slot == 0);
   farm.state.done.clear();  // as after a new session
   farm.state.done_order.clear();
   OnRunnerGone(farm.state);
@@ -234,7 +234,7 @@ TEST_CASE("jobs: what the runner still has of a forgotten attempt is dropped, an
   CHECK(farm.state.jobs.size() == 1);
 }
 
-TEST_CASE("jobs: a place is used again once it is cleared, and not before") {
+TEST_CASE("jobs: a slot is used again once it is cleared, and not before") {
   AgentFarm farm;
   farm.Join();
   farm.state.offer.cpu_milli = 8000;
@@ -242,16 +242,16 @@ TEST_CASE("jobs: a place is used again once it is cleared, and not before") {
   CHECK(farm.Hear(FinishedAck{kSession, Attempt(1)}).has_value());
   farm.out.Clear();
   farm.Run(MakeAssign(Attempt(2)));
-  CHECK(farm.Job(Attempt(2)).place == 1);
+  CHECK(farm.Job(Attempt(2)).slot == 1);
   On(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
   On(farm.state, farm.out, farm.now, Cleared{Attempt(1)});
   farm.Run(MakeAssign(Attempt(3)));
-  CHECK(farm.Job(Attempt(3)).place == 0);
+  CHECK(farm.Job(Attempt(3)).slot == 0);
   farm.Run(MakeAssign(Attempt(4)));
-  CHECK(farm.Job(Attempt(4)).place == 2);
+  CHECK(farm.Job(Attempt(4)).slot == 2);
 }
 
-TEST_CASE("jobs: a place that is still being prepared when its job ends is not used again") {
+TEST_CASE("jobs: a slot that is still being prepared when its job ends is not used again") {
   AgentFarm farm;
   farm.Join();
   REQUIRE(farm.Hear(MakeAssign(Attempt(1), {HashOf("a")})).has_value());
@@ -261,14 +261,14 @@ TEST_CASE("jobs: a place that is still being prepared when its job ends is not u
   CHECK(farm.out.Runner<runner::Forget>().ref == Attempt(1));
   CHECK(farm.out.empty());
   farm.Run(MakeAssign(Attempt(2)));
-  CHECK(farm.Job(Attempt(2)).place == 1);
+  CHECK(farm.Job(Attempt(2)).slot == 1);
 }
 
-TEST_CASE("jobs: after a restart places go on above those that are held") {
+TEST_CASE("jobs: after a restart slots go on above those that are held") {
   AgentFarm farm;
   On(farm.state, farm.out, farm.now, runner::Listing{{Listed(MakeAssign(Attempt(1)), true, 7)}});
   CHECK(farm.out.Upload<Follow>().spool == "/state/spool/7.log");
-  CHECK(farm.state.places_made == 8);
+  CHECK(farm.state.slots_made == 8);
 }
 
 TEST_CASE("jobs: an assignment that cannot be read fails in words, once") {

@@ -18,7 +18,7 @@ TEST_CASE("session: an agent registers when it knows what its runner holds, and 
   runner::Attempt running;
   running.ref = Attempt(3);
   running.running = true;
-  running.blob = std::string(4, '\0') + Encode(ToAgent{MakeAssign(Attempt(3))}).value();  // place 0
+  running.blob = std::string(4, '\0') + Encode(ToAgent{MakeAssign(Attempt(3))}).value();  // slot 0
   On(farm.state, farm.out, farm.now, runner::Listing{{running}});
   CHECK(farm.out.Upload<Follow>().resumed);
   farm.Tick();

@@ -378,7 +378,7 @@ TEST_CASE("uploader: artifacts arrive though the controller is killed while they
   CHECK(CommitTree(*rig.chunks, name).value().missing.empty());
 }
 
-TEST_CASE("uploader: a cleared place is as good as new, and nothing more is said about its attempt") {
+TEST_CASE("uploader: a cleared slot is as good as new, and nothing more is said about its attempt") {
   for (const std::size_t size : {100'000UL, 5'000'000UL}) {
     CAPTURE(size);
     Rig rig;
