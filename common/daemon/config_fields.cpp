@@ -43,7 +43,7 @@ const YamlNode* Section::Find(std::string_view key) {
   for (const YamlNode::Entry& entry : node_->entries) {
     if (entry.key->text != key) continue;
     if (entry.value->kind != Kind::kNull) return entry.value;
-    report_->Add(entry.key->place, Named(key) + " has no value; leave the key out for its default");
+    report_->Add(entry.key->position, Named(key) + " has no value; leave the key out for its default");
   }
   return nullptr;
 }
@@ -56,8 +56,10 @@ bool Section::IsScalar(std::string_view key, const YamlNode& node, std::string_v
 
 void Section::Wrong(std::string_view key, const std::string& message) {
   const YamlNode* node = Find(key);
-  const pipeline::Place place = node != nullptr ? node->place : node_ != nullptr ? node_->place : pipeline::Place{};
-  report_->Add(place, Named(key) + " " + message);
+  const pipeline::Position position = node != nullptr    ? node->position
+                                      : node_ != nullptr ? node_->position
+                                                         : pipeline::Position{};
+  report_->Add(position, Named(key) + " " + message);
 }
 
 void Section::Text(std::string_view key, std::string& out) {
@@ -149,7 +151,7 @@ void Section::Finish() {
     } else {
       message += "; the keys here are " + pipeline::QuotedChoice(known_);
     }
-    report_->Add(entry.key->place, std::move(message));
+    report_->Add(entry.key->position, std::move(message));
   }
 }
 

@@ -35,7 +35,7 @@ std::string Found(const YamlNode& node) {
 }  // namespace
 
 void WrongKind(const YamlNode& node, const std::string& what, std::string_view kind, Report& report) {
-  report.Add(node.place, what + " must be " + std::string(kind) + ", not " + Found(node));
+  report.Add(node.position, what + " must be " + std::string(kind) + ", not " + Found(node));
 }
 
 std::optional<double> NumberOf(const YamlNode& node) {
@@ -46,8 +46,8 @@ std::optional<std::int64_t> IntegerOf(const YamlNode& node) {
   return node.kind == Kind::kScalar && node.plain ? ParseInteger(node.text) : std::nullopt;
 }
 
-Fields::Fields(const YamlNode& map, Scope scope, std::string where, Place place, Report& report)
-    : map_(map), where_(std::move(where)), place_(place), report_(report) {
+Fields::Fields(const YamlNode& map, Scope scope, std::string where, Position position, Report& report)
+    : map_(map), where_(std::move(where)), position_(position), report_(report) {
   if (map.kind != Kind::kMap) {
     WrongKind(map, where_, "a mapping of keys to values", report_);
     return;
@@ -58,11 +58,11 @@ Fields::Fields(const YamlNode& map, Scope scope, std::string where, Place place,
     const std::string& key = entry.key->text;
     const auto word = std::find_if(words.begin(), words.end(), [&](const Word& known) { return known.text == key; });
     if (word == words.end()) {
-      report_.Add(entry.key->place, report_.full() ? std::string() : UnknownKey(key, scope, where_));
+      report_.Add(entry.key->position, report_.full() ? std::string() : UnknownKey(key, scope, where_));
     } else if (!word->ready) {
-      report_.Add(entry.key->place, NotYet(key));
+      report_.Add(entry.key->position, NotYet(key));
     } else if (entry.value->kind == Kind::kNull) {
-      report_.Add(entry.key->place, Named(key) + " has no value; give it one, or remove it");
+      report_.Add(entry.key->position, Named(key) + " has no value; give it one, or remove it");
     } else {
       entries_.push_back(entry);
     }
@@ -82,7 +82,7 @@ std::string Fields::Named(std::string_view key) const {
 
 void Fields::Wrong(std::string_view key, const std::string& words) {
   const YamlNode* node = Find(key);
-  report_.Add(node ? node->place : place_, Named(key) + " " + words);
+  report_.Add(node ? node->position : position_, Named(key) + " " + words);
 }
 
 void Fields::Require(std::string_view key, const std::string& example) {
@@ -91,7 +91,7 @@ void Fields::Require(std::string_view key, const std::string& example) {
     // A typo of the key is said already; that the key is missing too would be no news.
     if (entry.key->text == key || (!Find(entry.key->text) && NearestWord(entry.key->text, {key}))) return;
   }
-  report_.Add(place_, where_ + " needs " + Quoted(key) + (example.empty() ? "" : ", such as " + example));
+  report_.Add(position_, where_ + " needs " + Quoted(key) + (example.empty() ? "" : ", such as " + example));
 }
 
 std::optional<std::string> Fields::Text(std::string_view key) {
@@ -151,7 +151,7 @@ std::vector<const YamlNode*> Fields::List(std::string_view key, std::string_view
   items.reserve(node->items.size());
   for (const YamlNode* item : node->items) {
     if (item->kind == Kind::kNull) {
-      report_.Add(item->place, "an item of " + Named(key) + " has no value; give it one, or remove it");
+      report_.Add(item->position, "an item of " + Named(key) + " has no value; give it one, or remove it");
     } else {
       items.push_back(item);
     }

@@ -18,8 +18,8 @@ namespace furrow::pipeline {
 // Refers to the node and the report, which must outlive it.
 class Fields {
  public:
-  // `where` names the mapping in messages ("job `test`"); `place` is where it is introduced.
-  Fields(const YamlNode& map, Scope scope, std::string where, Place place, Report& report);
+  // `where` names the mapping in messages ("job `test`"); `position` is where it is introduced.
+  Fields(const YamlNode& map, Scope scope, std::string where, Position position, Report& report);
 
   bool Has(std::string_view key) const { return Find(key) != nullptr; }
   const YamlNode* Find(std::string_view key) const;
@@ -41,7 +41,7 @@ class Fields {
   void Require(std::string_view key, const std::string& example);
 
   const std::string& where() const { return where_; }
-  Place place() const { return place_; }
+  Position position() const { return position_; }
   bool is_map() const { return map_.kind == YamlNode::Kind::kMap; }
   Report& report() { return report_; }
   // "`key` in where"
@@ -50,7 +50,7 @@ class Fields {
  private:
   const YamlNode& map_;
   std::string where_;
-  Place place_;
+  Position position_;
   Report& report_;
   std::vector<YamlNode::Entry> entries_;  // those that may be used
 };

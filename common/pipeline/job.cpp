@@ -32,7 +32,7 @@ Resources ReadResources(Fields& job) {
   Resources resources;
   const YamlNode* node = job.Find("resources");
   if (!node) return resources;
-  Fields fields(*node, Scope::kResources, job.Named("resources"), node->place, job.report());
+  Fields fields(*node, Scope::kResources, job.Named("resources"), node->position, job.report());
   ReadValue(fields, "cpus", ParseCpus, resources.cpu_milli);
   ReadValue(fields, "memory", ParseSize, resources.memory_bytes);
   ReadValue(fields, "gpu_memory", ParseSize, resources.gpu_memory_bytes);
@@ -61,14 +61,15 @@ void ReadRetryOn(Fields& retry, RetryRule& rule) {
         WrongKind(*item, "an exit status in " + retry.Named("on"), "a whole number from 1 to 255", retry.report());
       }
     } else if (item->text == "preempted") {
-      retry.report().Add(item->place, NotYet("preempted"));
+      retry.report().Add(item->position, NotYet("preempted"));
     } else if (const auto nearest = NearestWord(item->text, {"agent_lost", "failure", "preempted"})) {
-      retry.report().Add(item->place, "unknown cause " + Quoted(item->text) + " in " + retry.Named("on") +
-                                          "; did you mean " + Quoted(*nearest) + "?");
+      retry.report().Add(item->position, "unknown cause " + Quoted(item->text) + " in " + retry.Named("on") +
+                                             "; did you mean " + Quoted(*nearest) + "?");
     } else {
-      retry.report().Add(
-          item->place, Quoted(item->text) + " looks like a pattern in the log, which is known but not yet built; use " +
-                           Quoted("agent_lost") + ", " + Quoted("failure") + " or the number of an exit status");
+      retry.report().Add(item->position,
+                         Quoted(item->text) +
+                             " looks like a pattern in the log, which is known but not yet built; use " +
+                             Quoted("agent_lost") + ", " + Quoted("failure") + " or the number of an exit status");
     }
   }
 }
@@ -81,7 +82,7 @@ RetryRule ReadRetry(Fields& job) {
     WrongKind(*node, job.Named("retry"), "a mapping such as { max: 2, on: [agent_lost] }", job.report());
     return rule;
   }
-  Fields retry(*node, Scope::kRetry, job.Named("retry"), node->place, job.report());
+  Fields retry(*node, Scope::kRetry, job.Named("retry"), node->position, job.report());
   if (const auto max = retry.Integer("max", 0, 100)) rule.max = static_cast<std::uint32_t>(*max);
   if (retry.Has("on")) ReadRetryOn(retry, rule);
   return rule;
@@ -114,57 +115,60 @@ void ReadEnv(Fields& fields, Env& env) {
   if (node->kind != Kind::kMap) return WrongKind(*node, what, "a mapping such as { EPOCHS: \"2\" }", fields.report());
   for (const auto& [key, value] : node->entries) {
     if (!IsEnvName(key->text)) {
-      fields.report().Add(key->place,
+      fields.report().Add(key->position,
                           Quoted(key->text) + " in " + what +
                               " is no name of a variable: letters, digits and _, not beginning with a digit");
     } else if (IsReservedEnv(key->text)) {
-      fields.report().Add(key->place,
+      fields.report().Add(key->position,
                           Quoted(key->text) + " in " + what + " is set by Furrow itself; choose another name");
     } else if (value->kind == Kind::kNull) {
-      fields.report().Add(key->place, Quoted(key->text) + " in " + what + " has no value; write \"\" for an empty one");
+      fields.report().Add(key->position,
+                          Quoted(key->text) + " in " + what + " has no value; write \"\" for an empty one");
     } else if (value->kind != Kind::kScalar) {
       WrongKind(*value, Quoted(key->text) + " in " + what, "a text", fields.report());
     } else if (key->text.size() + 1 + value->text.size() > kMaxArgumentBytes) {
-      fields.report().Add(value->place, Quoted(key->text) + " in " + what + " is too long for a variable (" +
-                                            std::to_string(kMaxArgumentBytes) + " bytes at most); keep it in a file");
+      fields.report().Add(value->position, Quoted(key->text) + " in " + what + " is too long for a variable (" +
+                                               std::to_string(kMaxArgumentBytes) +
+                                               " bytes at most); keep it in a file");
     } else {
       env[key->text] = value->text;
     }
   }
 }
 
-JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env, JobPlaces& places, Report& report) {
+JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env, JobPositions& positions,
+                Report& report) {
   JobSpec job;
   job.name = key.text;
   job.env = base_env;
-  places.job = key.place;
+  positions.job = key.position;
   if (!IsName(key.text, /*dots=*/false)) {
-    report.Add(key.place,
+    report.Add(key.position,
                Quoted(key.text) + " is no name for a job: 1 to 64 letters, digits, _ and -, not beginning with -");
   }
   const std::string where = "job " + Quoted(key.text);
   if (value.kind == Kind::kNull) {
-    report.Add(key.place, where + " is empty; it needs `steps`, such as `steps: [{ run: make }]`");
+    report.Add(key.position, where + " is empty; it needs `steps`, such as `steps: [{ run: make }]`");
     return job;
   }
-  Fields fields(value, Scope::kJob, where, key.place, report);
+  Fields fields(value, Scope::kJob, where, key.position, report);
   if (!fields.is_map()) return job;
 
   for (const YamlNode* need : fields.TextList("needs", "[prepare]")) {
     job.needs.push_back(need->text);
-    places.needs.push_back(need->place);
+    positions.needs.push_back(need->position);
   }
   job.resources = ReadResources(fields);
   for (const YamlNode* label : fields.TextList("labels", "[a100]")) {
     if (!IsLabel(label->text)) {
-      report.Add(label->place, Quoted(label->text) + " is no label: 1 to 64 characters without spaces and commas");
+      report.Add(label->position, Quoted(label->text) + " is no label: 1 to 64 characters without spaces and commas");
     }
     job.labels.push_back(label->text);
   }
   ReadEnv(fields, job.env);
   ReadValue(fields, "timeout", ParseDuration, job.timeout);
   job.retry = ReadRetry(fields);
-  if (const YamlNode* shards = fields.Find("shards")) places.shards = shards->place;
+  if (const YamlNode* shards = fields.Find("shards")) positions.shards = shards->position;
   job.shards = ReadShards(fields);
   job.allow_failure = fields.Bool("allow_failure").value_or(false);
   for (const YamlNode* artifact : fields.TextList("artifacts", "[net.pt]")) {
@@ -172,7 +176,7 @@ JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env,
     if (path) {
       job.artifacts.push_back(std::move(*path));
     } else {
-      report.Add(artifact->place, "an artifact of " + where + " " + path.error().message);
+      report.Add(artifact->position, "an artifact of " + where + " " + path.error().message);
     }
   }
   job.steps = ReadSteps(fields);

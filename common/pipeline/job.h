@@ -9,20 +9,21 @@
 namespace furrow::pipeline {
 
 // Where things stand that can be judged only once all jobs are read.
-struct JobPlaces {
-  Place job;
-  Place shards;
-  std::vector<Place> needs;  // one for each of JobSpec::needs
+struct JobPositions {
+  Position job;
+  Position shards;
+  std::vector<Position> needs;  // one for each of JobSpec::needs
 };
 
 // Reads one entry of `jobs`. `base_env` is the file's; the job's own goes on top.
-JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env, JobPlaces& places, Report& report);
+JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env, JobPositions& positions,
+                Report& report);
 
 // Puts the variables under `env` of `fields` into `env`, over what is there.
 void ReadEnv(Fields& fields, Env& env);
 
 // Reports needs of jobs that do not exist, doubled needs, each cycle, and jobs that need more than a message to an
 // agent holds, job by job.
-void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces>& places, Report& report);
+void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPositions>& positions, Report& report);
 
 }  // namespace furrow::pipeline

@@ -14,11 +14,11 @@ namespace {
 
 struct Edge {
   std::size_t to;  // index of the needed job
-  Place place;
+  Position position;
 };
 using Graph = std::vector<std::vector<Edge>>;
 
-Graph ResolveNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces>& places, Report& report) {
+Graph ResolveNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPositions>& positions, Report& report) {
   std::unordered_map<std::string_view, std::size_t> index;
   std::vector<std::string_view> names;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -31,7 +31,7 @@ Graph ResolveNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     for (std::size_t k = 0; k < jobs[i].needs.size(); ++k) {
       const std::string& need = jobs[i].needs[k];
-      const Place place = places[i].needs[k];
+      const Position position = positions[i].needs[k];
       const auto found = index.find(need);
       if (found == index.end()) {
         std::optional<std::string_view> nearest;
@@ -39,12 +39,13 @@ Graph ResolveNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces
           comparisons -= names.size();
           nearest = NearestWord(need, names);
         }
-        report.Add(place, "job " + Quoted(jobs[i].name) + " needs " + Quoted(need) + ", which is no job of this file" +
-                              (nearest ? "; did you mean " + Quoted(*nearest) + "?" : ""));
+        report.Add(position, "job " + Quoted(jobs[i].name) + " needs " + Quoted(need) +
+                                 ", which is no job of this file" +
+                                 (nearest ? "; did you mean " + Quoted(*nearest) + "?" : ""));
       } else if (std::exchange(seen_by[found->second], i) == i) {
-        report.Add(place, "job " + Quoted(jobs[i].name) + " needs " + Quoted(need) + " twice");
+        report.Add(position, "job " + Quoted(jobs[i].name) + " needs " + Quoted(need) + " twice");
       } else {
-        graph[i].push_back({found->second, place});
+        graph[i].push_back({found->second, position});
       }
     }
   }
@@ -70,7 +71,7 @@ std::string CycleText(const std::vector<JobSpec>& jobs, const std::vector<std::s
 constexpr std::size_t kRestBytes = 192 << 10;
 
 // A job travels to its agent in one message, with the trees of all shards that it needs and the metrics that it checks.
-void CheckAssignable(const std::vector<JobSpec>& jobs, const Graph& graph, const std::vector<JobPlaces>& places,
+void CheckAssignable(const std::vector<JobSpec>& jobs, const Graph& graph, const std::vector<JobPositions>& positions,
                      Report& report) {
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     std::size_t trees = 1;
@@ -82,7 +83,7 @@ void CheckAssignable(const std::vector<JobSpec>& jobs, const Graph& graph, const
         for (const MetricRule& rule : check->rules) metrics += WireBytes(Metric{rule.metric, 0});
     const std::size_t bytes = WireBytes(jobs[i]) + trees * sizeof(Hash) + metrics + kRestBytes;
     if (bytes > kMaxToAgentFrame)
-      report.Add(places[i].job,
+      report.Add(positions[i].job,
                  "job " + Quoted(jobs[i].name) + " cannot be sent to an agent: the artifacts of " +
                      std::to_string(trees - 1) + " shards that it needs and its own texts take " +
                      std::to_string((bytes >> 10) + 1) + " KiB, and one message holds " +
@@ -93,9 +94,9 @@ void CheckAssignable(const std::vector<JobSpec>& jobs, const Graph& graph, const
 
 }  // namespace
 
-void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces>& places, Report& report) {
-  const Graph graph = ResolveNeeds(jobs, places, report);
-  CheckAssignable(jobs, graph, places, report);
+void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPositions>& positions, Report& report) {
+  const Graph graph = ResolveNeeds(jobs, positions, report);
+  CheckAssignable(jobs, graph, positions, report);
   enum class Mark : std::uint8_t { kNew, kOnPath, kDone };
   std::vector<Mark> marks(jobs.size(), Mark::kNew);
   std::vector<std::size_t> path;       // from the first job to the one being looked at
@@ -122,7 +123,7 @@ void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPlaces>& 
         enter(edge.to);
       } else if (marks[edge.to] == Mark::kOnPath && !report.full()) {
         const auto start = static_cast<std::size_t>(std::find(path.begin(), path.end(), edge.to) - path.begin());
-        report.Add(edge.place,
+        report.Add(edge.position,
                    "these jobs wait for each other: " + CycleText(jobs, path, start) + "; take one of the needs out");
       }
     }

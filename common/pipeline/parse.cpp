@@ -44,14 +44,14 @@ std::optional<PushTrigger> ReadOn(Fields& top, Report& report) {
     WrongKind(*node, "`on`", "a mapping such as { push: { branches: [main] } }", report);
     return std::nullopt;
   }
-  Fields on(*node, Scope::kOn, "`on`", node->place, report);
+  Fields on(*node, Scope::kOn, "`on`", node->position, report);
   const YamlNode* push_node = on.Find("push");
   if (!push_node) return std::nullopt;
   if (push_node->kind != Kind::kMap) {
     WrongKind(*push_node, on.Named("push"), "a mapping such as { branches: [main] }", report);
     return std::nullopt;
   }
-  Fields push(*push_node, Scope::kPush, "`on: push`", push_node->place, report);
+  Fields push(*push_node, Scope::kPush, "`on: push`", push_node->position, report);
   PushTrigger trigger;
   trigger.branches = ReadGlobs(push, "branches", "[main, \"release/*\"]");
   trigger.paths = ReadGlobs(push, "paths", "[\"train/**\"]");
@@ -79,24 +79,24 @@ void ReadJobs(Fields& top, const Env& env, const Env& overrides, Pipeline& pipel
                      "a mapping with at least one job, such as { test: { steps: [{ run: make test }] } }", report);
   }
   if (node->entries.size() > kMaxJobs) {
-    return report.Add(node->entries[kMaxJobs].key->place,
+    return report.Add(node->entries[kMaxJobs].key->position,
                       "a pipeline has at most " + std::to_string(kMaxJobs) + " jobs; use `shards`");
   }
-  std::vector<JobPlaces> places(node->entries.size());
+  std::vector<JobPositions> positions(node->entries.size());
   std::uint64_t shards = 0;
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < node->entries.size(); ++i) {
     const auto& [key, value] = node->entries[i];
-    JobSpec& job = pipeline.jobs.emplace_back(ReadJob(*key, *value, env, places[i], report));
+    JobSpec& job = pipeline.jobs.emplace_back(ReadJob(*key, *value, env, positions[i], report));
     for (const auto& [name, text] : overrides) job.env[name] = text;
     const std::size_t job_bytes = WireBytes(job);
     bytes += job_bytes;
     if (job_bytes > kMaxJobBytes) {
-      report.Add(key->place,
+      report.Add(key->position,
                  "the texts and variables of this job take more than 2 MiB; keep large ones in files beside it");
     }
     if (bytes > kMaxJobsBytes) {
-      return report.Add(key->place,
+      return report.Add(key->position,
                         "the texts and variables of all jobs take more than 32 MiB from here on; keep large ones in "
                         "files beside it");
     }
@@ -104,16 +104,16 @@ void ReadJobs(Fields& top, const Env& env, const Env& overrides, Pipeline& pipel
     shards += job.shards;
     if (fitted && shards > kMaxShards) {
       report.Add(
-          places[i].shards.line > 0 ? places[i].shards : places[i].job,
+          positions[i].shards.line > 0 ? positions[i].shards : positions[i].job,
           "a pipeline has at most " + std::to_string(kMaxShards) + " shards in all its jobs; this job exceeds that");
     }
   }
-  CheckNeeds(pipeline.jobs, places, report);
+  CheckNeeds(pipeline.jobs, positions, report);
 }
 
 void ReadTop(const YamlNode& root, const Env& overrides, Pipeline& pipeline, Report& report) {
   if (root.kind == Kind::kNull) return report.Add({1, 1}, "the file is empty; it needs `jobs`");
-  Fields top(root, Scope::kPipeline, "the file", root.place, report);
+  Fields top(root, Scope::kPipeline, "the file", root.position, report);
   if (!top.is_map()) return;
   if (const auto name = top.Text("name")) {
     pipeline.name = *name;

@@ -15,13 +15,13 @@ constexpr std::size_t kMaxQuoted = 60;  // bytes of the file's own words in a me
 
 }  // namespace
 
-void Report::Add(Place place, std::string message) {
+void Report::Add(Position position, std::string message) {
   if (full()) {
     ++dropped_;
     return;
   }
   found_.push_back(
-      {static_cast<std::uint32_t>(place.line), static_cast<std::uint32_t>(place.column), std::move(message)});
+      {static_cast<std::uint32_t>(position.line), static_cast<std::uint32_t>(position.column), std::move(message)});
 }
 
 std::vector<Diagnostic> Report::Take() {

@@ -1,4 +1,4 @@
-// Collects the mistakes of a furrow.yaml with their places. Internal to common_pipeline.
+// Collects the mistakes of a furrow.yaml with their positions. Internal to common_pipeline.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 namespace furrow::pipeline {
 
 // Where something stands in the file, both from 1, columns in characters. Line 0: the file as a whole.
-struct Place {
+struct Position {
   int line = 0;
   int column = 0;
 };
@@ -19,7 +19,7 @@ inline constexpr std::size_t kMaxDiagnostics = 1000;  // how many are shown
 
 class Report {
  public:
-  void Add(Place place, std::string message);
+  void Add(Position position, std::string message);
   bool empty() const { return found_.empty(); }
   // Nothing more will be shown: no need to word it well.
   bool full() const { return found_.size() >= 2 * kMaxDiagnostics; }

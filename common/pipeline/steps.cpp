@@ -36,8 +36,8 @@ std::string NumberText(double value) {
 
 void CheckLength(const YamlNode& node, const std::string& what, Report& report) {
   if (node.text.size() > kMaxArgumentBytes) {
-    report.Add(node.place, what + " is too long to be passed to a program (" + std::to_string(kMaxArgumentBytes) +
-                               " bytes at most); keep it in a file");
+    report.Add(node.position, what + " is too long to be passed to a program (" + std::to_string(kMaxArgumentBytes) +
+                                  " bytes at most); keep it in a file");
   }
 }
 
@@ -74,7 +74,7 @@ Step ReadTorch(std::string_view verb, Fields& step) {
   for (const YamlNode::Entry& entry : node.entries) {
     if (entry.key->text == "model") name += " " + FirstLine(entry.value->text);
   }
-  return {std::move(name), ReadTorchStep(verb, node, step.where(), node.place, step.report())};
+  return {std::move(name), ReadTorchStep(verb, node, step.where(), node.position, step.report())};
 }
 
 Step ReadCheck(Fields& step) {
@@ -91,7 +91,7 @@ Step ReadCheck(Fields& step) {
   for (const auto& [key, value] : node.entries) {
     if (key->text.size() > 128 || !std::all_of(key->text.begin(), key->text.end(), [](char c) { return c > ' '; }) ||
         key->text.empty()) {
-      step.report().Add(key->place, Quoted(key->text) + " is no metric's name: 1 to 128 letters without spaces");
+      step.report().Add(key->position, Quoted(key->text) + " is no metric's name: 1 to 128 letters without spaces");
     }
     if (value->kind != Kind::kScalar) {
       WrongKind(*value, "the rule for " + Quoted(key->text), "a comparison such as \">= 0.80\"", step.report());
@@ -99,7 +99,7 @@ Step ReadCheck(Fields& step) {
     }
     auto rule = ParseRule(key->text, value->text);
     if (!rule) {
-      step.report().Add(value->place, "the rule for " + Quoted(key->text) + " " + rule.error().message);
+      step.report().Add(value->position, "the rule for " + Quoted(key->text) + " " + rule.error().message);
       continue;
     }
     name += (name.empty() ? "check " : ", ") + rule->metric + " " + std::string(ComparisonText(rule->comparison)) +
@@ -111,10 +111,10 @@ Step ReadCheck(Fields& step) {
 
 Step ReadStep(const YamlNode& node, const std::string& where, Report& report) {
   if (node.kind == Kind::kScalar) {
-    report.Add(node.place, where + " must be a mapping, not a text; write `- run: …`");
+    report.Add(node.position, where + " must be a mapping, not a text; write `- run: …`");
     return {};
   }
-  Fields step(node, Scope::kStep, where, node.place, report);
+  Fields step(node, Scope::kStep, where, node.position, report);
   if (!step.is_map()) return {};
 
   std::vector<std::string_view> kinds;
@@ -126,12 +126,13 @@ Step ReadStep(const YamlNode& node, const std::string& where, Report& report) {
     const bool named_only = std::all_of(node.entries.begin(), node.entries.end(),
                                         [](const YamlNode::Entry& entry) { return entry.key->text == "name"; });
     if (named_only)
-      report.Add(node.place, where + " does nothing; it needs " + QuotedChoice({std::begin(kKinds), std::end(kKinds)}));
+      report.Add(node.position,
+                 where + " does nothing; it needs " + QuotedChoice({std::begin(kKinds), std::end(kKinds)}));
     return {};
   }
   if (kinds.size() > 1) {
-    report.Add(node.place, where + " does several things (" + Quoted(kinds[0]) + ", " + Quoted(kinds[1]) +
-                               "); make each a step of its own");
+    report.Add(node.position, where + " does several things (" + Quoted(kinds[0]) + ", " + Quoted(kinds[1]) +
+                                  "); make each a step of its own");
   }
 
   const std::string_view kind = kinds.front();
@@ -156,7 +157,7 @@ std::vector<Step> ReadSteps(Fields& job) {
     const std::string where = "step " + std::to_string(steps.size() + 1) + " of " + job.where();
     steps.push_back(ReadStep(*item, where, job.report()));
     if (steps.size() == 1 && std::holds_alternative<CheckStep>(steps[0].action) && !job.Has("needs")) {
-      job.report().Add(item->place, where + " checks the metrics of needed jobs, but the job has no `needs`");
+      job.report().Add(item->position, where + " checks the metrics of needed jobs, but the job has no `needs`");
     }
   }
   return steps;

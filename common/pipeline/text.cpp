@@ -24,7 +24,7 @@ int ColumnAfter(std::string_view before) {
   return 1 + static_cast<int>(CountCharacters(before));
 }
 
-Place PlaceAt(std::string_view text, std::size_t offset) {
+Position PositionAt(std::string_view text, std::size_t offset) {
   const std::string_view before = text.substr(0, offset);
   const std::size_t newline = before.rfind('\n');
   const std::string_view line = newline == std::string_view::npos ? before : before.substr(newline + 1);
@@ -35,14 +35,15 @@ bool CheckBytes(std::string_view text, Report& report) {
   bool good = true;
   const std::size_t valid = ValidUtf8Prefix(text);
   if (valid < text.size()) {
-    report.Add(PlaceAt(text, valid), "the byte " + HexByte(At(text, valid)) + " is not UTF-8; save the file as UTF-8");
+    report.Add(PositionAt(text, valid),
+               "the byte " + HexByte(At(text, valid)) + " is not UTF-8; save the file as UTF-8");
     good = false;
   }
   for (std::size_t i = 0; i < valid; ++i) {
     const unsigned char byte = At(text, i);
     const bool line_end = byte == '\n' || (byte == '\r' && i + 1 < text.size() && text[i + 1] == '\n');
     if (byte == '\t' || line_end || (byte >= 0x20 && byte != 0x7F)) continue;
-    report.Add(PlaceAt(text, i), "the control character " + HexByte(byte) + " may not stand in the file; remove it");
+    report.Add(PositionAt(text, i), "the control character " + HexByte(byte) + " may not stand in the file; remove it");
     return false;
   }
   return good;

@@ -11,8 +11,8 @@ namespace furrow::pipeline {
 // Reports the first byte that is not UTF-8 and the first control character. True if there is neither.
 bool CheckBytes(std::string_view text, Report& report);
 
-// The place of byte `offset` (at most text.size()).
-Place PlaceAt(std::string_view text, std::size_t offset);
+// The position of byte `offset` (at most text.size()).
+Position PositionAt(std::string_view text, std::size_t offset);
 
 // The column, from 1 and in characters, that follows `before`, the line's bytes up to it.
 int ColumnAfter(std::string_view before);

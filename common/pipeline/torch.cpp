@@ -160,7 +160,7 @@ json ReadData(Fields& step) {
   step.Require("data", "`data: { format: csv, file: train.csv }`");
   const YamlNode* node = step.Find("data");
   if (!node) return json::object();
-  Mapping data{Fields(*node, Scope::kData, step.Named("data"), node->place, step.report())};
+  Mapping data{Fields(*node, Scope::kData, step.Named("data"), node->position, step.report())};
   data.fields.Require("format", "`format: idx`");
   data.Choice("format", {"idx", "npy", "csv"});
   if (data.out.contains("format")) ReadFiles(data, data.out["format"]);
@@ -174,7 +174,7 @@ json ReadData(Fields& step) {
 }
 
 json ReadSgd(const YamlNode& node, const std::string& where, Report& report) {
-  Mapping sgd{Fields(node, Scope::kSgd, where, node.place, report)};
+  Mapping sgd{Fields(node, Scope::kSgd, where, node.position, report)};
   sgd.fields.Require("lr", "`lr: 0.01`");
   sgd.Positive("lr");
   for (const std::string_view key : {"momentum", "dampening", "weight_decay"}) sgd.NotNegative(key);
@@ -187,7 +187,7 @@ json ReadSgd(const YamlNode& node, const std::string& where, Report& report) {
 }
 
 json ReadAdam(const YamlNode& node, const std::string& where, Report& report) {
-  Mapping adam{Fields(node, Scope::kAdam, where, node.place, report)};
+  Mapping adam{Fields(node, Scope::kAdam, where, node.position, report)};
   adam.Positive("lr");
   for (const std::string_view key : {"eps", "weight_decay"}) adam.NotNegative(key);
   adam.Bool("amsgrad");
@@ -208,7 +208,7 @@ json ReadOptimizer(Fields& step) {
   step.Require("optimizer", "`optimizer: { sgd: { lr: 0.01 } }`");
   const YamlNode* node = step.Find("optimizer");
   if (!node) return json::object();
-  Fields optimizer(*node, Scope::kOptimizer, step.Named("optimizer"), node->place, step.report());
+  Fields optimizer(*node, Scope::kOptimizer, step.Named("optimizer"), node->position, step.report());
   if (!optimizer.is_map()) return json::object();
   json out = json::object();
   for (const std::string_view name : {"sgd", "adam", "adamw"}) {
@@ -251,10 +251,10 @@ void ReadMetrics(Mapping& evaluate, const std::string& loss) {
       WrongKind(*item, "an item of " + evaluate.fields.Named("metrics"),
                 QuotedChoice({"accuracy", "loss", "mse", "mae"}), report);
     } else if (metric != "loss" && (metric == "accuracy") != classifies) {
-      report.Add(item->place,
+      report.Add(item->position,
                  "the metric " + Quoted(metric) + (classifies ? " needs" : " does not go with") + " `loss: mse`");
     } else if (std::find(metrics.begin(), metrics.end(), metric) != metrics.end()) {
-      report.Add(item->place, "the metric " + Quoted(metric) + " stands twice");
+      report.Add(item->position, "the metric " + Quoted(metric) + " stands twice");
     }
     metrics.push_back(metric);
   }
@@ -275,10 +275,10 @@ void ReadEvaluate(Mapping& evaluate) {
 
 }  // namespace
 
-TorchStep ReadTorchStep(std::string_view verb, const YamlNode& node, const std::string& where, Place place,
+TorchStep ReadTorchStep(std::string_view verb, const YamlNode& node, const std::string& where, Position position,
                         Report& report) {
   const bool train = verb == "train";
-  Mapping spec{Fields(node, train ? Scope::kTrain : Scope::kEvaluate, Quoted(verb) + " of " + where, place, report)};
+  Mapping spec{Fields(node, train ? Scope::kTrain : Scope::kEvaluate, Quoted(verb) + " of " + where, position, report)};
   if (train) {
     ReadTrain(spec);
   } else {

@@ -10,8 +10,8 @@ namespace furrow::pipeline {
 
 // Checks the mapping of a `verb` step ("train" or "evaluate") in `where` ("step 2 of job `a`") and
 // gives it as one JSON object with sorted keys: numbers as numbers, defaults left to furrow-torch.
-// Mistakes are reported at their places; `place` is the verb's own.
-TorchStep ReadTorchStep(std::string_view verb, const YamlNode& node, const std::string& where, Place place,
+// Mistakes are reported at their positions; `position` is the verb's own.
+TorchStep ReadTorchStep(std::string_view verb, const YamlNode& node, const std::string& where, Position position,
                         Report& report);
 
 }  // namespace furrow::pipeline

@@ -25,13 +25,13 @@ constexpr std::string_view kSentinel = "#<furrow.yaml ends here>";
 
 // Thrown through yaml-cpp to stop it once the text is known to be unusable; never leaves ReadYaml.
 struct Stop {
-  Place place;
+  Position position;
   std::string message;
 };
 
 class Source {
  public:
-  explicit Source(std::string_view text) : text_(text), last_(PlaceAt(text, text.size())) {
+  explicit Source(std::string_view text) : text_(text), last_(PositionAt(text, text.size())) {
     for (std::size_t start = 0; start < text.size();) {
       const std::size_t word = text.find_first_not_of(' ', start);
       if (word != std::string_view::npos && text[word] == '\t') tabs_.emplace(start, word);
@@ -40,15 +40,15 @@ class Source {
     }
   }
 
-  Place PlaceOf(const YAML::Mark& mark) {
-    const auto position = static_cast<std::size_t>(std::max(mark.pos, 0));
+  Position PositionOf(const YAML::Mark& mark) {
+    const auto byte = static_cast<std::size_t>(std::max(mark.pos, 0));
     const auto column = static_cast<std::size_t>(std::max(mark.column, 0));
-    if (position > text_.size() || column > position) return last_;
+    if (byte > text_.size() || column > byte) return last_;
     // Marks come almost in order: count on from the one before, or a long line costs its square.
-    const std::size_t start = position - column;
-    if (known_.start != start || known_.position > position) known_ = {start, start, 1};
-    known_.column += ColumnAfter(text_.substr(known_.position, position - known_.position)) - 1;
-    known_.position = position;
+    const std::size_t start = byte - column;
+    if (known_.start != start || known_.byte > byte) known_ = {start, start, 1};
+    known_.column += ColumnAfter(text_.substr(known_.byte, byte - known_.byte)) - 1;
+    known_.byte = byte;
     return {mark.line + 1, known_.column};
   }
 
@@ -70,28 +70,28 @@ class Source {
 
   // The tab that indents the line of `mark`, if one does.
   const std::size_t* TabBefore(const YAML::Mark& mark) const {
-    const auto position = static_cast<std::size_t>(std::max(mark.pos, 0));
-    auto found = tabs_.upper_bound(position);
+    const auto byte = static_cast<std::size_t>(std::max(mark.pos, 0));
+    auto found = tabs_.upper_bound(byte);
     if (found == tabs_.begin()) return nullptr;
     --found;
-    const std::string_view between = text_.substr(found->second, position - std::min(position, found->second));
+    const std::string_view between = text_.substr(found->second, byte - std::min(byte, found->second));
     return between.find('\n') == std::string_view::npos ? &found->second : nullptr;
   }
 
-  Place PlaceAtOffset(std::size_t offset) const { return PlaceAt(text_, offset); }
+  Position PositionAtOffset(std::size_t offset) const { return PositionAt(text_, offset); }
 
  private:
   static bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
   struct Known {
     std::size_t start = 0;  // of the line
-    std::size_t position = 0;
-    int column = 1;  // of `position`
+    std::size_t byte = 0;
+    int column = 1;  // of `byte`
   };
 
   std::string_view text_;
   Known known_;
-  Place last_;                               // of the end of the text
+  Position last_;                            // of the end of the text
   std::map<std::size_t, std::size_t> tabs_;  // start of a line → its indenting tab
 };
 
@@ -104,7 +104,8 @@ class Builder : public YAML::EventHandler {
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (documents_++ > 0) {
-      throw Stop{source_.PlaceOf(mark), "a second YAML document begins here; a file holds one: check the indentation"};
+      throw Stop{source_.PositionOf(mark),
+                 "a second YAML document begins here; a file holds one: check the indentation"};
     }
   }
   void OnDocumentEnd() override {}
@@ -112,28 +113,28 @@ class Builder : public YAML::EventHandler {
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
-    const Place place = source_.PlaceOf(mark);
+    const Position position = source_.PositionOf(mark);
     if (found == anchors_.end() || found->second == nullptr)
-      throw Stop{place, "this alias stands within its own anchor"};
-    Attach(*found->second, place);
+      throw Stop{position, "this alias stands within its own anchor"};
+    Attach(*found->second, position);
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
-    const Place place = source_.PlaceOf(mark);
-    if (value.find(kSentinel) != std::string::npos) throw Stop{place, "the quote that opens here is never closed"};
+    const Position position = source_.PositionOf(mark);
+    if (value.find(kSentinel) != std::string::npos) throw Stop{position, "the quote that opens here is never closed"};
     if (!furrow::IsName(value)) {
-      report_.Add(place, "an escape in this text makes a character that cannot be used");
+      report_.Add(position, "an escape in this text makes a character that cannot be used");
     }
     const bool plain = tag == "?" || tag.empty();
     if (plain) {
       if (const std::size_t* tab = source_.TabWithin(mark, value)) {
-        throw Stop{source_.PlaceAtOffset(*tab), std::string(kTabMessage)};
+        throw Stop{source_.PositionAtOffset(*tab), std::string(kTabMessage)};
       }
     } else if (tag != "!" && tag != "tag:yaml.org,2002:str") {
-      Tagged(place, tag);
+      Tagged(position, tag);
     }
-    YamlNode& node = Make(YamlNode::Kind::kScalar, place);
+    YamlNode& node = Make(YamlNode::Kind::kScalar, position);
     node.plain = plain;
     node.text = value;
     node.weight += static_cast<std::uint32_t>(value.size() / 16);
@@ -161,24 +162,24 @@ class Builder : public YAML::EventHandler {
     const YamlNode* key;  // of a map: the key that waits for its value
   };
 
-  YamlNode& Make(YamlNode::Kind kind, Place place) {
+  YamlNode& Make(YamlNode::Kind kind, Position position) {
     YamlNode& node = document_.nodes.emplace_back();
     node.kind = kind;
-    node.place = place;
+    node.position = position;
     return node;
   }
 
   void Leaf(YamlNode::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
-    Finish(Make(kind, source_.PlaceOf(mark)), anchor);
+    Finish(Make(kind, source_.PositionOf(mark)), anchor);
   }
 
   void Open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag, std::string_view own_tag,
             YAML::anchor_t anchor) {
-    const Place place = source_.PlaceOf(mark);
-    if (!tag.empty() && tag != "?" && tag != "!" && tag != own_tag) Tagged(place, tag);
-    if (open_.size() >= kMaxYamlDepth) throw Stop{place, TooDeep()};
+    const Position position = source_.PositionOf(mark);
+    if (!tag.empty() && tag != "?" && tag != "!" && tag != own_tag) Tagged(position, tag);
+    if (open_.size() >= kMaxYamlDepth) throw Stop{position, TooDeep()};
     if (anchor != YAML::NullAnchor) anchors_[anchor] = nullptr;  // open: an alias here would never end
-    open_.push_back({&Make(kind, place), anchor, nullptr});
+    open_.push_back({&Make(kind, position), anchor, nullptr});
   }
 
   void Close() {
@@ -190,15 +191,15 @@ class Builder : public YAML::EventHandler {
 
   void Finish(YamlNode& node, YAML::anchor_t anchor) {
     if (anchor != YAML::NullAnchor) anchors_[anchor] = &node;
-    Attach(node, node.place);
+    Attach(node, node.position);
   }
 
-  void Attach(const YamlNode& node, Place place) {
+  void Attach(const YamlNode& node, Position position) {
     total_ += node.weight;
     if (total_ > kMaxYamlWeight) {
-      throw Stop{place, "the file holds too much, with all its aliases written out; make it smaller"};
+      throw Stop{position, "the file holds too much, with all its aliases written out; make it smaller"};
     }
-    if (open_.size() + node.height > kMaxYamlDepth) throw Stop{place, TooDeep()};
+    if (open_.size() + node.height > kMaxYamlDepth) throw Stop{position, TooDeep()};
     if (open_.empty()) {
       document_.root = &node;
       return;
@@ -221,24 +222,24 @@ class Builder : public YAML::EventHandler {
     std::erase_if(map.entries, [&](const YamlNode::Entry& entry) {
       const YamlNode& key = *entry.key;
       if (key.kind != YamlNode::Kind::kScalar) {
-        report_.Add(key.place, "a key must be a word");
+        report_.Add(key.position, "a key must be a word");
         return true;
       }
       if (key.text == "<<" && key.plain) {
-        report_.Add(key.place, "merge keys (`<<`) are not read; write the keys out, or alias whole values");
+        report_.Add(key.position, "merge keys (`<<`) are not read; write the keys out, or alias whole values");
         return true;
       }
-      const auto [first, fresh] = lines.emplace(key.text, key.place.line);
+      const auto [first, fresh] = lines.emplace(key.text, key.position.line);
       if (!fresh) {
-        report_.Add(key.place, "duplicate key " + Quoted(key.text) + "; it stands on line " +
-                                   std::to_string(first->second) + " already");
+        report_.Add(key.position, "duplicate key " + Quoted(key.text) + "; it stands on line " +
+                                      std::to_string(first->second) + " already");
       }
       return !fresh;
     });
   }
 
-  void Tagged(Place place, const std::string& tag) {
-    report_.Add(place, "the YAML tag " + Quoted(tag) + " has no meaning here; remove it");
+  void Tagged(Position position, const std::string& tag) {
+    report_.Add(position, "the YAML tag " + Quoted(tag) + " has no meaning here; remove it");
   }
 
   static std::string TooDeep() { return "nested too deeply: more than " + std::to_string(kMaxYamlDepth) + " levels"; }
@@ -300,10 +301,10 @@ YamlDocument ReadYaml(std::string_view text, Report& report) {
     }
     read = true;
   } catch (const Stop& stop) {
-    report.Add(stop.place, stop.message);
+    report.Add(stop.position, stop.message);
   } catch (const YAML::Exception& error) {
     const std::size_t* tab = source.TabBefore(error.mark);
-    report.Add(tab ? source.PlaceAtOffset(*tab) : source.PlaceOf(error.mark),
+    report.Add(tab ? source.PositionAtOffset(*tab) : source.PositionOf(error.mark),
                tab ? std::string(kTabMessage) : Explain(error.msg));
   } catch (const std::exception& error) {
     report.Add({}, std::string("the file cannot be read: ") + error.what());

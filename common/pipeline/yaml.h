@@ -1,4 +1,4 @@
-// YAML text as a tree of nodes that know their places. The only user of yaml-cpp in common_pipeline.
+// YAML text as a tree of nodes that know their positions. The only user of yaml-cpp in common_pipeline.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct YamlNode {
 
   Kind kind = Kind::kNull;
   bool plain = false;  // a scalar without quotes: only these are numbers and booleans
-  Place place;
+  Position position;
   std::string text;                    // of a scalar: valid UTF-8 without NUL
   std::vector<const YamlNode*> items;  // of a list
   std::vector<Entry> entries;          // of a map, in the file's order
