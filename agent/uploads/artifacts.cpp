@@ -139,9 +139,9 @@ class ArtifactUploader::Sender {
 
   // Chunks are sent as they lie there; that one does not have its hash any more shows at the controller.
   Status WhyRefused(const ChunkStored& refused) {
-    if (const ScannedChunks::Place* place = chunks_.Find(refused.hash)) {
-      std::string bytes(place->length, '\0');
-      FURROW_TRY(chunks_.Read({refused.hash, place->length}, std::as_writable_bytes(std::span(bytes))));
+    if (const ScannedChunks::Location* location = chunks_.Find(refused.hash)) {
+      std::string bytes(location->length, '\0');
+      FURROW_TRY(chunks_.Read({refused.hash, location->length}, std::as_writable_bytes(std::span(bytes))));
     }
     return Fail(Errc::kUnavailable, refused.error);
   }

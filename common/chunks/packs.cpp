@@ -173,19 +173,19 @@ bool ChunkPacks::Has(const Hash& hash) const {
   return chunks_.contains(hash);
 }
 
-Result<ChunkPacks::Place> ChunkPacks::Find(const Hash& hash) const {
-  Place place;
+Result<ChunkPacks::Location> ChunkPacks::Find(const Hash& hash) const {
+  Location location;
   {
     const std::shared_lock lock(mutex_);
     const auto found = chunks_.find(hash);
     if (found == chunks_.end()) return Fail(Errc::kNotFound, "chunk " + hash.ToHex() + " is in no pack");
-    place.pack = names_[found->second.pack];
-    place.offset = found->second.offset;
-    place.size = found->second.size;
+    location.pack = names_[found->second.pack];
+    location.offset = found->second.offset;
+    location.size = found->second.size;
   }
-  place.file = FileHandle(::openat(folder_.Get(), place.pack.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!place.file) return tl::unexpected(ErrnoError("cannot open " + path_ + "/" + place.pack, errno));
-  return place;
+  location.file = FileHandle(::openat(folder_.Get(), location.pack.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!location.file) return tl::unexpected(ErrnoError("cannot open " + path_ + "/" + location.pack, errno));
+  return location;
 }
 
 void ChunkPacks::Forget(const Hash& hash) {

@@ -61,7 +61,7 @@ class PackBuilder {
 // 300 MB for a terabyte. Any thread.
 class ChunkPacks {
  public:
-  struct Place {
+  struct Location {
     FileHandle file;
     std::string pack;  // its file's name
     std::uint64_t offset = 0, size = 0;
@@ -73,7 +73,7 @@ class ChunkPacks {
 
   bool Has(const Hash& hash) const;
   // Opens the chunk's pack. kNotFound.
-  Result<Place> Find(const Hash& hash) const;
+  Result<Location> Find(const Hash& hash) const;
   // Never uses this copy of the chunk again, restarts included.
   void Forget(const Hash& hash);
 

@@ -116,24 +116,25 @@ std::vector<Hash> ChunkStore::Missing(std::span<const Hash> hashes) const {
   return missing;
 }
 
-Result<ChunkStore::Place> ChunkStore::OpenChunk(const Hash& hash) const {
+Result<ChunkStore::Location> ChunkStore::OpenChunk(const Hash& hash) const {
   if (packs_ && packs_->Has(hash)) {
-    FURROW_ASSIGN(ChunkPacks::Place packed, packs_->Find(hash));
-    return Place{std::move(packed.file), packed.offset, packed.size};
+    FURROW_ASSIGN(ChunkPacks::Location packed, packs_->Find(hash));
+    return Location{std::move(packed.file), packed.offset, packed.size};
   }
-  Place place{FileHandle(::openat(root_fd_.Get(), RelativePath(hash).text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC))};
-  if (!place.file) {
+  Location location{FileHandle(::openat(root_fd_.Get(), RelativePath(hash).text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC))};
+  if (!location.file) {
     if (errno == ENOENT) return Fail(Errc::kNotFound, "chunk " + hash.ToHex() + " is not in " + root_);
     return tl::unexpected(ErrnoError("cannot open " + PathOf(hash), errno));
   }
   struct stat status {};
-  if (::fstat(place.file.Get(), &status) != 0) return tl::unexpected(ErrnoError("cannot read " + PathOf(hash), errno));
-  place.size = static_cast<std::uint64_t>(status.st_size);
+  if (::fstat(location.file.Get(), &status) != 0)
+    return tl::unexpected(ErrnoError("cannot read " + PathOf(hash), errno));
+  location.size = static_cast<std::uint64_t>(status.st_size);
   if (options_.track_use) {
     const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
-    (void)::futimens(place.file.Get(), times);  // only the order of eviction depends on it
+    (void)::futimens(location.file.Get(), times);  // only the order of eviction depends on it
   }
-  return place;
+  return location;
 }
 
 Error ChunkStore::Quarantine(const Hash& hash, const std::string& what) {
@@ -149,19 +150,19 @@ Error ChunkStore::Quarantine(const Hash& hash, const std::string& what) {
 }
 
 Result<std::string> ChunkStore::Get(const Hash& hash, bool verify) {
-  FURROW_ASSIGN(const Place place, OpenChunk(hash));
-  if (place.size > kMaxBlobBytes) return tl::unexpected(Quarantine(hash, "too large"));
-  std::string bytes(place.size, '\0');
-  FURROW_TRY(ReadAllAt(place.file.Get(), std::as_writable_bytes(std::span<char>(bytes)), place.offset,
+  FURROW_ASSIGN(const Location location, OpenChunk(hash));
+  if (location.size > kMaxBlobBytes) return tl::unexpected(Quarantine(hash, "too large"));
+  std::string bytes(location.size, '\0');
+  FURROW_TRY(ReadAllAt(location.file.Get(), std::as_writable_bytes(std::span<char>(bytes)), location.offset,
                        "chunk " + hash.ToHex()));
   if (verify && HashOf(bytes) != hash) return tl::unexpected(Quarantine(hash, "its content has another hash"));
   return bytes;
 }
 
 Status ChunkStore::Read(const ChunkRef& chunk, std::span<std::byte> out) {
-  FURROW_ASSIGN(const Place place, OpenChunk(chunk.hash));
-  if (place.size < out.size()) return tl::unexpected(Quarantine(chunk.hash, "too short"));
-  FURROW_TRY(ReadAllAt(place.file.Get(), out, place.offset, RelativePath(chunk.hash).text));
+  FURROW_ASSIGN(const Location location, OpenChunk(chunk.hash));
+  if (location.size < out.size()) return tl::unexpected(Quarantine(chunk.hash, "too short"));
+  FURROW_TRY(ReadAllAt(location.file.Get(), out, location.offset, RelativePath(chunk.hash).text));
   if (HashOf(out) != chunk.hash) return tl::unexpected(Quarantine(chunk.hash, "its content has another hash"));
   return {};
 }

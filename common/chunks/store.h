@@ -69,11 +69,11 @@ class ChunkStore final : public ChunkSource {
 
  private:
   ChunkStore(std::string root, ChunkStoreOptions options) : root_(std::move(root)), options_(options) {}
-  struct Place {
+  struct Location {
     FileHandle file;
     std::uint64_t offset = 0, size = 0;
   };
-  Result<Place> OpenChunk(const Hash& hash) const;
+  Result<Location> OpenChunk(const Hash& hash) const;
   bool HasFile(const Hash& hash) const;
   Error Quarantine(const Hash& hash, const std::string& what);
   Status MoveIntoPlace(const std::string& temp, const std::string& name, unsigned folder);

@@ -81,34 +81,34 @@ Result<std::unique_ptr<ScannedChunks>> ScannedChunks::Open(const Tree& tree, int
   for (std::uint32_t i = 0; i < tree.entries.size(); ++i) {
     std::uint64_t offset = 0;
     for (const ChunkRef& chunk : tree.entries[i].chunks) {
-      chunks->places_.try_emplace(chunk.hash, Place{i, chunk.size, offset});
+      chunks->locations_.try_emplace(chunk.hash, Location{i, chunk.size, offset});
       offset += chunk.size;
     }
   }
   return chunks;
 }
 
-const ScannedChunks::Place* ScannedChunks::Find(const Hash& hash) const {
-  const auto at = places_.find(hash);
-  return at == places_.end() ? nullptr : &at->second;
+const ScannedChunks::Location* ScannedChunks::Find(const Hash& hash) const {
+  const auto at = locations_.find(hash);
+  return at == locations_.end() ? nullptr : &at->second;
 }
 
 Status ScannedChunks::ReadUnverified(const ChunkRef& chunk, std::span<std::byte> out) {
-  const Place* place = Find(chunk.hash);
-  if (place == nullptr || place->length != out.size())
+  const Location* location = Find(chunk.hash);
+  if (location == nullptr || location->length != out.size())
     return Fail(Errc::kNotFound, "chunk " + chunk.hash.ToHex() + " is in no file of this tree");
-  const std::string& path = tree_.entries[place->entry].path;
+  const std::string& path = tree_.entries[location->entry].path;
   std::shared_ptr<FileHandle> file;
   {
     const std::lock_guard lock(mutex_);
-    if (open_entry_ != place->entry) {
+    if (open_entry_ != location->entry) {
       FURROW_ASSIGN(FileHandle opened, OpenBeneath(root_fd_.Get(), path, O_RDONLY | O_NONBLOCK));
       open_file_ = std::make_shared<FileHandle>(std::move(opened));
-      open_entry_ = place->entry;
+      open_entry_ = location->entry;
     }
     file = open_file_;
   }
-  return ReadAllAt(file->Get(), out, place->offset, QuotePath(path));
+  return ReadAllAt(file->Get(), out, location->offset, QuotePath(path));
 }
 
 Status ScannedChunks::Read(const ChunkRef& chunk, std::span<std::byte> out) {

@@ -49,7 +49,7 @@ Result<ScannedTree> ScanPaths(int root_fd, const std::vector<std::string>& paths
 class ScannedChunks final : public ChunkSource {
  public:
   // Where a chunk lies.
-  struct Place {
+  struct Location {
     std::uint32_t entry;   // index in tree.entries
     std::uint32_t length;  // bytes
     std::uint64_t offset;  // in the file
@@ -66,14 +66,14 @@ class ScannedChunks final : public ChunkSource {
   Status ReadUnverified(const ChunkRef& chunk, std::span<std::byte> out);
 
   // Null if no file of the tree has this chunk.
-  const Place* Find(const Hash& hash) const;
+  const Location* Find(const Hash& hash) const;
 
  private:
   ScannedChunks(const Tree& tree, FileHandle root_fd) : tree_(tree), root_fd_(std::move(root_fd)) {}
 
   const Tree& tree_;
   const FileHandle root_fd_;
-  std::unordered_map<Hash, Place> places_;
+  std::unordered_map<Hash, Location> locations_;
   std::mutex mutex_;  // guards the file that is kept open, since chunks are mostly read in order
   std::uint32_t open_entry_ = UINT32_MAX;
   std::shared_ptr<FileHandle> open_file_;

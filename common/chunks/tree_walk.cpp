@@ -96,7 +96,7 @@ class Walker {
   Walker(const std::vector<std::string>& include, const std::vector<std::string>& exclude)
       : include_(include), exclude_(AnyDepth(exclude)), matched_(include_.Count(), false) {}
 
-  struct Place {
+  struct Cursor {
     int folder;
     std::string prefix;  // "" or "a/b/"
     Active include;
@@ -105,38 +105,38 @@ class Walker {
     int depth;
   };
 
-  Place Root(int root_fd, bool take_all) const {
+  Cursor Root(int root_fd, bool take_all) const {
     return {root_fd, "", include_.Start(), exclude_.Start(), take_all, 0};
   }
 
   // Visits everything wanted in a folder. Sets `any` if something was recorded.
-  Status Folder(const Place& place, bool& any) {
-    if (place.depth > kMaxDepth)
-      return Fail(Errc::kInvalid, "folders are nested over 200 deep at " + QuotePath(place.prefix));
+  Status Folder(const Cursor& cursor, bool& any) {
+    if (cursor.depth > kMaxDepth)
+      return Fail(Errc::kInvalid, "folders are nested over 200 deep at " + QuotePath(cursor.prefix));
     std::vector<std::string> names;
-    if (place.take_all || !include_.LiteralNames(place.include, names)) FURROW_TRY(ReadNames(place, names));
-    for (const std::string& name : names) FURROW_TRY(Visit(place, name, any));
+    if (cursor.take_all || !include_.LiteralNames(cursor.include, names)) FURROW_TRY(ReadNames(cursor, names));
+    for (const std::string& name : names) FURROW_TRY(Visit(cursor, name, any));
     return {};
   }
 
-  Status Visit(const Place& place, const std::string& name, bool& any) {
-    const Active excluded = exclude_.Step(place.exclude, name.c_str());
+  Status Visit(const Cursor& cursor, const std::string& name, bool& any) {
+    const Active excluded = exclude_.Step(cursor.exclude, name.c_str());
     if (exclude_.Complete(excluded)) return {};
-    const Active included = include_.Step(place.include, name.c_str());
-    const bool take = place.take_all || include_.Complete(included);
+    const Active included = include_.Step(cursor.include, name.c_str());
+    const bool take = cursor.take_all || include_.Complete(included);
     if (!take && included.empty()) return {};
 
     WalkedEntry entry;
-    entry.path = place.prefix + name;
-    if (::fstatat(place.folder, name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) != 0) {
+    entry.path = cursor.prefix + name;
+    if (::fstatat(cursor.folder, name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT || errno == ENOTDIR) return {};  // removed meanwhile, or a literal that matches nothing
       return tl::unexpected(ErrnoError("cannot read " + QuotePath(entry.path), errno));
     }
-    if (S_ISDIR(entry.status.st_mode)) return Descend(place, name, included, excluded, take, any);
+    if (S_ISDIR(entry.status.st_mode)) return Descend(cursor, name, included, excluded, take, any);
     if (!take) return {};
     if (S_ISLNK(entry.status.st_mode)) {
       entry.mode = TreeMode::kSymlink;
-      FURROW_TRY(ReadLink(place.folder, name, entry));
+      FURROW_TRY(ReadLink(cursor.folder, name, entry));
     } else if (S_ISREG(entry.status.st_mode)) {
       entry.mode = (entry.status.st_mode & 0100) != 0 ? TreeMode::kExecutable : TreeMode::kFile;
     } else {
@@ -146,11 +146,11 @@ class Walker {
     return {};
   }
 
-  // Brings the excludes of `place` to the folder `path`; false if the folder or one above it is excluded.
-  bool Exclude(std::string_view path, Place& place) const {
+  // Brings the excludes of `cursor` to the folder `path`; false if the folder or one above it is excluded.
+  bool Exclude(std::string_view path, Cursor& cursor) const {
     for (const std::string_view part : SplitPath(path)) {
-      place.exclude = exclude_.Step(place.exclude, std::string(part).c_str());
-      if (exclude_.Complete(place.exclude)) return false;
+      cursor.exclude = exclude_.Step(cursor.exclude, std::string(part).c_str());
+      if (exclude_.Complete(cursor.exclude)) return false;
     }
     return true;
   }
@@ -162,16 +162,16 @@ class Walker {
   }
 
  private:
-  Status Descend(const Place& place, const std::string& name, const Active& included, const Active& excluded, bool take,
-                 bool& any) {
-    const std::string path = place.prefix + name;
-    const FileHandle folder(::openat(place.folder, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  Status Descend(const Cursor& cursor, const std::string& name, const Active& included, const Active& excluded,
+                 bool take, bool& any) {
+    const std::string path = cursor.prefix + name;
+    const FileHandle folder(::openat(cursor.folder, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!folder) {
       if (errno == ENOENT || errno == ELOOP || errno == ENOTDIR) return {};  // replaced meanwhile
       return tl::unexpected(ErrnoError("cannot open the folder " + QuotePath(path), errno));
     }
     bool inside = false;
-    FURROW_TRY(Folder({folder.Get(), path + "/", included, excluded, take, place.depth + 1}, inside));
+    FURROW_TRY(Folder({folder.Get(), path + "/", included, excluded, take, cursor.depth + 1}, inside));
     any = any || inside;
     Mark(included);
     if (!take || inside) return {};
@@ -182,11 +182,11 @@ class Walker {
     return {};
   }
 
-  Status ReadNames(const Place& place, std::vector<std::string>& names) {
+  Status ReadNames(const Cursor& cursor, std::vector<std::string>& names) {
     names.clear();
     const std::unique_ptr<DIR, int (*)(DIR*)> dir(
-        ::fdopendir(::openat(place.folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), &::closedir);
-    if (dir == nullptr) return tl::unexpected(ErrnoError("cannot read the folder " + QuotePath(place.prefix), errno));
+        ::fdopendir(::openat(cursor.folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), &::closedir);
+    if (dir == nullptr) return tl::unexpected(ErrnoError("cannot read the folder " + QuotePath(cursor.prefix), errno));
     while (true) {
       errno = 0;
       const dirent* entry = ::readdir(dir.get());
@@ -194,7 +194,7 @@ class Walker {
       const std::string_view name(entry->d_name);
       if (name != "." && name != "..") names.emplace_back(name);
     }
-    if (errno != 0) return tl::unexpected(ErrnoError("cannot read the folder " + QuotePath(place.prefix), errno));
+    if (errno != 0) return tl::unexpected(ErrnoError("cannot read the folder " + QuotePath(cursor.prefix), errno));
     return {};
   }
 
@@ -252,14 +252,14 @@ Result<Walk> WalkPaths(int root_fd, std::vector<std::string> paths, const std::v
     struct stat status {};
     if (::fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
       return tl::unexpected(ErrnoError("cannot read " + QuotePath(path), errno));
-    Walker::Place place = walker.Root(folder, true);
+    Walker::Cursor cursor = walker.Root(folder, true);
     const std::string_view parent = ParentPath(path);
     if (!parent.empty()) {
-      place.prefix = std::string(parent) + "/";
-      if (!walker.Exclude(parent, place)) continue;
+      cursor.prefix = std::string(parent) + "/";
+      if (!walker.Exclude(parent, cursor)) continue;
     }
     bool any = false;
-    FURROW_TRY(walker.Visit(place, name, any));
+    FURROW_TRY(walker.Visit(cursor, name, any));
   }
   return walker.Finish({});
 }
