@@ -55,11 +55,11 @@ Store::AppendSmallLogs PackWriter(LogStore& packs) {
     std::vector<SmallLogView> views;
     views.reserve(logs.size());
     for (const SmallLog& log : logs) views.push_back({log.run, log.attempt, log.bytes});
-    FURROW_ASSIGN(const std::vector<LogPlace> places, packs.AppendSmall(views));
+    FURROW_ASSIGN(const std::vector<LogRef> log_refs, packs.AppendSmall(views));
     FURROW_TRY(packs.Sync());
     std::vector<LogLocation> locations;
-    locations.reserve(places.size());
-    for (const LogPlace& place : places) locations.push_back({LogStorage::kPack, place.pack, place.file_offset});
+    locations.reserve(log_refs.size());
+    for (const LogRef& log_ref : log_refs) locations.push_back({LogStorage::kPack, log_ref.pack, log_ref.file_offset});
     return locations;
   };
 }

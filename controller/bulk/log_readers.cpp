@@ -12,7 +12,7 @@ constexpr std::uint64_t kMaxCredit = 64 << 20;
 constexpr std::size_t kMaxStreamsPerPeer = 64;
 constexpr std::size_t kReadBytes = 1 << 20;  // one frame, and one message
 
-LogPlace PlaceOf(RunId run, AttemptRef attempt, const LogLocation& location) {
+LogRef RefOf(RunId run, AttemptRef attempt, const LogLocation& location) {
   if (location.storage == LogStorage::kPack) return {run, attempt, location.pack, location.offset};
   return {run, attempt, 0, 0};
 }
@@ -37,7 +37,7 @@ void LogReaders::OnLogRead(PeerId peer, const LogRead& request, bool live) {
     return;
   }
   Stream stream;
-  stream.place = {request.run, request.attempt, 0, 0};
+  stream.log_ref = {request.run, request.attempt, 0, 0};
   stream.generation = next_generation_++;
   stream.offset = request.offset;
   stream.credit = std::min(request.credit, kMaxCredit);
@@ -70,19 +70,19 @@ void LogReaders::BeginIfDue(const StreamId& id, Stream& stream) {
 
 LogChunkRead LogReaders::Read(const StreamId& id, const Stream& stream) const {
   LogChunkRead read{id, stream.generation, stream.stage, std::nullopt, LogWindow{}};
-  LogPlace place = stream.place;
+  LogRef log_ref = stream.log_ref;
   if (stream.stage == LogStage::kUnplaced) {
-    auto record = find_log_(place.run, place.attempt);
+    auto record = find_log_(log_ref.run, log_ref.attempt);
     if (!record) {
       read.window = tl::unexpected(record.error());
       return read;
     }
     read.record = *record;
-    if (*record) place = PlaceOf(place.run, place.attempt, (*record)->location);
+    if (*record) log_ref = RefOf(log_ref.run, log_ref.attempt, (*record)->location);
   }
   const std::size_t most = std::min<std::uint64_t>(stream.credit, kReadBytes);
-  read.window = stream.tail_lines != 0 ? logs_.ReadTail(place, stream.tail_lines, most)
-                                       : logs_.ReadRange(place, stream.offset, most);
+  read.window = stream.tail_lines != 0 ? logs_.ReadTail(log_ref, stream.tail_lines, most)
+                                       : logs_.ReadRange(log_ref, stream.offset, most);
   return read;
 }
 
@@ -95,7 +95,7 @@ void LogReaders::OnRead(LogChunkRead read) {
   const bool looked = stream.stage == LogStage::kUnplaced && read.stage == LogStage::kUnplaced;
   if (looked && (read.record || read.window)) {
     stream.stage = LogStage::kPlaced;
-    if (read.record) stream.place = PlaceOf(stream.place.run, stream.place.attempt, read.record->location);
+    if (read.record) stream.log_ref = RefOf(stream.log_ref.run, stream.log_ref.attempt, read.record->location);
   }
   const bool was_over = read.stage != LogStage::kGrows;
   if (read.window) return Deliver(found, *read.window, was_over);
@@ -103,7 +103,7 @@ void LogReaders::OnRead(LogChunkRead read) {
     const bool unknown = read.window.error().code == Errc::kNotFound;
     send_(read.stream.first,
           BulkError{read.stream.second,
-                    stream.place.attempt,
+                    stream.log_ref.attempt,
                     {},
                     read.window.error().code,
                     unknown ? "there is no log of this attempt: it has not started, or it is another run's"
@@ -132,7 +132,7 @@ void LogReaders::Deliver(Streams::iterator found, const LogWindow& window, bool 
 }
 
 void LogReaders::End(Streams::iterator found) {
-  const auto readers = by_attempt_.find(found->second.place.attempt);
+  const auto readers = by_attempt_.find(found->second.log_ref.attempt);
   if (readers != by_attempt_.end()) {
     readers->second.erase(found->first);
     if (readers->second.empty()) by_attempt_.erase(readers);
@@ -155,7 +155,7 @@ void LogReaders::OnFinal(AttemptRef attempt, const LogRecord& record) {
   const bool placed = record.location.storage != LogStorage::kNone;
   Each(attempt, [&](const StreamId& id, Stream& stream) {
     stream.stage = placed ? LogStage::kPlaced : LogStage::kUnplaced;
-    if (placed) stream.place = PlaceOf(stream.place.run, attempt, record.location);
+    if (placed) stream.log_ref = RefOf(stream.log_ref.run, attempt, record.location);
     OnNews(id, stream);
   });
 }

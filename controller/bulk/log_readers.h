@@ -63,7 +63,7 @@ class LogReaders {
   struct Stream {
     StreamState state = StreamState::kDue;
     LogStage stage = LogStage::kGrows;
-    LogPlace place;
+    LogRef log_ref;
     std::uint64_t generation = 0;
     std::uint64_t offset = 0;
     std::uint64_t credit = 0;      // 0 wherever the stream stays kDue

@@ -128,26 +128,26 @@ void LogWriter::Handle(LogWork& work, LogBatch& batch, std::map<std::pair<PeerId
     to_acknowledge[{work.peer, attempt}] = work.run;
   } else {
     const auto& seal = std::get<LogSeal>(work.request);
-    const auto place = logs_.Seal(work.run, attempt, seal.length, seal.hash);
-    if (place) {
+    const auto log_ref = logs_.Seal(work.run, attempt, seal.length, seal.hash);
+    if (log_ref) {
       const LogLocation location{LogStorage::kOwnFile, 0, 0};
       batch.sealed.push_back({work.peer, attempt, LogRecord{seal.length, seal.hash, location}});
       report_(LogMoved{attempt});
       return;
     }
-    if (place.error().code == Errc::kRejected) {
-      batch.replies.emplace_back(work.peer, Refusal(work, place.error()));
+    if (log_ref.error().code == Errc::kRejected) {
+      batch.replies.emplace_back(work.peer, Refusal(work, log_ref.error()));
       return;
     }
-    if (place.error().code == Errc::kCorrupt) {
+    if (log_ref.error().code == Errc::kCorrupt) {
       log::Error("the log of attempt {}/{} is not what its agent has and will be sent again: {}", Raw(attempt.job),
-                 Raw(attempt.epoch), place.error().message);
+                 Raw(attempt.epoch), log_ref.error().message);
       if (const Status gone = logs_.Discard(work.run, attempt); !gone) {
         batch.replies.emplace_back(work.peer, Refusal(work, gone.error()));
         return;
       }
     }
-    batch.replies.emplace_back(work.peer, LogSealed{attempt, place.error().message});
+    batch.replies.emplace_back(work.peer, LogSealed{attempt, log_ref.error().message});
   }
 }
 

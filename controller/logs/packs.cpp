@@ -60,10 +60,10 @@ Result<LogPacks::Pack*> LogPacks::PackFor(RunId run, const std::string& folder) 
   return &packs_.insert_or_assign(run, std::move(pack)).first->second;
 }
 
-Result<std::vector<LogPlace>> LogPacks::Append(RunId run, const std::string& folder,
-                                               std::span<const SmallLogView* const> logs) {
+Result<std::vector<LogRef>> LogPacks::Append(RunId run, const std::string& folder,
+                                             std::span<const SmallLogView* const> logs) {
   FURROW_ASSIGN(Pack* const pack, PackFor(run, folder));
-  std::vector<LogPlace> locations;
+  std::vector<LogRef> locations;
   std::string frames;
   for (const SmallLogView* log : logs) {
     FURROW_CHECK(!log->bytes.empty() && log->bytes.size() <= kSmallLogBytes, "a small log has 1 to 4096 bytes");

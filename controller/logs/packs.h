@@ -19,7 +19,7 @@ namespace furrow {
 class LogPacks {
  public:
   // As LogStore::AppendSmall for logs of one run, whose folder `folder` exists.
-  Result<std::vector<LogPlace>> Append(RunId run, const std::string& folder, std::span<const SmallLogView* const> logs);
+  Result<std::vector<LogRef>> Append(RunId run, const std::string& folder, std::span<const SmallLogView* const> logs);
 
   // Number of packs with bytes not yet synced, and their sync by fdatasync.
   std::size_t Dirty() const { return dirty_.size(); }

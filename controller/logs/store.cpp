@@ -128,7 +128,7 @@ Result<std::vector<LogProgress>> LogStore::Sync() {
   return progress;
 }
 
-Result<LogPlace> LogStore::Seal(RunId run, AttemptRef attempt, std::uint64_t raw_length, const Hash& sha256) {
+Result<LogRef> LogStore::Seal(RunId run, AttemptRef attempt, std::uint64_t raw_length, const Hash& sha256) {
   const Result<std::shared_ptr<LogFile>> file = FileOf(run, attempt, false);
   if (!file) {
     if (file.error().code != Errc::kNotFound) return tl::unexpected(file.error());
@@ -136,11 +136,11 @@ Result<LogPlace> LogStore::Seal(RunId run, AttemptRef attempt, std::uint64_t raw
       return Fail(Errc::kUnavailable, "nothing of the log of job " + std::to_string(Raw(attempt.job)) +
                                           " has come yet; send it, then seal it");
     if (sha256 != HashOf("")) return Fail(Errc::kCorrupt, "an empty log with the SHA-256 of another");
-    return LogPlace{run, attempt, 0, 0};
+    return LogRef{run, attempt, 0, 0};
   }
   FURROW_TRY((*file)->Seal(raw_length, sha256));
   MarkMoved(*file);
-  return LogPlace{run, attempt, 0, 0};
+  return LogRef{run, attempt, 0, 0};
 }
 
 Status LogStore::Discard(RunId run, AttemptRef attempt) {
@@ -156,15 +156,15 @@ Status LogStore::Discard(RunId run, AttemptRef attempt) {
   return {};
 }
 
-Result<std::vector<LogPlace>> LogStore::AppendSmall(std::span<const SmallLogView> logs) {
+Result<std::vector<LogRef>> LogStore::AppendSmall(std::span<const SmallLogView> logs) {
   std::map<RunId, std::vector<std::size_t>> by_run;
   for (std::size_t i = 0; i < logs.size(); ++i) by_run[logs[i].run].push_back(i);
-  std::vector<LogPlace> locations(logs.size());
+  std::vector<LogRef> locations(logs.size());
   for (const auto& [run, indices] : by_run) {
     FURROW_TRY(MakeFolder(run));
     std::vector<const SmallLogView*> of_run;
     for (const std::size_t i : indices) of_run.push_back(&logs[i]);
-    FURROW_ASSIGN(const std::vector<LogPlace> placed, packs_->Append(run, FolderOf(run), of_run));
+    FURROW_ASSIGN(const std::vector<LogRef> placed, packs_->Append(run, FolderOf(run), of_run));
     for (std::size_t k = 0; k < indices.size(); ++k) locations[indices[k]] = placed[k];
     // The first frame of a pack: its name is new.
     if (placed.front().file_offset == 0) changed_folders_.insert(Raw(run));
@@ -172,7 +172,7 @@ Result<std::vector<LogPlace>> LogStore::AppendSmall(std::span<const SmallLogView
   return locations;
 }
 
-Result<LogStore::Reading> LogStore::ReadingOf(const LogPlace& where) {
+Result<LogStore::Reading> LogStore::ReadingOf(const LogRef& where) {
   Reading reading;
   if (where.pack != 0) {
     const std::string path = LogPacks::Path(FolderOf(where.run), where.pack);
@@ -195,17 +195,17 @@ Result<LogStore::Reading> LogStore::ReadingOf(const LogPlace& where) {
   return reading;
 }
 
-Result<LogWindow> LogStore::ReadRange(const LogPlace& where, std::uint64_t offset, std::size_t max_bytes) {
+Result<LogWindow> LogStore::ReadRange(const LogRef& where, std::uint64_t offset, std::size_t max_bytes) {
   FURROW_ASSIGN(const Reading reading, ReadingOf(where));
   return ReadWindow(reading.view, offset, max_bytes);
 }
 
-Result<LogWindow> LogStore::ReadFromLine(const LogPlace& where, std::uint64_t line, std::size_t max_bytes) {
+Result<LogWindow> LogStore::ReadFromLine(const LogRef& where, std::uint64_t line, std::size_t max_bytes) {
   FURROW_ASSIGN(const Reading reading, ReadingOf(where));
   return ReadWindowFromLine(reading.view, line, max_bytes);
 }
 
-Result<LogWindow> LogStore::ReadTail(const LogPlace& where, std::uint64_t lines, std::size_t max_bytes) {
+Result<LogWindow> LogStore::ReadTail(const LogRef& where, std::uint64_t lines, std::size_t max_bytes) {
   FURROW_ASSIGN(const Reading reading, ReadingOf(where));
   return ReadWindowAtEnd(reading.view, lines, max_bytes);
 }

@@ -26,12 +26,12 @@ class LogPacks;
 
 // Where a log lies (records.h keeps what of this is not known otherwise). For a streamed log this is known beforehand:
 // {run, attempt}.
-struct LogPlace {
+struct LogRef {
   RunId run{};
   AttemptRef attempt;
   std::uint32_t pack = 0;         // 0: a file of its own; N: pack-N.flog
   std::uint64_t file_offset = 0;  // packs only: where the frame begins
-  friend bool operator==(const LogPlace&, const LogPlace&) = default;
+  friend bool operator==(const LogRef&, const LogRef&) = default;
 };
 
 struct SmallLogView {
@@ -81,21 +81,21 @@ class LogStore {
   // Ends a streamed log, if it has exactly `raw_length` bytes with this SHA-256, and writes its index; durable with the
   // next Sync. Sealing again with the same values changes nothing. kUnavailable: bytes are missing; kCorrupt: other
   // bytes than the agent had (Discard, then let it send again); kRejected: sealed otherwise. An empty log has no file.
-  Result<LogPlace> Seal(RunId run, AttemptRef attempt, std::uint64_t raw_length, const Hash& sha256);
+  Result<LogRef> Seal(RunId run, AttemptRef attempt, std::uint64_t raw_length, const Hash& sha256);
 
   // Forgets an unsealed streamed log and removes its file. kRejected: sealed.
   Status Discard(RunId run, AttemptRef attempt);
 
   // Writes whole small logs, those of a run with one write; durable with the next Sync. One location for each, in
   // order. On an error none of them counts.
-  Result<std::vector<LogPlace>> AppendSmall(std::span<const SmallLogView> logs);
+  Result<std::vector<LogRef>> AppendSmall(std::span<const SmallLogView> logs);
 
   // Up to `max_bytes` from raw offset `offset`; empty bytes at the end of the log. kNotFound: no such log.
-  Result<LogWindow> ReadRange(const LogPlace& where, std::uint64_t offset, std::size_t max_bytes);
+  Result<LogWindow> ReadRange(const LogRef& where, std::uint64_t offset, std::size_t max_bytes);
   // From the beginning of line `line` (from 0).
-  Result<LogWindow> ReadFromLine(const LogPlace& where, std::uint64_t line, std::size_t max_bytes);
+  Result<LogWindow> ReadFromLine(const LogRef& where, std::uint64_t line, std::size_t max_bytes);
   // The last `lines` lines, or as much of their end as fits in `max_bytes`.
-  Result<LogWindow> ReadTail(const LogPlace& where, std::uint64_t lines, std::size_t max_bytes);
+  Result<LogWindow> ReadTail(const LogRef& where, std::uint64_t lines, std::size_t max_bytes);
 
   // Removes all logs of a run; readers that are at it get errors.
   Status RemoveRun(RunId run);
@@ -126,7 +126,7 @@ class LogStore {
   Result<std::shared_ptr<LogFile>> FileOf(RunId run, AttemptRef attempt, bool create);
   void MarkMoved(const std::shared_ptr<LogFile>& file);
   Status SyncDisk();
-  Result<Reading> ReadingOf(const LogPlace& where);
+  Result<Reading> ReadingOf(const LogRef& where);
 
   const std::string root_;
   FileHandle root_fd_;

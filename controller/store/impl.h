@@ -96,8 +96,8 @@ struct Store::Impl {
   OnCommitted on_committed;
   std::uint64_t commit = 0;  // number of the newest batch
   // Where small logs of live runs lie. The reactor is not told and hands over the same JobRecord again,
-  // without the place, when a later attempt ends.
-  std::unordered_map<RunId, std::unordered_map<AttemptRef, LogLocation>> places;
+  // without the location, when a later attempt ends.
+  std::unordered_map<RunId, std::unordered_map<AttemptRef, LogLocation>> log_locations;
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<Turn> waiting;  // guarded by mutex

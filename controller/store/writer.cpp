@@ -84,7 +84,7 @@ Status Store::Impl::CommitTurns(std::deque<Turn>& turns) {
     }
   }
   FURROW_TRY(Write(batch));
-  for (const RunId run : ended) places.erase(run);
+  for (const RunId run : ended) log_locations.erase(run);
   return {};
 }
 
@@ -110,8 +110,8 @@ Status Store::Impl::PlaceSmallLogs(std::deque<Turn>& turns) {
   }
   if (logs.empty()) return {};
   FURROW_ASSIGN(const std::vector<LogLocation> locations, append(logs));
-  FURROW_CHECK(locations.size() == logs.size(), "a place for each small log");
-  for (std::size_t i = 0; i < logs.size(); ++i) places[logs[i].run][logs[i].attempt] = locations[i];
+  FURROW_CHECK(locations.size() == logs.size(), "a location for each small log");
+  for (std::size_t i = 0; i < logs.size(); ++i) log_locations[logs[i].run][logs[i].attempt] = locations[i];
   return {};
 }
 
@@ -142,11 +142,11 @@ Status Store::Impl::Put(rocksdb::WriteBatch& batch, const RunRecord& record) {
 }
 
 Status Store::Impl::Put(rocksdb::WriteBatch& batch, JobRecord& record) {
-  if (const auto run = places.find(record.run); run != places.end()) {
+  if (const auto run = log_locations.find(record.run); run != log_locations.end()) {
     for (AttemptRecord& attempt : record.attempts) {
       if (attempt.log.location.storage != LogStorage::kNone) continue;
-      const auto place = run->second.find({record.id, attempt.epoch});
-      if (place != run->second.end()) attempt.log.location = place->second;
+      const auto location = run->second.find({record.id, attempt.epoch});
+      if (location != run->second.end()) attempt.log.location = location->second;
     }
   }
   return PutValue(batch, jobs, keys::Job(record.run, record.id), record);

@@ -204,8 +204,8 @@ TEST_CASE("log readers: a log that was in no file of its own is read where its r
   rig.Answer();
   CHECK(rig.Sent() == "nothing");
   const SmallLogView small{kRun, kAttempt, "short\n"};
-  const LogPlace place = rig.logs->AppendSmall({&small, 1}).value().front();
-  const LogRecord record{6, HashOf("short\n"), {LogStorage::kPack, place.pack, place.file_offset}};
+  const LogRef log_ref = rig.logs->AppendSmall({&small, 1}).value().front();
+  const LogRecord record{6, HashOf("short\n"), {LogStorage::kPack, log_ref.pack, log_ref.file_offset}};
   SUBCASE("the word about its end names the place") {
     rig.readers->OnFinal(kAttempt, record);
   }

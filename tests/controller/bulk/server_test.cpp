@@ -201,8 +201,8 @@ TEST_CASE("bulk reading: a small log comes out of its pack when it is on record"
   follower.Say(LogRead{1, farm.run, kAttempt, 0, 0, true, 1 << 20});
   CHECK_FALSE(follower.Hear(std::chrono::milliseconds(50)));  // nothing yet, but it may come
   const SmallLogView small{farm.run, kAttempt, "short\n"};
-  const LogPlace place = farm.logs->AppendSmall({&small, 1}).value().front();
-  const LogRecord record{6, HashOf("short\n"), {LogStorage::kPack, place.pack, place.file_offset}};
+  const LogRef log_ref = farm.logs->AppendSmall({&small, 1}).value().front();
+  const LogRecord record{6, HashOf("short\n"), {LogStorage::kPack, log_ref.pack, log_ref.file_offset}};
   farm.SetHistory(kAttempt, record);
   farm.server->Post(BulkLogFinal{farm.run, kAttempt, record});
   farm.server->Post(BulkRevoke{kAttempt});

@@ -20,7 +20,7 @@ namespace {
 
 constexpr RunId kRun{5};
 constexpr AttemptRef kAttempt{JobId{11}, Epoch{2}};
-constexpr LogPlace kPlace{kRun, kAttempt, 0, 0};
+constexpr LogRef kLog{kRun, kAttempt, 0, 0};
 
 std::unique_ptr<LogStore> OpenLogs(const TempFolder& folder) {
   return LogStore::Open(folder / "logs").value();
@@ -59,8 +59,8 @@ std::string LogPath(const TempFolder& folder) {
   return folder / "logs/5/11-2.flog";
 }
 
-std::string WholeLog(LogStore& logs, const LogPlace& place = kPlace) {
-  return logs.ReadRange(place, 0, 1 << 30).value().bytes;
+std::string WholeLog(LogStore& logs, const LogRef& log_ref = kLog) {
+  return logs.ReadRange(log_ref, 0, 1 << 30).value().bytes;
 }
 
 }  // namespace
@@ -79,15 +79,15 @@ TEST_CASE("logs: frames in order make one log, durable with Sync, sealed once") 
   CHECK(logs->Sync().value().empty());
   CHECK(WholeLog(*logs) == "one\ntwo\n");
 
-  CHECK(logs->Seal(kRun, kAttempt, 8, HashOf("one\ntwo\n")).value() == kPlace);
+  CHECK(logs->Seal(kRun, kAttempt, 8, HashOf("one\ntwo\n")).value() == kLog);
   CHECK(logs->Sync().value().at(0).sealed);
   CHECK(logs->Seal(kRun, kAttempt, 8, HashOf("one\ntwo\n")));
   CHECK(logs->Seal(kRun, kAttempt, 8, HashOf("others!\n")).error().code == Errc::kRejected);
   CHECK(Add(*logs, "three\n", 8).error().code == Errc::kRejected);
   CHECK(Add(*logs, "two\n", 4).value() == 8);
   CHECK(logs->Discard(kRun, kAttempt).error().code == Errc::kRejected);
-  CHECK(logs->ReadRange(kPlace, 4, 2).value().bytes == "tw");
-  CHECK(logs->ReadRange(kPlace, 0, 1).value().sealed);
+  CHECK(logs->ReadRange(kLog, 4, 2).value().bytes == "tw");
+  CHECK(logs->ReadRange(kLog, 0, 1).value().sealed);
 }
 
 TEST_CASE("logs: a frame sent twice changes nothing, a gap names the offset, an overlap keeps what is new") {
@@ -135,7 +135,7 @@ TEST_CASE("logs: an empty log is sealed without a file") {
   const auto logs = OpenLogs(folder);
   CHECK(logs->Seal(kRun, kAttempt, 0, HashOf("")));
   CHECK(logs->Seal(kRun, kAttempt, 0, HashOf("x")).error().code == Errc::kCorrupt);
-  CHECK(logs->ReadRange(kPlace, 0, 10).error().code == Errc::kNotFound);
+  CHECK(logs->ReadRange(kLog, 0, 10).error().code == Errc::kNotFound);
 }
 
 TEST_CASE("logs: after a restart a log goes on where it was, and its seal is checked by reading it back") {
@@ -202,7 +202,7 @@ TEST_CASE("logs: a torn seal is no seal") {
   for (std::size_t length = frames; length < sealed.size(); ++length) {
     folder.Write("logs/5/11-2.flog", sealed.substr(0, length));
     const auto logs = OpenLogs(folder);
-    CHECK_FALSE(logs->ReadRange(kPlace, 0, 1).value().sealed);
+    CHECK_FALSE(logs->ReadRange(kLog, 0, 1).value().sealed);
     CHECK(logs->Length(kRun, kAttempt).value() == 8);
     CHECK(std::filesystem::file_size(LogPath(folder)) == frames);
     REQUIRE(logs->Seal(kRun, kAttempt, 8, HashOf("content\n")));
@@ -227,7 +227,7 @@ TEST_CASE("logs: any window, by byte and by line, open and sealed") {
     for (int i = 0; i < 200; ++i) {
       const std::size_t offset = random() % (text.size() + 10);
       const std::size_t most = random() % 30'000;
-      const LogWindow window = logs->ReadRange(kPlace, offset, most).value();
+      const LogWindow window = logs->ReadRange(kLog, offset, most).value();
       REQUIRE(window.offset == std::min(offset, text.size()));
       REQUIRE(window.bytes == text.substr(std::min(offset, text.size()), most));
       REQUIRE(window.log_bytes == text.size());
@@ -235,18 +235,18 @@ TEST_CASE("logs: any window, by byte and by line, open and sealed") {
       REQUIRE(window.first_line == static_cast<std::uint64_t>(std::count(
                                        text.begin(), text.begin() + static_cast<long>(window.offset), '\n')));
       const std::size_t line = random() % starts.size();
-      const LogWindow lines = logs->ReadFromLine(kPlace, line, most).value();
+      const LogWindow lines = logs->ReadFromLine(kLog, line, most).value();
       REQUIRE(lines.offset == starts[line]);
       REQUIRE(lines.bytes == text.substr(starts[line], most));
       const std::size_t tail = 1 + random() % starts.size();
-      REQUIRE(logs->ReadTail(kPlace, tail, 1 << 30).value().bytes == text.substr(starts[starts.size() - tail]));
+      REQUIRE(logs->ReadTail(kLog, tail, 1 << 30).value().bytes == text.substr(starts[starts.size() - tail]));
     }
-    CHECK(logs->ReadFromLine(kPlace, starts.size() + 5, 100).value().bytes.empty());
-    CHECK(logs->ReadTail(kPlace, 0, 100).value().bytes.empty());
-    CHECK(logs->ReadTail(kPlace, 1, 100).value().bytes == "the end");
-    CHECK(logs->ReadTail(kPlace, 1'000'000, 1 << 30).value().bytes == text);
-    CHECK(logs->ReadTail(kPlace, 1'000'000, 1000).value().bytes == text.substr(text.size() - 1000));
-    CHECK(logs->ReadRange(kPlace, 0, 1).value().sealed == seal);
+    CHECK(logs->ReadFromLine(kLog, starts.size() + 5, 100).value().bytes.empty());
+    CHECK(logs->ReadTail(kLog, 0, 100).value().bytes.empty());
+    CHECK(logs->ReadTail(kLog, 1, 100).value().bytes == "the end");
+    CHECK(logs->ReadTail(kLog, 1'000'000, 1 << 30).value().bytes == text);
+    CHECK(logs->ReadTail(kLog, 1'000'000, 1000).value().bytes == text.substr(text.size() - 1000));
+    CHECK(logs->ReadRange(kLog, 0, 1).value().sealed == seal);
   }
 }
 
@@ -257,12 +257,12 @@ TEST_CASE("logs: bytes damaged on the disk are not shown as if they were right")
   std::string file = folder.Read("logs/5/11-2.flog");
   file[50'000] = static_cast<char>(file[50'000] ^ 1);
   folder.Write("logs/5/11-2.flog", file);
-  CHECK(logs->ReadRange(kPlace, 0, 10).error().code == Errc::kCorrupt);
+  CHECK(logs->ReadRange(kLog, 0, 10).error().code == Errc::kCorrupt);
 }
 
 TEST_CASE("logs: small logs share a pack, and each is found again, also by the next process") {
   TempFolder folder;
-  std::vector<LogPlace> places;
+  std::vector<LogRef> log_refs;
   const auto bytes_of = [](std::uint64_t i) {
     return "job " + std::to_string(i) + "\nsaid " + std::string(i % 50, 'x');
   };
@@ -272,22 +272,22 @@ TEST_CASE("logs: small logs share a pack, and each is found again, also by the n
     for (std::uint64_t i = 0; i < 300; ++i) contents.push_back(bytes_of(i));
     std::vector<SmallLogView> small;
     for (std::uint64_t i = 0; i < 300; ++i) small.push_back({RunId{1 + i % 3}, {JobId{i}, Epoch{1}}, contents[i]});
-    const std::vector<LogPlace> placed = logs->AppendSmall(small).value();
+    const std::vector<LogRef> placed = logs->AppendSmall(small).value();
     REQUIRE(placed.size() == small.size());
-    places.insert(places.end(), placed.begin(), placed.end());
+    log_refs.insert(log_refs.end(), placed.begin(), placed.end());
     CHECK(logs->Sync().value().empty());
   }
-  CHECK(places[0].pack == 1);
-  CHECK(places[300].pack == 2);  // a pack of an earlier process is never added to
+  CHECK(log_refs[0].pack == 1);
+  CHECK(log_refs[300].pack == 2);  // a pack of an earlier process is never added to
   const auto logs = OpenLogs(folder);
-  for (std::uint64_t i = 0; i < places.size(); ++i) {
-    const LogWindow window = logs->ReadRange(places[i], 0, 4096).value();
+  for (std::uint64_t i = 0; i < log_refs.size(); ++i) {
+    const LogWindow window = logs->ReadRange(log_refs[i], 0, 4096).value();
     CHECK(window.bytes == bytes_of(i % 300));
     CHECK(window.sealed);
     CHECK(window.log_lines == 1);
   }
-  CHECK(logs->ReadTail(places[7], 1, 100).value().bytes == "said xxxxxxx");
-  LogPlace wrong = places[7];
+  CHECK(logs->ReadTail(log_refs[7], 1, 100).value().bytes == "said xxxxxxx");
+  LogRef wrong = log_refs[7];
   wrong.attempt.epoch = Epoch{9};
   CHECK(logs->ReadRange(wrong, 0, 10).error().code == Errc::kCorrupt);
 }

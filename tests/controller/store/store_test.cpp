@@ -394,9 +394,9 @@ TEST_CASE("store: waiting turns are committed together and the last record of a 
   CHECK(store->GetJob(RunId{1}, JobId{100}).error().code == Errc::kNotFound);
 }
 
-TEST_CASE("store: a small log's place goes into its attempt, now and whenever the job is written again") {
+TEST_CASE("store: a small log's location goes into its attempt, now and whenever the job is written again") {
   TempDir temp;
-  const LogLocation place{LogStorage::kPack, 3, 4096};
+  const LogLocation location{LogStorage::kPack, 3, 4096};
   {
     auto store = MustOpen(temp.path);
     Acks acks;
@@ -404,23 +404,23 @@ TEST_CASE("store: a small log's place goes into its attempt, now and whenever th
     store->Start(
         [&](std::span<const SmallLog> logs) -> Result<std::vector<LogLocation>> {
           for (const SmallLog& log : logs) seen += log.bytes;
-          return std::vector<LogLocation>(logs.size(), place);
+          return std::vector<LogLocation>(logs.size(), location);
         },
         acks.Callback());
     JobRecord job = MakeJob(1, 11);
     job.attempts = {MakeAttempt(1)};
     store->Commit({1, {MakeRun(1, "a", 1), job}, {{RunId{1}, {JobId{11}, Epoch{1}}, "log"}}});
     REQUIRE(acks.WaitFor(1));
-    CHECK(store->GetJob(RunId{1}, JobId{11})->attempts[0].log.location == place);
+    CHECK(store->GetJob(RunId{1}, JobId{11})->attempts[0].log.location == location);
     CHECK(seen == "log");
-    job.epoch = Epoch{2};  // the reactor was not told the place
+    job.epoch = Epoch{2};  // the reactor was not told the location
     job.attempts.push_back(MakeAttempt(2));
     store->Commit({2, {job}, {}});
     REQUIRE(acks.WaitFor(2));
   }
   const JobRecord job = *MustOpen(temp.path)->GetJob(RunId{1}, JobId{11});
   REQUIRE(job.attempts.size() == 2);
-  CHECK(job.attempts[0].log.location == place);
+  CHECK(job.attempts[0].log.location == location);
   CHECK(job.attempts[1].log.location == LogLocation{});
 }
 
