@@ -21,12 +21,12 @@ struct GpuFacts {
   std::string forbidden;         // a device file that may not be opened; empty: none
   Result<devices::Detected> detected = devices::Detected{};  // as the agent would offer them
 };
-struct GpuPlaces {
+struct GpuPaths {
   std::string sys = "/sys";
   std::string dev = "/dev";
   std::string proc = "/proc";
 };
-GpuFacts LookAtGpus(const AgentConfig& config, const GpuPlaces& places = {});
+GpuFacts LookAtGpus(const AgentConfig& config, const GpuPaths& paths = {});
 Findings CheckGpus(const AgentConfig& config, const GpuFacts& facts);
 
 // ---- the controller ------------------------------------------------------------------------------------------------

@@ -77,12 +77,12 @@ std::optional<Finding> CheckDriver(const GpuFacts& facts) {
 
 }  // namespace
 
-GpuFacts LookAtGpus(const AgentConfig& config, const GpuPlaces& places) {
+GpuFacts LookAtGpus(const AgentConfig& config, const GpuPaths& paths) {
   GpuFacts facts;
-  facts.plugged_in = CountPluggedIn(places.sys);
-  facts.kernel_module = ModuleVersion(places.proc);
+  facts.plugged_in = CountPluggedIn(paths.sys);
+  facts.kernel_module = ModuleVersion(paths.proc);
   std::error_code ignored;
-  for (const auto& file : fs::directory_iterator(places.dev, ignored)) {
+  for (const auto& file : fs::directory_iterator(paths.dev, ignored)) {
     if (!IsGpuFile(file.path().filename())) continue;
     ++facts.device_files;
     if (::access(file.path().c_str(), R_OK | W_OK) != 0 && errno == EACCES) facts.forbidden = file.path();

@@ -99,10 +99,10 @@ Step<EnrolLine> ReadLine(const EnrolOptions& options) {
 // ---- the state folder --------------------------------------------------------------------------------------
 
 // The files of one enrolment under way. Whatever is not kept is taken away again at the end.
-class Place {
+class EnrolmentFolder {
  public:
-  explicit Place(const AgentConfig& config) : state_(config.state), key_(KeyFileOf(config)) {}
-  ~Place() {
+  explicit EnrolmentFolder(const AgentConfig& config) : state_(config.state), key_(KeyFileOf(config)) {}
+  ~EnrolmentFolder() {
     std::error_code ignored;
     if (made_pending_ && !keep_pending_) {
       fs::remove(Pending(), ignored);
@@ -191,7 +191,7 @@ class Place {
 // ---- the conversation --------------------------------------------------------------------------------------
 
 Step<EnrolReply> AskOnce(EnrolClient& client, const EnrolLine& line, const KeyPair& keys, const std::string& name,
-                         Place& place) {
+                         EnrolmentFolder& folder) {
   auto begun =
       client.Ask(EnrolBegin{0, kOldestProtocol, kNewestProtocol, std::string("furrow-agent ") + kVersion}, kAnswer);
   if (!begun) return End(ExitOf(begun.error().obstacle), begun.error().message);
@@ -201,7 +201,7 @@ Step<EnrolReply> AskOnce(EnrolClient& client, const EnrolLine& line, const KeyPa
       ProveEnrolment(line.secret, {line.enrolment, line.controller_key, keys.public_key, name, challenge->challenge});
   auto answer = client.Ask(EnrolProve{0, line.enrolment, name, HostName(), challenge->challenge, proof}, kAnswer);
   if (answer) return *answer;
-  place.KeepPending();
+  folder.KeepPending();
   return End(ExitOf(answer.error().obstacle),
              answer.error().message +
                  ". Whether this machine was let in is not known: run the same command again, which "
@@ -209,11 +209,11 @@ Step<EnrolReply> AskOnce(EnrolClient& client, const EnrolLine& line, const KeyPa
 }
 
 Step<Enrolled> Ask(Context& context, const EnrolLine& line, const KeyPair& keys, const std::string& name,
-                   Place& place) {
+                   EnrolmentFolder& folder) {
   auto client = EnrolClient::Connect(context, {line.host, line.port, line.controller_key}, keys, kReach);
   if (!client) return End(ExitOf(client.error().obstacle), client.error().message);
   for (int tries = 0;; ++tries) {
-    auto reply = AskOnce(*client, line, keys, name, place);
+    auto reply = AskOnce(*client, line, keys, name, folder);
     if (!reply) return tl::unexpected(reply.error());
     if (const auto* enrolled = std::get_if<Enrolled>(&*reply)) return *enrolled;
     const auto* refused = std::get_if<EnrolRefused>(&*reply);
@@ -236,20 +236,20 @@ Step<std::string> Enrol(const AgentConfig& config, const EnrolOptions& options) 
                                   std::to_string(before->control_port) +
                                   " already; --replace leaves that one and makes another key");
   if (!before && before.error().code != Errc::kNotFound && !options.replace) return End(before.error());
-  Place place(config);
-  if (auto entered = place.Enter(); !entered) return tl::unexpected(entered.error());
+  EnrolmentFolder folder(config);
+  if (auto entered = folder.Enter(); !entered) return tl::unexpected(entered.error());
   if (options.replace)
-    if (auto alone = place.LockOutAgent(); !alone) return tl::unexpected(alone.error());
-  const auto keys = place.Key(/*fresh=*/options.replace);
+    if (auto alone = folder.LockOutAgent(); !alone) return tl::unexpected(alone.error());
+  const auto keys = folder.Key(/*fresh=*/options.replace);
   if (!keys) return tl::unexpected(keys.error());
   const std::string name = !options.name.empty() ? options.name : !config.name.empty() ? config.name : HostName();
   Context context;
-  const auto enrolled = Ask(context, *line, *keys, name, place);
+  const auto enrolled = Ask(context, *line, *keys, name, folder);
   if (!enrolled) return tl::unexpected(enrolled.error());
   const Enrolment enrolment{line->host,       enrolled->control_port,   enrolled->bulk_port,
                             line->port,       line->controller_key,     enrolled->name,
                             enrolled->labels, SystemClock().Read().wall};
-  if (auto installed = place.Install(enrolment, options.replace); !installed) return tl::unexpected(installed.error());
+  if (auto installed = folder.Install(enrolment, options.replace); !installed) return tl::unexpected(installed.error());
   std::string message = "enrolled as agent " + enrolment.name + " of the controller at " +
                         FormatHostPort(enrolment.host, enrolment.control_port) + " (" + enrolled->software + ")";
   for (std::size_t i = 0; i < enrolment.labels.size(); ++i)

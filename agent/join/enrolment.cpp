@@ -45,11 +45,11 @@ std::optional<Enrolment> FromJson(const Json& json) {
 
 // "HOST:7072" for "HOST:7071".
 Result<std::string> PortAbove(const std::string& address) {
-  FURROW_ASSIGN(const HostPort place, ParseHostPort(address));
-  if (place.port == 0 || place.port == 65535)
+  FURROW_ASSIGN(const HostPort host_port, ParseHostPort(address));
+  if (host_port.port == 0 || host_port.port == 65535)
     return Fail(Errc::kInvalid,
                 "`controller.bulk` is empty and no port follows that of `controller.control`; set both");
-  return FormatHostPort(place.host, static_cast<std::uint16_t>(place.port + 1));
+  return FormatHostPort(host_port.host, static_cast<std::uint16_t>(host_port.port + 1));
 }
 
 }  // namespace

@@ -61,8 +61,8 @@ bool HasOpen(pid_t pid, const fs::path& file, const std::string& proc) {
 pid_t HolderOf(const fs::path& file, const std::string& proc) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0) return 0;
-  char place[64];
-  std::snprintf(place, sizeof(place), "%02x:%02x:%lu", major(info.st_dev), minor(info.st_dev),
+  char device_inode[64];
+  std::snprintf(device_inode, sizeof(device_inode), "%02x:%02x:%lu", major(info.st_dev), minor(info.st_dev),
                 static_cast<unsigned long>(info.st_ino));
   const std::string inode = ":" + std::to_string(info.st_ino);
   std::ifstream locks(proc + "/locks");
@@ -73,7 +73,7 @@ pid_t HolderOf(const fs::path& file, const std::string& proc) {
     pid_t pid = 0;
     if (!(words >> number >> kind >> how >> access >> pid >> where) || !where.ends_with(inode)) continue;
     // On btrfs and overlays the kernel names another device here than stat does.
-    if (where == place || HasOpen(pid, file, proc)) return pid;
+    if (where == device_inode || HasOpen(pid, file, proc)) return pid;
   }
   return 0;
 }

@@ -26,11 +26,11 @@ std::vector<std::string> SplitLabels(const std::vector<std::string>& given) {
 }
 
 // Where the line leads: what was asked for, what the controller says of itself, or how we reached it.
-Result<HostPort> PlaceOf(const EnrolNewOptions& options, const EnrolmentMade& made, const FarmAddress& farm) {
+Result<HostPort> AddressOf(const EnrolNewOptions& options, const EnrolmentMade& made, const FarmAddress& farm) {
   if (!options.address.empty()) {
-    FURROW_ASSIGN(HostPort place, ParseHostPort(options.address));
-    if (place.port == 0) place.port = made.port;
-    return place;
+    FURROW_ASSIGN(HostPort host_port, ParseHostPort(options.address));
+    if (host_port.port == 0) host_port.port = made.port;
+    return host_port;
   }
   FURROW_ASSIGN(const HostPort reached, ParseHostPort(farm.control));
   if (!made.advertised && !IsLoopback(reached.host)) return HostPort{reached.host, made.port};
@@ -39,14 +39,14 @@ Result<HostPort> PlaceOf(const EnrolNewOptions& options, const EnrolmentMade& ma
   return HostPort{made.host, made.port};
 }
 
-std::string HintsFor(const EnrolmentView& made, const HostPort& place) {
+std::string HintsFor(const EnrolmentView& made, const HostPort& host_port) {
   std::string text = "for " + std::to_string(made.uses) + (made.uses == 1 ? " machine" : " machines") + ", until " +
-                     FormatTime(made.expires) + "; it leads to " + FormatHostPort(place.host, place.port) +
+                     FormatTime(made.expires) + "; it leads to " + FormatHostPort(host_port.host, host_port.port) +
                      " (--address for another). On the machine, as root:\n"
                      "  furrow-agent enrol -        and give it the line on stdin, which no process list shows\n"
                      "Take it back: furrow enrol revoke " +
                      FormatEnrolmentId(made.id) + "\n";
-  if (IsLoopback(place.host))
+  if (IsLoopback(host_port.host))
     text += "This controller listens on its own machine alone (`listen: 127.0.0.1`): the line is of use there only.\n";
   return text;
 }
@@ -63,13 +63,14 @@ Result<int> EnrolNewCommand(const Session& session, const EnrolNewOptions& optio
   FURROW_ASSIGN(const EnrolmentMade made,
                 client->Ask<EnrolmentMade>(NewEnrolment{MakeEnrolmentId(), VerifyKeyOf(secret),
                                                         SplitLabels(options.labels), options.uses, *valid}));
-  FURROW_ASSIGN(const HostPort place, PlaceOf(options, made, farm));
-  const std::string line = FormatEnrolLine({place.host, place.port, farm.server_key, made.enrolment.id, secret});
+  FURROW_ASSIGN(const HostPort host_port, AddressOf(options, made, farm));
+  const std::string line =
+      FormatEnrolLine({host_port.host, host_port.port, farm.server_key, made.enrolment.id, secret});
   if (session.json) {
-    WriteOut(JsonEnrolment(made.enrolment, line, FormatHostPort(place.host, place.port)));
+    WriteOut(JsonEnrolment(made.enrolment, line, FormatHostPort(host_port.host, host_port.port)));
   } else {
     WriteOut(line + "\n");
-    WriteErr(HintsFor(made.enrolment, place));
+    WriteErr(HintsFor(made.enrolment, host_port));
   }
   return kExitPassed;
 }

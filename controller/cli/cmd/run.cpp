@@ -23,41 +23,42 @@ constexpr std::uint64_t kWorthProgress = 8 << 20;  // bytes to upload
 constexpr int kScans = 3;                          // of a folder that changes while it is read
 
 // What the user named, taken apart: `furrow run a/furrow.yaml` means the folder a.
-struct Place {
+struct PipelineLocation {
   std::string folder;
   std::string file;   // the pipeline file
   std::string shown;  // as in messages
 };
 
-Result<Place> FindPlace(const RunOptions& options) {
+Result<PipelineLocation> FindPipeline(const RunOptions& options) {
   std::error_code error;
-  Place place{options.path, options.file, options.file};
+  PipelineLocation location{options.path, options.file, options.file};
   const fs::file_status status = fs::status(options.path, error);
   if (fs::is_regular_file(status) && options.file.empty()) {
-    place.file = place.shown = options.path;
+    location.file = location.shown = options.path;
     const fs::path parent = fs::path(options.path).parent_path();
-    place.folder = parent.empty() ? "." : parent.string();
+    location.folder = parent.empty() ? "." : parent.string();
   } else if (!fs::is_directory(status)) {
     return Fail(Errc::kInvalid, "there is no folder " + options.path + " to run");
   }
-  if (place.file.empty()) {
-    place.file = (fs::path(place.folder) / "furrow.yaml").string();
-    place.shown = options.path == "." ? "furrow.yaml" : place.file;
+  if (location.file.empty()) {
+    location.file = (fs::path(location.folder) / "furrow.yaml").string();
+    location.shown = options.path == "." ? "furrow.yaml" : location.file;
   }
-  return place;
+  return location;
 }
 
-Result<SourceTree> TakeSources(const Place& place, const RunOptions& options) {
-  if (options.revision.empty()) return SourceTree::OfFolder(place.folder);
-  return SourceTree::OfRevision(place.folder, options.revision);
+Result<SourceTree> TakeSources(const PipelineLocation& location, const RunOptions& options) {
+  if (options.revision.empty()) return SourceTree::OfFolder(location.folder);
+  return SourceTree::OfRevision(location.folder, options.revision);
 }
 
 // The pipeline file of a revision is the one in it.
-Result<PipelineFile> ReadPipeline(const Place& place, const RunOptions& options, const SourceTree* sources) {
-  if (sources == nullptr) return ReadPipelineFile(place.file, place.shown, place.folder);
-  const fs::path inside = fs::path(place.file).lexically_proximate(place.folder);
+Result<PipelineFile> ReadPipeline(const PipelineLocation& location, const RunOptions& options,
+                                  const SourceTree* sources) {
+  if (sources == nullptr) return ReadPipelineFile(location.file, location.shown, location.folder);
+  const fs::path inside = fs::path(location.file).lexically_proximate(location.folder);
   return ReadPipelineFile((fs::path(sources->root()) / inside).string(), options.revision + ":" + inside.string(),
-                          place.folder);
+                          location.folder);
 }
 
 // Prints what is wrong with the file; the status to end with, if it cannot be run.
@@ -71,8 +72,8 @@ std::optional<int> Complain(const Session& session, const PipelineFile& file, co
   return kExitUsage;
 }
 
-Result<Hash> Upload(const Session& session, FarmClient& farm, const Place& place, const RunOptions& options,
-                    std::optional<SourceTree>& sources) {
+Result<Hash> Upload(const Session& session, FarmClient& farm, const PipelineLocation& location,
+                    const RunOptions& options, std::optional<SourceTree>& sources) {
   std::uint64_t shown = 0;
   const auto progress = [&](std::uint64_t sent, std::uint64_t total) {
     if (!session.terminal.err || session.json || total < kWorthProgress) return;
@@ -86,7 +87,7 @@ Result<Hash> Upload(const Session& session, FarmClient& farm, const Place& place
     if (report) return report->tree;
     if (report.error().code != Errc::kCorrupt || scan == kScans) return tl::unexpected(std::move(report).error());
     // A file changed between the scan and the upload: take the folder as it is now.
-    FURROW_ASSIGN(SourceTree again, TakeSources(place, options));
+    FURROW_ASSIGN(SourceTree again, TakeSources(location, options));
     sources.emplace(std::move(again));
   }
 }
@@ -106,19 +107,19 @@ Result<int> RunCommand(const Session& session, const RunOptions& options) {
   // Before there are threads, which would take the signals otherwise.
   Signals signals({SIGINT, SIGTERM, SIGWINCH});
   FURROW_ASSIGN(const Env overrides, ParseSettings(options.set));
-  FURROW_ASSIGN(const Place place, FindPlace(options));
+  FURROW_ASSIGN(const PipelineLocation location, FindPipeline(options));
   std::optional<SourceTree> sources;
   if (!options.revision.empty()) {
-    FURROW_ASSIGN(SourceTree taken, TakeSources(place, options));
+    FURROW_ASSIGN(SourceTree taken, TakeSources(location, options));
     sources.emplace(std::move(taken));
   }
-  FURROW_ASSIGN(PipelineFile file, ReadPipeline(place, options, sources ? &*sources : nullptr));
+  FURROW_ASSIGN(PipelineFile file, ReadPipeline(location, options, sources ? &*sources : nullptr));
   if (const auto status = Complain(session, file, overrides)) return *status;
 
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_TRY(farm->Ask<Pong>(Ping{}));  // before a gigabyte is hashed
   if (!sources) {
-    FURROW_ASSIGN(SourceTree taken, TakeSources(place, options));
+    FURROW_ASSIGN(SourceTree taken, TakeSources(location, options));
     sources.emplace(std::move(taken));
   }
   Submit submit;
@@ -128,7 +129,7 @@ Result<int> RunCommand(const Session& session, const RunOptions& options) {
   submit.default_name = Shown(file.default_name);
   submit.overrides = overrides;
   submit.info = Shown(sources->info());
-  FURROW_ASSIGN(submit.source, Upload(session, *farm, place, options, sources));
+  FURROW_ASSIGN(submit.source, Upload(session, *farm, location, options, sources));
   FURROW_ASSIGN(const Submitted submitted, farm->Ask<Submitted>(submit));
   if (options.detach) return SayDetached(session, submitted);
   return FollowRun(session, *farm, submitted, signals);

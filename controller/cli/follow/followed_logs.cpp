@@ -38,21 +38,21 @@ FollowedLogs::FollowedLogs(FarmClient& farm, FollowOptions options, Handlers han
 
 void FollowedLogs::Begin(RunId run) {
   run_ = run;
-  std::vector<std::size_t> places(jobs_.size());
-  std::iota(places.begin(), places.end(), std::size_t{0});
-  std::stable_sort(places.begin(), places.end(),
+  std::vector<std::size_t> indexes(jobs_.size());
+  std::iota(indexes.begin(), indexes.end(), std::size_t{0});
+  std::stable_sort(indexes.begin(), indexes.end(),
                    [&](std::size_t a, std::size_t b) { return jobs_[a].started < jobs_[b].started; });
-  for (const std::size_t place : places) {
-    OnJob(place);
-    logs_[place].tail_lines = options_.tail_lines;
+  for (const std::size_t index : indexes) {
+    OnJob(index);
+    logs_[index].tail_lines = options_.tail_lines;
   }
 }
 
 // Of jobs that are new; all but those of a very large run are there at the beginning.
 void FollowedLogs::LearnJobs() {
   const std::size_t known = by_name_.size();
-  for (std::size_t place = logs_.size(); place < jobs_.size(); ++place) {
-    const auto [found, is_new] = by_name_.try_emplace(jobs_[place].job);
+  for (std::size_t index = logs_.size(); index < jobs_.size(); ++index) {
+    const auto [found, is_new] = by_name_.try_emplace(jobs_[index].job);
     if (is_new) found->second.number = by_name_.size() - 1;
     logs_.emplace_back().job = &found->second;
   }
@@ -62,10 +62,10 @@ void FollowedLogs::LearnJobs() {
   look_again_ = true;
   std::vector<std::vector<Job*>> needed_by(by_name_.size());
   std::vector<std::size_t> open(by_name_.size());  // needs that are not in order_ yet
-  for (std::size_t place = 0; place < jobs_.size(); ++place) {
-    Job& job = *logs_[place].job;
+  for (std::size_t index = 0; index < jobs_.size(); ++index) {
+    Job& job = *logs_[index].job;
     if (!job.needs.empty()) continue;  // of another shard
-    for (const std::string& need : jobs_[place].needs) {
+    for (const std::string& need : jobs_[index].needs) {
       const auto found = by_name_.find(need);
       if (found == by_name_.end()) continue;
       job.needs.push_back(&found->second);
@@ -80,11 +80,11 @@ void FollowedLogs::LearnJobs() {
       if (--open[next->number] == 0) order_.push_back(next);
 }
 
-void FollowedLogs::OnJob(std::size_t place) {
+void FollowedLogs::OnJob(std::size_t index) {
   if (!run_) return;
   if (logs_.size() < jobs_.size()) LearnJobs();
-  Find(place);
-  if (logs_[place].state == FollowedState::kPausing && AtEnd(place)) End(place);
+  Find(index);
+  if (logs_[index].state == FollowedState::kPausing && AtEnd(index)) End(index);
 }
 
 void FollowedLogs::Turn() {
@@ -95,22 +95,22 @@ void FollowedLogs::Turn() {
 }
 
 // Puts the log of a job's newest attempt into the queue, if that is to be read and was not.
-void FollowedLogs::Find(std::size_t place) {
-  const JobView& job = jobs_[place];
-  Log& log = logs_[place];
+void FollowedLogs::Find(std::size_t index) {
+  const JobView& job = jobs_[index];
+  Log& log = logs_[index];
   if (options_.logs != FollowLogs::kWhole || !Selects(options_.what, job) || !HasLog(job)) return;
   if (job.log_run != *run_ && !options_.reused) return;
   const bool idle = log.state == FollowedState::kNone || log.state == FollowedState::kWhole;
   if (!idle || log.attempt == job.log_attempt) return;  // an older attempt is read to its end first
   log = Log{.job = log.job, .state = log.state, .attempt = job.log_attempt};
-  Move(place, FollowedEvent::kFound);
+  Move(index, FollowedEvent::kFound);
   Unread(*log.job, +1);
-  Queue(place);
+  Queue(index);
 }
 
-void FollowedLogs::Queue(std::size_t place) {
-  logs_[place].turn = ++last_turn_;
-  queue_.emplace_hint(queue_.end(), last_turn_, place);
+void FollowedLogs::Queue(std::size_t index) {
+  logs_[index].turn = ++last_turn_;
+  queue_.emplace_hint(queue_.end(), last_turn_, index);
 }
 
 void FollowedLogs::Unread(Job& job, int change) {
@@ -125,11 +125,11 @@ void FollowedLogs::LookWhoWaits() {
   for (Job* job : order_)
     job->waits = std::any_of(job->needs.begin(), job->needs.end(),
                              [](const Job* need) { return need->unread > 0 || need->waits; });
-  for (std::size_t place = 0; place < logs_.size() && held_ > 0; ++place) {
-    if (logs_[place].state != FollowedState::kHeld || logs_[place].job->waits) continue;
-    Move(place, FollowedEvent::kRelease);
+  for (std::size_t index = 0; index < logs_.size() && held_ > 0; ++index) {
+    if (logs_[index].state != FollowedState::kHeld || logs_[index].job->waits) continue;
+    Move(index, FollowedEvent::kRelease);
     --held_;
-    queue_.emplace(logs_[place].turn, place);  // before those whose turn came later
+    queue_.emplace(logs_[index].turn, index);  // before those whose turn came later
   }
 }
 
@@ -137,60 +137,60 @@ void FollowedLogs::OpenQueued() {
   const auto now = Clock::now();
   if (std::exchange(look_again_, false)) LookWhoWaits();
   for (std::size_t left = queue_.size(); left > 0 && streams_.count() < kMostStreams; --left) {
-    const std::size_t place = queue_.begin()->second;
+    const std::size_t index = queue_.begin()->second;
     queue_.erase(queue_.begin());
-    const Log& log = logs_[place];
+    const Log& log = logs_[index];
     if (log.state == FollowedState::kQueued && log.job->waits) {
-      Move(place, FollowedEvent::kHold);
+      Move(index, FollowedEvent::kHold);
       ++held_;
     } else if (log.again > now) {
-      Queue(place);
+      Queue(index);
     } else {
-      Open(place);
+      Open(index);
     }
   }
 }
 
-void FollowedLogs::Open(std::size_t place) {
-  Move(place, FollowedEvent::kOpen);
-  const Log& log = logs_[place];
-  streams_.Open(place, {jobs_[place].log_run, log.attempt, log.offset, log.tail_lines, true});
+void FollowedLogs::Open(std::size_t index) {
+  Move(index, FollowedEvent::kOpen);
+  const Log& log = logs_[index];
+  streams_.Open(index, {jobs_[index].log_run, log.attempt, log.offset, log.tail_lines, true});
 }
 
-void FollowedLogs::OnBytes(std::size_t place, std::string_view bytes) {
-  logs_[place].tail_lines = 0;
-  if (handlers_.on_log) handlers_.on_log(jobs_[place], bytes);
+void FollowedLogs::OnBytes(std::size_t index, std::string_view bytes) {
+  logs_[index].tail_lines = 0;
+  if (handlers_.on_log) handlers_.on_log(jobs_[index], bytes);
 }
 
-void FollowedLogs::OnEnd(std::size_t place, std::uint64_t end, const Status& status) {
-  if (options_.logs == FollowLogs::kNewest) return Move(place, FollowedEvent::kEnd);
-  Log& log = logs_[place];
+void FollowedLogs::OnEnd(std::size_t index, std::uint64_t end, const Status& status) {
+  if (options_.logs == FollowLogs::kNewest) return Move(index, FollowedEvent::kEnd);
+  Log& log = logs_[index];
   log.offset = std::max(log.offset, end);
   if (!status && status.error().code != Errc::kNotFound && handlers_.on_log && log.tries == kMostTries)
-    handlers_.on_log(jobs_[place], "\n[furrow: the rest of this log cannot be read: " + status.error().message + "]\n");
-  if (AtEnd(place)) return End(place);
-  Move(place, FollowedEvent::kCutShort);
+    handlers_.on_log(jobs_[index], "\n[furrow: the rest of this log cannot be read: " + status.error().message + "]\n");
+  if (AtEnd(index)) return End(index);
+  Move(index, FollowedEvent::kCutShort);
   ++log.tries;
   log.again = Clock::now() + kReadAgain;
-  Queue(place);
+  Queue(index);
 }
 
 // A stream also ends where the controller was started again and does not yet know the attempt: the log is whole only if
 // the job says so. After too many tries it counts as whole.
-bool FollowedLogs::AtEnd(std::size_t place) const {
-  const Log& log = logs_[place];
-  const JobView& job = jobs_[place];
+bool FollowedLogs::AtEnd(std::size_t index) const {
+  const Log& log = logs_[index];
+  const JobView& job = jobs_[index];
   const bool superseded = job.log_attempt != log.attempt;
   return superseded || (IsTerminal(job.state) && log.offset >= job.log_length) || log.tries >= kMostTries;
 }
 
-void FollowedLogs::End(std::size_t place) {
-  Log& log = logs_[place];
+void FollowedLogs::End(std::size_t index) {
+  Log& log = logs_[index];
   if (log.state == FollowedState::kPausing) queue_.erase(log.turn);
-  Move(place, FollowedEvent::kEnd);
+  Move(index, FollowedEvent::kEnd);
   Unread(*log.job, -1);
-  if (handlers_.on_log_end) handlers_.on_log_end(jobs_[place]);
-  Find(place);
+  if (handlers_.on_log_end) handlers_.on_log_end(jobs_[index]);
+  Find(index);
 }
 
 void FollowedLogs::FollowNewest() {

@@ -47,14 +47,14 @@ class FollowedLogs {
 
   // All jobs of the run are there for the first time.
   void Begin(RunId run);
-  // The job at `place` is new or has changed.
-  void OnJob(std::size_t place);
+  // The job at `index` is new or has changed.
+  void OnJob(std::size_t index);
   // Takes in what has arrived, opens what is next. Does not wait.
   void Turn();
   // Logs that are yet to be read, or being read.
   std::size_t unfinished() const { return unfinished_; }
-  // How far the log of the job at `place` is; there since Begin.
-  FollowedState state(std::size_t place) const { return logs_[place].state; }
+  // How far the log of the job at `index` is; there since Begin.
+  FollowedState state(std::size_t index) const { return logs_[index].state; }
 
  private:
   // A job with all its shards.
@@ -78,18 +78,18 @@ class FollowedLogs {
   };
 
   void LearnJobs();
-  void Move(std::size_t place, FollowedEvent event) { logs_[place].state = After(logs_[place].state, event); }
-  void Find(std::size_t place);
-  void Queue(std::size_t place);
+  void Move(std::size_t index, FollowedEvent event) { logs_[index].state = After(logs_[index].state, event); }
+  void Find(std::size_t index);
+  void Queue(std::size_t index);
   void Unread(Job& job, int change);
   void LookWhoWaits();
   void OpenQueued();
-  void Open(std::size_t place);
+  void Open(std::size_t index);
   void FollowNewest();
-  void OnBytes(std::size_t place, std::string_view bytes);
-  void OnEnd(std::size_t place, std::uint64_t end, const Status& status);
-  bool AtEnd(std::size_t place) const;
-  void End(std::size_t place);
+  void OnBytes(std::size_t index, std::string_view bytes);
+  void OnEnd(std::size_t index, std::uint64_t end, const Status& status);
+  bool AtEnd(std::size_t index) const;
+  void End(std::size_t index);
 
   const FollowOptions options_;
   const Handlers handlers_;
@@ -97,7 +97,7 @@ class FollowedLogs {
   LogStreams streams_;
   std::optional<RunId> run_;                    // since Begin
   std::vector<Log> logs_;                       // beside jobs_, since Begin
-  std::map<std::uint64_t, std::size_t> queue_;  // turn → place, of the logs that are kQueued or kPausing
+  std::map<std::uint64_t, std::size_t> queue_;  // turn → index, of the logs that are kQueued or kPausing
   std::uint64_t last_turn_ = 0;
   std::size_t held_ = 0;        // logs that are kHeld
   std::size_t unfinished_ = 0;  // logs that are neither kNone nor kWhole, unless kNewest

@@ -114,16 +114,16 @@ void Follower::OnUpdate(RunUpdate& update) {
 
 void Follower::Update(JobView& job) {
   const auto [found, is_new] = index_.try_emplace(Raw(job.id), jobs_.size());
-  const std::size_t place = found->second;
+  const std::size_t index = found->second;
   if (is_new) {
     jobs_.push_back(std::move(job));
-  } else if (jobs_[place] == job) {
+  } else if (jobs_[index] == job) {
     return;
   } else {
-    jobs_[place] = std::move(job);
+    jobs_[index] = std::move(job);
   }
-  if (handlers_.on_job) handlers_.on_job(jobs_[place]);
-  logs_.OnJob(place);
+  if (handlers_.on_job) handlers_.on_job(jobs_[index]);
+  logs_.OnJob(index);
 }
 
 bool Follower::Done() const {

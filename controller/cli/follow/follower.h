@@ -55,7 +55,7 @@ class Follower {
   const Handlers handlers_;
   RunSummary run_;
   std::vector<JobView> jobs_;
-  std::unordered_map<std::uint64_t, std::size_t> index_;  // JobId → place in jobs_
+  std::unordered_map<std::uint64_t, std::size_t> index_;  // JobId → index in jobs_
   FollowedLogs logs_;
   std::uint64_t watch_ = 0;  // numbers of requests under way
   std::uint64_t look_ = 0;

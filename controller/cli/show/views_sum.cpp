@@ -51,13 +51,13 @@ void Add(JobSum& sum, const JobView& job) {
 class Forest {
  public:
   Forest(std::vector<JobSum>& sums, const std::map<std::string, const JobView*>& views) : sums_(sums) {
-    for (std::size_t i = 0; i < sums.size(); ++i) place_[sums[i].job] = i;
+    for (std::size_t i = 0; i < sums.size(); ++i) index_of_[sums[i].job] = i;
     children_.resize(sums.size());
     for (std::size_t i = 0; i < sums.size(); ++i) {
       const auto& needs = views.at(sums[i].job)->needs;
       std::size_t parent = sums.size();
       for (const std::string& need : needs)
-        if (const auto found = place_.find(need); found != place_.end() && found->second != i)
+        if (const auto found = index_of_.find(need); found != index_of_.end() && found->second != i)
           parent = parent == sums.size() || Depth(found->second) >= Depth(parent) ? found->second : parent;
       if (parent == sums.size())
         roots_.push_back(i);
@@ -74,15 +74,15 @@ class Forest {
 
  private:
   // A pipeline file lists jobs in any order: one that stands later has no depth yet, and counts as a root.
-  std::size_t Depth(std::size_t place) const {
-    const auto found = depth_.find(place);
+  std::size_t Depth(std::size_t index) const {
+    const auto found = depth_.find(index);
     return found == depth_.end() ? 0 : found->second;
   }
 
-  void Visit(std::size_t place, const std::string& own, const std::string& beneath) {
-    sums_[place].branch = own;
-    out_.push_back(sums_[place]);
-    const auto& children = children_[place];
+  void Visit(std::size_t index, const std::string& own, const std::string& beneath) {
+    sums_[index].branch = own;
+    out_.push_back(sums_[index]);
+    const auto& children = children_[index];
     for (std::size_t i = 0; i < children.size(); ++i) {
       const bool last = i + 1 == children.size();
       Visit(children[i], beneath + (last ? "└─ " : "├─ "), beneath + (last ? "   " : "│  "));
@@ -90,7 +90,7 @@ class Forest {
   }
 
   std::vector<JobSum>& sums_;
-  std::map<std::string, std::size_t> place_;
+  std::map<std::string, std::size_t> index_of_;
   std::map<std::size_t, std::size_t> depth_;
   std::vector<std::vector<std::size_t>> children_;
   std::vector<std::size_t> roots_;
@@ -101,11 +101,11 @@ class Forest {
 
 std::vector<JobSum> SumUp(const std::vector<JobView>& jobs) {
   std::vector<JobSum> sums;
-  std::map<std::string, std::size_t> place;
+  std::map<std::string, std::size_t> index;
   std::map<std::string, const JobView*> views;
   std::map<std::string, std::vector<const Metrics*>> metrics;
   for (const JobView& job : jobs) {
-    const auto [found, is_new] = place.try_emplace(job.job, sums.size());
+    const auto [found, is_new] = index.try_emplace(job.job, sums.size());
     if (is_new) {
       sums.emplace_back().job = job.job;
       views[job.job] = &job;

@@ -146,11 +146,11 @@ TEST_CASE("doctor: the holder of a lock is found by the kernel's list") {
   CHECK(HolderOf(path) == 0);
   struct stat info {};
   REQUIRE(::fstat(fd, &info) == 0);
-  char place[64];
-  std::snprintf(place, sizeof(place), "%02x:%02x:%lu", static_cast<unsigned>(info.st_dev >> 8 & 0xfff),
+  char device_inode[64];
+  std::snprintf(device_inode, sizeof(device_inode), "%02x:%02x:%lu", static_cast<unsigned>(info.st_dev >> 8 & 0xfff),
                 static_cast<unsigned>(info.st_dev & 0xff), static_cast<unsigned long>(info.st_ino));
   folder.Write("proc/locks", "1: POSIX  ADVISORY  WRITE 7 00:01:1 0 EOF\n2: FLOCK  ADVISORY  WRITE 4711 " +
-                                 std::string(place) + " 0 EOF\n");
+                                 std::string(device_inode) + " 0 EOF\n");
   folder.Write("proc/4711/comm", "furrow-agent\n");
   CHECK(HolderOf(path, folder / "proc") == 4711);
   CHECK(NameOfProcess(4711, folder / "proc") == "furrow-agent");

@@ -46,10 +46,10 @@ struct Rig : DataFarm {
     job.needs = std::move(needs);
     jobs.push_back(std::move(job));
   }
-  // The agent has printed `text` in the newest attempt of the job at `place`.
-  void Print(std::size_t place, const std::string& text) {
+  // The agent has printed `text` in the newest attempt of the job at `index`.
+  void Print(std::size_t index, const std::string& text) {
     static FrameEncoder encoder;
-    const AttemptRef attempt = jobs[place].log_attempt;
+    const AttemptRef attempt = jobs[index].log_attempt;
     const std::uint64_t offset = logs->Length(run, attempt).value();
     LogAppend append{attempt, offset, static_cast<std::uint32_t>(text.size()), {}};
     encoder.Append(attempt, offset, AsBytes(text), append.compressed);
@@ -65,14 +65,14 @@ struct Rig : DataFarm {
     FAIL("the log was not taken");
   }
   // Its log is over for the controller, though the job may not say so yet.
-  void Revoke(std::size_t place) {
-    SetHistory(jobs[place].log_attempt, LogRecord{});
-    server->Post(BulkRevoke{jobs[place].log_attempt});
+  void Revoke(std::size_t index) {
+    SetHistory(jobs[index].log_attempt, LogRecord{});
+    server->Post(BulkRevoke{jobs[index].log_attempt});
   }
-  void SayEnded(std::size_t place, std::uint64_t length) {
-    jobs[place].state = JobState::kPassed;
-    jobs[place].log_length = length;
-    followed->OnJob(place);
+  void SayEnded(std::size_t index, std::uint64_t length) {
+    jobs[index].state = JobState::kPassed;
+    jobs[index].log_length = length;
+    followed->OnJob(index);
   }
   // Takes turns until `text` was seen, all of it.
   void Await(const std::string& text) {
@@ -82,13 +82,13 @@ struct Rig : DataFarm {
     }
     CHECK(seen == text);
   }
-  // Takes turns until the log at `place` is there.
-  void AwaitState(std::size_t place, FollowedState state) {
-    for (int i = 0; i < 1000 && followed->state(place) != state; ++i) {
+  // Takes turns until the log at `index` is there.
+  void AwaitState(std::size_t index, FollowedState state) {
+    for (int i = 0; i < 1000 && followed->state(index) != state; ++i) {
       followed->Turn();
       farm->Wait(std::chrono::milliseconds(10));
     }
-    REQUIRE(followed->state(place) == state);
+    REQUIRE(followed->state(index) == state);
   }
   void Note(const std::string& job, const std::string& text) {
     if (last != job) seen += "[" + job + "]";
@@ -187,9 +187,9 @@ TEST_CASE("followed logs: a log comes after those of the jobs that its job needs
   Rig rig(Whole());
   rig.Add("second", 2, {"first"});
   rig.Add("first", 9);  // by a clock that is ahead
-  for (const std::size_t place : {0, 1}) {
-    rig.Grant(rig.jobs[place].log_attempt);
-    rig.Print(place, std::to_string(place));
+  for (const std::size_t index : {0, 1}) {
+    rig.Grant(rig.jobs[index].log_attempt);
+    rig.Print(index, std::to_string(index));
   }
   rig.followed->Begin(rig.run);
   rig.Await("[first]1");
@@ -207,9 +207,9 @@ TEST_CASE("followed logs: a log comes after those of the jobs that its job needs
 TEST_CASE("followed logs: so many at a time, in order of start, also of those that were held") {
   constexpr std::size_t kMost = 32;
   Rig rig(Whole());
-  for (std::size_t place = 0; place <= kMost; ++place) {
-    rig.Add("job" + std::to_string(place), 100 - static_cast<int>(place), {"first"});
-    rig.Grant(rig.jobs[place].log_attempt);
+  for (std::size_t index = 0; index <= kMost; ++index) {
+    rig.Add("job" + std::to_string(index), 100 - static_cast<int>(index), {"first"});
+    rig.Grant(rig.jobs[index].log_attempt);
   }
   rig.Add("first", 200);
   rig.Grant(rig.jobs.back().log_attempt);
@@ -217,7 +217,7 @@ TEST_CASE("followed logs: so many at a time, in order of start, also of those th
   rig.AwaitState(0, FollowedState::kHeld);
   rig.Revoke(kMost + 1);
   rig.SayEnded(kMost + 1, 0);
-  for (std::size_t place = 1; place <= kMost; ++place) rig.AwaitState(place, FollowedState::kReading);
+  for (std::size_t index = 1; index <= kMost; ++index) rig.AwaitState(index, FollowedState::kReading);
   CHECK(rig.followed->state(0) == FollowedState::kQueued);  // started last
   rig.Revoke(5);
   rig.SayEnded(5, 0);
@@ -230,9 +230,9 @@ TEST_CASE("followed logs: a held log stays held while another job that it needs 
   rig.Add("a", 1);
   rig.Add("b", 2);
   rig.Add("c", 3, {"a", "b"});
-  for (std::size_t place = 0; place < 3; ++place) {
-    rig.Grant(rig.jobs[place].log_attempt);
-    rig.Print(place, std::to_string(place));
+  for (std::size_t index = 0; index < 3; ++index) {
+    rig.Grant(rig.jobs[index].log_attempt);
+    rig.Print(index, std::to_string(index));
   }
   rig.followed->Begin(rig.run);
   rig.AwaitState(2, FollowedState::kHeld);
