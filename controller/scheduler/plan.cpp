@@ -37,7 +37,7 @@ class GroupPlanner {
       if (plan.size() >= limit) return;
       const Job& job = run_.jobs[index];
       if (job.state != JobState::kReady) continue;
-      if (!AssignTo(job, /*ahead=*/false, plan) && !AssignTo(job, /*ahead=*/true, plan)) return;
+      if (!Place(job, /*ahead=*/false, plan) && !Place(job, /*ahead=*/true, plan)) return;
     }
   }
 
@@ -48,7 +48,7 @@ class GroupPlanner {
   };
 
   // Prefers the agent with fewest siblings, then the one with most free CPUs.
-  bool AssignTo(const Job& job, bool ahead, std::vector<Assignment>& plan) {
+  bool Place(const Job& job, bool ahead, std::vector<Assignment>& plan) {
     Candidate* best = nullptr;
     std::vector<std::string> best_uuids;
     const auto free = [](const Candidate& c) {
