@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <fstream>
 
+#include "common/base/replace_file.h"
+
 namespace furrow {
 namespace {
 
@@ -26,14 +28,8 @@ std::optional<TimePoint> ReadLease(const std::string& state_folder) {
 
 Status WriteLease(const std::string& state_folder, TimePoint until) {
   static const std::string boot = BootId();
-  const std::string path = state_folder + "/lease";
-  const std::string part = path + ".part";
-  std::ofstream file(part, std::ios::trunc);
-  file << boot << ' ' << until.since_start.count() << '\n';
-  file.close();
-  if (!file) return tl::unexpected<Error>(ErrnoError(part, errno));
-  if (std::rename(part.c_str(), path.c_str()) != 0) return tl::unexpected<Error>(ErrnoError(path, errno));
-  return {};
+  const std::string text = boot + " " + std::to_string(until.since_start.count()) + "\n";
+  return ReplaceFile(state_folder + "/lease", text, 0600, Durability::kNotSynced);  // of no use after a power cut
 }
 
 }  // namespace furrow

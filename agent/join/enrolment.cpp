@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/file_io.h"
+#include "common/base/replace_file.h"
 #include "common/enrol/line.h"
 
 namespace furrow {
@@ -88,19 +89,7 @@ Status WriteEnrolment(const fs::path& state, const Enrolment& enrolment) {
                   {"key", enrolment.controller_key}, {"name", enrolment.name},
                   {"labels", enrolment.labels},      {"enrolled_ms", static_cast<std::int64_t>(enrolment.enrolled)}};
   const std::string text = json.dump(2) + "\n";
-  const std::string path = EnrolmentFile(state).string();
-  const std::string part = path + ".part";
-  FileHandle file(::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!file) return tl::unexpected(ErrnoError("cannot write " + part, errno));
-  Status written = WriteAll(file.Get(), std::as_bytes(std::span(text.data(), text.size())), part);
-  if (written && ::fsync(file.Get()) != 0) written = tl::unexpected(ErrnoError("cannot sync " + part, errno));
-  if (written && ::rename(part.c_str(), path.c_str()) != 0)
-    written = tl::unexpected(ErrnoError("cannot write " + path, errno));
-  if (!written) {
-    ::unlink(part.c_str());
-    return written;
-  }
-  return SyncFolder(state.string());
+  return ReplaceFile(EnrolmentFile(state).string(), text, 0600);
 }
 
 bool IsConfiguredByHand(const AgentConfig& config) {

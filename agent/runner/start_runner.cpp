@@ -1,8 +1,6 @@
 // StartRunner of client.h: the agent's way to a runner that outlives it.
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -12,8 +10,7 @@
 #include "agent/runner/client.h"
 #include "agent/runner/folder.h"
 #include "agent/runner/socket.h"
-
-extern char** environ;
+#include "common/base/process.h"
 
 namespace furrow::runner {
 namespace {
@@ -23,26 +20,12 @@ constexpr int kPatienceMs = 60'000;  // it may have the processes of a dead runn
 
 // Runs `program`; its child, the runner proper, is nobody's but init's when this returns.
 Status Launch(const std::string& state_dir, const std::string& program, int ready) {
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawnattr_init(&attributes);
-  ::posix_spawn_file_actions_adddup2(&actions, ready, kReadyFd);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-  std::string arguments[] = {"furrow-runner", "--state", state_dir, "--detach", "--ready-fd", std::to_string(kReadyFd)};
-  char* argv[std::size(arguments) + 1] = {};
-  for (std::size_t i = 0; i < std::size(arguments); ++i) argv[i] = arguments[i].data();
-  pid_t pid = 0;
-  const int number = ::posix_spawn(&pid, program.c_str(), &actions, &attributes, argv, environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::posix_spawnattr_destroy(&attributes);
-  if (number != 0) return tl::unexpected(ErrnoError("cannot start " + program, number));
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
+  SpawnOptions spawn;
+  spawn.descriptors = {{ready, kReadyFd}};
+  spawn.group = ProcessGroup::kSession;
+  FURROW_ASSIGN(const pid_t launcher,
+                Spawn({program, "--state", state_dir, "--detach", "--ready-fd", std::to_string(kReadyFd)}, spawn));
+  Reap(launcher);
   return {};
 }
 

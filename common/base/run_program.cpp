@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <string_view>
 
 #include "common/base/file_io.h"
+#include "common/base/process.h"
 
 extern char** environ;
 
@@ -34,13 +34,6 @@ std::vector<std::string> Environment(const ProgramOptions& options) {
     if (!std::string_view(*variable).starts_with("GIT_")) variables.emplace_back(*variable);
   for (const auto& [name, value] : options.variables) variables.push_back(name + "=" + value);
   return variables;
-}
-
-std::vector<char*> Pointers(const std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
 }
 
 // Both at once, so that neither pipe fills while the other is waited for. False: not at their ends by the deadline.
@@ -71,33 +64,17 @@ bool ReadBoth(Pipe& out, Pipe& err, ProgramResult& result, std::chrono::millisec
 Result<ProgramResult> RunProgram(const std::vector<std::string>& argv, const ProgramOptions& options) {
   FURROW_ASSIGN(Pipe out, MakePipe());
   FURROW_ASSIGN(Pipe err, MakePipe());
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_adddup2(&actions, out.write.Get(), STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, err.write.Get(), STDERR_FILENO);
-  if (!options.folder.empty()) ::posix_spawn_file_actions_addchdir_np(&actions, options.folder.c_str());
-  posix_spawnattr_t attributes;
-  ::posix_spawnattr_init(&attributes);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  const std::vector<std::string> variables = Environment(options);
-  pid_t pid = 0;
-  const int failed =
-      ::posix_spawnp(&pid, argv[0].c_str(), &actions, &attributes, Pointers(argv).data(), Pointers(variables).data());
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::posix_spawnattr_destroy(&attributes);
-  if (failed == ENOENT) return Fail(Errc::kNotFound, "there is no program " + argv[0]);
-  if (failed != 0) return tl::unexpected(ErrnoError("cannot run " + argv[0], failed));
+  SpawnOptions spawn;
+  spawn.folder = options.folder;
+  spawn.environment = Environment(options);
+  spawn.descriptors = {
+      {SpawnOptions::kNull, STDIN_FILENO}, {out.write.Get(), STDOUT_FILENO}, {err.write.Get(), STDERR_FILENO}};
+  FURROW_ASSIGN(const pid_t pid, Spawn(argv, spawn));
   out.write.Close();
   err.write.Close();
   ProgramResult result;
   if (!ReadBoth(out, err, result, options.limit)) ::kill(pid, SIGKILL);
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
+  const int status = Reap(pid);
   result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
 }

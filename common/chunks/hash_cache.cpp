@@ -13,6 +13,7 @@
 #include "common/base/bytes.h"
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
+#include "common/base/replace_file.h"
 
 namespace furrow {
 namespace {
@@ -154,15 +155,8 @@ Status HashCache::Save() {
   const Hash digest = HashOf(out);
   out.append(reinterpret_cast<const char*>(digest.bytes.data()), digest.bytes.size());
 
-  const std::string temp = file_ + "." + std::to_string(::getpid()) + ".tmp";
-  const FileHandle file(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!file) return tl::unexpected(ErrnoError("cannot write " + temp, errno));
-  Status written = WriteAll(file.Get(), AsBytes(out), temp);
-  // Not synced: what a power cut tears, the digest finds, and the files are hashed again.
-  if (written && ::rename(temp.c_str(), file_.c_str()) != 0)
-    written = tl::unexpected(ErrnoError("cannot write " + file_, errno));
-  if (!written) ::unlink(temp.c_str());
-  return written;
+  // What a power cut tears, the digest finds, and the files are hashed again.
+  return ReplaceFile(file_, out, 0600, Durability::kNotSynced);
 }
 
 std::size_t HashCache::Count() const {

@@ -9,6 +9,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "common/base/replace_file.h"
+
 namespace furrow {
 namespace {
 
@@ -32,18 +34,9 @@ Status WriteFarmFile(const std::filesystem::path& state, const FarmFile& farm) {
                             {"enrol", farm.enrol},
                             {"key", farm.public_key},
                             {"pid", farm.pid}};
-  const std::filesystem::path path = PathIn(state);
-  const std::filesystem::path part = path.string() + ".part";
-  std::ofstream file(part, std::ios::trunc);
-  file << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
-  file.close();
-  if (!file) return tl::unexpected<Error>(ErrnoError(part.string(), errno));
-  std::error_code error;
-  if (RunsAsFarmGroup()) std::filesystem::permissions(part, static_cast<std::filesystem::perms>(0640), error);
-  if (error) return tl::unexpected<Error>(ErrnoError(part.string(), error.value()));
-  std::filesystem::rename(part, path, error);
-  if (error) return tl::unexpected<Error>(ErrnoError(path.string(), error.value()));
-  return {};
+  // Every start writes it anew, so that it need not survive a power cut.
+  return ReplaceFile(PathIn(state).string(), json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n',
+                     RunsAsFarmGroup() ? 0640 : 0644, Durability::kNotSynced);
 }
 
 Result<FarmFile> ReadFarmFile(const std::filesystem::path& state) {

@@ -13,6 +13,8 @@
 #include <zmq.h>
 
 #include "common/base/check.h"
+#include "common/base/file_io.h"
+#include "common/base/replace_file.h"
 #include "common/transport/transport.h"
 
 namespace furrow {
@@ -21,65 +23,17 @@ namespace {
 constexpr std::size_t kKeyCharacters = 40;
 constexpr std::size_t kMaxKeyFileBytes = 4u << 20;  // an allowlist of 50,000 lines
 
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Fd& operator=(Fd&&) = delete;
-  int get() const { return fd_; }
-  bool ok() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
-
-Result<std::string> ReadAll(const Fd& file, const std::filesystem::path& path) {
+Result<std::string> ReadAll(const FileHandle& file, const std::filesystem::path& path) {
   std::string text;
   std::array<char, 4096> part;
   for (;;) {
-    const ssize_t got = ::read(file.get(), part.data(), part.size());
+    const ssize_t got = ::read(file.Get(), part.data(), part.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return tl::unexpected(ErrnoError("cannot read " + path.string(), errno));
     if (got == 0) return text;
     text.append(part.data(), static_cast<std::size_t>(got));
     if (text.size() > kMaxKeyFileBytes) return Fail(Errc::kInvalid, path.string() + " is too large for a file of keys");
   }
-}
-
-Status SyncFolder(const std::filesystem::path& file) {
-  const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.ok() || ::fsync(fd.get()) != 0) return tl::unexpected(ErrnoError("cannot sync " + folder.string(), errno));
-  return {};
-}
-
-// Writes `text` to a new file beside `path` and syncs it; returns its name.
-Result<std::filesystem::path> WriteBeside(const std::filesystem::path& path, const std::string& text, mode_t mode) {
-  std::string name = path.string() + ".XXXXXX";
-  const Fd fd(::mkostemp(name.data(), O_CLOEXEC));
-  if (!fd.ok()) return tl::unexpected(ErrnoError("cannot make a file beside " + path.string(), errno));
-  const bool written = ::fchmod(fd.get(), mode) == 0 &&
-                       ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(fd.get()) == 0;
-  if (!written) {
-    const int number = errno;
-    ::unlink(name.c_str());
-    return tl::unexpected(ErrnoError("cannot write " + path.string(), number));
-  }
-  return name;
-}
-
-Status Replace(const std::filesystem::path& path, const std::string& text, mode_t mode) {
-  FURROW_ASSIGN(const auto fresh, WriteBeside(path, text, mode));
-  if (::rename(fresh.c_str(), path.c_str()) != 0) {
-    const int number = errno;
-    ::unlink(fresh.c_str());
-    return tl::unexpected(ErrnoError("cannot replace " + path.string(), number));
-  }
-  return SyncFolder(path);
 }
 
 bool IsKey(const std::string& text) {
@@ -102,13 +56,13 @@ std::string FirstWord(const std::string& text) {
 }
 
 Result<KeyPair> ReadSecret(const std::filesystem::path& path, KeyReaders readers) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.ok()) {
+  const FileHandle fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
     if (errno == ENOENT) return Fail(Errc::kNotFound, "there is no key file " + path.string());
     return tl::unexpected(ErrnoError("cannot open the key file " + path.string(), errno));
   }
   struct stat status;
-  if (::fstat(fd.get(), &status) != 0) return tl::unexpected(ErrnoError("cannot look at " + path.string(), errno));
+  if (::fstat(fd.Get(), &status) != 0) return tl::unexpected(ErrnoError("cannot look at " + path.string(), errno));
   if ((status.st_mode & (readers == KeyReaders::kGroup ? 037 : 077)) != 0)
     return Fail(Errc::kRejected, "the secret key " + path.string() + " can be read by other users; run: chmod 600 " +
                                      path.string() + ", or, if they may have read it, delete it and enrol again");
@@ -169,20 +123,20 @@ Result<std::vector<AllowedKey>> ParseAllowlist(const std::string& text, const st
 }
 
 // Those that change a file of this folder at once take turns; readers see the file before or after, never in between.
-Result<Fd> LockFolderOf(const std::filesystem::path& path) {
+Result<FileHandle> LockFolderOf(const std::filesystem::path& path) {
   const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
-  Fd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!lock.ok() || ::flock(lock.get(), LOCK_EX) != 0)
+  FileHandle lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!lock || ::flock(lock.Get(), LOCK_EX) != 0)
     return tl::unexpected(ErrnoError("cannot lock " + folder.string(), errno));
   return lock;
 }
 
 // The allowlist's text; empty where there is none.
 Result<std::string> ReadIfThere(const std::filesystem::path& path) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.ok()) return ReadAll(fd, path);
+  const FileHandle fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd) return ReadAll(fd, path);
   if (errno == ENOENT) return std::string();
   return tl::unexpected(ErrnoError("cannot open the allowlist " + path.string(), errno));
 }
@@ -211,25 +165,26 @@ Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path, KeyReaders 
   if (!keys && keys.error().code == Errc::kNotFound) {
     std::error_code failed;
     if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), failed);
-    FURROW_ASSIGN(const auto fresh, WriteBeside(path, GenerateKeyPair().secret_key + '\n', 0600));
+    FURROW_ASSIGN(const auto fresh, WriteBeside(path.string(), GenerateKeyPair().secret_key + '\n', 0600));
     // link, not rename: of two processes that start at once, the first one's key is kept by both.
     const int number = ::link(fresh.c_str(), path.c_str()) == 0 ? 0 : errno;
     ::unlink(fresh.c_str());
     if (number != 0 && number != EEXIST) return tl::unexpected(ErrnoError("cannot make " + path.string(), number));
-    FURROW_TRY(SyncFolder(path));
+    FURROW_TRY(SyncFolder(path.parent_path().string()));
     keys = ReadSecret(path, readers);
   }
   if (!keys) return keys;
   if (readers == KeyReaders::kGroup && ::chmod(path.c_str(), 0640) != 0)
     return tl::unexpected(ErrnoError("cannot let the group read " + path.string(), errno));
   const auto known = ReadPublicKey(public_path);
-  if (!known || *known != keys->public_key) FURROW_TRY(Replace(public_path, keys->public_key + '\n', 0644));
+  if (!known || *known != keys->public_key)
+    FURROW_TRY(ReplaceFile(public_path.string(), keys->public_key + '\n', 0644));
   return keys;
 }
 
 Result<std::string> ReadPublicKey(const std::filesystem::path& path) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.ok()) {
+  const FileHandle fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
     if (errno == ENOENT) return Fail(Errc::kNotFound, "there is no public key " + path.string());
     return tl::unexpected(ErrnoError("cannot open the public key " + path.string(), errno));
   }
@@ -240,8 +195,8 @@ Result<std::string> ReadPublicKey(const std::filesystem::path& path) {
 }
 
 Result<std::vector<AllowedKey>> ReadAllowlist(const std::filesystem::path& path) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.ok()) {
+  const FileHandle fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) {
     if (errno == ENOENT) return Fail(Errc::kNotFound, "there is no allowlist " + path.string());
     return tl::unexpected(ErrnoError("cannot open the allowlist " + path.string(), errno));
   }
@@ -254,7 +209,7 @@ Status AddToAllowlist(const std::filesystem::path& path, const AllowedKey& key) 
     return Fail(Errc::kInvalid, "\"" + key.who.name + "\" is no name: up to 64 letters, digits, '.', '_' and '-'");
   if (!IsKey(key.public_key)) return Fail(Errc::kInvalid, "a public key has 40 characters, as in a .pub file");
 
-  FURROW_ASSIGN(const Fd lock, LockFolderOf(path));
+  FURROW_ASSIGN(const FileHandle lock, LockFolderOf(path));
   FURROW_ASSIGN(std::string text, ReadIfThere(path));
   FURROW_ASSIGN(const auto keys, ParseAllowlist(text, path));
   for (const AllowedKey& known : keys) {
@@ -266,12 +221,12 @@ Status AddToAllowlist(const std::filesystem::path& path, const AllowedKey& key) 
       return Fail(Errc::kRejected, "there is an agent " + key.who.name + " with another key; see " + path.string());
   }
   if (!text.empty() && text.back() != '\n') text += '\n';
-  return Replace(path, text + LineOf(key) + '\n', ModeOf(path));
+  return ReplaceFile(path.string(), text + LineOf(key) + '\n', ModeOf(path));
 }
 
 Status RemoveFromAllowlist(const std::filesystem::path& path,
                            const std::function<bool(const AllowedKey&)>& is_unwanted) {
-  FURROW_ASSIGN(const Fd lock, LockFolderOf(path));
+  FURROW_ASSIGN(const FileHandle lock, LockFolderOf(path));
   FURROW_ASSIGN(const std::string text, ReadIfThere(path));
   FURROW_ASSIGN(const auto keys, ParseAllowlist(text, path));
   bool found = false;
@@ -289,7 +244,7 @@ Status RemoveFromAllowlist(const std::filesystem::path& path,
       kept += line + '\n';
     }
   }
-  return found ? Replace(path, kept, ModeOf(path)) : Status();
+  return found ? ReplaceFile(path.string(), kept, ModeOf(path)) : Status();
 }
 
 }  // namespace furrow

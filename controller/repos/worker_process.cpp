@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -12,6 +11,8 @@
 #include <cerrno>
 #include <csignal>
 #include <utility>
+
+#include "common/base/process.h"
 
 namespace furrow::repos {
 namespace {
@@ -41,31 +42,6 @@ class Pipe {
   int ends[2] = {-1, -1};
 };
 
-// With default signals and none blocked, in a process group of its own, so that nothing it might start survives it.
-Result<pid_t> Spawn(const std::string& program, int input, int output) {
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t how;
-  ::posix_spawn_file_actions_init(&files);
-  ::posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
-  ::posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
-  ::posix_spawnattr_init(&how);
-  sigset_t none, all;
-  ::sigemptyset(&none);
-  ::sigfillset(&all);
-  ::posix_spawnattr_setsigmask(&how, &none);
-  ::posix_spawnattr_setsigdefault(&how, &all);
-  ::posix_spawnattr_setpgroup(&how, 0);
-  ::posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::string name = program, verb = "--repository-worker";
-  char* argv[] = {name.data(), verb.data(), nullptr};
-  pid_t pid = -1;
-  const int failed = ::posix_spawn(&pid, program.c_str(), &files, &how, argv, ::environ);
-  ::posix_spawnattr_destroy(&how);
-  ::posix_spawn_file_actions_destroy(&files);
-  if (failed != 0) return Fail(Errc::kInternal, ErrnoError("cannot start " + program, failed).message);
-  return pid;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOptions& options,
@@ -79,7 +55,12 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOpti
     return tl::unexpected(ErrnoError("cannot start a repository worker", errno));
   }
   std::unique_ptr<WorkerProcess> worker(new WorkerProcess(options, timeout));
-  FURROW_ASSIGN(worker->pid_, Spawn(options.program.string(), to.ends[0], from.ends[1]));
+  SpawnOptions spawn;
+  spawn.descriptors = {{to.ends[0], STDIN_FILENO}, {from.ends[1], STDOUT_FILENO}};
+  spawn.group = ProcessGroup::kOwn;  // so that nothing that the worker might start survives it
+  const auto started = Spawn({options.program.string(), "--repository-worker"}, spawn);
+  if (!started) return Fail(Errc::kInternal, started.error().message);
+  worker->pid_ = *started;
   worker->exit_ = static_cast<int>(::syscall(SYS_pidfd_open, worker->pid_, 0));
   if (worker->exit_ < 0) return tl::unexpected(ErrnoError("cannot watch a repository worker", errno));
   if (kLimitMemory) {
@@ -111,11 +92,7 @@ WorkerProcess::~WorkerProcess() {
 }
 
 int WorkerProcess::Reap() {
-  int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-  }
-  pid_ = -1;
-  return status;
+  return furrow::Reap(std::exchange(pid_, -1));
 }
 
 void WorkerProcess::Read() {
@@ -147,9 +124,7 @@ std::unique_ptr<Result<WorkerReply>> WorkerProcess::Finish(Clock::time_point now
   const int status = Reap();
   if (output_ >= 0) Read();
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return fate(DecodeReply(answer_));
-  const std::string end = WIFSIGNALED(status) ? "was ended by signal " + std::to_string(WTERMSIG(status))
-                                              : "ended with status " + std::to_string(WEXITSTATUS(status));
-  return fate(Fail(Errc::kInternal, "the repository worker " + end + "; its memory limit is " +
+  return fate(Fail(Errc::kInternal, "the repository worker " + FormatEnd(status) + "; its memory limit is " +
                                         std::to_string(options_.memory_limit_bytes >> 20) + " MiB"));
 }
 

@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/file_io.h"
+#include "common/base/replace_file.h"
 #include "common/daemon/farm_file.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
@@ -125,9 +126,7 @@ class Supervisor {
   void WritePids() const {
     nlohmann::ordered_json pids{{"up", ::getpid()}};
     for (const Daemon& daemon : daemons_) pids[daemon.plan().name] = daemon.pid();
-    std::ofstream(state_ / "up.json.part", std::ios::trunc) << pids.dump(2) << "\n";
-    std::error_code ignored;
-    fs::rename(state_ / "up.json.part", state_ / "up.json", ignored);
+    static_cast<void>(ReplaceFile((state_ / "up.json").string(), pids.dump(2) + "\n", 0644, Durability::kNotSynced));
   }
 
   // Asks again and again until every agent is there. A stale farm.json has another controller's pid.

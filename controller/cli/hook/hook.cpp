@@ -1,7 +1,6 @@
 #include "controller/cli/hook/hook.h"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +9,9 @@
 #include <fstream>
 #include <string_view>
 #include <system_error>
+
+#include "common/base/replace_file.h"
+#include "common/base/run_program.h"
 
 namespace furrow::cli {
 namespace {
@@ -69,35 +71,13 @@ std::string Script(const HookSettings& settings) {
   return script;
 }
 
-// The first line of what `git` says on its output; its words on failure.
-Result<std::string> AskGit(std::vector<std::string> words) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return tl::unexpected(ErrnoError("cannot ask git", errno));
-  posix_spawn_file_actions_t files;
-  ::posix_spawn_file_actions_init(&files);
-  ::posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&files, ends[1], STDERR_FILENO);
-  words.insert(words.begin(), "git");
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  pid_t pid = -1;
-  const int failed = ::posix_spawnp(&pid, "git", &files, nullptr, argv.data(), ::environ);
-  ::posix_spawn_file_actions_destroy(&files);
-  ::close(ends[1]);
-  std::string said;
-  char buffer[1024];
-  ssize_t got;
-  while (failed == 0 && ((got = ::read(ends[0], buffer, sizeof(buffer))) > 0 || (got < 0 && errno == EINTR))) {
-    if (got > 0) said.append(buffer, static_cast<std::size_t>(got));
-  }
-  ::close(ends[0]);
-  if (failed != 0) return tl::unexpected(ErrnoError("cannot run git (is it installed?)", failed));
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (status != 0) return Fail(Errc::kRejected, "git refuses: " + said);
-  return said.substr(0, said.find('\n'));
+// The first line of git's output; the reason that git gives on failure.
+Result<std::string> AskGit(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), "git");
+  const auto answer = RunProgram(arguments);
+  if (!answer) return Fail(answer.error().code, answer.error().message + " (is git installed?)");
+  if (answer->status != 0) return Fail(Errc::kRejected, "git refuses: " + answer->err + answer->out);
+  return answer->out.substr(0, answer->out.find('\n'));
 }
 
 Result<bool> IsOurs(const fs::path& hook) {
@@ -126,23 +106,6 @@ Result<bool> KeepForeign(const fs::path& hook, const fs::path& kept) {
                                      kept.string() + " already: join the two into the latter, delete the former");
   }
   return tl::unexpected(ErrnoError("cannot keep " + hook.string() + " as " + kept.string(), errno));
-}
-
-Status WriteHook(const fs::path& hook, const std::string& script) {
-  const std::string temp = hook.string() + ".furrow-new";
-  const int fd = ::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0755);
-  if (fd < 0) return tl::unexpected(ErrnoError("cannot write " + temp, errno));
-  const bool whole = ::write(fd, script.data(), script.size()) == static_cast<ssize_t>(script.size()) &&
-                     ::fchmod(fd, 0755) == 0 && ::fsync(fd) == 0;
-  const int number = errno;
-  ::close(fd);
-  if (!whole) {
-    ::unlink(temp.c_str());
-    return tl::unexpected(ErrnoError("cannot write " + temp, number));
-  }
-  if (::rename(temp.c_str(), hook.c_str()) != 0)
-    return tl::unexpected(ErrnoError("cannot write " + hook.string(), errno));
-  return {};
 }
 
 // Whoever may push may note a push: the folder has the mode and group of the objects. Where that is not allowed to us,
@@ -195,7 +158,7 @@ Result<std::string> InstallHook(const HookSettings& settings) {
   if (failed) return tl::unexpected(ErrnoError("cannot make the folder " + folder.string(), failed.value()));
   const fs::path hook = folder / "post-receive", kept = folder / kKept;
   FURROW_ASSIGN(const bool foreign, KeepForeign(hook, kept));
-  FURROW_TRY(WriteHook(hook, Script(settings)));
+  FURROW_TRY(ReplaceFile(hook.string(), Script(settings), 0755));
   MakeNotesFolder(git_dir);
   std::string text = "installed " + hook.string();
   if (foreign) text += "\nthe hook that was there is called first, as " + kept.string();

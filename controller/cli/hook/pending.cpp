@@ -11,6 +11,8 @@
 
 #include "controller/cli/hook/hook.h"
 
+#include "common/base/replace_file.h"
+
 namespace furrow::cli {
 namespace {
 
@@ -44,19 +46,7 @@ class Pending {
   Status Save() {
     std::string text;
     for (const PendingPush& push : pushes) text += push.old_commit + " " + push.new_commit + " " + push.ref + "\n";
-    const std::string temp = file_.string() + ".new";
-    const int fd = ::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0664);
-    if (fd < 0) return tl::unexpected(ErrnoError("cannot write " + temp, errno));
-    const bool whole = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(fd) == 0;
-    const int number = errno;
-    ::close(fd);
-    if (!whole || ::rename(temp.c_str(), file_.c_str()) != 0) {
-      Error error = ErrnoError("cannot write " + file_.string(), whole ? errno : number);
-      ::unlink(temp.c_str());
-      return tl::unexpected(std::move(error));
-    }
-    SyncFolder();
-    return {};
+    return ReplaceFile(file_.string(), text, 0664);
   }
 
   std::vector<PendingPush> pushes;
@@ -72,13 +62,6 @@ class Pending {
       if (words >> push.old_commit >> push.new_commit >> push.ref) pushes.push_back(std::move(push));
     }
   }
-  void SyncFolder() {
-    const int fd = ::open(file_.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
-    ::fsync(fd);
-    ::close(fd);
-  }
-
   fs::path file_;
   int lock_;
 };

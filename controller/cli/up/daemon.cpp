@@ -14,6 +14,7 @@
 #include <iterator>
 
 #include "common/base/file_io.h"
+#include "common/base/process.h"
 
 namespace furrow::cli {
 namespace {
@@ -25,7 +26,8 @@ constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{5000};
 constexpr auto kSteady = std::chrono::seconds(10);  // who lived so long starts at once again
 
-// Between fork and exec: only what is allowed after a fork of a program with threads.
+// Between fork and exec, for posix_spawn knows no death signal: only what is allowed after a fork of a program with
+// threads.
 [[noreturn]] void Become(char* const* argv, int log, int death_signal, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, death_signal);
   if (::getppid() != parent) ::_exit(1);  // it died before that
@@ -44,11 +46,6 @@ constexpr auto kSteady = std::chrono::seconds(10);  // who lived so long starts 
   [[maybe_unused]] const ssize_t b = ::write(STDERR_FILENO, why, ::strlen(why));
   [[maybe_unused]] const ssize_t c = ::write(STDERR_FILENO, "\n", 1);
   ::_exit(127);
-}
-
-std::string Ending(int status) {
-  if (WIFSIGNALED(status)) return "was ended by signal " + std::to_string(WTERMSIG(status));
-  return "ended with status " + std::to_string(WEXITSTATUS(status));
 }
 
 }  // namespace
@@ -110,7 +107,7 @@ bool Daemon::OnExit(pid_t pid, int status, std::string& message) {
   const bool steady = Clock::now() - started_ >= kSteady;
   pause_ = steady || pause_ == milliseconds(0) ? kFirstPause : std::min(2 * pause_, kLongestPause);
   due_ = Clock::now() + pause_;
-  message = plan_.name + " " + Ending(status);
+  message = plan_.name + " " + FormatEnd(status);
   return true;
 }
 
