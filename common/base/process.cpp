@@ -74,6 +74,8 @@ Result<pid_t> Spawn(const std::vector<std::string>& argv, const SpawnOptions& op
   pid_t pid = -1;
   const int failed = ::posix_spawnp(&pid, argv[0].c_str(), actions.get(), attributes.get(), Pointers(argv).data(),
                                     options.environment ? environment.data() : environ);
+  if (failed == ENOENT && !options.folder.empty() && ::access(options.folder.c_str(), F_OK) != 0)
+    return Fail(Errc::kNotFound, "there is no folder " + options.folder);
   if (failed == ENOENT) return Fail(Errc::kNotFound, "there is no program " + argv[0]);
   if (failed != 0) return tl::unexpected(ErrnoError("cannot start " + argv[0], failed));
   return pid;

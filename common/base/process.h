@@ -1,5 +1,5 @@
-// Starts programs: the one place that calls posix_spawn, but for furrow-runner's jobs, which need more, and the daemons of
-// `furrow up`, which are to die with it.
+// Starts programs: the one place that calls posix_spawn, but for furrow-runner's jobs, which need more, and the daemons
+// of `furrow up`, which are to die with it.
 #pragma once
 
 #include <sys/types.h>
@@ -22,7 +22,8 @@ enum class ProcessGroup {
 struct SpawnOptions {
   std::string folder = {};                                   // to run in; empty: ours
   std::optional<std::vector<std::string>> environment = {};  // "NAME=value"; absent: ours
-  // Our descriptors and what the child has them as; kNull is /dev/null. Every other one closes at exec if it is O_CLOEXEC.
+  // Our descriptors and what the child has them as; kNull is /dev/null. Every other one closes at exec if it is
+  // O_CLOEXEC.
   std::vector<std::pair<int, int>> descriptors = {};
   ProcessGroup group = ProcessGroup::kOurs;
 
@@ -30,7 +31,8 @@ struct SpawnOptions {
 };
 
 // Starts argv[0], searched in PATH unless it has a slash, with no signal blocked and every signal at its default, and
-// returns the process, which the caller has to reap. kNotFound: there is no such program. kInternal: it cannot be started.
+// returns the process, which the caller has to reap. kNotFound: there is no such program, or no such folder. Any other
+// error: the program cannot be started, for the reason that errno gives.
 Result<pid_t> Spawn(const std::vector<std::string>& argv, const SpawnOptions& options = {});
 
 // Waits for the end of a child and returns its status as waitpid has it.

@@ -15,7 +15,9 @@ enum class Durability {
   kNotSynced,  // The file may be the old one, or empty, after a power cut.
 };
 
-// Puts a file of these bytes and exactly this mode in the place of `path`. On an error nothing has changed.
+// Puts a file of these bytes and exactly this mode, whatever the umask, in the place of `path`. On an error the old
+// file is there, unless the sync of the folder failed, which comes last: the new one is there then and may not survive
+// a power cut.
 Status ReplaceFile(const std::string& path, std::string_view bytes, mode_t mode,
                    Durability durability = Durability::kSynced);
 

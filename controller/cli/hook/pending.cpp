@@ -46,7 +46,7 @@ class Pending {
   Status Save() {
     std::string text;
     for (const PendingPush& push : pushes) text += push.old_commit + " " + push.new_commit + " " + push.ref + "\n";
-    return ReplaceFile(file_.string(), text, 0664);
+    return ReplaceFile(file_.string(), text, 0644);
   }
 
   std::vector<PendingPush> pushes;

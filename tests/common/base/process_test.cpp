@@ -28,7 +28,8 @@ std::string OutputOf(const std::string& script, SpawnOptions options = {}) {
   to.Close();
   std::string out;
   char part[1024];
-  for (ssize_t got; (got = ::read(from.Get(), part, sizeof(part))) > 0;) out.append(part, static_cast<std::size_t>(got));
+  for (ssize_t got; (got = ::read(from.Get(), part, sizeof(part))) > 0;)
+    out.append(part, static_cast<std::size_t>(got));
   CHECK(Reap(*child) == 0);
   return out;
 }
@@ -38,6 +39,7 @@ std::string OutputOf(const std::string& script, SpawnOptions options = {}) {
 TEST_CASE("process: a program that is not there is not found, and one that cannot be run says why") {
   CHECK(Spawn({"/nowhere/furrow-none"}).error().code == Errc::kNotFound);
   CHECK(Spawn({"furrow-none"}).error().code == Errc::kNotFound);
+  CHECK(Spawn({"sh"}, {.folder = "/nowhere"}).error().message == "there is no folder /nowhere");
   const auto refused = Spawn({"/etc/passwd"});
   CHECK(refused.error().message.find("cannot start /etc/passwd: Permission denied") != std::string::npos);
 }
