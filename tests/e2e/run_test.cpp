@@ -5,6 +5,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "common/base/run_program.h"
 #include "tests/support/farm.h"
 
 namespace furrow {
@@ -155,6 +156,89 @@ jobs:
   CHECK(nlohmann::json::parse(farm.Furrow({"--json", "metrics", "m#1/diverged"}).out)["series"][0]["values"][1]
             .is_null());
   CHECK(farm.Furrow({"logs", "m#1/gate"}).out.find("check: loss <= 1: FAILED (loss = nan)") != std::string::npos);
+}
+
+TEST_CASE("metrics: a check behind shards with thousands of metrics of their own is given those that it names") {
+  Farm farm;
+  farm.Write("work/furrow.yaml", R"(
+name: m
+jobs:
+  shards:
+    shards: 4
+    steps:
+      - run: |
+          { printf '{"loss": 0.5'; seq 1 4000 | sed "s/.*/, \"own-$FURROW_SHARD_INDEX-&\": &/" | tr -d '\n'; echo '}'; } > "$FURROW_METRICS"
+  gate: { needs: [shards], steps: [{ check: { loss: "< 1" } }] }
+  other: { needs: [shards], steps: [{ check: { missing: "< 1" } }] }
+)");
+  CHECK(farm.Furrow({"run", farm / "work"}).status == 1);
+  CHECK(farm.Furrow({"logs", "m#1/gate"}).out == "check: loss < 1: ok (loss = 0.5)\n");
+  const std::string other = farm.Furrow({"logs", "m#1/other"}).out;
+  CHECK(other.find("no needed job reported `missing` (reported: loss, own-0-1, own-0-10, ") != std::string::npos);
+  CHECK(other.find(" more)") != std::string::npos);
+  CHECK(nlohmann::json::parse(farm.Furrow({"--json", "show", "m#1/shards/2"}).out)["jobs"][0]["metrics"].size() ==
+        4001);
+  CHECK(farm.Furrow({"metrics", "m#1"}).err.find("16004 metrics of m#1 are more than one answer holds") !=
+        std::string::npos);
+}
+
+TEST_CASE("run: what a job could not keep of its metrics is said, and what it could is kept") {
+  Farm farm;
+  farm.Write("work/furrow.yaml", R"(
+name: m
+jobs:
+  a:
+    steps:
+      - run: |
+          printf '{"loss": 0.5}\nnonsense\n{"a\\u0000b": 1, "ok": 2}\n' > "$FURROW_METRICS"
+          printf 'caf\351 \000 bytes\n'
+)");
+  CHECK(farm.Furrow({"run", farm / "work"}).status == 0);
+  CHECK(farm.Furrow({"logs", "m#1/a"}).out == std::string("caf\351 \0 bytes\n", 13));
+  const auto job = nlohmann::json::parse(farm.Furrow({"--json", "show", "m#1"}).out)["jobs"][0];
+  CHECK(job["metrics"] == nlohmann::json{{"loss", 0.5}, {"ok", 2.0}});
+  const std::string shown = farm.Furrow({"show", "m#1"}).out;
+  CHECK(shown.find("2 lines of FURROW_METRICS could not be kept, or not whole: line 2 is no JSON object") !=
+        std::string::npos);
+}
+
+TEST_CASE("run: texts that are not UTF-8 are repaired, or refused where they come in") {
+  Farm farm;
+  const std::string folder = farm / "caf\351", bare = farm / "bare.git";
+  farm.Write("caf\351/furrow.yaml",
+             "name: m\non: { push: { branches: [\"*\"] } }\njobs: { a: { steps: [{ run: \"ls\" }] } }\n");
+  farm.Write("caf\351/f\377", "x");
+  const auto git = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"git", "-C", folder, "-c", "user.name=J\351r\364me", "-c", "user.email=a@b",
+                                         "-c", "i18n.commitEncoding=ISO-8859-1"});
+    const auto done = RunProgram(arguments);
+    REQUIRE_MESSAGE(done->status == 0, done->err);
+    return done->err;
+  };
+  git({"init", "-q", "-b", "caf\351"});
+  git({"add", "."});
+  git({"commit", "-q", "-m", "caf\351 au lait"});
+  CHECK(farm.Furrow({"run", folder}).status == 0);
+  const auto source = nlohmann::json::parse(farm.Furrow({"--json", "runs"}).out)["runs"][0]["source"];
+  CHECK(source["branch"] == "caf\xEF\xBF\xBD");
+  CHECK(source["title"] == "caf\xC3\xA9 au lait");
+  const CliResult set = farm.Furrow({"run", folder, "--set", "A=\377"});
+  CHECK(set.status == 2);
+  CHECK(set.err.find("--set `A=` has a value that is not UTF-8") != std::string::npos);
+  for (const auto& arguments : std::vector<std::vector<std::string>>{
+           {"show", "\377"}, {"runs", "\377"}, {"drain", "\377"}, {"metrics", "m", "\377"}, {"logs", "m#1\377"}}) {
+    CAPTURE(arguments[0]);
+    const CliResult refused = farm.Furrow(arguments);
+    CHECK(refused.status == 2);
+    CHECK_FALSE(refused.err.empty());
+  }
+  git({"init", "-q", "--bare", bare});
+  CHECK(farm.Furrow({"hook", "install", bare}).status == 0);
+  CHECK(git({"push", "-q", bare, "HEAD:refs/heads/caf\351"}).find("is not UTF-8: a push of it starts nothing") !=
+        std::string::npos);
+  CHECK(git({"push", "-q", bare, "HEAD:refs/heads/main"}).find("m#2 started") != std::string::npos);
+  CHECK(farm.Furrow({"hook", "install", folder}).err.find("is not UTF-8: pushes to it cannot be told") !=
+        std::string::npos);
 }
 
 TEST_CASE("run: mistakes of the pipeline file are told all at once, before anything is submitted") {
