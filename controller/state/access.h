@@ -1,5 +1,5 @@
-// Who may come in: the enrolments, the allowlist as it was read last, and what the loop and the enrol endpoint tell
-// each other about them. The allowlist file stays the source; a person may edit it, too.
+// The part of the state that says who may connect: the enrolments, and the allowlist as the controller last read it.
+// The allowlist file stays the source, because a person may edit the file, too.
 #pragma once
 
 #include <cstdint>
@@ -16,24 +16,24 @@
 
 namespace furrow {
 
-// The client that the command line on the controller's machine is.
+// The command line on the controller's own machine is the client of this name.
 inline constexpr const char* kLocalClient = "local";
 
 // ---- state: part of State, changed by controller/reactor/access.cpp alone --------------------------------
 
 struct Access {
-  // What the controller's own configuration says; set once, at the start.
-  std::string public_key;   // the controller's
-  std::string host;         // where machines reach it, as far as it knows
-  bool advertised = false;  // `host` is configured: no guess
+  // These four fields come from the controller's own configuration and are set once, at the start.
+  std::string public_key;   // the controller's key
+  std::string host;         // the address at which machines reach the controller, as far as the controller knows
+  bool advertised = false;  // `host` is configured, not guessed.
   std::uint16_t enrol_port = 0;
 
   std::map<EnrolmentId, EnrolmentRecord> enrolments;
-  std::map<std::string, KeyRecord> keys;            // by public key: the allowlist as it was read last
-  bool read = false;                                // the allowlist was read since the start
-  std::map<std::string, TimePoint> revoked_agents;  // agents that we remember and whose key is gone → since when
-  std::map<std::string, std::string> joining;       // name → key that is on its way into the allowlist
-  std::map<std::string, WallTime> heard;            // clients by name → last request
+  std::map<std::string, KeyRecord> keys;            // by public key: the allowlist as it was last read
+  bool read = false;                                // The allowlist was read since the start.
+  std::map<std::string, TimePoint> revoked_agents;  // known agents whose key is gone → since when
+  std::map<std::string, std::string> joining;       // agent name → key on its way into the allowlist
+  std::map<std::string, WallTime> heard;            // client name → time of the last request
   struct Revocation {
     Asker asker;
     KeyRecord key;
@@ -42,7 +42,7 @@ struct Access {
   std::map<std::uint64_t, Revocation> revoking;  // by ticket
   std::uint64_t last_ticket = 0;
 
-  // The key of an agent of this name, or null.
+  // Returns the key of the agent of this name, or null.
   const KeyRecord* FindAgentKey(const std::string& name) const;
 };
 

@@ -1,4 +1,4 @@
-// One decision of the scheduler.
+// An Assignment is one decision of the scheduler: which agent and which devices a job gets.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// What the loop is asked to do and what it hears back, as values: what the reactor puts into its outbox, what other
-// threads post to the loop. Nothing here knows who does it.
+// The values that the loop exchanges with other threads: the commands that the reactors put into the outbox, and the
+// events that other threads post to the loop. Nothing here knows which thread handles a value.
 #pragma once
 
 #include <cstdint>
@@ -18,15 +18,15 @@
 
 namespace furrow {
 
-// A client's request that waits for its answer.
+// An Asker identifies a client's request that waits for an answer.
 struct Asker {
   PeerId peer = 0;
-  std::uint64_t number = 0;  // of the request
-  std::string name = {};     // of the client's key; the two above tell requests apart
+  std::uint64_t number = 0;  // the number that the client gave the request
+  std::string name = {};     // the name of the client's key; `peer` and `number` alone tell requests apart
   friend bool operator==(const Asker& a, const Asker& b) { return a.peer == b.peer && a.number == b.number; }
 };
 
-// A connection of an agent.
+// A Sender is an agent and the connection that a message of this agent came over.
 struct Sender {
   PeerId peer = 0;
   std::string agent;
@@ -34,59 +34,64 @@ struct Sender {
 
 // ---- the store -----------------------------------------------------------------------------------------------
 
-// The whole log of a short job, to be kept in its run's pack file.
+// A SmallLog is the whole log of a short job; the store keeps the log in the run's pack file.
 struct SmallLog {
   RunId run{};
   AttemptRef attempt;
   std::string bytes;
 };
 
-// Everything that one turn of the loop wants remembered.
+// A Turn holds everything that one turn of the loop makes durable.
 struct Turn {
-  std::uint64_t number = 0;           // counts up; echoed in Committed
-  std::vector<RecordChange> records;  // in order: a later one with the same key wins
-  std::vector<SmallLog> small_logs;   // appended and synced first; the location goes into the JobRecord's
-                                      // attempt of the same epoch, in this same turn
+  std::uint64_t number = 0;           // counts up; Committed repeats the number
+  std::vector<RecordChange> records;  // in order: a later record with the same key wins
+  std::vector<SmallLog> small_logs;   // The store appends and syncs these logs first and writes their locations, in the
+                                      // same turn, into the attempt of the same epoch in the JobRecord.
 };
 
-// The fate of all turns up to and including `number`.
+// Committed reports the result of all turns up to and including `number`.
 struct Committed {
   std::uint64_t number = 0;
-  Status status;  // an error: nothing since the last success is durable; stop accepting
+  Status status;  // After an error nothing since the last success is durable, and the controller must stop accepting.
 };
 
 // ---- the bulk endpoint -----------------------------------------------------------------------------------------
 
-// This agent may append to this attempt's log. Before the Assign leaves, and for every unfinished attempt at start.
+// A BulkGrant lets the agent append to the attempt's log. The reactor grants before the Assign leaves, and at the start
+// for every unfinished attempt.
 struct BulkGrant {
   AttemptRef attempt;
   RunId run{};
   std::string agent;
   std::uint64_t log_quota_bytes = 0;  // 0: none
 };
-// The attempt is over, however it ended. Its followers get what is there and the end.
+// A BulkRevoke says that the attempt is over, however the attempt ended. Followers of the log get the bytes that are
+// there, and the end.
 struct BulkRevoke {
   AttemptRef attempt;
 };
-// The attempt's whole log is on record (a small one in its pack, say). Its followers get the rest of it and
-// the end. After the record was committed; before the BulkRevoke.
+// A BulkLogFinal says that the record of the attempt's whole log is committed (a small log lies in its pack, for
+// example). Followers get the rest of the log and the end. The command comes before the BulkRevoke.
 struct BulkLogFinal {
   RunId run{};
   AttemptRef attempt;
   LogRecord log;
 };
-// The SealRecord is committed: the agent may be told. The answer to every BulkLogSealed.
+// A BulkSealDurable says that the SealRecord is committed and that the agent may learn of the seal. Every BulkLogSealed
+// gets this answer.
 struct BulkSealDurable {
   AttemptRef attempt;
 };
 using BulkCommand = std::variant<BulkGrant, BulkRevoke, BulkLogFinal, BulkSealDurable>;
 
-// The log is whole, sealed and durable. Again if the agent asks again; answer each with BulkSealDurable.
+// A BulkLogSealed says that the log is whole, sealed and durable. The event repeats when the agent asks again; each one
+// gets the answer BulkSealDurable.
 struct BulkLogSealed {
   AttemptRef attempt;
   LogRecord log;
 };
-// The disk of the logs failed: nothing more is acknowledged. The farm must stop accepting.
+// A BulkFailed says that the disk of the logs failed: the bulk endpoint acknowledges nothing more, and the farm must
+// stop accepting.
 struct BulkFailed {
   std::string message;
 };
@@ -97,8 +102,8 @@ using BulkEvent = std::variant<BulkLogSealed, BulkFailed>;
 struct ImportRequest {
   std::string repository;
   std::string ref;
-  std::string old_commit;  // may be zeros
-  std::string commit;      // full hex; of a tag object: the commit it names is taken
+  std::string old_commit;  // zeros: none
+  std::string commit;      // full hex; of a tag object, the import takes the commit that the tag names
 };
 struct ImportCommit {
   std::uint64_t ticket = 0;
@@ -109,16 +114,17 @@ struct LookAtRefs {
 };
 using RepositoryCommand = std::variant<ImportCommit, LookAtRefs>;
 
-// A commit whose tree is in the chunk store.
+// An ImportedCommit is a commit whose tree is in the chunk store.
 struct ImportedCommit {
   std::string commit;  // full hex
-  Hash tree;           // committed in the chunk store
+  Hash tree;           // the root in the chunk store
   std::string title;
   std::string author;
-  std::string pipeline_text;  // furrow.yaml at the root; empty with has_pipeline false
+  std::string pipeline_text;  // furrow.yaml at the root; empty if has_pipeline is false
   bool has_pipeline = false;
-  std::vector<std::string> changed_paths;  // against old_commit; every path where that is unknown; ≤ 10,000
-  std::vector<std::string> notes;          // for people: submodules that were left out
+  // The paths that changed against old_commit: every path where old_commit is unknown, at most 10,000.
+  std::vector<std::string> changed_paths;
+  std::vector<std::string> notes;  // for people: names submodules that the import left out
 };
 struct CommitImported {
   std::uint64_t ticket = 0;
@@ -126,8 +132,8 @@ struct CommitImported {
 };
 struct RefsListed {
   std::string repository;
-  Result<std::map<std::string, std::string>> refs;  // name, which a record can hold → commit
-  std::string left_out = {};                        // which refs cannot be watched, for people; empty: none
+  Result<std::map<std::string, std::string>> refs;  // name that a record can hold → commit
+  std::string left_out = {};                        // for people: the refs that cannot be watched; empty: none
 };
 
 // ---- history: what state alone cannot answer ---------------------------------------------------------------------
@@ -135,14 +141,14 @@ struct RefsListed {
 struct HistoryQuery {
   Asker asker;
   ClientRequest request;
-  std::vector<RunSummary> live;  // of ListRuns: the runs in state, newest first
+  std::vector<RunSummary> live;  // for ListRuns: the runs in state, newest first
 };
 
 struct HistoryAnswer {
   Asker asker;
-  std::vector<ClientReply> replies;  // in order; several to a Watch of many jobs alone
+  std::vector<ClientReply> replies;  // in order; only a Watch of many jobs gets several
 };
-// What a Retry needs to begin.
+// RetryFound carries the stored run and jobs that a Retry starts from.
 struct RetryFound {
   Asker asker;
   Retry request;
@@ -153,13 +159,13 @@ using HistoryEvent = std::variant<HistoryAnswer, RetryFound>;
 
 // ---- the enrol endpoint --------------------------------------------------------------------------------------------
 
-// Somebody wants to join; whether the proof is right is not known yet.
+// An EnrolAsked says that a machine asks to join; its proof is not checked yet.
 struct EnrolAsked {
   std::uint64_t ticket = 0;
-  std::string key;  // that the connection proved to have
+  std::string key;  // the key that the connection proved to have
   EnrolProve prove;
 };
-// The answer to AdmitKey: the line stands in the allowlist, or why not.
+// KeyAdmitted answers AdmitKey: the key's line is in the allowlist, or `status` says why not.
 struct KeyAdmitted {
   EnrolmentId enrolment{};
   AllowedKey key;
@@ -169,13 +175,13 @@ struct KeyDropped {
   std::uint64_t ticket = 0;
   Status status;
 };
-// The allowlist was read, at the start or because it changed.
+// An AllowlistRead says that the allowlist was read, at the start or because the file changed.
 struct AllowlistRead {
   std::vector<AllowedKey> keys;
 };
 using AccessEvent = std::variant<EnrolAsked, KeyAdmitted, KeyDropped, AllowlistRead>;
 
-// The use is on record: put the key on the allowlist, then tell its owner.
+// The use of the enrolment is on record: AdmitKey puts the key on the allowlist and then answers the key's owner.
 struct AdmitKey {
   std::uint64_t ticket = 0;
   EnrolmentId enrolment{};

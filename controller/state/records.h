@@ -1,4 +1,4 @@
-// What a turn changes in the store: records of schemas/record.capnp, and keys whose records are deleted.
+// A turn changes the store by RecordChanges: records of schemas/record.capnp, and keys whose records are deleted.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace furrow {
 
-// The record with this key is deleted; nothing happens where there is none.
+// An Erase deletes the record with this key. A key without a record changes nothing.
 template <class Record, class Key>
 struct Erase {
   Key key{};

@@ -1,4 +1,4 @@
-// What a start finds in the store.
+// Restored is everything that the controller reads from the store at its start.
 #pragma once
 
 #include <cstdint>
@@ -12,18 +12,18 @@
 
 namespace furrow {
 
-// What is left to do after a start: live runs whole, and what guards against repetition.
+// Restored holds the work that is left after a start (live runs, whole) and the numbers and requests that prevent
+// repetition.
 struct Restored {
   std::uint64_t boot = 0;  // how often this store was opened for writing, from 1; durable
   RunId last_run{};
   JobId last_job{};
   std::map<std::string, std::uint64_t> last_number;  // pipeline → newest run number
-  std::vector<RunRecord> runs;                       // those not ended, oldest first
-  std::vector<JobRecord> jobs;                       // of those runs
-  std::vector<JobId> unreadable_jobs;                // of those runs, too
-  std::vector<MetricsRecord> metrics;                // of their unfinished attempts, the last of each: only
-                                                     // `first` and the count matter
-  std::vector<AttemptRef> unreadable_metrics;        // unfinished attempts whose count of lines is not known
+  std::vector<RunRecord> runs;                       // the runs that have not ended, oldest first
+  std::vector<JobRecord> jobs;                       // the jobs of `runs`
+  std::vector<JobId> unreadable_jobs;                // jobs of `runs` whose records cannot be read
+  std::vector<MetricsRecord> metrics;          // the last of each unfinished attempt; only `first` and the count matter
+  std::vector<AttemptRef> unreadable_metrics;  // unfinished attempts whose count of lines is not known
   std::vector<SealRecord> seals;
   std::vector<AgentRecord> agents;
   std::vector<TriggerRecord> triggers;

@@ -1,5 +1,6 @@
-// What is true now on the controller. Public values, their own invariants, no knowledge of messages,
-// sockets, disks or clocks. Owned by the loop thread. Changed only by the reactors (controller/reactor/).
+// The State is what the controller knows now: public values that keep their own invariants and know nothing of
+// messages, sockets, disks or clocks. The loop thread owns the State; only the reactors (controller/reactor/) change
+// it.
 #pragma once
 
 #include <cstdint>
@@ -28,49 +29,49 @@ namespace furrow {
 struct Settings {
   Duration heartbeat = std::chrono::seconds(5);
   std::chrono::milliseconds lease = std::chrono::minutes(10);
-  Duration prefetch = std::chrono::milliseconds(50);  // work that may wait on an agent ahead of its turn
+  Duration prefetch = std::chrono::milliseconds(50);  // work that an agent may hold beyond its free CPUs
   Duration repository_poll = std::chrono::seconds(30);
   std::uint64_t log_quota_bytes = 1ull << 30;
   std::uint32_t max_agents = 10000;
-  ProtocolRange protocol;                   // what this controller speaks
-  std::uint32_t keep_finished_runs = 1000;  // in memory for quick answers, if their jobs are few
-  // How long after an agent was last heard its attempts are surely over, clocks running at slightly
-  // different speeds included. Only then may they be given to another.
-  // How long an agent with this lease must be silent before its jobs go to another.
+  ProtocolRange protocol;                   // the protocol versions that this controller speaks
+  std::uint32_t keep_finished_runs = 1000;  // kept in memory for quick answers, if their jobs are few
+  // Returns how long an agent with this lease must be silent before its jobs go to another agent. By then the agent has
+  // surely ended its attempts, even if the clocks run at slightly different speeds.
   Duration WithMargin(Duration agents_lease) const { return agents_lease + agents_lease / 10 + heartbeat; }
 };
 
-// One shard of one job of a run: the unit that is assigned. Its record, and what only the running controller knows.
+// A Job is one shard of one job of a run, the unit that is assigned: its record, and fields that only the running
+// controller knows.
 struct Job : JobRecord {
   std::uint32_t spec = 0;  // index into Run::groups
   std::uint32_t shard = 0;
-  TimePoint first_sent;             // when the Assign of its attempt first left; after a restart of ours: the start
-  TimePoint last_sent;              // when its Assign (or Kill) last left
-  std::optional<LogRecord> sealed;  // log of the current attempt
-  std::uint64_t metrics_count = 0;  // lines of the current attempt on record
-  bool metrics_damaged = false;     // how many there were is not known: the agent's next report begins behind them
+  TimePoint first_sent;  // when the Assign of the attempt first left; after a restart of the controller: the start
+  TimePoint last_sent;   // when the Assign or Kill of the attempt last left
+  std::optional<LogRecord> sealed;  // the log of the current attempt
+  std::uint64_t metrics_count = 0;  // lines of the current attempt that are on record
+  bool metrics_damaged = false;     // `metrics_count` is unknown; the next report begins behind the recorded lines.
 
   AttemptRef attempt() const { return {id, epoch}; }
   bool OnAgent() const { return state == JobState::kAssigned || state == JobState::kRunning; }
   const JobRecord& record() const { return *this; }
 };
 
-// What all shards of one job of a run have in common.
+// A JobGroup is what all shards of one job of a run have in common.
 struct JobGroup {
   std::shared_ptr<const JobSpec> spec;
   std::uint32_t first = 0;           // index of shard 0 in Run::jobs
-  std::vector<std::uint32_t> needs;  // groups
+  std::vector<std::uint32_t> needs;  // indexes into Run::groups
   std::vector<std::uint32_t> needed_by;
   std::uint32_t needs_open = 0;     // needed groups that have not passed yet
   std::uint32_t open = 0;           // shards not terminal
-  std::uint32_t failed = 0;         // failed, cancelled or skipped shards
-  std::deque<std::uint32_t> ready;  // indexes into Run::jobs, in order; may hold some that are no longer ready
-  Duration mean_duration{};         // of its attempts that passed, smoothed; 0: none yet
+  std::uint32_t failed = 0;         // shards that failed, were cancelled or were skipped
+  std::deque<std::uint32_t> ready;  // indexes into Run::jobs, in order; some may be no longer ready
+  Duration mean_duration{};         // smoothed mean over the attempts that passed; 0: none yet
 };
 
 struct Run {
   RunRecord record;
-  std::vector<JobGroup> groups;  // in the file's order
+  std::vector<JobGroup> groups;  // in the order of the pipeline file
   std::vector<Job> jobs;         // job i has id record.first_job + i
   std::uint32_t open = 0;        // jobs not terminal
 
@@ -78,7 +79,7 @@ struct Run {
   bool Ended() const { return record.state != RunState::kRunning; }
   JobGroup& GroupOf(const Job& job) { return groups[job.spec]; }
   const JobGroup& GroupOf(const Job& job) const { return groups[job.spec]; }
-  std::string JobName(const Job& job) const;  // "fashion#42/test/3"; no shard number where there is one shard
+  std::string JobName(const Job& job) const;  // "fashion#42/test/3"; a job of one shard has no shard number
 };
 
 struct Session {
@@ -86,23 +87,24 @@ struct Session {
   PeerId peer = 0;
 };
 
-// What is known of the way to an agent, and of what it last said; none of it is on record.
+// A Link is what the controller knows of the connection to an agent and of the agent's last messages. Nothing of a Link
+// is on record.
 struct Link {
-  std::optional<Session> session;   // absent: it is away
-  TimePoint heard;                  // last message of its session; after a restart of ours: the start
-  TimePoint welcomed;               // when this session began
-  Uuid process;                     // as in its last Register; 0: not known
-  std::set<Uuid> superseded;        // processes that another one took the session from
-  std::string conflict;             // somebody else who uses its key, for people; empty: nobody
-  TimePoint conflict_seen;          // when that one last tried
-  std::set<AttemptRef> orphaned;    // that it had on another machine, or before a reboot, and does not show since
-  TimePoint orphaned_heard;         // when it was last heard from there
-  Duration orphaned_lease{};        // its lease, then
-  std::int64_t clock_ahead_ms = 0;  // of ours, as it finds
-  std::string condition;            // why it should get no new jobs, as it says; empty: it should
+  std::optional<Session> session;   // absent: the agent is away
+  TimePoint heard;                  // last message of the session; after a restart of the controller: the start
+  TimePoint welcomed;               // when the session began
+  Uuid process;                     // the agent's process, from its last Register; 0: not known
+  std::set<Uuid> superseded;        // processes from which another one took the session
+  std::string conflict;             // for people: another process that uses the agent's key; empty: none
+  TimePoint conflict_seen;          // when the other process last tried to register
+  std::set<AttemptRef> orphaned;    // attempts on another machine or before a reboot, not shown since
+  TimePoint orphaned_heard;         // when the agent was last heard from there
+  Duration orphaned_lease{};        // the lease of the agent at that time
+  std::int64_t clock_ahead_ms = 0;  // ahead of the controller's clock, as the agent measures
+  std::string condition;            // the agent's own reason to get no new jobs; empty: none
 };
 
-// What jobs take from an agent. More than it offers where they are assigned ahead of their turn.
+// A Load is what jobs take from an agent. A Load exceeds the agent's offer where jobs are assigned ahead.
 struct Load {
   std::uint64_t cpu_milli = 0;
   std::uint64_t memory_bytes = 0;
@@ -110,8 +112,8 @@ struct Load {
 };
 
 struct Booked {
-  std::set<JobId> jobs;  // assigned to it
-  Load load;             // what they take
+  std::set<JobId> jobs;  // the jobs assigned to the agent
+  Load load;             // the sum of what `jobs` take
 };
 
 struct Agent : AgentRecord {
@@ -121,7 +123,7 @@ struct Agent : AgentRecord {
   const AgentRecord& record() const { return *this; }
 };
 
-// A push on its way to become a run.
+// A Push is a push that has not become a run yet.
 struct Push {
   TriggerRecord record;
   bool importing = false;
@@ -130,17 +132,17 @@ struct Push {
 
 struct Repository {
   RepositoryRecord record;
-  TimePoint looked;             // when its refs were last asked for
-  bool looking = false;         // that question has no answer yet
-  bool moved = false;           // a push was told since then: what that look says may be older
-  std::vector<Asker> asked_by;  // that wait for that answer
+  TimePoint looked;             // when the refs were last asked for
+  bool looking = false;         // The last question for the refs has no answer yet.
+  bool moved = false;           // A push came in since the last question, so the answer may be older than the push.
+  std::vector<Asker> asked_by;  // clients that wait for the answer
 };
 
 struct Watcher {
   Asker asker;
   RunId run{};
   TimePoint sent;
-  bool fresh = true;  // has not been told everything yet
+  bool fresh = true;  // The watcher has not got all jobs yet.
   std::set<JobId> changed;
   bool run_changed = false;
 };
@@ -148,52 +150,54 @@ struct Watcher {
 struct State {
   Settings settings;
   std::string software;    // "furrow-controller 0.1.0 (abc)"
-  std::uint64_t boot = 0;  // makes session ids unique over restarts
+  std::uint64_t boot = 0;  // makes session ids unique across restarts
   std::uint64_t sessions_made = 0;
-  std::string refusing;  // why no work is accepted; empty: accepting
+  std::string refusing;  // why the controller accepts no work; empty: the controller accepts work
 
   RunId last_run{};
   JobId last_job{};
   std::map<std::string, std::uint64_t> last_number;
-  std::map<RunId, Run> runs;                                     // live ones, and some that ended lately
+  std::map<RunId, Run> runs;                                     // live runs, and some that ended lately
   std::map<JobId, RunId> run_of;                                 // first job of a run → the run
-  std::map<std::pair<std::string, std::uint64_t>, RunId> named;  // (pipeline, number) → run, of `runs`
+  std::map<std::pair<std::string, std::uint64_t>, RunId> named;  // (pipeline, number) → run in `runs`
   std::unordered_map<Uuid, RunId> requests;
   std::map<std::string, Agent> agents;
-  std::map<SessionId, std::string> sessions;      // live ones → agent
-  std::map<std::string, std::string> unreadable;  // agent → what it last sent that could not be read, and why
+  std::map<SessionId, std::string> sessions;      // live session → agent
+  std::map<std::string, std::string> unreadable;  // agent → its last unreadable message, and why
   std::map<std::uint64_t, Push> pushes;           // by ticket
   std::uint64_t last_ticket = 0;
   std::map<std::string, Repository> repositories;
   std::vector<Watcher> watchers;
   Access access;
-  bool plan_needed = false;  // something changed that may let a job be placed
+  bool plan_needed = false;  // A change may let the scheduler assign a job.
 
   Run* FindRun(RunId id);
   const Run* FindRun(RunId id) const;
-  // The live or remembered run that a selector names, or null. number 0: the newest of the pipeline.
+  // Returns the run in `runs` that a selector names, or null. Number 0 means the newest run of the pipeline.
   const Run* FindRun(const Selector& selector) const;
-  // The run and job of an id, or null.
+  // Returns the run and the job of an id, or nulls.
   std::pair<Run*, Job*> FindJob(JobId id);
   std::pair<const Run*, const Job*> FindJob(JobId id) const;
   Agent* FindAgent(const std::string& name);
 
-  // Aborts if counters, queues and references disagree. Linear in everything: for tests and the simulator.
+  // Aborts if counters, queues and references disagree. The time is linear in the size of the state, so only tests and
+  // the simulator call this check.
   void CheckInvariants() const;
 };
 
-// Marks a job as changed for everyone who watches its run.
+// Marks a job as changed for all watchers of its run.
 void MarkChanged(State& state, const Run& run, const Job& job);
 void MarkChanged(State& state, const Run& run);
 
-// Books what a job takes from an agent, and gives it back.
+// Occupy books what a job takes from an agent; Release gives the same back.
 void Occupy(Booked& booked, const JobSpec& spec, const Job& job);
 void Release(Booked& booked, const JobSpec& spec, const Job& job);
 
-// Sets a job of a run to what its record says and returns it. Counts and queues are left to the caller.
+// Sets a job of a run to its record and returns the job. Callers update the counts and queues.
 Job& ApplyRecord(Run& run, const JobRecord& record);
 
-// Inserts a run made from its record: groups, edges, all jobs blocked. The record's first_job and number are set.
+// Inserts a run made from its record: groups, edges, and all jobs, blocked. The caller has set the record's first_job
+// and number.
 Run& InsertRun(State& state, RunRecord record);
 
 }  // namespace furrow
