@@ -13,10 +13,10 @@ namespace furrow {
 namespace {
 
 constexpr std::size_t kMaxEnrolments = 10'000;
-constexpr std::int64_t kRememberedMs = std::int64_t{30} * 24 * 3'600'000;  // what can no longer be used
-constexpr Duration kAllowlistEdit = std::chrono::minutes(1);  // a key that is missing for less may be an editor's doing
-constexpr std::size_t kShortestFingerprint = 4;               // of a prefix that names a key
-constexpr std::size_t kNamedJobs = 5;                         // in an answer
+constexpr std::int64_t kRememberedMs = std::int64_t{30} * 24 * 3'600'000;  // of an expired enrolment
+constexpr Duration kAllowlistEdit = std::chrono::minutes(1);  // An editor may have removed a key for so long.
+constexpr std::size_t kShortestFingerprint = 4;               // the shortest prefix of a fingerprint that names a key
+constexpr std::size_t kNamedJobs = 5;                         // the most jobs that an answer names
 
 std::int64_t Ms(WallTime time) {
   return static_cast<std::int64_t>(time);
@@ -39,7 +39,7 @@ void ForgetOldEnrolments(State& state, Outbox& out, Now now) {
   });
 }
 
-// The allowlist lets in other agents than before.
+// Updates the revoked agents after the allowlist changed.
 void NoteRevokedAgents(State& state, Now now) {
   std::set<std::string_view> admitted;
   for (const auto& [key, record] : state.access.keys)
@@ -56,13 +56,13 @@ EnrolmentUseRecord* FindUse(EnrolmentRecord& enrolment, const std::string& key) 
   return use == enrolment.used.end() ? nullptr : &*use;
 }
 
-// "11m", "90s".
+// Formats a duration as "11m" or "90s".
 std::string Words(Duration duration) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(duration).count();
   return seconds % 60 == 0 ? std::to_string(seconds / 60) + "m" : std::to_string(seconds) + "s";
 }
 
-// What keeps this key from coming in under this name; kBusy with no words: nothing.
+// Returns what keeps this key from coming in under this name; kBusy with no words means that nothing does.
 std::pair<EnrolRefusal, std::string> ObstacleOf(const State& state, const EnrolmentRecord& enrolment, Now now,
                                                 const EnrolAsked& asked) {
   const Access& access = state.access;
@@ -98,7 +98,7 @@ std::pair<EnrolRefusal, std::string> ObstacleOf(const State& state, const Enrolm
   return {EnrolRefusal::kBusy, ""};
 }
 
-// The keys that a person means.
+// Returns the keys of this name, or else the keys whose fingerprints begin with these characters.
 std::vector<const KeyRecord*> KeysNamed(const Access& access, const std::string& what) {
   std::vector<const KeyRecord*> found;
   for (const auto& [key, record] : access.keys)
@@ -109,7 +109,7 @@ std::vector<const KeyRecord*> KeysNamed(const Access& access, const std::string&
   return found;
 }
 
-// What becomes of the jobs of an agent whose key is gone.
+// Says what happens to the jobs of an agent whose key is gone.
 std::string JobsLeft(const State& state, const std::string& name) {
   const auto agent = state.agents.find(name);
   if (agent == state.agents.end() || agent->second.booked.jobs.empty()) return "";
@@ -213,7 +213,7 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const RevokeKey& req
                   "client local is the command line on the controller's own machine, let in anew at each "
                   "start; it cannot be revoked");
   const auto agent = key.role == KeyRole::kAgent ? state.agents.find(key.name) : state.agents.end();
-  // Leaves before the key does: the agent asks anew, gets no answer, and finds out why.
+  // The Reregister leaves before the key does: the agent registers again, gets no answer, and finds out why.
   if (agent != state.agents.end() && agent->second.link.session)
     out.to_agents.push_back({agent->second.link.session->peer, Reregister{agent->second.link.session->id}});
   const std::uint64_t ticket = ++state.access.last_ticket;
@@ -250,10 +250,10 @@ void On(State& state, Outbox& out, Now now, const AllowlistRead& event) {
     out.records.emplace_back(record);
     keys[allowed.public_key] = std::move(record);
   }
-  for (auto& [public_key, gone] : access.keys) {  // what was not taken over
+  for (auto& [public_key, gone] : access.keys) {  // the keys that the new list does not take over
     if (gone.role == KeyRole::kAgent)
       if (Agent* agent = state.FindAgent(gone.name); agent != nullptr) EndSession(state, *agent);
-    if (keys.contains(public_key)) continue;  // under another name now
+    if (keys.contains(public_key)) continue;  // The key has another name now.
     out.records.emplace_back(EraseKey{public_key});
   }
   access.keys = std::move(keys);
@@ -271,7 +271,7 @@ void ForgetRevokedAgents(State& state, Outbox& out, Now now) {
       return false;
     out.records.emplace_back(EraseAgent{agent->name});
     state.agents.erase(entry.first);
-    state.plan_needed = true;  // what waits may wait for something else now
+    state.plan_needed = true;  // The reason why a job waits may be another one now.
     return true;
   });
 }
@@ -297,7 +297,8 @@ void On(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
   const bool inside = access.keys.contains(asked.key);
   if (use != nullptr && use->admitted && !inside)
     return refuse(EnrolRefusal::kRevoked, "this machine's key was revoked; enrol with --replace and another line");
-  if (use != nullptr) {  // asked again: the answer, or we in between, got lost
+  // The machine asks again: the answer was lost, or a controller that stopped in between.
+  if (use != nullptr) {
     out.access.emplace_back(
         AdmitKey{asked.ticket, enrolment.id, {{Role::kAgent, use->name}, asked.key}, enrolment.labels});
     return;

@@ -1,4 +1,4 @@
-// Who may come in: enrolments and keys.
+// These reactors manage enrolments and keys, which decide who may connect.
 #pragma once
 
 #include "common/base/clock.h"
@@ -12,19 +12,20 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const NewEnrolme
 void On(State& state, Outbox& out, Now now, const Asker& asker, const ListEnrolments& request);
 void On(State& state, Outbox& out, Now now, const Asker& asker, const RevokeEnrolment& request);
 void On(State& state, Outbox& out, Now now, const Asker& asker, const ListKeys& request);
-// Answered when the key is off the allowlist, durably, and its session over: KeyDropped.
+// Answers when the key is durably off the allowlist and its session is over: see KeyDropped.
 void On(State& state, Outbox& out, Now now, const Asker& asker, const RevokeKey& request);
 void On(State& state, Outbox& out, Now now, const KeyDropped& event);
 
-// Checks a proof and everything else about an enrolment, and puts its use on record; AdmitKey leaves behind that
-// record, so no crash lets one more in than was allowed. The same key asking again is let in again and costs no use.
+// Checks a proof and everything else about an enrolment, and records the use. AdmitKey leaves after that record, so no
+// crash lets in more agents than allowed. A key that asks again is let in again and costs no use.
 void On(State& state, Outbox& out, Now now, const EnrolAsked& event);
-// The allowlist holds the key now, or could not be written: then the use is given back.
+// Marks the use as admitted, or gives the use back if the allowlist could not be written.
 void On(State& state, Outbox& out, Now now, const KeyAdmitted& event);
-// The allowlist as it is now. Keys that left it lose their sessions at once; their jobs go as leases do.
+// Takes the allowlist as it is now. Keys that left the list lose their sessions at once; their jobs stay assigned until
+// the lease ends.
 void On(State& state, Outbox& out, Now now, const AllowlistRead& event);
 
-// Agents whose key has been gone for a while are forgotten when they hold nothing any more.
+// Forgets agents whose key has been gone for a while and that hold no jobs any more.
 void ForgetRevokedAgents(State& state, Outbox& out, Now now);
 
 }  // namespace furrow

@@ -9,7 +9,8 @@
 namespace furrow {
 namespace {
 
-constexpr int kHeartbeatsToTake = 60;  // an assignment; an agent that shows it in none of so many cannot
+// An agent that shows an assignment in none of so many heartbeats cannot take the job.
+constexpr int kHeartbeatsToTake = 60;
 
 // Ends the attempt of a job whose agent lost it.
 void LoseAttempt(State& state, Outbox& out, Now now, JobId id, const std::string& why) {
@@ -18,11 +19,11 @@ void LoseAttempt(State& state, Outbox& out, Now now, JobId id, const std::string
   attempt.started = job->started;
   attempt.ended = now.wall;
   attempt.outcome = {OutcomeKind::kLost, 0, 0, why};
-  attempt.log.location.storage = LogStorage::kOwnFile;  // whatever of it arrived
+  attempt.log.location.storage = LogStorage::kOwnFile;  // the part of the log that arrived
   EndAttempt(state, out, now, *run, *job, std::move(attempt));
 }
 
-// Compares what an agent says it holds with what we believe it holds.
+// Compares the attempts that an agent holds with the attempts that the state assigns to the agent.
 void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vector<HeldAttempt>& held, bool fresh) {
   const Session session = *agent.link.session;
   std::set<JobId> present;
@@ -52,13 +53,15 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
     if (present.contains(id)) continue;
     const auto [run, job] = state.FindJob(id);
     if (agent.link.orphaned.contains(job->attempt()))
-      continue;  // may still run there until its lease is over: see CheckLeases
+      // The attempt may still run there until its lease ends: see CheckLeases.
+      continue;
     if (job->incarnation != agent.incarnation) {
       LoseAttempt(state, out, now, id, "agent " + agent.name + " came back without its state folder");
       continue;
     }
-    if (!fresh && now.mono - job->last_sent < state.settings.heartbeat) continue;  // may still be on its way
-    if (job->cancelling) {  // it never arrived, and nobody wants it now
+    if (!fresh && now.mono - job->last_sent < state.settings.heartbeat) continue;  // The Assign is on its way.
+    // The Assign never arrived, and the job is cancelled now.
+    if (job->cancelling) {
       LoseAttempt(state, out, now, id, "cancelled before agent " + agent.name + " had it");
       continue;
     }
@@ -72,15 +75,15 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
 }
 
 constexpr std::size_t kSupersededKept = 32;
-constexpr int kConflictShown = 20;  // heartbeats after the last try
+constexpr int kConflictShown = 20;  // heartbeats after the last try of the other process
 
-// Why this registration may not have the agent's session; empty: it may. Of two that live at once one is a copy, and
-// two that took the session from each other in turn would lose each other's jobs.
+// Returns why this registration may not have the agent's session; empty: the registration may. Of two agents that live
+// at once one is a copy; two that took the session from each other in turn would lose each other's jobs.
 std::string ConflictOf(const State& state, Now now, PeerId peer, const Agent& known, const Register& message) {
   const bool lives = known.link.session && now.mono - known.link.heard < state.settings.heartbeat * 3;
   if (!lives || known.link.session->peer == peer) return "";
   const bool both_say = !message.process.IsZero() && !known.link.process.IsZero();
-  if (both_say && message.process == known.link.process) return "";  // over a new connection
+  if (both_say && message.process == known.link.process) return "";  // a new connection
   if (both_say && known.link.superseded.contains(message.process))
     return "another furrow-agent with this state folder and key has taken over on " + known.host +
            "; stop one of the two, or enrol one anew with `furrow-agent enrol --replace`";
@@ -101,11 +104,12 @@ std::string ConflictOf(const State& state, Now now, PeerId peer, const Agent& kn
     return "an agent named " + known.name + " is connected from " + known.host +
            " with another state folder; stop one of "
            "the two";
-  return "";  // restarted
+  return "";  // The agent was restarted.
 }
 
-// What the agent had on another machine, or before this one was started again, may still run there under its lease, or
-// never have arrived: it is not given out again until that is over.
+// Marks the attempts that the agent had on another machine, or before this machine was started again. They may still
+// run there under their lease, or may never have arrived, so the scheduler does not assign them again until that lease
+// ends.
 void LeaveBehind(const State& state, Agent& agent, const Register& message) {
   const bool both_say = !message.machine.IsZero() && !agent.machine.IsZero();
   if (!both_say || (message.machine == agent.machine && message.boot == agent.boot)) return;
@@ -185,7 +189,7 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Heartbea
   agent.link.clock_ahead_ms = message.clock_ahead_ms;
   state.plan_needed = state.plan_needed || agent.link.condition.empty() != message.condition.empty();
   agent.link.condition = message.condition;
-  // It has our Welcome, and whatever it was told before is over.
+  // By now the agent has the Welcome, and every lease that it got before has ended.
   if (agent.lease != state.settings.lease && agent.link.orphaned.empty() &&
       now.mono - agent.link.welcomed > state.settings.WithMargin(agent.lease)) {
     agent.lease = state.settings.lease;

@@ -1,4 +1,4 @@
-// Sessions, heartbeats and leases of agents.
+// These reactors handle sessions, heartbeats and leases of agents.
 #pragma once
 
 #include "common/base/clock.h"
@@ -9,15 +9,15 @@
 
 namespace furrow {
 
-// A registration begins a session (Welcome) or is Refused. Compares what the agent holds with what we believe: what is
-// stale is killed, what never arrived is sent again, what was lost with the agent's state folder counts as lost.
+// Begins a session (Welcome) or refuses the agent (Refused). Compares the agent's attempts with the state: kills stale
+// ones, sends again the ones that never arrived, and counts as lost the ones that went with the agent's state folder.
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Register& message);
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Heartbeat& message);
 
-// The agent is away from now on. Its attempts stay its own until its lease is over.
+// Marks the agent as away. Its attempts stay assigned to the agent until its lease ends.
 void EndSession(State& state, Agent& agent);
 
-// Ends sessions that went silent, and attempts whose agent's lease is over.
+// Ends the sessions of silent agents, and the attempts of agents whose lease has ended.
 void CheckLeases(State& state, Outbox& out, Now now);
 
 }  // namespace furrow

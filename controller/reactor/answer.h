@@ -1,4 +1,4 @@
-// Answers to clients.
+// These functions put answers to clients into the outbox.
 #pragma once
 
 #include <string>

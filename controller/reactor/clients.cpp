@@ -54,7 +54,7 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const Watch& request
   }
   for (Watcher& known : state.watchers) {
     if (known.asker != asker) continue;
-    known.fresh = true;  // asked again: told again
+    known.fresh = true;  // A client that asks again gets all jobs again.
     return;
   }
   Watcher watcher;

@@ -1,4 +1,5 @@
-// Questions of clients, answered from State or passed to history, and those who watch a run.
+// These reactors answer questions of clients from the State, or pass them to history, and update the clients that watch
+// a run.
 #pragma once
 
 #include "common/base/clock.h"
@@ -18,9 +19,9 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Ping& requ
 
 void On(State& state, Outbox& out, Now now, const HistoryAnswer& event);
 
-// Tells those who watch a run what changed in it; the last word of a run that has ended ends the watch.
+// Sends watchers what changed in their run; the last update of a run that has ended ends the watch.
 void TellWatchers(State& state, Outbox& out, Now now);
-// A client's connection is gone: what it asked for ends.
+// Drops the watches of a client whose connection is gone, and its questions about pushes.
 void ForgetClient(State& state, PeerId peer);
 
 }  // namespace furrow

@@ -20,13 +20,13 @@ Status InSession(State& state, Outbox& out, Now now, const Sender& from, const M
     return Fail(Errc::kRejected, "agent " + from.agent + ": a message of a session that is over");
   }
   Agent& agent = state.agents.at(from.agent);
-  agent.link.session->peer = from.peer;  // the same session over a new connection
+  agent.link.session->peer = from.peer;  // The session goes on over a new connection.
   agent.link.heard = now.mono;
   agent.last_seen = now.wall;
   return On(state, out, now, from, message);
 }
 
-// Told to both sides: to the agent, and to whoever looks at `furrow agents`; to the log when it is news.
+// Reports an unreadable message to the agent and in `furrow agents`, and to the log when the reason is new.
 Status OnUnreadable(State& state, Outbox& out, const Sender& from, const std::string& why) {
   out.to_agents.push_back({from.peer, Refused{0, "a message of this agent could not be read: " + why, 0}});
   std::string& known = state.unreadable[from.agent];

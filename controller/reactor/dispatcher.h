@@ -1,5 +1,5 @@
-// From a frame to one handler: decodes it, checks that its sender may say this, calls the reactor. Decides
-// nothing else.
+// The dispatcher brings a frame to one handler: it decodes the frame, checks that the sender may send the message, and
+// calls the reactor. The dispatcher decides nothing else.
 #pragma once
 
 #include "common/base/clock.h"
@@ -10,11 +10,11 @@
 
 namespace furrow {
 
-// An error is for the log: a frame that is not understood, a stale session, a message that is not the
-// sender's to send. The sender is answered where the protocol says so (Reregister, Failure).
+// Dispatches one frame. An error is for the log: an unreadable frame, a stale session, or a message that the sender may
+// not send. The sender gets an answer where the protocol has one (Reregister, Failure).
 Status Dispatch(State& state, Outbox& out, Now now, const Incoming& frame);
 
-// The same behind the decoding, for the simulator.
+// Both functions dispatch a decoded message; the simulator calls them directly.
 Status DispatchAgent(State& state, Outbox& out, Now now, const Sender& from, const AgentMessage& message);
 void DispatchClient(State& state, Outbox& out, Now now, const Asker& asker, const ClientRequest& request);
 

@@ -5,7 +5,7 @@
 namespace furrow {
 namespace {
 
-// `wanted` is nothing where the agent is to get jobs again.
+// Drains the agent as `wanted` says; without a value the agent gets jobs again.
 void Set(State& state, Outbox& out, Agent& agent, const std::optional<Drain>& wanted) {
   if (agent.drained == wanted.has_value() && agent.drain == wanted.value_or(Drain{})) return;
   agent.drained = wanted.has_value();

@@ -1,4 +1,4 @@
-// Agents that are drained: they keep their jobs and get no new ones.
+// These reactors drain agents: a drained agent keeps its jobs and gets no new ones.
 #pragma once
 
 #include "common/base/clock.h"
@@ -8,11 +8,11 @@
 
 namespace furrow {
 
-// Drains or resumes an agent; who drains one that is drained replaces how long for. Answered with what the agent still
-// has to do. kNotFound: nobody has this name.
+// Drains or resumes an agent; draining a drained agent again replaces the duration. The answer says how many jobs the
+// agent still has. kNotFound: no agent has this name.
 void On(State& state, Outbox& out, Now now, const Asker& asker, const DrainAgent& request);
 
-// Gives jobs again to the agents whose time is over.
+// Resumes the agents whose drain has run out.
 void ResumeDrained(State& state, Outbox& out, Now now);
 
 }  // namespace furrow

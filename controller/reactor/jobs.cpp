@@ -10,7 +10,7 @@
 namespace furrow {
 namespace {
 
-// The job of an attempt if this agent holds exactly this attempt, else null.
+// Returns the run and job of an attempt if this agent holds exactly this attempt, else nulls.
 std::pair<Run*, Job*> Current(State& state, const std::string& agent, AttemptRef attempt) {
   const auto [run, job] = state.FindJob(attempt.job);
   if (job == nullptr || !job->OnAgent() || job->epoch != attempt.epoch || job->agent != agent)
@@ -18,7 +18,7 @@ std::pair<Run*, Job*> Current(State& state, const std::string& agent, AttemptRef
   return {run, job};
 }
 
-// Takes the lines that are not on record yet. Returns false if there is a gap before them.
+// Records the lines that are not on record yet. Returns false if there is a gap before them.
 bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<MetricLine>& lines) {
   if (std::exchange(job.metrics_damaged, false)) job.metrics_count = first;
   if (first > job.metrics_count) return false;
@@ -32,7 +32,8 @@ bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<M
     for (const Metric& metric : line.values) {
       if (const auto known_one = index.find(metric.name); known_one != index.end()) {
         job.metrics[known_one->second].value = metric.value;
-      } else if (job.metrics.size() < kMaxJobMetrics) {  // an agent takes no more names from a job, and says so
+        // The agent caps the names of a job, too, and says so.
+      } else if (job.metrics.size() < kMaxJobMetrics) {
         index.emplace(metric.name, job.metrics.size());
         job.metrics.push_back(metric);
       }
@@ -51,21 +52,22 @@ Status On(State& state, Outbox& out, Now, const Sender& from, const Started& mes
   if (job->state == JobState::kRunning) return {};
   job->state = JobState::kRunning;
   job->started = message.at;
-  out.records.emplace_back(job->record());  // so that a restart of ours does not begin the job's time anew
+  // With this record a restart of the controller does not begin the job's time again.
+  out.records.emplace_back(job->record());
   MarkChanged(state, *run, *job);
   return {};
 }
 
 Status On(State& state, Outbox& out, Now, const Sender& from, const MetricsReport& message) {
   const auto [run, job] = Current(state, from.agent, message.attempt);
-  if (job == nullptr) {  // nobody wants them: let the agent go on
+  if (job == nullptr) {  // The metrics are useless, but an acknowledgement lets the agent go on.
     out.to_agents.push_back(
         {from.peer, MetricsAck{message.session, message.attempt, message.first + message.lines.size()}});
     return Fail(Errc::kRejected, "metrics of an attempt that is not current");
   }
   const std::uint64_t known = job->metrics_count;
   TakeMetrics(out, *job, message.first, message.lines);
-  if (job->metrics_count > known) out.records.emplace_back(job->record());  // the newest values, for a check
+  if (job->metrics_count > known) out.records.emplace_back(job->record());  // A later check needs the newest values.
   out.to_agents.push_back({from.peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
   MarkChanged(state, *run, *job);
   return {};

@@ -1,4 +1,4 @@
-// What agents say of their attempts.
+// These reactors handle the messages of agents about their attempts.
 #pragma once
 
 #include <string>
@@ -14,14 +14,16 @@ namespace furrow {
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Started& message);
 Status On(State& state, Outbox& out, Now now, const Sender& from, const MetricsReport& message);
 
-// Records how one attempt ended and frees what it held. A stale or doubled one is acknowledged and changes nothing.
-// kRejected: its log is not sealed as it says; not acknowledged, so that the agent repairs it.
+// Records how one attempt ended and frees its devices. A stale or repeated message is acknowledged and changes nothing.
+// kRejected: the log is not sealed as the message says; the message is not acknowledged, so that the agent repairs the
+// log.
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Finished& message);
 
-// A message to an agent broke a cap, which is a fault of ours: an attempt that cannot be assigned has failed, in words.
+// Handles a message to an agent that broke a cap, which is a fault of the controller. An attempt that cannot be
+// assigned fails with this reason.
 void OnUnsendable(State& state, Outbox& out, Now now, const AgentSend& send, const std::string& why);
 
-// The bulk channel holds a whole log of this length and hash, durable.
+// Records that the bulk channel holds a whole, durable log of this length and hash.
 void On(State& state, Outbox& out, Now now, const BulkLogSealed& event);
 
 }  // namespace furrow

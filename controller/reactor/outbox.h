@@ -1,5 +1,5 @@
-// What a turn of the controller's loop wants stored and sent. Collected by reactors, handed over as one:
-// nothing leaves before the records of its turn, and of all turns before, are durable.
+// The Outbox collects what one turn of the controller's loop stores and sends. Reactors fill the Outbox and the loop
+// hands it over as one: nothing leaves before the records of this turn, and of all earlier turns, are durable.
 #pragma once
 
 #include <cstdint>

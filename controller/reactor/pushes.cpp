@@ -24,7 +24,7 @@ std::string BranchOf(const std::string& ref) {
   return IsBranch(ref) ? ref.substr(kHeads.size()) : "";
 }
 
-// "fashion" of "/srv/git/fashion.git": names the pipeline where its file does not.
+// Returns "fashion" for "/srv/git/fashion.git". A pipeline whose file names none gets this name.
 std::string NameOf(std::string repository) {
   while (!repository.empty() && repository.back() == '/') repository.pop_back();
   repository = repository.substr(repository.find_last_of('/') + 1);
@@ -39,12 +39,12 @@ void Import(Outbox& out, std::uint64_t ticket, Push& push) {
       ImportCommit{ticket, {record.repository, record.ref, record.old_commit, record.new_commit}});
 }
 
-// The request id of a push that nobody told: made of the push itself, so that it is known again.
+// Makes the request id of a push that a look found, from the push itself, so that the same push is known again.
 Uuid RequestOf(const std::string& repository, const std::string& ref, const std::string& commit) {
   return {std::hash<std::string>{}(repository + "\n" + ref), std::hash<std::string>{}(commit)};
 }
 
-// The run that a push of this commit started, if it is in memory or was found by a look.
+// Returns the run that a push of this commit started, if the run is in memory or a look found the push.
 std::optional<RunId> RunOfPush(const State& state, const std::string& repository, const std::string& ref,
                                const std::string& commit) {
   const auto found = state.requests.find(RequestOf(repository, ref, commit));
@@ -56,7 +56,7 @@ std::optional<RunId> RunOfPush(const State& state, const std::string& repository
   return std::nullopt;
 }
 
-// Notes a push and has its commit imported. Returns its ticket.
+// Records a push and has its commit imported. Returns its ticket.
 std::uint64_t NotePush(State& state, Outbox& out, TriggerRecord record) {
   const std::uint64_t ticket = ++state.last_ticket;
   Push& push = state.pushes[ticket];
@@ -84,7 +84,7 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& r
                      IsBranch(request.ref) ? "a deleted branch starts nothing" : "only pushes to branches start runs"});
     return;
   }
-  // The same push told twice (by the hook and by a look at the refs, say) is one push.
+  // The hook and a look at the refs may report the same push; both reports are one push.
   for (auto& [ticket, push] : state.pushes) {
     if (push.record.repository != request.repository || push.record.ref != request.ref ||
         push.record.new_commit != request.new_commit)
@@ -99,7 +99,7 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& r
     repository.looked = now.mono;
   } else if (const auto seen = repository.record.refs.find(request.ref);
              seen != repository.record.refs.end() && seen->second != request.old_commit) {
-    // It does not begin where the ref was last seen: a look may have found it before the hook told it.
+    // The push does not begin at the last seen commit of the ref, so a look may have found the push before the hook.
     if (const auto run = RunOfPush(state, request.repository, request.ref, request.new_commit)) {
       const Run* known = state.FindRun(*run);
       Answer(out, asker, Submitted{*run, known != nullptr ? known->Name() : "", true, ""});
@@ -154,7 +154,8 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
   if (!imported) {
     answer(Failure{imported.error().code, imported.error().message, record.repository, {}});
     push.asked_by.clear();
-    // What may pass is tried again when the repository is next looked at; the rest is dropped with its reason told.
+    // An import that may succeed later is tried again at the next look at the repository; any other push is dropped
+    // after its reason is sent.
     if (imported.error().code != Errc::kUnavailable) settle();
     return;
   }
@@ -173,7 +174,7 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
     answer(Submitted{RunId{}, "", false, "furrow.yaml starts nothing for this push (see on: push:)"});
     return settle();
   }
-  if (!state.refusing.empty()) {  // stays on record; the next look at the repository tries again
+  if (!state.refusing.empty()) {  // The push stays on record, and the next look at the repository tries again.
     answer(Failure{Errc::kUnavailable, "noted; no new work is accepted: " + state.refusing, "", {}});
     push.asked_by.clear();
     return;
@@ -200,7 +201,7 @@ void On(State& state, Outbox& out, Now, const RefsListed& event) {
   }
   if (!answer) return;
   const std::map<std::string, std::string>& refs = *answer;
-  const bool first_look = !repository.record.looked;  // what was there before us is not a push
+  const bool first_look = !repository.record.looked;  // A ref that existed before the first look is not a push.
   for (auto& [ticket, push] : state.pushes)
     if (push.record.repository == name && !push.importing) Import(out, ticket, push);
   if (repository.moved) return;

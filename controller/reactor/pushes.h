@@ -1,4 +1,4 @@
-// Pushes to git repositories: told by a hook, or found by a look at the refs.
+// These reactors handle pushes to git repositories, which a hook reports or a look at the refs finds.
 #pragma once
 
 #include "common/base/clock.h"
@@ -9,17 +9,17 @@
 namespace furrow {
 
 void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& request);
-// Answered by what the next look at its refs brings: RefsListed.
+// Answers when the next look at the repository's refs has its result: see RefsListed.
 void On(State& state, Outbox& out, Now now, const Asker& asker, const WatchRepository& request);
 
 void On(State& state, Outbox& out, Now now, const CommitImported& event);
-// The refs of a repository as they are: those that moved since we last saw them are pushes that nobody told.
-// An error: it could not be looked at this time.
+// Takes the refs of a repository: refs that moved since the last look are pushes that no hook reported. An error means
+// that this look failed.
 void On(State& state, Outbox& out, Now now, const RefsListed& event);
 
-// Asks for a repository's refs; its last look must have been answered.
+// Asks for a repository's refs. The caller has got the answer to the last question.
 void LookAt(Outbox& out, Now now, Repository& repository);
-// Looks at those that were not looked at for Settings::repository_poll.
+// Looks at the repositories that were not looked at for Settings::repository_poll.
 void LookAtRepositories(State& state, Outbox& out, Now now);
 
 }  // namespace furrow

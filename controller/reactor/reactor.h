@@ -1,8 +1,10 @@
-// The controller's decisions: one plain function On(state, outbox, now, …) for everything that is said to it or happens
-// to it, found in the header named after what it acts on. They change State and fill the Outbox; they read no clock and
-// touch no socket, file or database. Of a client's request also `asker`, of an agent's message `from`.
+// The reactors make the controller's decisions: one plain function On(state, outbox, now, …) handles each message and
+// each event, and is declared in the header of its subject. Reactors change the State and fill the Outbox; they read no
+// clock and touch no socket, file or database. Reactors of a client's request also take `asker`, reactors of an agent's
+// message `from`.
 //
-// An error returned says why a message was ignored (stale, not theirs); it goes to the log, not to the peer.
+// A returned error says why a message was ignored (stale, or not the sender's); the error goes to the log, not to the
+// peer.
 #pragma once
 
 #include "controller/reactor/access.h"

@@ -10,7 +10,7 @@
 namespace furrow {
 namespace {
 
-// Counts what InsertRun and the stored jobs imply: open jobs, failed ones, needs, queues.
+// Recounts a run's open and failed jobs, open needs and queues from its stored jobs.
 void RecountRun(State& state, Run& run, Now now) {
   run.open = 0;
   for (JobGroup& group : run.groups) {
@@ -43,7 +43,8 @@ void RecountRun(State& state, Run& run, Now now) {
   }
 }
 
-// The agent that a job is on; one whose own record could not be read is known by its jobs, until it registers.
+// Returns the agent of a job. An agent whose own record could not be read is known by its jobs until the agent
+// registers.
 Agent& AgentOf(State& state, const Job& job, Now now) {
   const auto [found, is_new] = state.agents.try_emplace(job.agent);
   Agent& agent = found->second;
@@ -56,7 +57,8 @@ Agent& AgentOf(State& state, const Job& job, Now now) {
   return agent;
 }
 
-// Nobody knows which attempts a job had whose record cannot be read: to start it again might run one twice.
+// Fails a job whose record cannot be read. Its earlier attempts are unknown, so starting the job again might run an
+// attempt twice.
 void FailUnreadable(State& state, Outbox& out, Now now, JobId id) {
   const auto [run, job] = state.FindJob(id);
   if (job == nullptr || IsTerminal(job->state)) return;

@@ -1,4 +1,4 @@
-// The state after a start.
+// Builds the state after a start.
 #pragma once
 
 #include "common/base/clock.h"
@@ -8,8 +8,8 @@
 
 namespace furrow {
 
-// From what the store holds. Jobs that were on agents stay there: their leases count anew from `now`, and the agents
-// are expected to register.
+// Makes the state from the contents of the store. Jobs that were on agents stay assigned: their leases count anew from
+// `now`, and the agents are expected to register.
 State RestoreState(const Settings& settings, Restored restored, Now now, Outbox& out);
 
 }  // namespace furrow

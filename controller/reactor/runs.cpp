@@ -9,9 +9,9 @@
 namespace furrow {
 namespace {
 
-constexpr std::uint64_t kRequestsRemembered = 10'000;  // as many runs as after a restart
+constexpr std::uint64_t kRequestsRemembered = 10'000;  // as many as after a restart
 
-// Keeps the requests of the newest runs and of those that have not ended; looks at them all once in a while only.
+// Keeps the requests of the newest runs and of live runs. Scans all requests only when twice as many are kept.
 void ForgetOldRequests(State& state) {
   if (state.requests.size() < 2 * kRequestsRemembered) return;
   std::erase_if(state.requests, [&](const auto& known) {
@@ -21,7 +21,7 @@ void ForgetOldRequests(State& state) {
   });
 }
 
-// Says that a request is known already, if it is.
+// Answers a request that is already known and returns true; otherwise returns false.
 bool AnswerRepeated(State& state, Outbox& out, const Asker& asker, Uuid request) {
   const auto known = state.requests.find(request);
   if (known == state.requests.end()) return false;
@@ -139,7 +139,7 @@ void On(State& state, Outbox& out, Now now, const RetryFound& found) {
   }
   Run& run = AcceptRun(state, out, now, request.request, old.pipeline, old.source, old.info, old.id);
   if (request.failed_only) {
-    // Jobs of both runs lie in the same order, so the index in the run is the match.
+    // The jobs of both runs have the same order, so a job's index is the same in both.
     for (const JobRecord& record : jobs) {
       const std::uint64_t index = Raw(record.id) - Raw(old.first_job);
       if (record.state != JobState::kPassed || index >= run.jobs.size() || record.attempts.empty()) continue;
@@ -151,7 +151,8 @@ void On(State& state, Outbox& out, Now now, const RetryFound& found) {
       job.reused_run = again ? record.reused_run : old.id;
       job.reused_job = again ? record.reused_job : record.id;
     }
-    for (Job& job : run.jobs)  // one may be ready by now: what it needs was settled just before it
+    // A job may be ready by now, because the jobs that it needs were settled just before.
+    for (Job& job : run.jobs)
       if (Raw(job.reused_run) != 0 && !IsTerminal(job.state)) SettleJob(state, out, now, run, job, JobState::kPassed);
   }
   StartRun(state, now, run);

@@ -10,8 +10,8 @@
 namespace furrow {
 namespace {
 
-constexpr std::size_t kNamesShown = 1000;         // bytes of names of metrics, for people
-constexpr std::size_t kKeepFinishedJobs = 50000;  // of ended runs in memory: about 20 MB
+constexpr std::size_t kNamesShown = 1000;         // bytes of metric names that people see
+constexpr std::size_t kKeepFinishedJobs = 50000;  // jobs of ended runs in memory: about 20 MB
 
 void MakeReady(State& state, Now now, Run& run, Job& job) {
   job.state = JobState::kReady;
@@ -54,7 +54,7 @@ void CountEnd(State& state, Outbox& out, Run& run, const Job& job) {
   MarkChanged(state, run, job);
 }
 
-// A group that is done lets start what needs it.
+// Queues the blocked jobs of the groups whose last open need is this group.
 void StartNeeding(State& state, Now now, Run& run, const JobGroup& done) {
   for (std::uint32_t index : done.needed_by) {
     JobGroup& next = run.groups[index];
@@ -64,7 +64,8 @@ void StartNeeding(State& state, Now now, Run& run, const JobGroup& done) {
   }
 }
 
-// Skips what needs a group that did not pass, and what needs that. A loop, for chains may be thousands long.
+// Skips the groups that need a group that did not pass, and the groups that need those. The function loops instead of
+// recursing because chains may be thousands long.
 void SkipNeeding(State& state, Outbox& out, Now now, Run& run, const JobGroup& spoiled) {
   std::deque<std::uint32_t> groups(spoiled.needed_by.begin(), spoiled.needed_by.end());
   for (; !groups.empty(); groups.pop_front()) {
@@ -85,7 +86,8 @@ void SkipNeeding(State& state, Outbox& out, Now now, Run& run, const JobGroup& s
   }
 }
 
-// A job reached a terminal state: its group counts it, jobs that need the group start or are skipped.
+// Handles a job that reached a terminal state: its group counts the job, and jobs that need the group start or are
+// skipped.
 void AfterEnd(State& state, Outbox& out, Now now, Run& run, Job& job) {
   const JobGroup& group = run.GroupOf(job);
   CountEnd(state, out, run, job);
@@ -109,7 +111,8 @@ bool MayRetry(const JobSpec& spec, const Job& job, const Outcome& outcome) {
   }
 }
 
-// The mean of each metric that a check of the job names; where one of these is missing, the names of what there is.
+// Adds the mean of each metric that a check of the job names; where one is missing, adds the names of the existing
+// metrics.
 void GiveMetrics(Assign& assign, const Run& run, const JobGroup& group) {
   std::set<std::string> wanted;
   for (const Step& step : group.spec->steps)
@@ -225,7 +228,7 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
     const auto took = std::chrono::milliseconds(std::max<std::int64_t>(
         0, static_cast<std::int64_t>(attempt.ended) - static_cast<std::int64_t>(attempt.started)));
     const Duration smooth = group.mean_duration == Duration::zero() ? took : (group.mean_duration * 7 + took) / 8;
-    group.mean_duration = std::max<Duration>(smooth, std::chrono::microseconds(1));  // 0 would mean not known
+    group.mean_duration = std::max<Duration>(smooth, std::chrono::microseconds(1));  // 0 means not known.
   }
   const bool retry = !Passed(outcome) && !run.record.cancelling && MayRetry(*group.spec, job, outcome);
   const bool killed = job.cancelling;

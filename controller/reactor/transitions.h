@@ -1,5 +1,5 @@
-// The moves that jobs and runs make, used by the reactors. Each keeps the State's invariants and puts
-// what must be remembered into the Outbox; none sends a message to a client.
+// The transitions of jobs and runs, which the reactors call. Each transition keeps the State's invariants and puts
+// durable changes into the Outbox; none sends a message to a client.
 //
 //   blocked → ready → assigned → running → passed | failed | cancelled
 //      └→ skipped        └──────────┴→ ready (retry)
@@ -17,29 +17,29 @@
 
 namespace furrow {
 
-// Queues every shard of every group whose needs are all met. After InsertRun.
+// Queues every shard of every group whose needs are all met. The caller has inserted the run with InsertRun.
 void StartRun(State& state, Now now, Run& run);
 
-// Gives a ready job to an agent under a new epoch: records it, sends Assign, grants the log.
+// Assigns a ready job to an agent under a new epoch: records the job, sends Assign, grants the log.
 void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment);
 
 // Sends the Assign of an assigned job again, unchanged.
 void RepeatAssign(const State& state, Outbox& out, Now now, const Run& run, Job& job);
 
-// Ends the current attempt of a job that is on an agent; its agent is freed. The job passes, fails, is
-// cancelled, or is queued again if its retry rule allows.
+// Ends the current attempt of a job that is on an agent and frees the agent. The job passes, fails, is cancelled, or is
+// queued again if its retry rule allows.
 void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptRecord attempt);
 
-// Cancels a job: at once where no agent has it, else by Kill. Nothing if it has ended.
+// Cancels a job: at once where no agent has the job, else by Kill. A job that has ended stays as it is.
 void CancelJob(State& state, Outbox& out, Now now, Run& run, Job& job, const std::string& reason);
 
-// Puts a job that never ran into a terminal state and does what follows from that.
+// Puts a job that is on no agent into a terminal state and starts or skips the jobs that need it.
 void SettleJob(State& state, Outbox& out, Now now, Run& run, Job& job, JobState end);
 
-// The metrics of the jobs that `group` needs, one value each, by MeanMetrics over all their shards.
+// Returns the metrics of the jobs that `group` needs, one value each, by MeanMetrics over all their shards.
 Metrics NeededMetrics(const Run& run, const JobGroup& group);
 
-// Forgets ended runs beyond Settings::keep_finished_runs or 50,000 jobs, oldest first; history still has them.
+// Forgets the oldest ended runs beyond Settings::keep_finished_runs or 50,000 jobs; history still has them.
 void ForgetOldRuns(State& state);
 
 }  // namespace furrow

@@ -1,4 +1,4 @@
-// What a turn of the loop does beside the messages and events that it brings: time, planning, new settings.
+// The work of a turn beside its messages and events: time, planning, new settings.
 #pragma once
 
 #include "common/base/clock.h"
@@ -7,13 +7,14 @@
 
 namespace furrow {
 
-// Leases that ran out, repositories to look at. Called about once a heartbeat or more often.
+// Handles leases that ran out, drains that ran out, revoked agents, and repositories that are due for a look. The loop
+// calls OnTick about once a heartbeat or more often.
 void OnTick(State& state, Outbox& out, Now now);
 
-// The settings changed while we run. Heartbeat and lease are promises to agents and stay as they are.
+// Takes new settings while the controller runs. Heartbeat and lease are promises to agents and stay unchanged.
 void OnSettings(State& state, const Settings& settings);
 
-// The end of a turn: plans if anything changed, tells watchers. Called once, last.
+// Ends a turn: plans if anything changed, and updates watchers. The loop calls EndTurn once, last.
 void EndTurn(State& state, Outbox& out, Now now);
 
 }  // namespace furrow
