@@ -7,7 +7,7 @@
 namespace furrow {
 namespace {
 
-// "1", "0.25" of thousandths.
+// Formats thousandths as "1" or "0.25".
 std::string Thousandths(std::uint32_t milli) {
   std::string text = std::to_string(milli / 1000);
   if (milli % 1000 == 0) return text;

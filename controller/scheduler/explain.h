@@ -1,4 +1,4 @@
-// Why a job waits.
+// This header explains why a job waits.
 #pragma once
 
 #include <string>
@@ -9,12 +9,12 @@
 namespace furrow {
 
 struct WaitCause {
-  std::string reason;                // what it lacks
-  std::vector<std::string> holders;  // who has that: "fashion#41/train on gpu-1"; at most 20
-  bool never = false;                // no agent that we know could ever take it
+  std::string reason;                // what the job lacks
+  std::vector<std::string> holders;  // the jobs that hold these resources: "fashion#41/train on gpu-1"; at most 20
+  bool never = false;                // No known agent could ever take the job.
 };
 
-// Of a ready job.
+// Explains why a ready job waits.
 WaitCause ExplainWait(const State& state, const Run& run, const Job& job);
 
 }  // namespace furrow

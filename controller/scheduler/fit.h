@@ -1,4 +1,4 @@
-// What an agent has left, and whether a job fits.
+// This header computes what an agent has free, and whether a job fits.
 #pragma once
 
 #include <cstdint>
@@ -12,18 +12,18 @@ namespace furrow {
 
 bool CarriesLabels(const Offer& offer, const std::vector<std::string>& labels);
 
-// What is left of an agent while a plan is being made. Refers to the agent.
+// A Capacity is what an agent has left while a plan is being made. A Capacity refers to the agent.
 struct Capacity {
   const Agent* agent = nullptr;
   Load load;
 
   explicit Capacity(const Agent& of) : agent(&of), load(of.booked.load) {}
 
-  // Whether the job would fit if the agent had nothing else to do.
+  // Returns whether the job would fit if the agent had nothing else to do.
   bool CouldEver(const JobSpec& spec) const;
 
-  // The devices that the job would get, or nothing if it does not fit now. `extra_cpu_milli`: how far CPUs may be
-  // promised beyond the offer.
+  // Returns the devices that the job would get, or nothing if the job does not fit now. `extra_cpu_milli` says how far
+  // CPUs may be promised beyond the offer.
   std::optional<std::vector<std::string>> Fit(const JobSpec& spec, std::uint64_t extra_cpu_milli) const;
 
   void Take(const JobSpec& spec, const std::vector<std::string>& uuids);

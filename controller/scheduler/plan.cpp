@@ -8,7 +8,7 @@
 namespace furrow {
 namespace {
 
-// CPUs that may be promised beyond the offer to jobs as short as this group's.
+// Returns the CPUs that may be promised beyond the offer to jobs as short as this group's.
 std::uint64_t AheadMilli(const State& state, const JobGroup& group, const Offer& offer) {
   if (group.mean_duration <= Duration::zero() || group.spec->resources.gpu_milli > 0) return 0;
   const Duration mean = std::max<Duration>(group.mean_duration, std::chrono::milliseconds(1));
@@ -44,10 +44,10 @@ class GroupPlanner {
  private:
   struct Candidate {
     Capacity* capacity;
-    std::uint32_t siblings;  // shards of the same job on it
+    std::uint32_t siblings;  // shards of the same job on the agent
   };
 
-  // Prefers the agent with fewest siblings, then the one with most free CPUs.
+  // Assigns the job to the agent with the fewest siblings, and among those to the one with the most free CPUs.
   bool Place(const Job& job, bool ahead, std::vector<Assignment>& plan) {
     Candidate* best = nullptr;
     std::vector<std::string> best_uuids;

@@ -1,4 +1,4 @@
-// Enrolments and keys as a client is shown them.
+// These views show enrolments and keys to a client.
 #pragma once
 
 #include "controller/state/state.h"

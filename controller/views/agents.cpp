@@ -8,9 +8,9 @@
 namespace furrow {
 namespace {
 
-constexpr std::size_t kJobsShown = 100;  // of one agent
+constexpr std::size_t kJobsShown = 100;  // the most jobs that one view names
 
-// What a person should know about an agent; the worst alone.
+// Returns a note about an agent for a person: only the worst trouble.
 std::string NoteOf(const State& state, const Agent& agent) {
   if (!agent.link.conflict.empty()) return agent.link.conflict;
   if (state.access.read && state.access.FindAgentKey(agent.name) == nullptr) return "its key is revoked";

@@ -1,4 +1,4 @@
-// Agents as a client is shown them.
+// This view shows an agent to a client.
 #pragma once
 
 #include "controller/state/state.h"

@@ -8,7 +8,7 @@
 namespace furrow {
 namespace {
 
-constexpr std::size_t kMaxReasons = 1000;  // in one answer
+constexpr std::size_t kMaxReasons = 1000;  // the most reasons in one answer
 
 // Keeps the jobs of one answer within its frame, however many needs and metrics each of them has.
 class Page {

@@ -1,4 +1,4 @@
-// Runs and jobs as a client is shown them, live ones and those that history brought back.
+// These views show runs and jobs to a client, live ones and those that history read.
 #pragma once
 
 #include <vector>
@@ -9,24 +9,23 @@
 namespace furrow {
 
 RunSummary SummaryOf(const Run& run);
-// Of a run of which no jobs are at hand: `jobs_running` is 0.
+// Summarises a run whose jobs are not in memory: `jobs.running` is 0.
 RunSummary SummaryOf(const RunRecord& record);
 
 JobView ViewOf(const State& state, const Run& run, const Job& job);
 
-// What a watcher is told of these jobs of the run, in as many messages as it takes, at least one. `run_ended` is set in
-// the last one alone.
+// Returns what a watcher gets of these jobs of the run, in one or more messages. Only the last one has `run_ended` set.
 std::vector<RunUpdate> UpdatesOf(const State& state, const Run& run, const std::vector<JobId>& jobs);
 
-// Why a job waits, or that it does not, and who holds what it lacks.
+// Returns why a job waits, or that the job does not wait, and which jobs hold the resources.
 WaitReason ReasonOf(const State& state, const Run& run, const Job& job);
 
-// Whether a selector names this job of the run that it names.
+// Returns whether a selector that names this run also names this job.
 bool Matches(const Run& run, const Job& job, const Selector& what);
-// What to say when it names none.
+// Returns the failure for a selector that names no job of the run.
 Failure NoSuchJob(const Run& run, const Selector& what);
 
-// The answers to these questions about a run that is at hand.
+// Show and Explain answer these questions about a run in memory.
 ClientReply Show(const State& state, const Run& run, const ShowRun& request);
 ClientReply Explain(const State& state, const Run& run, const Why& request);
 
