@@ -30,7 +30,7 @@ DiskGuard::DiskGuard(std::filesystem::path ballast, DiskGuardOptions options)
 std::uint64_t DiskGuard::FreeBytes() const {
   struct statvfs facts {};
   if (::statvfs(ballast_.parent_path().c_str(), &facts) != 0) return 0;
-  // Root may use the reserved blocks too, but they are for the administrator, not for us.
+  // Root could use the reserved blocks, too, but they are for the administrator, not for the controller.
   return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
 }
 
@@ -62,7 +62,7 @@ DiskHealth DiskGuard::Check() {
 
 bool DiskGuard::OnNoSpace() {
   const bool dropped = DropBallast();
-  // A filesystem may refuse a write and still report a few free blocks: the refusal is what counts.
+  // A filesystem may refuse a write and still report a few free blocks, so only the refusal counts.
   const DiskHealth now = dropped ? Check() : DiskHealth::kFull;
   if (!dropped) health_.store(DiskHealth::kFull, std::memory_order_relaxed);
   return dropped && now != DiskHealth::kFull;
@@ -79,7 +79,8 @@ void DiskGuard::LayBallast() {
   std::lock_guard lock(mutex_);
   if (laid_ || options_.ballast_bytes == 0) return;
   const int fd = ::open(ballast_.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return;  // it will be tried again, and the health says how things stand
+  // The next Check tries again, and the health stays correct meanwhile.
+  if (fd < 0) return;
   laid_ = ::posix_fallocate(fd, 0, static_cast<off_t>(options_.ballast_bytes)) == 0;
   ::close(fd);
   if (!laid_) ::unlink(ballast_.c_str());

@@ -10,15 +10,16 @@ using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using rocksdb::Slice;
 
-constexpr std::size_t kZeroBytes = 256 << 10;   // laid ahead of the log's end at a time
-constexpr std::size_t kSmallAppend = 16 << 10;  // larger ones pay the journal anyway: writing twice would cost more
+constexpr std::size_t kZeroBytes = 256 << 10;  // zeros written ahead of the log's end at a time
+// Larger appends pay for the journal anyway, and writing twice would cost more.
+constexpr std::size_t kSmallAppend = 16 << 10;
 
 const std::string& Zeros() {
   static const std::string zeros(kZeroBytes, '\0');
   return zeros;
 }
 
-// Every write names its offset, so that one that failed half way can be repeated.
+// Every write names its offset, so that a write that failed half way can be repeated.
 class WaitingFile final : public rocksdb::FSWritableFileWrapper {
  public:
   WaitingFile(std::unique_ptr<rocksdb::FSWritableFile> file, bool is_log, SpaceWaiter& waiter)
@@ -62,7 +63,7 @@ class WaitingFile final : public rocksdb::FSWritableFileWrapper {
   }
 
  private:
-  // A comfort only: where there is no room for it, the append itself says so.
+  // The zeros are an optimisation only: where there is no space for them, the append itself reports that.
   void LayZeros(const IOOptions& options, IODebugContext* debug) {
     if (file_->PositionedAppend(Zeros(), end_, options, debug).ok()) laid_ = end_ + kZeroBytes;
   }
@@ -70,8 +71,8 @@ class WaitingFile final : public rocksdb::FSWritableFileWrapper {
   std::unique_ptr<rocksdb::FSWritableFile> file_;
   const bool is_log_;
   SpaceWaiter& waiter_;
-  std::uint64_t end_ = 0;   // where the next append goes
-  std::uint64_t laid_ = 0;  // length of the file as the filesystem has it
+  std::uint64_t end_ = 0;   // the offset of the next append
+  std::uint64_t laid_ = 0;  // the length of the file in the filesystem
 };
 
 }  // namespace

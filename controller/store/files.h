@@ -1,11 +1,11 @@
-// The files of RocksDB, with two habits of our own. For the store alone.
+// These classes change how RocksDB writes its files in two ways. Only the store uses this header.
 //
-// A full disk is waited out: RocksDB 7.8.3 takes ENOSPC badly (on the write-ahead log it ends the process),
-// so it never hears of it. A write that finds no room drops the ballast, then waits and repeats itself at
-// the same offset, until somebody has made room or GiveUp was called.
+// Writes wait while the disk is full. RocksDB 7.8.3 takes ENOSPC badly (on the write-ahead log it ends the process), so
+// RocksDB never sees the error. A write that finds no space drops the ballast, then waits and repeats itself at the
+// same offset, until somebody has made space or GiveUp was called.
 //
-// The write-ahead log is filled with zeros ahead of small appends. An fdatasync within a file's length needs
-// no journal commit: 93 µs where a growing file took 177 (ext4, virtual disk). Zeros at the end of a log read
+// The write-ahead log is filled with zeros ahead of small appends. An fdatasync within a file's length needs no journal
+// commit: it takes 93 µs where a growing file takes 177 (ext4, virtual disk). RocksDB reads zeros at the end of a log
 // as its end.
 #pragma once
 
@@ -22,7 +22,7 @@
 
 namespace furrow {
 
-// Shared by all files of one store.
+// All files of one store share one SpaceWaiter.
 class SpaceWaiter {
  public:
   explicit SpaceWaiter(DiskGuard& guard) : guard_(guard) {}
@@ -36,11 +36,11 @@ class SpaceWaiter {
     }
   }
 
-  // From now on an operation that finds no space fails. For the end of the store.
+  // Makes every later operation that finds no space fail. The destructor of the store calls GiveUp.
   void GiveUp();
 
  private:
-  bool MayTryAgain();  // waits; false: given up
+  bool MayTryAgain();  // Waits and returns true, or returns false after GiveUp.
 
   DiskGuard& guard_;
   std::mutex mutex_;

@@ -8,7 +8,7 @@
 
 namespace furrow {
 
-// 16 bytes: the number and its complement, in this machine's order of bytes.
+// The file has 16 bytes: the number and its complement, in this machine's byte order.
 Result<HighWater> HighWater::Open(const std::filesystem::path& file) {
   const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return tl::unexpected(ErrnoError("cannot open " + file.string(), errno));
@@ -16,7 +16,8 @@ Result<HighWater> HighWater::Open(const std::filesystem::path& file) {
   std::array<std::uint64_t, 2> stored{};
   const ssize_t got = ::pread(fd, stored.data(), sizeof(stored), 0);
   if (got < 0) return tl::unexpected(ErrnoError("cannot read " + file.string(), errno));
-  if (got == 0 || (stored[0] == 0 && stored[1] == 0)) return mark;  // new, or its bytes never reached the disk
+  // The file is new, or its bytes never reached the disk.
+  if (got == 0 || (stored[0] == 0 && stored[1] == 0)) return mark;
   if (got != sizeof(stored) || stored[0] != ~stored[1]) {
     return Fail(Errc::kCorrupt, file.string() +
                                     " is damaged: it cannot be told whether acknowledged work was lost. "
@@ -34,7 +35,7 @@ HighWater::~HighWater() {
 
 void HighWater::Raise(std::uint64_t commit) {
   const std::array<std::uint64_t, 2> stored{commit, ~commit};
-  // Within one sector and one page, so it is never half written.
+  // The 16 bytes lie within one sector and one page, so they are never half written.
   if (::pwrite(fd_, stored.data(), sizeof(stored), 0) == sizeof(stored)) commit_ = commit;
 }
 

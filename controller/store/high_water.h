@@ -1,9 +1,9 @@
-// The number of the newest commit that was acknowledged, kept beside the database. RocksDB's recovery stops
-// without a word at the first damaged record of its write-ahead log; if what it then holds is older than this
-// number, acknowledged turns are missing and the store says so instead of going on.
+// The high-water mark is the number of the newest acknowledged commit, kept beside the database. RocksDB's recovery
+// stops silently at the first damaged record of its write-ahead log; if the recovered commit is older than this number,
+// acknowledged turns are missing and the store refuses to open.
 //
-// The number is written after each commit without a sync, which survives the death of the process; it is
-// synced now and then, so after a power cut it may lag, and then guards what is older. It never runs ahead.
+// The number is written after each commit without a sync, which survives the death of the process. Syncs are rare, so
+// after a power cut the number may lag, and then guards only older commits. It never runs ahead.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,13 @@ namespace furrow {
 
 class HighWater {
  public:
-  // Opens or creates `file`. kCorrupt: it is damaged.
+  // Opens or creates `file`. kCorrupt: the file is damaged.
   static Result<HighWater> Open(const std::filesystem::path& file);
   HighWater(HighWater&& other) noexcept : fd_(std::exchange(other.fd_, -1)), commit_(other.commit_) {}
   HighWater& operator=(HighWater&&) = delete;
   ~HighWater();
 
-  std::uint64_t commit() const { return commit_; }  // 0: nothing was ever acknowledged
+  std::uint64_t commit() const { return commit_; }  // 0: none was ever acknowledged
 
   // Notes that `commit` is durable. A failure is ignored: the mark lags, which is safe.
   void Raise(std::uint64_t commit);

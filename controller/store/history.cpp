@@ -20,7 +20,7 @@ rocksdb::Slice AsSlice(std::string_view bytes) {
   return {bytes.data(), bytes.size()};
 }
 
-// A damaged value in a list: the rest of the list is worth showing.
+// Decodes a value of a list. A damaged one is logged and left out, because the rest of the list is worth showing.
 template <class T>
 bool DecodeOrSay(std::string_view value, T& record) {
   auto decoded = DecodeValue<T>(value);
@@ -71,8 +71,8 @@ Result<Restored> Store::Load() {
 
 void Store::Impl::LoadRuns(Restored& restored) const {
   const std::unique_ptr<rocksdb::Iterator> newest(db->NewIterator(rocksdb::ReadOptions(), runs));
-  // Numbers are given out in order: the newest run has the last ones. One that cannot be read may have had as many jobs
-  // as a run can.
+  // Ids are given out in order, so the newest run has the last ones. A run that cannot be read may have had as many
+  // jobs as a run can.
   std::uint64_t unknown_jobs = 0;
   for (newest->SeekToLast(); newest->Valid(); newest->Prev()) {
     restored.last_run = std::max(restored.last_run, RunId{keys::NumberAt(View(newest->key()), 0)});
@@ -154,7 +154,7 @@ void Store::Impl::LoadSmallRecords(Restored& restored) const {
 
 void Store::Impl::LoadNumbers(Restored& restored) const {
   const std::unique_ptr<rocksdb::Iterator> at(db->NewIterator(rocksdb::ReadOptions(), small));
-  // From each pipeline's first number straight to its last.
+  // Each seek goes from a pipeline's first number straight to its last.
   for (at->Seek("n"); at->Valid() && at->key()[0] == 'n';) {
     const std::string_view key = View(at->key());
     const std::string pipeline(key.substr(1, key.size() - 1 - 1 - 8));
@@ -242,7 +242,7 @@ std::vector<MetricLine> Store::GetMetrics(AttemptRef attempt) const {
   impl_->Scan(impl_->metrics, keys::Attempt(attempt), [&](std::string_view, std::string_view value) {
     MetricsRecord part;
     if (!DecodeOrSay(value, part)) return true;
-    // A report that was repeated with more lines may overlap the one before it.
+    // A report that was repeated with more lines may overlap the one before.
     const std::size_t known = part.first < lines.size() ? lines.size() - part.first : 0;
     for (std::size_t i = known; i < part.lines.size(); ++i) lines.push_back(std::move(part.lines[i]));
     return true;

@@ -1,5 +1,5 @@
-// The inside of Store, shared by its three source files: store.cpp opens and closes, writer.cpp
-// commits, history.cpp reads.
+// The implementation of Store, which three source files share: store.cpp opens and closes, writer.cpp commits,
+// history.cpp reads.
 #pragma once
 
 #include <condition_variable>
@@ -29,7 +29,7 @@
 
 namespace furrow {
 
-// What RocksDB says, as ours; `what` goes in front.
+// Turns a RocksDB status into an Error whose message begins with `what`.
 Error StoreError(const std::string& what, const rocksdb::Status& status);
 
 struct Store::Impl {
@@ -42,7 +42,7 @@ struct Store::Impl {
 
   // ---- writer.cpp ----
   void RunWriter();
-  // Commits these turns as one. On an error none of them is durable.
+  // Commits these turns as one batch. On an error none of them is durable.
   Status CommitTurns(std::deque<Turn>& turns);
   Status PlaceSmallLogs(std::deque<Turn>& turns);
   Status Put(rocksdb::WriteBatch& batch, const RunRecord& record);
@@ -63,7 +63,7 @@ struct Store::Impl {
   Status Write(rocksdb::WriteBatch& batch);
 
   // ---- history.cpp ----
-  // kNotFound carries no message: the caller knows what was looked for.
+  // kNotFound carries no message, because the caller knows the name of the missing thing.
   Result<std::string> Get(rocksdb::ColumnFamilyHandle* family, std::string_view key) const;
   // Calls `visit(key, value)` for the keys that start with `prefix`, in order, until it returns false.
   void Scan(rocksdb::ColumnFamilyHandle* family, std::string_view prefix,
@@ -74,7 +74,7 @@ struct Store::Impl {
   void LoadSmallRecords(Restored& restored) const;
   void LoadNumbers(Restored& restored) const;
 
-  std::unique_ptr<DiskGuard> own_guard;  // where Open was given none
+  std::unique_ptr<DiskGuard> own_guard;  // set where Open got no guard
   const std::filesystem::path dir;
   DiskGuard& guard;
   SpaceWaiter waiter;
@@ -84,7 +84,7 @@ struct Store::Impl {
   const SetAside set_aside;
 
   std::unique_ptr<rocksdb::DB> db;
-  rocksdb::ColumnFamilyHandle* small = nullptr;  // family "default": everything that is neither of the others
+  rocksdb::ColumnFamilyHandle* small = nullptr;  // family "default": everything but runs, jobs and metrics
   rocksdb::ColumnFamilyHandle* runs = nullptr;
   rocksdb::ColumnFamilyHandle* jobs = nullptr;
   rocksdb::ColumnFamilyHandle* metrics = nullptr;
@@ -94,9 +94,9 @@ struct Store::Impl {
   // ---- the writer ----
   AppendSmallLogs append;
   OnCommitted on_committed;
-  std::uint64_t commit = 0;  // number of the newest batch
-  // Where small logs of live runs lie. The reactor is not told and hands over the same JobRecord again,
-  // without the location, when a later attempt ends.
+  std::uint64_t commit = 0;  // the number of the newest batch
+  // The locations of small logs of live runs. The reactor does not know these locations: when a later attempt ends, it
+  // hands over the same JobRecord without them.
   std::unordered_map<RunId, std::unordered_map<AttemptRef, LogLocation>> log_locations;
   std::mutex mutex;
   std::condition_variable wake;

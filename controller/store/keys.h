@@ -1,5 +1,5 @@
-// The keys of the store; controller/STORE.md, "Keys", has them byte by byte. Numbers are big-endian, so
-// that the order of the bytes is the order of the numbers. For the store alone.
+// The keys of the store; controller/STORE.md, "Keys", describes them byte by byte. Numbers are big-endian, so that keys
+// sort in the order of the numbers. Only the store uses this header.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace furrow::keys {
 
-// Built by appending: `Key('l').Number(Raw(run))`.
+// A Key is built by appending: `Key('l').Number(Raw(run))`.
 class Key {
  public:
   Key() = default;
@@ -24,7 +24,7 @@ class Key {
     bytes_.append(text);
     return *this;
   }
-  // A text that something follows; it holds no NUL.
+  // Appends a text that another part follows; the text holds no NUL.
   Key& Name(std::string_view name) {
     bytes_.append(name);
     bytes_.push_back('\0');

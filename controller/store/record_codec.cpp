@@ -17,7 +17,7 @@ Result<T> DecodeValue(std::string_view value) {
   const Status opened = codec::OpenFrame(value, kMaxRecordFrame, "record", [&](capnp::MessageReader& reader) {
     const auto root = reader.getRoot<wire::Record>();
     if (codec::ReadAs(root, *record)) return;
-    static_cast<void>(codec::Read(root));  // says so if it is of a kind that we do not know
+    static_cast<void>(codec::Read(root));  // throws first if this version does not know the kind
     throw codec::Malformed{"another kind of record lies here"};
   });
   if (!opened) return Fail(Errc::kCorrupt, opened.error().message);

@@ -25,7 +25,7 @@ namespace {
 constexpr std::uint64_t kFormatVersion = 1;
 constexpr const char* kRestore = "stop the controller and restore the state folder from a backup";
 
-// Takes the folder for this process. The lock ends with the process, however that ends.
+// Locks the folder for this process. The lock ends with the process, however the process ends.
 Result<int> LockFolder(const std::filesystem::path& dir) {
   const std::filesystem::path file = dir / "controller.lock";
   const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -40,13 +40,14 @@ Result<int> LockFolder(const std::filesystem::path& dir) {
     return Fail(Errc::kRejected, "the state folder " + dir.string() + " is already in use by another controller" +
                                      holder + ": stop that one, or give this one another folder");
   }
-  // The number is for people; without room for it the lock holds all the same.
+  // The process number is for people; without space for it the lock holds all the same.
   const int length = std::snprintf(text, sizeof(text), "%d", static_cast<int>(::getpid()));
   if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, text, static_cast<std::size_t>(length), 0) < 0) return fd;
   return fd;
 }
 
-// Small on purpose: an idle controller is to stay below 60 MB, and the whole history of a busy year is a few GB.
+// The caches and buffers are small on purpose: an idle controller is to stay below 60 MB, and the whole history of a
+// busy year is a few GB.
 rocksdb::ColumnFamilyOptions FamilyOptions(std::size_t write_buffer_bytes,
                                            const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::BlockBasedTableOptions table;
@@ -58,7 +59,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(std::size_t write_buffer_bytes,
   rocksdb::ColumnFamilyOptions options;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.write_buffer_size = write_buffer_bytes;
-  options.max_write_buffer_number = 3;  // the writer goes on while one is flushed
+  options.max_write_buffer_number = 3;  // The writer goes on while a buffer is flushed.
   options.arena_block_size = 64 << 10;
   options.target_file_size_base = 16 << 20;
   options.max_bytes_for_level_base = 64 << 20;
@@ -74,11 +75,11 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env) {
   options.create_if_missing = true;
   options.create_missing_column_families = true;
   options.paranoid_checks = true;
-  // The end of the log is zeros (files.h), so a torn batch, which nobody was told of, looks like damage in
-  // the middle: kTolerateCorruptedTailRecords would refuse to open. This mode stops there, and HighWater tells
+  // The end of the log is zeros (files.h), so a torn batch, which was never acknowledged, looks like damage in the
+  // middle, and kTolerateCorruptedTailRecords would refuse to open. This mode stops at the damage, and HighWater tells
   // a torn end from lost turns.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-  options.max_total_wal_size = 32 << 20;  // what a start has to replay
+  options.max_total_wal_size = 32 << 20;  // the most that a start has to replay
   options.db_write_buffer_size = 24 << 20;
   options.max_open_files = 128;
   options.max_background_jobs = 2;
@@ -86,7 +87,7 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env) {
   options.skip_stats_update_on_db_open = true;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
-  options.allow_concurrent_memtable_write = false;  // one writer
+  options.allow_concurrent_memtable_write = false;  // There is only one writer.
   options.enable_write_thread_adaptive_yield = false;
   options.writable_file_max_buffer_size = 256 << 10;
   options.max_manifest_file_size = 4 << 20;

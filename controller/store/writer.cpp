@@ -9,7 +9,7 @@
 namespace furrow {
 namespace {
 
-// One batch's worth: bounds what a burst keeps in memory twice.
+// The records of one batch: the limit bounds how much a burst keeps in memory twice.
 constexpr std::size_t kRecordsPerBatch = 16 << 10;
 constexpr std::uint64_t kCommitsPerMarkSync = 256;
 
@@ -62,7 +62,8 @@ void Store::Impl::RunWriter() {
       }
     }
     const std::uint64_t number = turns.back().number;
-    // After a failure the database may lack what the farm believes: nothing more goes in until it is reopened.
+    // After a failure the database may lack records that the farm relies on, so nothing more goes in until the store is
+    // opened again.
     if (fate) fate = CommitTurns(turns);
     if (fate) high_water.Raise(commit);
     on_committed({number, fate});
