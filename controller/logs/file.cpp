@@ -10,8 +10,8 @@
 namespace furrow {
 namespace {
 
-// Never more than this is written without a sync: so much at the end of a file may be torn after a power cut, each
-// part of it, and is unpacked when the file is recovered. Before that only headers are read.
+// At most so many bytes are written without a sync. After a power cut any part of so much at the end of a file may be
+// torn, so the recovery unpacks these frames and reads only headers before them.
 constexpr std::uint64_t kMostUnsynced = 16 << 20;
 
 }  // namespace
@@ -78,7 +78,7 @@ Result<std::uint64_t> LogFile::Append(const FrameHeader& header, std::span<const
   FrameHeader added = header;
   std::string rest;
   if (header.raw_offset < raw_length_) {
-    // An agent that started again may cut its frames elsewhere: only what is new of this one is kept.
+    // An agent that started again may cut its frames at other offsets, so only the new part of this frame is kept.
     raw = raw.subspan(raw_length_ - header.raw_offset);
     added = encoder.Append(attempt_, raw_length_, raw, rest);
     frame = AsBytes(rest);
@@ -93,7 +93,7 @@ Result<std::uint64_t> LogFile::Append(const FrameHeader& header, std::span<const
   return raw_length_;
 }
 
-// At the end of the frames; on an error nothing of it stays.
+// Writes at the end of the frames; on an error nothing of the bytes stays.
 Status LogFile::Write(std::span<const std::byte> bytes) {
   if (Status written = WriteAllAt(file_.Get(), bytes, file_length_, path_); !written) {
     (void)::ftruncate(file_.Get(), static_cast<off_t>(file_length_));
@@ -109,7 +109,7 @@ Status LogFile::Sync() {
   return {};
 }
 
-// Hashes what came before this process, or behind that.
+// Hashes the bytes that an earlier process received, and the bytes behind them.
 Status LogFile::HashRest() {
   LogPoint at;
   if (!points_.empty()) {

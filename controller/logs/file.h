@@ -1,4 +1,4 @@
-// The file of one streamed log. Used by logs.cpp.
+// A LogFile is the file of one streamed log. Only the log store (store.cpp) uses this header.
 #pragma once
 
 #include <cstdint>
@@ -19,24 +19,25 @@
 
 namespace furrow {
 
-// View may be called from any thread; everything else belongs to the store's writing thread.
+// Any thread may call View; everything else belongs to the store's writing thread.
 class LogFile {
  public:
-  // Opens the file at `path` and recovers it: whole frames from the front count, whatever follows them is cut off
-  // (`for_reading`: left alone and ignored). kNotFound unless `create`.
+  // Opens the file at `path` and recovers it: whole frames from the front count, and the bytes behind them are cut off
+  // (`for_reading`: left and ignored). kNotFound unless `create`.
   static Result<std::shared_ptr<LogFile>> Open(std::string path, RunId run, AttemptRef attempt, bool create,
                                                bool for_reading);
 
-  // As LogStore::Append. Partly known frames are cut with `encoder`.
+  // Does what LogStore::Append describes. Cuts partly known frames with `encoder`.
   Result<std::uint64_t> Append(const FrameHeader& header, std::span<const std::byte> frame,
                                std::span<const std::byte> raw, FrameEncoder& encoder);
 
-  // As LogStore::Seal. Reads the log back if it has not all passed through Append since it was opened.
+  // Does what LogStore::Seal describes. Reads the log back unless all of it has passed through Append since the file
+  // was opened.
   Status Seal(std::uint64_t raw_length, const Hash& sha256);
 
-  // fdatasync.
+  // Syncs the file with fdatasync.
   Status Sync();
-  // Everything written was synced otherwise.
+  // Notes that everything written was synced otherwise.
   void Synced() { unsynced_ = 0; }
 
   LogView View() const;
@@ -46,7 +47,7 @@ class LogFile {
   RunId Run() const { return run_; }
   AttemptRef Attempt() const { return attempt_; }
 
-  bool moved = false;  // the store's mark: in its list for the next Sync
+  bool moved = false;  // The store has the file in its list for the next Sync.
 
  private:
   LogFile(std::string path, RunId run, AttemptRef attempt) : path_(std::move(path)), run_(run), attempt_(attempt) {}
@@ -59,14 +60,14 @@ class LogFile {
   const RunId run_;
   const AttemptRef attempt_;
   FileHandle file_;
-  mutable std::mutex mutex_;  // guards from here to sealed_, which View reads; the writing thread reads without it
+  mutable std::mutex mutex_;  // guards points_ to sealed_, which View reads
   std::vector<LogPoint> points_;
   std::uint64_t raw_length_ = 0;
-  std::uint64_t file_length_ = 0;  // of the frames
+  std::uint64_t file_length_ = 0;  // the length of all frames
   std::uint64_t lines_ = 0;
   std::optional<Hash> sealed_;
   Sha256 sha_;
-  std::uint64_t hashed_ = 0;  // raw bytes in sha_
+  std::uint64_t hashed_ = 0;  // the raw bytes that sha_ has hashed
   std::uint64_t unsynced_ = 0;
 };
 

@@ -20,7 +20,7 @@ namespace {
 constexpr std::uint64_t kMaxPackBytes = 64 << 20;
 constexpr std::size_t kMaxOpenPacks = 256;
 
-// The highest number of a pack in the folder, or 0.
+// Returns the highest number of a pack in the folder, or 0.
 Result<std::uint32_t> LastPack(const std::string& folder) {
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(folder.c_str()), &::closedir);
   if (dir == nullptr) return tl::unexpected(ErrnoError("cannot read " + folder, errno));
@@ -38,7 +38,8 @@ std::string LogPacks::Path(const std::string& folder, std::uint32_t number) {
   return folder + "/pack-" + std::to_string(number) + ".flog";
 }
 
-// A pack of an earlier process may have a torn end: it is never added to, a new one is begun instead.
+// Returns the pack that takes the run's next logs. A pack of an earlier process may have a torn end, so a new one is
+// begun instead.
 Result<LogPacks::Pack*> LogPacks::PackFor(RunId run, const std::string& folder) {
   auto at = packs_.find(run);
   if (at != packs_.end() && at->second.length < kMaxPackBytes) return &at->second;

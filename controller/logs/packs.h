@@ -1,4 +1,5 @@
-// Packs: files in which the small logs of one run lie one behind the other, a frame each. Used by logs.cpp.
+// A pack is a file in which the small logs of one run lie one behind the other, a frame each. Only the log store
+// (store.cpp) uses this header.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +16,16 @@
 
 namespace furrow {
 
-// Belongs to the store's writing thread.
+// LogPacks belongs to the store's writing thread.
 class LogPacks {
  public:
-  // As LogStore::AppendSmall for logs of one run, whose folder `folder` exists.
+  // Does what LogStore::AppendSmall describes, for logs of one run whose folder `folder` exists.
   Result<std::vector<LogRef>> Append(RunId run, const std::string& folder, std::span<const SmallLogView* const> logs);
 
-  // Number of packs with bytes not yet synced, and their sync by fdatasync.
+  // Dirty returns the number of packs with unsynced bytes; Sync syncs these packs with fdatasync.
   std::size_t Dirty() const { return dirty_.size(); }
   Status Sync();
-  // Everything was synced otherwise.
+  // Notes that everything was synced otherwise.
   void Synced();
   void Forget(RunId run) { packs_.erase(run); }
 

@@ -19,7 +19,7 @@
 namespace furrow {
 namespace {
 
-// Up to so many files and folders each is synced by itself; beyond, one syncfs is cheaper
+// Up to so many files and folders are synced one by one; beyond that one syncfs is cheaper
 // (common/chunks/store_batch.cpp).
 constexpr std::size_t kFewSyncs = 8;
 constexpr std::size_t kMostKnownFolders = 10'000;
@@ -54,7 +54,8 @@ Status LogStore::MakeFolder(RunId run) {
     return tl::unexpected(ErrnoError("cannot make the folder " + folder, errno));
   if (known_folders_.size() >= kMostKnownFolders) known_folders_.clear();
   known_folders_.insert(Raw(run));
-  root_changed_ = true;  // also if it was there: another store, or one that died, may not have synced it
+  // An existing folder counts, too: another store, or one that died, may not have synced the root.
+  root_changed_ = true;
   return {};
 }
 
@@ -67,8 +68,8 @@ Result<std::shared_ptr<LogFile>> LogStore::FileOf(RunId run, AttemptRef attempt,
   const std::string path = FolderOf(run) + "/" + FileName(attempt);
   if (create) FURROW_TRY(MakeFolder(run));
   FURROW_ASSIGN(std::shared_ptr<LogFile> file, LogFile::Open(path, run, attempt, create, false));
-  changed_folders_.insert(Raw(run));         // also if it was there, as above
-  if (file->Progress().sealed) return file;  // read from its file alone; not kept open
+  changed_folders_.insert(Raw(run));         // An existing file counts, too, as above.
+  if (file->Progress().sealed) return file;  // A sealed log is read from its file, which is not kept open.
   const std::lock_guard lock(mutex_);
   files_.emplace(key, file);
   return file;
@@ -84,7 +85,7 @@ Result<std::uint64_t> LogStore::Append(RunId run, std::span<const std::byte> fra
   if (frame.size() != header.FrameBytes()) return Fail(Errc::kCorrupt, "log frame: more or less than one frame");
   FURROW_ASSIGN(const std::span<const std::byte> raw, decoder_.Decode(header, frame));
   FURROW_ASSIGN(const std::shared_ptr<LogFile> file, FileOf(run, header.attempt, true));
-  // Also if it changes nothing: whoever sends again waits for the word that it is durable.
+  // A frame that changes nothing counts, too: an agent that sends a frame again waits for the acknowledgement.
   MarkMoved(file);
   return file->Append(header, frame, raw, encoder_);
 }
@@ -116,12 +117,12 @@ Result<std::vector<LogProgress>> LogStore::Sync() {
   root_changed_ = false;
   std::vector<LogProgress> progress;
   const std::lock_guard lock(mutex_);
-  // Attempts that were lost leave logs that nobody seals: those that did not move are closed when there are many.
+  // Lost attempts leave logs that are never sealed: when many files are open, those that did not move are closed.
   if (files_.size() > kMostOpenFiles) std::erase_if(files_, [](const auto& item) { return !item.second->moved; });
   for (const std::shared_ptr<LogFile>& file : moved_) {
     file->moved = false;
     progress.push_back(file->Progress());
-    // A sealed log is read from its file alone.
+    // Sealed logs are read from their files, which are not kept open.
     if (progress.back().sealed) files_.erase({file->Run(), file->Attempt()});
   }
   moved_.clear();
@@ -166,7 +167,7 @@ Result<std::vector<LogRef>> LogStore::AppendSmall(std::span<const SmallLogView> 
     for (const std::size_t i : indices) of_run.push_back(&logs[i]);
     FURROW_ASSIGN(const std::vector<LogRef> placed, packs_->Append(run, FolderOf(run), of_run));
     for (std::size_t k = 0; k < indices.size(); ++k) locations[indices[k]] = placed[k];
-    // The first frame of a pack: its name is new.
+    // The first frame of a pack means that the file name is new.
     if (placed.front().file_offset == 0) changed_folders_.insert(Raw(run));
   }
   return locations;

@@ -14,7 +14,7 @@ std::span<std::byte> Writable(std::string& text) {
   return std::as_writable_bytes(std::span<char>(text));
 }
 
-// Goes through the frames of a view, beginning at the last point for which `before(point)` holds.
+// A FrameWalk goes through the frames of a view, beginning at the last point for which `before(point)` holds.
 class FrameWalk {
  public:
   template <class Before>
@@ -24,7 +24,7 @@ class FrameWalk {
     at_ = *std::prev(behind);
   }
 
-  // At the end of the log?
+  // Returns whether the walk is at the end of the log.
   bool Done() const { return at_.raw_offset >= view_.raw_length; }
   const LogPoint& At() const { return at_; }
 
@@ -34,7 +34,7 @@ class FrameWalk {
     return header;
   }
 
-  // The raw bytes of the frame at hand, valid until the next call.
+  // Returns the raw bytes of the current frame, valid until the next call.
   Result<std::span<const std::byte>> Content(const FrameHeader& header) {
     frame_.resize(header.FrameBytes());
     FURROW_TRY(ReadAllAt(view_.fd, Writable(frame_), at_.file_offset, "a log"));
@@ -54,7 +54,7 @@ class FrameWalk {
   FrameDecoder decoder_;
 };
 
-// The raw offset at which line `line` begins; the log's end if there are fewer.
+// Returns the raw offset at which line `line` begins, or the log's end if there are fewer lines.
 Result<std::uint64_t> OffsetOfLine(const LogView& view, std::uint64_t line) {
   if (line == 0) return 0;
   if (line > view.lines) return view.raw_length;
@@ -128,7 +128,7 @@ Result<LogWindow> ReadWindowAtEnd(const LogView& view, std::uint64_t lines, std:
   std::uint64_t all = view.lines;
   if (view.raw_length > 0) {
     FURROW_ASSIGN(const LogWindow last, ReadWindow(view, view.raw_length - 1, 1));
-    if (last.bytes != "\n") ++all;  // a last line without its newline is a line too
+    if (last.bytes != "\n") ++all;  // A last line without a newline counts.
   }
   if (lines == 0) return ReadWindow(view, view.raw_length, 0);
   FURROW_ASSIGN(std::uint64_t offset, OffsetOfLine(view, all > lines ? all - lines : 0));
