@@ -13,7 +13,7 @@
 namespace furrow {
 namespace {
 
-constexpr std::uint64_t kBatchBytes = 64 << 20;  // synced together
+constexpr std::uint64_t kBatchBytes = 64 << 20;  // bytes synced together
 
 BulkReply Refusal(std::uint64_t request, const Hash& hash, const Error& error) {
   return BulkError{request, {}, hash, error.code, error.message};

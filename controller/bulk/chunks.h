@@ -1,4 +1,5 @@
-// What one peer of the bulk endpoint does with chunks and trees. Disk work: for a worker thread.
+// A ChunkSession handles the chunks and trees of one peer of the bulk endpoint. The calls do disk work, so they belong
+// on a worker thread.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +14,22 @@
 
 namespace furrow {
 
-// One thread at a time; the store and the helpers must outlive it.
+// One thread at a time may use a session; the store and the helpers must outlive it.
 class ChunkSession {
  public:
   // `helpers` verify and write chunks beside the thread that calls Handle.
   ChunkSession(ChunkStore& store, WorkerPool& helpers) : store_(store), helpers_(helpers), batch_(store) {}
 
-  // Does what each ChunkQuery, ChunkPut, TreePut or ChunkGet asks, in order, and appends the encoded answers.
+  // Handles each ChunkQuery, ChunkPut, TreePut or ChunkGet in order and appends the encoded answers.
   void Handle(std::span<const BulkRequest> requests, std::vector<std::string>& replies);
 
-  // Makes what was received so far present and durable, so that a sender that was cut off need not send it again.
+  // Makes the chunks received so far present and durable, so that a sender whose connection breaks need not send them
+  // again.
   void Commit();
   bool HasUncommitted() const { return batch_.Count() != 0; }
 
  private:
-  struct Assembly {  // of a tree's encoding
+  struct Assembly {  // the parts of a tree's encoding
     Hash hash;
     std::uint64_t total_bytes = 0;
     std::string bytes;

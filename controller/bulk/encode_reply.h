@@ -1,4 +1,4 @@
-// Replies of the bulk endpoint as frames.
+// This header encodes replies of the bulk endpoint as frames.
 #pragma once
 
 #include <string>
@@ -7,7 +7,8 @@
 
 namespace furrow {
 
-// Never fails: a reply that breaks a cap, which is a fault of ours, becomes a BulkError that says so.
+// Encodes a reply and never fails: a reply that breaks a cap, which is a fault of the controller, becomes a BulkError
+// that says so.
 inline std::string EncodeReply(const BulkReply& reply) {
   if (auto frame = Encode(reply)) return std::move(*frame);
   BulkError error;

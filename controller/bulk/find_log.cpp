@@ -1,4 +1,4 @@
-// Finds the logs of attempts that are over in the store.
+// FindLogIn finds the logs of ended attempts in the store.
 #include "controller/bulk/server.h"
 #include "controller/store/store.h"
 

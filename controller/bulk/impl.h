@@ -1,4 +1,5 @@
-// The bulk thread: its peers, and everything that reaches it. For controller/bulk/*.cpp alone.
+// The implementation of the bulk thread: its peers, and everything that reaches the thread. Only controller/bulk/*.cpp
+// use this header.
 #pragma once
 
 #include <chrono>
@@ -22,7 +23,7 @@
 
 namespace furrow {
 
-// A worker is done with some chunk messages of a peer.
+// ChunksDone says that a worker has handled some chunk messages of a peer.
 struct ChunksDone {
   PeerId peer = 0;
   std::unique_ptr<ChunkSession> session;
@@ -36,14 +37,14 @@ struct BulkServer::Impl {
 
   struct Peer {
     Identity who;
-    std::deque<BulkRequest> chunk_requests;  // in order, not yet with a worker
-    bool chunks_busy = false;                // a worker has the session
+    std::deque<BulkRequest> chunk_requests;  // in order; not yet with a worker
+    bool chunks_busy = false;                // A worker has the session.
     std::unique_ptr<ChunkSession> session;
-    std::uint32_t log_messages = 0;  // with the writer
-    std::deque<std::string> out;     // what the network does not take yet
+    std::uint32_t log_messages = 0;  // messages with the writer
+    std::deque<std::string> out;     // frames that the network does not take yet
     std::size_t out_bytes = 0;
-    bool misunderstood = false;  // it sent what is no message, and the log says so
-    Time heard, sent;            // last message from it; last time that it took one
+    bool misunderstood = false;  // The peer has sent an unreadable message, and the log says so.
+    Time heard, sent;            // last message from the peer; last time that the peer took one
   };
 
   Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log, std::function<void(BulkEvent)> event_handler);
@@ -57,10 +58,12 @@ struct BulkServer::Impl {
   void OnLogMessage(PeerId id, Peer& peer, BulkRequest& request);
   void WorkOnChunks(PeerId id, Peer& peer);
   bool Send(PeerId id, const BulkReply& reply) { return SendEncoded(id, EncodeReply(reply)); }
-  bool SendEncoded(PeerId id, std::string frame);  // false: it has to wait, or the peer is gone
+  bool SendEncoded(PeerId id, std::string frame);  // false: the frame has to wait, or the peer is gone
   void Flush(PeerId id, Peer& peer);
   void FlushAll();
-  void Forget(PeerId id);  // at the end of a turn alone, of those in `leaving`: until then every Peer& stays valid
+  // Forgets a peer in `leaving`. Run calls Forget only at the end of a turn, so that every Peer& stays valid until
+  // then.
+  void Forget(PeerId id);
   void LookAfterPeers();
 
   ChunkStore& chunks;
@@ -70,13 +73,13 @@ struct BulkServer::Impl {
   std::unordered_map<AttemptRef, BulkGrant> grants;
   std::unordered_map<AttemptRef, std::vector<PeerId>> waiting_for_seal;
   std::unordered_map<PeerId, Peer> peers;
-  std::size_t waiting_peers = 0;  // with something in `out`
-  std::vector<PeerId> leaving;    // that are found to be gone, or are dropped; may name one twice
+  std::size_t waiting_peers = 0;  // peers with frames in `out`
+  std::vector<PeerId> leaving;    // peers that are gone or to be dropped; may name a peer twice
   bool stopping = false;
   Time now, looked;
   LogReaders readers;
-  // Last, so that their threads end first: they use the readers and post into `inputs`.
-  WorkerPool helpers;  // of the pool: share its work on chunks
+  // These members come last, so that their threads end first: they use the readers and post into `inputs`.
+  WorkerPool helpers;  // share the pool's work on chunks
   WorkerPool pool;
   LogWriter writer;
   std::thread thread;

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kMaxCredit = 64 << 20;
 constexpr std::size_t kMaxStreamsPerPeer = 64;
-constexpr std::size_t kReadBytes = 1 << 20;  // one frame, and one message
+constexpr std::size_t kReadBytes = 1 << 20;  // bytes of one frame and one message
 
 LogRef RefOf(RunId run, AttemptRef attempt, const LogLocation& location) {
   if (location.storage == LogStorage::kPack) return {run, attempt, location.pack, location.offset};
@@ -62,7 +62,7 @@ void LogReaders::OnNews(const StreamId& id, Stream& stream) {
 }
 
 void LogReaders::BeginIfDue(const StreamId& id, Stream& stream) {
-  if (stream.state != StreamState::kDue || stream.credit == 0) return;  // OnLogMore comes back
+  if (stream.state != StreamState::kDue || stream.credit == 0) return;  // OnLogMore calls again.
   stream.state = After(stream.state, StreamEvent::kBegin);
   // The worker gets a copy of the stream, so that it shares nothing with the loop.
   pool_.Run([this, id, stream] { deliver_(Read(id, stream)); });
@@ -91,7 +91,7 @@ void LogReaders::OnRead(LogChunkRead read) {
   if (found == streams_.end() || found->second.generation != read.generation) return;
   Stream& stream = found->second;
   stream.state = After(stream.state, StreamEvent::kRead);
-  // A worker that began before the log was over says nothing about where it lies now.
+  // A worker that began before the log was over does not know the log's location now.
   const bool looked = stream.stage == LogStage::kUnplaced && read.stage == LogStage::kUnplaced;
   if (looked && (read.record || read.window)) {
     stream.stage = LogStage::kPlaced;
@@ -110,7 +110,7 @@ void LogReaders::OnRead(LogChunkRead read) {
                             : read.window.error().message});
     return End(found);
   }
-  // Nothing was printed yet, or nothing at all.
+  // The job has printed nothing yet, or nothing at all.
   Deliver(found, LogWindow{stream.offset, 0, {}, stream.offset, 0, false}, was_over);
 }
 
@@ -151,7 +151,7 @@ void LogReaders::OnMoved(AttemptRef attempt) {
 }
 
 void LogReaders::OnFinal(AttemptRef attempt, const LogRecord& record) {
-  // Where a small log lies is known to the store alone, which has it on record by now.
+  // Only the store knows the location of a small log, and has the log on record by now.
   const bool placed = record.location.storage != LogStorage::kNone;
   Each(attempt, [&](const StreamId& id, Stream& stream) {
     stream.stage = placed ? LogStage::kPlaced : LogStage::kUnplaced;

@@ -1,5 +1,5 @@
-// Clients that read logs through the bulk endpoint, live or finished. Belongs to the bulk thread; the reading
-// itself (disk, decompression) is done by the pool.
+// The log readers serve clients that read logs through the bulk endpoint, live or finished. They belong to the bulk
+// thread; the pool does the reading itself (disk, decompression).
 #pragma once
 
 #include <cstdint>
@@ -20,31 +20,31 @@
 
 namespace furrow {
 
-// One reader's stream: the peer and the number that it chose.
+// A StreamId names one reader's stream: the peer and the number that the peer chose.
 using StreamId = std::pair<PeerId, std::uint64_t>;
 
-// What a stream knows about the end of its log and about where that lies. OnFinal and OnOver end kGrows; OnFinal, or
-// what a worker finds, ends kUnplaced.
+// What a stream knows about the end and the location of its log. OnFinal and OnOver end kGrows; OnFinal, or a worker's
+// lookup, ends kUnplaced.
 enum class LogStage : std::uint8_t {
   kGrows,     // More may be added; so far the log lies in the attempt's own file.
-  kUnplaced,  // Nothing will be added; history has to be asked where the log lies.
-  kPlaced,    // Nothing will be added, and the place is known.
+  kUnplaced,  // Nothing will be added; history has to say where the log lies.
+  kPlaced,    // Nothing will be added, and the log's location is known.
 };
 
-// What a worker has read for a stream.
+// A LogChunkRead is what a worker has read for a stream.
 struct LogChunkRead {
   StreamId stream;
-  std::uint64_t generation = 0;       // of the stream: one that ended and began anew ignores it
-  LogStage stage = LogStage::kGrows;  // what the stream knew when the worker began
-  std::optional<LogRecord> record;    // of an attempt that is over, if it was looked up and found
+  std::uint64_t generation = 0;       // The stream ignores reads of older generations.
+  LogStage stage = LogStage::kGrows;  // the stage of the stream when the worker began
+  std::optional<LogRecord> record;    // the record of an ended attempt, if it was looked up and found
   Result<LogWindow> window = LogWindow{};
 };
 
 class LogReaders {
  public:
-  // `send` returns false if the peer's queue is full for now: reading goes on at Resume. It calls nothing here: a peer
-  // that it finds gone is forgotten later. `deliver` is called by a worker thread and brings its argument to OnRead on
-  // the bulk thread.
+  // `send` returns false if the peer's queue is full; Resume continues the reading. `send` calls no function of
+  // LogReaders: a peer that is gone is forgotten later. A worker thread calls `deliver`, which passes its argument to
+  // OnRead on the bulk thread.
   LogReaders(LogStore& logs, FindLog find_log, WorkerPool& pool, std::function<bool(PeerId, const BulkReply&)> send,
              std::function<void(LogChunkRead)> deliver);
 
@@ -52,10 +52,10 @@ class LogReaders {
   void OnLogMore(PeerId peer, const LogMore& more);
   void OnRead(LogChunkRead read);
 
-  void OnMoved(AttemptRef attempt);                           // its log has grown or was sealed
-  void OnFinal(AttemptRef attempt, const LogRecord& record);  // nothing will be added
-  void OnOver(AttemptRef attempt);                            // nothing will be added; what is there is all
-  void Resume(PeerId peer);                                   // its queue has room again
+  void OnMoved(AttemptRef attempt);                           // The log has grown or was sealed.
+  void OnFinal(AttemptRef attempt, const LogRecord& record);  // Nothing will be added.
+  void OnOver(AttemptRef attempt);                            // Nothing will be added to the bytes that are there.
+  void Resume(PeerId peer);                                   // The peer's queue has room again.
   void Forget(PeerId peer);
   bool Reads(PeerId peer) const;
 
@@ -67,14 +67,14 @@ class LogReaders {
     std::uint64_t generation = 0;
     std::uint64_t offset = 0;
     std::uint64_t credit = 0;      // 0 wherever the stream stays kDue
-    std::uint32_t tail_lines = 0;  // still to be found; 0: read at offset
-    bool follow = false;           // as the reader asked for
+    std::uint32_t tail_lines = 0;  // not 0: read the last lines; 0: read at `offset`
+    bool follow = false;           // The reader asked to follow the log.
   };
   using Streams = std::map<StreamId, Stream>;
 
   void OnNews(const StreamId& id, Stream& stream);
   void BeginIfDue(const StreamId& id, Stream& stream);
-  LogChunkRead Read(const StreamId& id, const Stream& stream) const;  // by a worker
+  LogChunkRead Read(const StreamId& id, const Stream& stream) const;  // A worker calls Read.
   void Deliver(Streams::iterator found, const LogWindow& window, bool was_over);
   void End(Streams::iterator found);
   void Each(AttemptRef attempt, const std::function<void(const StreamId&, Stream&)>& visit);

@@ -12,8 +12,9 @@
 namespace furrow {
 namespace {
 
-// Between two syncs of a log that comes as fast as it can, in full frames: long enough to be worth one (5 ms on a disk
-// that writes the job's output at the same time), short enough that a sender's window, 80 ms of it, is not used up.
+// The time between two syncs of a log that arrives as fast as possible, in full frames: long enough to be worth a sync
+// (5 ms on a disk that writes the job's output at the same time), short enough that the sender's window, 80 ms of
+// frames, is not used up.
 constexpr auto kBatchTime = std::chrono::milliseconds(20);
 // The runner adds a last line with the reason when it ends a job for its quota.
 constexpr std::uint64_t kQuotaSlackBytes = 64 << 10;
@@ -49,7 +50,9 @@ void LogWriter::Run() {
     LogBatch batch;
     std::map<std::pair<PeerId, AttemptRef>, RunId> to_acknowledge;
     std::chrono::steady_clock::time_point until;
-    bool full = false;  // all frames so far: others are on their way. Who sends less may be waiting for his answer
+    // True while all frames are full, which means that others are on their way. A sender of a smaller frame may be
+    // waiting for its answer.
+    bool full = false;
     for (bool first = true; first || full; first = false) {
       std::vector<LogWork> work;
       {
@@ -61,7 +64,7 @@ void LogWriter::Run() {
         } else if (std::chrono::steady_clock::now() >= until || !wake_.wait_until(lock, until, something)) {
           break;
         }
-        if (stopping_) return;  // what is not acknowledged will be sent again
+        if (stopping_) return;  // Senders send again what was not acknowledged.
         work.swap(queue_);
       }
       for (LogWork& one : work) Handle(one, batch, to_acknowledge);
@@ -103,7 +106,7 @@ Status LogWriter::Append(const LogWork& work, const LogAppend& append) {
     return Fail(Errc::kRejected, "the log is longer than its quota of " + std::to_string(work.quota_bytes) + " bytes");
   const auto length = logs_.Append(work.run, bytes);
   if (length) return {};
-  // A gap is no fault: frames were lost with a connection. The agent asks where to go on.
+  // A gap is no fault: frames were lost with a connection, and the agent asks where to continue.
   if (length.error().code == Errc::kRejected) {
     FURROW_ASSIGN(const std::uint64_t have, logs_.Length(work.run, append.attempt));
     if (append.offset > have) return Fail(Errc::kUnavailable, length.error().message);

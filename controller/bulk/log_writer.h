@@ -1,4 +1,4 @@
-// The bulk endpoint's writer of logs: one thread that appends, seals and syncs, many frames to one sync.
+// The log writer is one thread of the bulk endpoint that appends, seals and syncs logs, many frames to one sync.
 #pragma once
 
 #include <condition_variable>
@@ -20,7 +20,7 @@ namespace furrow {
 
 class LogStore;
 
-// A log message of an agent, authorised.
+// LogWork is an authorised log message of an agent.
 struct LogWork {
   PeerId peer = 0;
   RunId run{};
@@ -28,11 +28,11 @@ struct LogWork {
   std::variant<LogAppend, LogOpen, LogSeal> request;
 };
 
-// This attempt's log has grown; readers may look, though it is not durable yet.
+// LogMoved says that the attempt's log has grown: readers may look, though the new bytes are not durable yet.
 struct LogMoved {
   AttemptRef attempt;
 };
-// Everything in here is durable.
+// Everything in a LogBatch is durable.
 struct LogBatch {
   std::vector<std::pair<PeerId, BulkReply>> replies;
   struct Sealed {
@@ -41,9 +41,9 @@ struct LogBatch {
     LogRecord log;
   };
   std::vector<Sealed> sealed;
-  std::map<PeerId, std::uint32_t> handled;  // messages of each peer
+  std::map<PeerId, std::uint32_t> handled;  // the number of handled messages of each peer
 };
-// A sync failed: nothing is acknowledged any more.
+// LogDiskFailed says that a sync failed: nothing more is acknowledged.
 struct LogDiskFailed {
   std::string message;
 };
@@ -51,7 +51,7 @@ using LogReport = std::variant<LogMoved, LogBatch, LogDiskFailed>;
 
 class LogWriter {
  public:
-  // `report` is called on the writer's thread.
+  // The writer's thread calls `report`.
   LogWriter(LogStore& logs, std::function<void(LogReport)> report);
   ~LogWriter();
 
@@ -61,7 +61,7 @@ class LogWriter {
   void Run();
   void Handle(LogWork& work, LogBatch& batch, std::map<std::pair<PeerId, AttemptRef>, RunId>& to_acknowledge);
   BulkReply Refusal(const LogWork& work, const Error& error) const;
-  // Null if it was appended, else what is wrong with it.
+  // Appends a frame, or returns the error that it has.
   Status Append(const LogWork& work, const LogAppend& append);
 
   LogStore& logs_;

@@ -13,13 +13,13 @@ namespace {
 constexpr unsigned kPoolThreads = 2;
 constexpr std::size_t kRequestsAtOnce = kBulkWindow / 4;
 constexpr int kQueue = 2 * kBulkWindow;  // messages of a peer in ZeroMQ's queues, each way
-// Twice the window: what was under way when a connection broke may come again at once.
+// Twice the window, because messages under way when a connection broke may come again at once.
 constexpr std::size_t kMaxPending = 2 * kBulkWindow;
-constexpr std::size_t kMaxOutBytes = 8 << 20;  // a peer that has so much waiting gets no further work done
+constexpr std::size_t kMaxOutBytes = 8 << 20;  // A peer with so much waiting gets no further work done.
 constexpr int kMessagesPerTurn = 64;
 constexpr auto kRetry = std::chrono::milliseconds(5);  // ZeroMQ does not say when a slow peer's queue has room
 constexpr auto kLook = std::chrono::seconds(1);
-constexpr auto kMaxStall = std::chrono::seconds(60);  // a peer that takes nothing for so long is dropped
+constexpr auto kMaxStall = std::chrono::seconds(60);  // A peer that takes nothing for so long is dropped.
 constexpr auto kMaxSilence = std::chrono::minutes(10);
 
 }  // namespace
@@ -57,7 +57,7 @@ Result<std::unique_ptr<BulkServer>> BulkServer::Start(Context& context, ServerOp
   options.send_queue = kQueue;
   options.receive_queue = kQueue;
   FURROW_ASSIGN(impl->server, Server::Bind(context, options));
-  impl->thread = std::thread([raw = impl.get()] { raw->Run(); });  // which the socket belongs to from now on
+  impl->thread = std::thread([raw = impl.get()] { raw->Run(); });  // The new thread owns the socket.
   return std::unique_ptr<BulkServer>(new BulkServer(std::move(impl)));
 }
 
@@ -127,7 +127,7 @@ void BulkServer::Impl::On(LogReport& report) {
 
 void BulkServer::Impl::On(ChunksDone& done) {
   const auto found = peers.find(done.peer);
-  if (found == peers.end()) return;  // gone meanwhile; its uncommitted chunks go with the session
+  if (found == peers.end()) return;  // The peer is gone, and its uncommitted chunks go with the session.
   found->second.chunks_busy = false;
   found->second.session = std::move(done.session);
   for (std::string& reply : done.replies) SendEncoded(done.peer, std::move(reply));
@@ -165,7 +165,7 @@ void BulkServer::Impl::OnMessage(Incoming& message) {
   } else if (std::holds_alternative<LogAppend>(*request) || std::holds_alternative<LogOpen>(*request) ||
              std::holds_alternative<LogSeal>(*request)) {
     OnLogMessage(message.peer, peer, *request);
-  } else if (peer.chunk_requests.size() < kMaxPending) {  // else it ignores its window: lost, it will ask again
+  } else if (peer.chunk_requests.size() < kMaxPending) {  // A peer that ignores its window loses messages.
     peer.chunk_requests.push_back(std::move(*request));
     WorkOnChunks(message.peer, peer);
   }
@@ -189,7 +189,7 @@ void BulkServer::Impl::OnLogMessage(PeerId id, Peer& peer, BulkRequest& request)
     Send(id, BulkError{0, attempt, {}, Errc::kRejected, "this attempt is not, or no longer, this agent's"});
     return;
   }
-  if (peer.log_messages >= kMaxPending) return;  // it ignores its window: lost, it will ask where to go on
+  if (peer.log_messages >= kMaxPending) return;  // The peer ignores its window; it asks where to continue.
   ++peer.log_messages;
   work.peer = id;
   work.run = grant->second.run;
@@ -200,8 +200,8 @@ void BulkServer::Impl::OnLogMessage(PeerId id, Peer& peer, BulkRequest& request)
 void BulkServer::Impl::WorkOnChunks(PeerId id, Peer& peer) {
   if (peer.chunks_busy || peer.chunk_requests.empty() || peer.out_bytes >= kMaxOutBytes) return;
   if (!peer.session) peer.session = std::make_unique<ChunkSession>(chunks, helpers);
-  // One worker at a time per peer keeps its order. It takes a few requests at once, so that the sender hears of them
-  // while the others of its window are worked on; trees one by one (they are large).
+  // One worker at a time per peer keeps the peer's order. A worker takes a few requests at once, so that the sender
+  // gets answers while others of its window are worked on; a ChunkGet ends a batch, because its answer may be large.
   auto requests = std::make_shared<std::vector<BulkRequest>>();
   do {
     requests->push_back(std::move(peer.chunk_requests.front()));

@@ -1,5 +1,5 @@
-// The bulk endpoint: a thread with a socket of its own, through which logs and chunks come and go. It never
-// decides about jobs: the loop grants attempts to it, and it tells the loop when a log is sealed.
+// The bulk endpoint is a thread with its own socket, which carries logs and chunks. The endpoint never decides about
+// jobs: the loop grants attempts, and the endpoint reports sealed logs to the loop.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +20,15 @@ class ChunkStore;
 class LogStore;
 class Store;
 
-// Where the log of an attempt that is over lies; nullopt: not on record. Called from several threads.
+// Returns the record of an ended attempt's log; nullopt: not on record. Several threads call this function.
 using FindLog = std::function<Result<std::optional<LogRecord>>(RunId, AttemptRef)>;
 FindLog FindLogIn(const Store& store);
 
 class BulkServer {
  public:
-  // Frame size and queues of `options` are set here. `on_event` is called on the bulk thread and must not
-  // block. While this runs, all writing functions of `logs` for streamed logs belong to it. The stores and
-  // `context` must outlive it. Errors as Server::Bind.
+  // Start sets the frame size and queues of `options`. The bulk thread calls `on_event`, which must not block. While
+  // the server runs, all functions of `logs` that write streamed logs belong to the server. The stores and `context`
+  // must outlive it. Fails as Server::Bind does.
   static Result<std::unique_ptr<BulkServer>> Start(Context& context, ServerOptions options, LogStore& logs,
                                                    ChunkStore& chunks, FindLog find_log,
                                                    std::function<void(BulkEvent)> on_event);

@@ -1,4 +1,4 @@
-// One worker's list of alike pieces of work, shared with a helper that may have time or not.
+// ShareWork shares one worker's list of similar pieces of work with a helper that may have no time.
 #pragma once
 
 #include <atomic>
@@ -11,8 +11,8 @@
 
 namespace furrow {
 
-// Calls work(0) … work(count - 1), each once, on the calling thread and one of `helpers`, and returns when all have
-// returned. Never waits for a helper that has not begun.
+// Calls work(0) … work(count - 1), each once, on the calling thread and one of `helpers`, and returns when all calls
+// have returned. Never waits for a helper that has not begun.
 inline void ShareWork(WorkerPool& helpers, std::size_t count, std::function<void(std::size_t)> work) {
   struct Shared {
     Shared(std::function<void(std::size_t)> given, std::size_t times) : work(std::move(given)), count(times) {}

@@ -1,4 +1,4 @@
-// What a stream of the log readers is at, and what brings it from one state to the next.
+// The states of a stream of the log readers, and the events that change them.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace furrow {
 enum class StreamState : std::uint8_t {
   kIdle,        // Everything that was there has been read.
   kDue,         // A read is due and begins as soon as the reader gives credit.
-  kReading,     // A worker reads what was there when it began.
-  kReadingDue,  // The same, and there was news since, which the worker may have missed.
+  kReading,     // A worker reads the bytes that were there when it began.
+  kReadingDue,  // A worker reads, and there was news since, which the worker may have missed.
   kBlocked,     // The peer's queue is full; everything that was there has been read.
   kBlockedDue,  // The peer's queue is full; a read is due.
 };
@@ -22,7 +22,7 @@ enum class StreamEvent : std::uint8_t {
   kNews,   // The log has grown or ended, the reader gave credit, or an answer did not reach to the end.
   kBegin,  // A worker begins.
   kRead,   // The worker's answer is here.
-  kFull,   // What it read went to the peer, whose queue is full now.
+  kFull,   // The worker's bytes went to the peer, whose queue is full now.
   kRoom,   // The peer's queue has room again.
 };
 

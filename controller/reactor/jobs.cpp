@@ -32,8 +32,7 @@ bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<M
     for (const Metric& metric : line.values) {
       if (const auto known_one = index.find(metric.name); known_one != index.end()) {
         job.metrics[known_one->second].value = metric.value;
-        // The agent caps the names of a job, too, and says so.
-      } else if (job.metrics.size() < kMaxJobMetrics) {
+      } else if (job.metrics.size() < kMaxJobMetrics) {  // The agent caps the names, too, and says so.
         index.emplace(metric.name, job.metrics.size());
         job.metrics.push_back(metric);
       }
