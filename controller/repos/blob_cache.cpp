@@ -12,8 +12,9 @@
 namespace furrow::repos {
 namespace {
 
-// Entry: length of the rest (4), blob id (20), size (8), chunk hashes with sizes (36 each), then the first 8 bytes
-// of the SHA-256 over everything from the id on. Numbers in the machine's byte order: the file never leaves it.
+// An entry has the length of the rest (4), blob id (20), size (8), chunk hashes with sizes (36 each), then the first 8
+// bytes of the SHA-256 over everything from the id on. Numbers have the machine's byte order, because the file never
+// leaves the machine.
 constexpr std::size_t kHeadBytes = 4 + 20 + 8;
 constexpr std::size_t kCheckBytes = 8;
 constexpr std::size_t kMaxFileBytes = 64 << 20;
@@ -93,7 +94,7 @@ void BlobCache::Save() {
   if (added_.empty()) return;
   const int fd = ::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return;
-  // A torn or damaged end is overwritten: what follows it would never be read.
+  // A torn or damaged end is overwritten, because Read stops there.
   if (::ftruncate(fd, static_cast<off_t>(whole_)) == 0 &&
       ::pwrite(fd, added_.data(), added_.size(), static_cast<off_t>(whole_)) == static_cast<ssize_t>(added_.size())) {
     whole_ += added_.size();

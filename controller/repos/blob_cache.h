@@ -1,5 +1,6 @@
-// What is known of a repository's files: git blob → size and chunks. Lets an import read and hash only the
-// files that changed. A file of its own per repository, appended to; one process at a time.
+// A BlobCache knows a repository's files: git blob → size and chunks. With the cache an import reads and hashes only
+// the files that changed. Each repository has its own cache file, which is appended to; one process at a time may use
+// the file.
 #pragma once
 
 #include <array>
@@ -19,7 +20,7 @@ using BlobId = std::array<std::uint8_t, 20>;
 
 struct BlobIdHash {
   std::size_t operator()(const BlobId& id) const {
-    std::size_t value;  // the id is uniform already
+    std::size_t value;  // The id is already uniform.
     std::memcpy(&value, id.data(), sizeof(value));
     return value;
   }
@@ -32,13 +33,13 @@ struct KnownBlob {
 
 class BlobCache {
  public:
-  // Reads `file`. One that is missing, damaged or has outgrown its use is an empty cache: nothing is lost but time.
+  // Reads `file`. A file that is missing, damaged or too large counts as an empty cache, which costs only time.
   explicit BlobCache(std::string file);
 
-  const KnownBlob* Find(const BlobId& blob) const;  // valid until the next Add
+  const KnownBlob* Find(const BlobId& blob) const;  // The result is valid until the next Add.
   const KnownBlob& Add(const BlobId& blob, KnownBlob known);
 
-  // Appends what was added. A failure is ignored; it costs time only.
+  // Appends the added blobs to the file. A failure is ignored, because it costs only time.
   void Save();
 
  private:
@@ -46,8 +47,8 @@ class BlobCache {
 
   const std::string file_;
   std::unordered_map<BlobId, KnownBlob, BlobIdHash> blobs_;
-  std::string added_;      // encoded
-  std::size_t whole_ = 0;  // length of the file's undamaged front
+  std::string added_;      // the added blobs, encoded
+  std::size_t whole_ = 0;  // the length of the file's undamaged front
 };
 
 }  // namespace furrow::repos

@@ -1,4 +1,5 @@
-// libgit2 for the repository worker: its objects as values that free themselves, its errors as ours.
+// This header wraps libgit2 for the repository worker: git objects become values that free themselves, and libgit2's
+// errors become Errors.
 #pragma once
 
 #include <git2.h>
@@ -28,11 +29,11 @@ using Remote = GitPtr<git_remote, git_remote_free>;
 using Reference = GitPtr<git_reference, git_reference_free>;
 using References = GitPtr<git_reference_iterator, git_reference_iterator_free>;
 
-// The failure `code` of the last libgit2 call, with libgit2's own words behind `what`. Network trouble is
-// kUnavailable, what is not there kNotFound, damaged objects kCorrupt, out of memory kRejected.
+// Returns the failure `code` of the last libgit2 call, with libgit2's own message behind `what`. Network trouble is
+// kUnavailable, a missing object kNotFound, damaged objects kCorrupt, out of memory kRejected.
 Error GitError(int code, const std::string& what);
 
-// `text` as valid UTF-8 without control characters, on one line, at most `max_bytes`.
+// Returns `text` as valid UTF-8 without control characters, on one line, at most `max_bytes`.
 std::string Presentable(std::string_view text, std::size_t max_bytes);
 
 std::string ToHex(const git_oid& id);

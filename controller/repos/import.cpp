@@ -14,7 +14,7 @@
 namespace furrow::repos {
 namespace {
 
-constexpr std::size_t kMaxEntries = 1'000'000;  // a tree that names itself many times over has more
+constexpr std::size_t kMaxEntries = 1'000'000;  // A tree that names itself many times over has more entries.
 constexpr std::size_t kMaxChangedPaths = 10'000;
 constexpr std::size_t kMaxNotes = 20;
 constexpr std::size_t kMaxWordsBytes = 1000;
@@ -31,7 +31,7 @@ class Importer {
     for (std::size_t i = 0; i < count; ++i) {
       const git_tree_entry* entry = git_tree_entry_byindex(tree, i);
       const std::string path = folder + git_tree_entry_name(entry);
-      // Here too, not only when the tree is made: a hostile tree may be deeper than the stack.
+      // The check comes here and not only when the tree is made, because a hostile tree may be deeper than the stack.
       if (Status valid = ValidateTreePath(path); !valid) return tl::unexpected(Named(valid.error()));
       if (entries_.size() >= kMaxEntries) {
         return Fail(Errc::kRejected, "the commit has more than " + std::to_string(kMaxEntries) + " files");
@@ -41,7 +41,7 @@ class Importer {
     return {};
   }
 
-  // Everything durable; returns the tree's name.
+  // Makes everything durable and returns the tree's name.
   Result<Hash> Commit() {
     auto tree = MakeTree(std::move(entries_));
     if (!tree) return tl::unexpected(Named(tree.error()));
@@ -99,7 +99,7 @@ class Importer {
     BlobId key;
     std::memcpy(key.data(), id.id, key.size());
     const KnownBlob* known = cache_.Find(key);
-    // The store may have lost what it had: its word counts, not the cache's.
+    // The store may have lost a chunk that the cache knows, so the store is asked.
     const bool present = known != nullptr && std::ranges::all_of(known->chunks, [&](const ChunkRef& chunk) {
                            return store_.Has(chunk.hash);
                          });
@@ -134,7 +134,7 @@ class Importer {
   std::vector<std::string> notes_;
 };
 
-// The commit that `hex` names, directly or through a tag.
+// Returns the commit that `hex` names, directly or through a tag.
 Result<Commit> FindCommit(git_repository* repository, const std::string& hex) {
   git_oid id;
   if (hex.size() != GIT_OID_HEXSZ || git_oid_fromstr(&id, hex.c_str()) != 0) {
@@ -162,7 +162,8 @@ Result<GitTree> TreeOf(const git_commit* commit) {
   return GitTree(tree);
 }
 
-// Paths that differ between the old commit's tree (null: an empty one) and `tree`, renames as both names.
+// Returns the paths that differ between the old commit's tree (null: an empty one) and `tree`; a rename gives both
+// names.
 Result<std::vector<std::string>> ChangedPaths(git_repository* repository, git_tree* old_tree, git_tree* tree) {
   git_diff_options options = GIT_DIFF_OPTIONS_INIT;
   options.flags |= GIT_DIFF_SKIP_BINARY_CHECK;
@@ -214,7 +215,7 @@ Result<ImportedCommit> ImportCommit(git_repository* repository, const ImportRequ
   }
   FURROW_TRY(ReadPipeline(repository, tree.get(), imported));
 
-  GitTree old_tree;  // none: the branch is new, or its old commit is gone
+  GitTree old_tree;  // null: the branch is new, or its old commit is gone
   if (auto old = FindCommit(repository, request.old_commit)) {
     if (auto found = TreeOf(old->get())) old_tree = std::move(*found);
   }

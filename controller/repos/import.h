@@ -1,4 +1,5 @@
-// A commit of an open git repository as a tree of chunks. For the repository worker.
+// The importer turns a commit of an open git repository into a tree of chunks. Only the repository worker uses this
+// header.
 #pragma once
 
 #include "common/base/error.h"
@@ -9,9 +10,9 @@
 
 namespace furrow::repos {
 
-// Puts the files of the requested commit and their tree into `store`, all of it durable, and says what the commit
-// is and changes. Files that `cache` knows and the store has are not read. Submodules are left out with a note;
-// files of Git LFS stay the pointers that git has. Errors as in Repositories::Import.
+// Puts the files of the requested commit and their tree into `store`, all durable, and returns the commit's data and
+// changed paths. Files that `cache` knows and the store has are not read. Submodules are left out with a note; files of
+// Git LFS stay the pointers that git has. Fails as Repositories::Import does.
 Result<ImportedCommit> ImportCommit(git_repository* repository, const ImportRequest& request, ChunkStore& store,
                                     BlobCache& cache);
 

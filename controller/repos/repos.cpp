@@ -25,11 +25,11 @@ namespace {
 
 constexpr std::size_t kAtOnce = 2;
 
-constexpr std::size_t kBytesARef = 64;           // in a record, beside its texts
-constexpr std::size_t kMaxRefsBytes = 32 << 20;  // of a repository
+constexpr std::size_t kBytesARef = 64;           // bytes of a ref in a record, beside its texts
+constexpr std::size_t kMaxRefsBytes = 32 << 20;  // bytes of a repository's refs
 
 struct Task {
-  std::uint64_t ticket = 0;  // of imports
+  std::uint64_t ticket = 0;  // the ticket of an import
   std::chrono::milliseconds timeout{};
   repos::WorkerRequest request;
 };
@@ -39,7 +39,7 @@ struct Running {
   std::unique_ptr<repos::WorkerProcess> process;
 };
 
-// Takes out what no record can hold.
+// Takes out the refs that no record can hold.
 void Sift(RefsListed& listed) {
   std::size_t count = 0, bytes = 0;
   std::string first;
@@ -66,7 +66,7 @@ struct Repositories::Impl {
   RepositoryOptions options;
   OnImported on_imported;
   OnRefs on_refs;
-  int wake = -1;  // eventfd: there are new tasks, or the end has come
+  int wake = -1;  // an eventfd that says that there are new tasks or that the end has come
   std::thread thread;
 
   std::mutex mutex;
@@ -76,7 +76,7 @@ struct Repositories::Impl {
   // ---- the thread's own ----
   std::deque<Task> waiting;
   std::vector<Running> running;
-  std::map<std::string, std::string> left_out;  // repository → what the log says of its refs
+  std::map<std::string, std::string> left_out;  // repository → the refs that the log says are left out
 
   ~Impl() {
     if (wake >= 0) ::close(wake);
@@ -168,10 +168,11 @@ void Repositories::Impl::Run() {
     Wait();
     Collect();
   }
-  running.clear();  // kills them
+  running.clear();  // Kills the children.
 }
 
-// In order, but a task whose repository is being worked on lets others pass: the mirror and the cache are its own.
+// Starts waiting tasks in order. A task whose repository has a running child lets others pass, because the mirror and
+// the cache belong to one child at a time.
 void Repositories::Impl::StartWaiting() {
   for (auto task = waiting.begin(); task != waiting.end() && running.size() < kAtOnce;) {
     const std::string& repository = task->request.import.repository;
@@ -192,7 +193,7 @@ void Repositories::Impl::StartWaiting() {
   }
 }
 
-// Until a child has said something or ended, its time is up, or there is something new to do.
+// Waits until a child has sent output or ended, its time is up, or there is a new task.
 void Repositories::Impl::Wait() {
   std::vector<pollfd> fds{{wake, POLLIN, 0}};
   int timeout_ms = -1;

@@ -44,10 +44,10 @@ bool WriteAll(int fd, std::string_view bytes) {
   return true;
 }
 
-// No configuration but the repository's own is read, and of that nothing is executed: libgit2 runs no hooks, and
-// neither filters nor a working copy are used here. That is why the owner of the repository does not matter: the
-// pushing user usually is another than the controller's, and git's safe.directory guards against running his hooks
-// and commands, which does not happen here.
+// libgit2 reads only the repository's own configuration and executes nothing of it: libgit2 runs no hooks, and the
+// worker uses neither filters nor a working copy. Therefore the owner of the repository does not matter: the pushing
+// user is usually not the controller's, and git's safe.directory guards against running that user's hooks and commands,
+// which does not happen here.
 void SetUpLibgit2() {
   git_libgit2_init();
   git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
@@ -55,7 +55,7 @@ void SetUpLibgit2() {
        {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL}) {
     git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, "");
   }
-  // By default packs are mapped whole, which the memory limit counts.
+  // By default libgit2 maps packs whole, which counts against the memory limit.
   git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, std::size_t{32} << 20);
   git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, std::size_t{256} << 20);
 }
@@ -85,12 +85,12 @@ Result<WorkerReply> Serve(const WorkerRequest& request) {
 }  // namespace
 
 int RepositoryWorkerMain() {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // no work for a controller that is gone
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // The child dies with its controller.
   ::prctl(PR_SET_DUMPABLE, 0);
   WorkerReply reply;
   try {
     const auto request = repos::DecodeRequest(ReadAll(STDIN_FILENO));
-    if (!request) return 2;  // the controller went away before it had asked
+    if (!request) return 2;  // The controller went away before it had sent a request.
     SetUpLibgit2();
     auto served = Serve(*request);
     reply = served ? std::move(*served) : WorkerReply(served.error());

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kFile = "file://";
 
-// Whether `path` is `prefix` or lies beneath it; "/srv/git" does not cover "/srv/github".
+// Returns whether `path` is `prefix` or lies beneath it; "/srv/git" does not cover "/srv/github".
 bool Beneath(std::string_view path, std::string_view prefix) {
   while (prefix.size() > 1 && prefix.back() == '/') prefix.remove_suffix(1);
   if (!path.starts_with(prefix)) return false;
@@ -34,7 +34,7 @@ Result<Source> LocateLocal(const WorkerRequest& request, const std::string& path
     return Fail(Errc::kNotFound, "there is no repository at " + path + " (" + failed.message() +
                                      "): was it moved, or may the controller not read it?");
   }
-  // Links are resolved first, so that none leads around the list.
+  // Links are resolved first, so that no link leads around the list.
   const bool allowed = request.allowed.empty() || std::ranges::any_of(request.allowed, [&](const std::string& prefix) {
                          if (!prefix.starts_with('/')) return false;
                          std::error_code ignored;
@@ -45,14 +45,14 @@ Result<Source> LocateLocal(const WorkerRequest& request, const std::string& path
   return Source{true, real.native()};
 }
 
-// The bare repository at `path`, or the one of the working copy there. Nothing of its configuration is executed and
-// parents are not searched.
+// Opens the bare repository at `path`, or the one of the working copy there. Nothing of its configuration is executed
+// and parents are not searched.
 Result<Repository> OpenLocal(const std::string& path) {
   git_repository* opened = nullptr;
   constexpr unsigned kExactly = GIT_REPOSITORY_OPEN_NO_SEARCH;
   int code = git_repository_open_ext(&opened, (path + "/.git").c_str(), kExactly | GIT_REPOSITORY_OPEN_BARE, nullptr);
   if (code != 0) code = git_repository_open_ext(&opened, path.c_str(), kExactly | GIT_REPOSITORY_OPEN_BARE, nullptr);
-  // A linked working copy, whose .git is a file that names the place.
+  // A linked working copy has a file .git that names the repository's folder.
   if (code != 0) code = git_repository_open_ext(&opened, path.c_str(), kExactly, nullptr);
   if (code == GIT_ENOTFOUND) return Fail(Errc::kNotFound, "there is no git repository at " + path);
   if (code != 0) return tl::unexpected(GitError(code, "cannot open the repository " + path));
@@ -71,7 +71,7 @@ git_fetch_options FetchOptions() {
   options.callbacks.credentials = GiveCredential;
   options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
   options.update_fetchhead = 0;
-  options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;  // else a listed host could lead to any other
+  options.follow_redirects = GIT_REMOTE_REDIRECT_NONE;  // A redirect could lead from a listed host to any other.
   return options;
 }
 
@@ -116,7 +116,7 @@ Result<Refs> ReadLocalRefs(const Source& source) {
     const Reference ref(next);
     const char* name = git_reference_name(next);
     git_oid id;
-    // Branches that name other branches are resolved; a dangling one is none.
+    // Branches that name other branches are resolved; a dangling one is left out.
     if (Wanted(name) && git_reference_name_to_id(&id, repository.get(), name) == 0) refs[name] = ToHex(id);
   }
   return refs;
@@ -157,7 +157,7 @@ Result<Repository> OpenForImport(const WorkerRequest& request, const Source& sou
   if (request.import.ref.starts_with("refs/")) {
     fetched = Fetch(opened, source, "+" + request.import.ref + ":" + request.import.ref);
   }
-  // The ref may be gone by now, with the commit still in reach of another.
+  // The ref may be gone by now while another branch still reaches the commit.
   if (!HasObject(opened, request.import.commit)) fetched = Fetch(opened, source, "+refs/heads/*:refs/heads/*");
   if (!fetched) return tl::unexpected(fetched.error());
   return mirror;

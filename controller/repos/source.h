@@ -1,5 +1,5 @@
-// Where a repository is and how its objects are reached: in place on this machine, or behind the network by way
-// of a bare mirror. For the repository worker.
+// A Source says where a repository is and how its objects are reached: in place on this machine, or behind the network
+// through a bare mirror. Only the repository worker uses this header.
 #pragma once
 
 #include <string>
@@ -12,20 +12,21 @@ namespace furrow::repos {
 
 struct Source {
   bool local = false;
-  std::string address;  // local: the path, absolute and without links; else the URL
+  std::string address;  // local: the absolute path without links; else the URL
 };
 
-// Sorts the address and holds it against the allow list. kRejected: not on it; kNotFound: no such folder.
+// Classifies the address and checks it against the allow list. kRejected: the list does not have the address;
+// kNotFound: there is no such folder; kInvalid: the text is neither a path nor an address.
 Result<Source> Locate(const WorkerRequest& request);
 
-// Where things that belong to this repository lie: `mirrors`/<SHA-256 of the address>`suffix`.
+// Returns the path of a file that belongs to this repository: `mirrors`/<SHA-256 of the address>`suffix`.
 std::string FileFor(const WorkerRequest& request, const Source& source, const char* suffix);
 
-// Opens a repository in which the requested commit can be looked up; fetches first where it is behind the network
-// and the mirror lacks the commit. kNotFound: no repository there.
+// Opens a repository in which the requested commit can be looked up. A mirror that lacks the commit is fetched first.
+// kNotFound: there is no repository.
 Result<Repository> OpenForImport(const WorkerRequest& request, const Source& source);
 
-// The refs under refs/heads and refs/tags, now.
+// Returns the refs under refs/heads and refs/tags as they are now.
 Result<Refs> ReadRefs(const Source& source);
 
 }  // namespace furrow::repos

@@ -25,7 +25,7 @@ class Writer {
   std::string bytes_;
 };
 
-// After the first text that is not there, every further one is empty and Done is false.
+// After the first missing text every further text is empty and Done returns false.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}

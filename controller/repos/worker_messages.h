@@ -1,6 +1,6 @@
-// What the controller and its repository worker say to each other over the child's standard input and output:
-// one request, one reply, each a list of texts with 4-byte little-endian lengths in front. Both ends are the
-// same program, so there are no versions.
+// The messages between the controller and its repository worker, over the child's standard input and output: one
+// request, one reply, each a list of texts with 4-byte little-endian lengths in front. Both ends are the same program,
+// so messages have no versions.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,8 @@
 namespace furrow::repos {
 
 struct WorkerRequest {
-  bool list_refs = false;  // else: import
-  ImportRequest import;    // of which list_refs uses the repository alone
+  bool list_refs = false;  // false: import
+  ImportRequest import;    // list_refs uses only the repository.
   std::string mirrors;
   std::string blobs;
   std::vector<std::string> allowed;
@@ -26,12 +26,12 @@ struct WorkerRequest {
 using Refs = std::map<std::string, std::string>;
 using WorkerReply = std::variant<Error, ImportedCommit, Refs>;
 
-// No reply is read beyond this.
+// The controller reads no reply beyond this limit.
 inline constexpr std::size_t kMaxReplyBytes = 64u << 20;
 
 std::string Encode(const WorkerRequest& request);
 std::string Encode(const WorkerReply& reply);
-// kCorrupt: not what Encode makes.
+// Both functions decode what Encode makes. kCorrupt: the bytes are something else.
 Result<WorkerRequest> DecodeRequest(std::string_view bytes);
 Result<WorkerReply> DecodeReply(std::string_view bytes);
 

@@ -17,17 +17,17 @@
 namespace furrow::repos {
 namespace {
 
-// Sanitizers map terabytes that they never touch.
+// Sanitizers map terabytes that they never touch, so the limit would stop them.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kLimitMemory = false;
 #else
 constexpr bool kLimitMemory = true;
 #endif
 
-// A socket holds this much without a reader; a longer request is refused rather than waited for.
+// A socket holds so much without a reader; a longer request is refused, because sending it would block.
 constexpr std::size_t kMaxRequestBytes = 60 << 10;
 
-// The two ends of a channel, closed unless taken.
+// A Pipe holds the two ends of a channel and closes those that were not taken.
 class Pipe {
  public:
   Pipe() = default;
@@ -50,7 +50,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOpti
   const std::string words = Encode(request);
   if (words.size() > kMaxRequestBytes) return Fail(Errc::kInvalid, "the repository's address or ref is too long");
   Pipe to, from;
-  // Towards the child a socket: writing to one that died must not raise SIGPIPE.
+  // The channel to the child is a socket, because writing to a child that died must not raise SIGPIPE.
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, to.ends) != 0 || ::pipe2(from.ends, O_CLOEXEC) != 0) {
     return tl::unexpected(ErrnoError("cannot start a repository worker", errno));
   }
@@ -64,14 +64,14 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOpti
   worker->exit_ = static_cast<int>(::syscall(SYS_pidfd_open, worker->pid_, 0));
   if (worker->exit_ < 0) return tl::unexpected(ErrnoError("cannot watch a repository worker", errno));
   if (kLimitMemory) {
-    // It reads its request before it looks at anything, and has none yet.
+    // The limit is in time: the child first reads its request, which has not been sent.
     const rlimit limit{options.memory_limit_bytes, options.memory_limit_bytes};
     ::prlimit(worker->pid_, RLIMIT_AS, &limit, nullptr);
   }
   const rlimit no_core{0, 0};
   ::prlimit(worker->pid_, RLIMIT_CORE, &no_core, nullptr);
   ::close(to.Take(0));
-  // Should the child have died already, Finish says how.
+  // If the child has already died, Finish reports how.
   if (::send(to.ends[1], words.data(), words.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EPIPE) {
     return tl::unexpected(ErrnoError("cannot talk to a repository worker", errno));
   }
@@ -84,7 +84,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOpti
 WorkerProcess::~WorkerProcess() {
   if (pid_ > 0) {
     ::kill(-pid_, SIGKILL);
-    ::kill(pid_, SIGKILL);  // should it not have become a group yet
+    ::kill(pid_, SIGKILL);  // The child may not have become a group yet.
     Reap();
   }
   if (output_ >= 0) ::close(output_);
@@ -120,7 +120,7 @@ std::unique_ptr<Result<WorkerReply>> WorkerProcess::Finish(Clock::time_point now
     return fate(Fail(Errc::kUnavailable, "the repository took longer than " + std::to_string(timeout_.count()) +
                                              " ms and was given up; it will be tried again"));
   }
-  ::kill(-pid_, SIGKILL);  // what it may have left
+  ::kill(-pid_, SIGKILL);  // The child may have left processes.
   const int status = Reap();
   if (output_ >= 0) Read();
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return fate(DecodeReply(answer_));

@@ -1,5 +1,5 @@
-// One repository worker: a child process that is given a request and watched until it has answered, died or
-// overstayed. One thread.
+// A WorkerProcess is one repository worker: a child process that gets a request and is watched until it has answered,
+// died or exceeded its time. One thread uses the class.
 #pragma once
 
 #include <sys/types.h>
@@ -18,26 +18,26 @@ class WorkerProcess {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // `options` must outlive it; of them only program and memory_limit_bytes are read. Starts `program
-  // --repository-worker` and hands it the request. kInternal: it cannot be started.
+  // Starts `program --repository-worker` and sends the request. `options` must outlive the process object, which reads
+  // only program and memory_limit_bytes. kInternal: the child cannot be started.
   static Result<std::unique_ptr<WorkerProcess>> Start(const RepositoryOptions& options,
                                                       std::chrono::milliseconds timeout, const WorkerRequest& request);
-  ~WorkerProcess();  // kills and reaps it, if it is still there
+  ~WorkerProcess();  // Kills and reaps the child, if it is still there.
 
-  int output() const { return output_; }  // to be polled for input, until -1
+  int output() const { return output_; }  // the pipe to poll for input; -1 at its end
   int exit() const { return exit_; }      // a pidfd: readable once the child has ended
   Clock::time_point deadline() const { return deadline_; }
 
-  // Takes what is there of the answer. Call when output() is readable.
+  // Reads the available part of the answer. Callers call Read when output() is readable.
   void Read();
-  // Whether it has ended, and how: its answer, or what became of it. Null: it still works. Kills it when
-  // `now` is past the deadline.
+  // Returns the child's answer or the reason of its end; null: the child still works. Kills a child that is past the
+  // deadline at `now`.
   std::unique_ptr<Result<WorkerReply>> Finish(Clock::time_point now);
 
  private:
   WorkerProcess(const RepositoryOptions& options, std::chrono::milliseconds timeout)
       : options_(options), timeout_(timeout) {}
-  int Reap();  // waits for its end; the wait status
+  int Reap();  // Waits for the child's end and returns the wait status.
 
   const RepositoryOptions& options_;
   const std::chrono::milliseconds timeout_;
