@@ -19,7 +19,7 @@ std::string FirstAddress(int family) {
   for (const ifaddrs* one = found; one != nullptr; one = one->ifa_next) {
     const bool usable = (one->ifa_flags & IFF_UP) != 0 && (one->ifa_flags & IFF_LOOPBACK) == 0;
     if (!usable || one->ifa_addr == nullptr || one->ifa_addr->sa_family != family) continue;
-    if (family == AF_INET6 &&  // fe80::/10 means something on one link alone
+    if (family == AF_INET6 &&  // A link-local address (fe80::/10) is valid on one link only.
         IN6_IS_ADDR_LINKLOCAL(&reinterpret_cast<const sockaddr_in6*>(one->ifa_addr)->sin6_addr))
       continue;
     std::array<char, NI_MAXHOST> text{};

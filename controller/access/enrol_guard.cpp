@@ -12,7 +12,7 @@ constexpr double kProofsOfOne = 3, kProofsOfOnePerSecond = 0.5;
 constexpr double kMessagesOfAll = 1000, kMessagesOfAllPerSecond = 200;
 constexpr double kProofsOfAll = 200, kProofsOfAllPerSecond = 50;
 constexpr std::size_t kMostPeers = 4096;
-constexpr Duration kForgetAfter = std::chrono::seconds(60);  // a bucket is full again by then
+constexpr Duration kForgetAfter = std::chrono::seconds(60);  // A bucket is full again by then.
 
 }  // namespace
 

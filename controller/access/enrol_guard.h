@@ -1,5 +1,6 @@
-// How often the enrol endpoint lets itself be asked. Anyone may connect there, so both what one connection and what all
-// together may cost is bounded. A proof costs more than a probe: it goes to the loop.
+// The EnrolGuard limits the rate of requests to the enrol endpoint. Anyone may connect there, so the cost of one
+// connection and of all connections together is bounded. A proof costs more than a probe, because the proof goes to the
+// loop.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +11,7 @@
 
 namespace furrow {
 
-// Fills at `per_second` up to `most`; each Take empties it by one.
+// A TokenBucket fills at `per_second` up to `most`; each Take removes one token and returns false if there is none.
 class TokenBucket {
  public:
   TokenBucket(double most, double per_second, TimePoint now);
@@ -26,7 +27,7 @@ class EnrolGuard {
  public:
   explicit EnrolGuard(TimePoint now);
 
-  // Whether a message of this peer is to be looked at, and whether a proof among them is to be checked.
+  // Admits returns whether to handle a message of this peer, AdmitsProof whether to check a proof among them.
   bool Admits(PeerId peer, TimePoint now);
   bool AdmitsProof(PeerId peer, TimePoint now);
   void Forget() { peers_.clear(); }

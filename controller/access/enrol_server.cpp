@@ -19,8 +19,8 @@ namespace {
 
 constexpr auto kLook = std::chrono::seconds(1);
 constexpr int kMessagesPerTurn = 64;
-// More connections than this at once are strangers that stay: the endpoint is opened anew, and who means it comes
-// again.
+// More connections than this at once are strangers that stay, so the endpoint closes all of them and opens again;
+// honest clients connect again.
 constexpr std::size_t kMostConnections = 512;
 constexpr Duration kWarnEvery = std::chrono::seconds(1);
 
@@ -30,7 +30,7 @@ using EnrolInput = std::variant<AccessCommand, EnrolStop>;
 }  // namespace
 
 struct EnrolServer::Impl {
-  struct Asker {  // whom an answer of the loop goes to
+  struct Asker {  // the receiver of an answer of the loop
     PeerId peer = 0;
     std::uint64_t nonce = 0;
   };
@@ -70,7 +70,7 @@ struct EnrolServer::Impl {
   std::unordered_map<std::uint64_t, Asker> askers;  // by ticket
   std::uint64_t last_ticket = 0;
   TimePoint warned;
-  std::uint64_t unsaid = 0;  // warnings that were swallowed since
+  std::uint64_t unsaid = 0;  // warnings that were not logged since then
   bool stopping = false;
   std::thread thread;
 };
@@ -97,7 +97,7 @@ Result<std::unique_ptr<EnrolServer>> EnrolServer::Start(Context& context, const 
   auto impl = std::make_unique<Impl>(context, clock, std::move(options), std::move(on_event));
   FURROW_TRY(impl->Open());
   context.OnAllowlist([post = impl->on_event](std::vector<AllowedKey> keys) { post(AllowlistRead{std::move(keys)}); });
-  impl->thread = std::thread([raw = impl.get()] { raw->Run(); });  // which the socket belongs to from now on
+  impl->thread = std::thread([raw = impl.get()] { raw->Run(); });  // The new thread owns the socket.
   return std::unique_ptr<EnrolServer>(new EnrolServer(std::move(impl)));
 }
 
@@ -145,7 +145,7 @@ void EnrolServer::Impl::Turn() {
   if (server->Connections() > kMostConnections) OpenAnew();
 }
 
-// Drops every connection. The port may stay taken for a moment, until ZeroMQ has let go of it.
+// Drops every connection. The port may stay taken for a moment, until ZeroMQ has closed it.
 void EnrolServer::Impl::OpenAnew() {
   Warn("more than " + std::to_string(kMostConnections) + " connections to the enrol port; all of them are dropped");
   poller.reset();
@@ -201,7 +201,8 @@ void EnrolServer::Impl::On(const Incoming& message, const EnrolBegin& begin) {
   const auto version = NegotiateProtocol({kOldestProtocol, kNewestProtocol}, options.software,
                                          {begin.oldest_version, begin.newest_version}, begin.software);
   if (!version) return Refuse(message.peer, begin.nonce, EnrolRefusal::kNoCommonVersion, version.error().message);
-  if (challenges.size() > 2 * kMostConnections) challenges.clear();  // those of connections that went
+  // The map also holds challenges of closed connections.
+  if (challenges.size() > 2 * kMostConnections) challenges.clear();
   const Hash challenge = challenges[message.peer] = MakeEnrolChallenge();
   Send(message.peer, EnrolChallenge{begin.nonce, challenge});
 }
@@ -227,7 +228,7 @@ std::optional<EnrolServer::Impl::Asker> EnrolServer::Impl::TakeAsker(std::uint64
 void EnrolServer::Impl::On(const AdmitKey& command) {
   const auto asker = TakeAsker(command.ticket);
   const Status added = AddToAllowlist(options.allowlist, command.key);
-  if (added) context.RefreshAllowlist();  // tells the loop, too
+  if (added) context.RefreshAllowlist();  // The refresh posts the new list to the loop, too.
   on_event(KeyAdmitted{command.enrolment, command.key, added});
   const std::string fingerprint = FingerprintOf(command.key.public_key);
   if (!added) {
@@ -267,7 +268,7 @@ void EnrolServer::Impl::Refuse(PeerId peer, std::uint64_t nonce, EnrolRefusal re
 void EnrolServer::Impl::Send(PeerId peer, const EnrolReply& reply) {
   const auto frame = Encode(reply);
   if (!frame) return Warn("an answer of the enrol port cannot be sent: " + frame.error().message);
-  if (server) server->Send(peer, *frame);  // who does not hear it asks again
+  if (server) server->Send(peer, *frame);  // A client that gets no answer asks again.
 }
 
 void EnrolServer::Impl::Warn(const std::string& message) {

@@ -1,5 +1,6 @@
-// The enrol endpoint: a thread with a socket of its own to which any key may connect, and which understands a Probe and
-// an enrolment, nothing else. It asks the loop about every proof and decides nothing; it alone changes the allowlist.
+// The enrol endpoint is a thread with its own socket to which any key may connect; it understands only a Probe and an
+// enrolment. The endpoint asks the loop about every proof and decides nothing; no other part of the controller changes
+// the allowlist while it runs.
 #pragma once
 
 #include <cstdint>
@@ -17,18 +18,18 @@ namespace furrow {
 
 struct EnrolServerOptions {
   std::string address;
-  std::uint16_t port = 0;  // 0: a free one
+  std::uint16_t port = 0;  // 0: any free port
   KeyPair keys;
   std::string software;
-  std::uint16_t control_port = 0;  // what it tells about the others
+  std::uint16_t control_port = 0;  // the ports of the other endpoints, which a ProbeAnswer names
   std::uint16_t bulk_port = 0;
   std::filesystem::path allowlist;
 };
 
 class EnrolServer {
  public:
-  // `on_event` is called on the endpoint's thread, and with AllowlistRead on any, now for the first time; it must not
-  // block. Everything given outlives the server. Errors as Server::Bind. After Context::ServeAllowlist.
+  // The endpoint's thread calls `on_event`; with AllowlistRead any thread does, first inside Start. `on_event` must not
+  // block. All arguments outlive the server. Context::ServeAllowlist comes before Start. Fails as Server::Bind does.
   static Result<std::unique_ptr<EnrolServer>> Start(Context& context, const Clock& clock, EnrolServerOptions options,
                                                     std::function<void(AccessEvent)> on_event);
   ~EnrolServer();
