@@ -16,15 +16,15 @@
 namespace furrow {
 namespace {
 
-constexpr std::size_t kMaxSeries = 10'000;                            // in one answer
-constexpr std::size_t kAnswerPoints = kMaxClientReplyFrame / 2 / 16;  // in all of them: a step and a value
+constexpr std::size_t kMaxSeries = 10'000;                            // series in one answer
+constexpr std::size_t kAnswerPoints = kMaxClientReplyFrame / 2 / 16;  // points in an answer: a step and a value
 
 Result<RunRecord> Find(const Store& store, const Selector& what) {
   FURROW_ASSIGN(const RunId id, store.FindRun(what.pipeline, what.number));
   return store.GetRun(id);
 }
 
-// A state that holds this run alone, so that it is shown as a live one would be.
+// Puts this run alone into a state, so that the views show it like a live run.
 const Run& Rebuild(State& state, const Store& store, RunRecord record) {
   Run& run = InsertRun(state, std::move(record));
   for (const JobRecord& job : store.GetJobs(run.record.id)) ApplyRecord(run, job);
@@ -45,8 +45,8 @@ ClientReply List(const Store& store, const ListRuns& list, const std::vector<Run
   return answer;
 }
 
-// Of a series that is too long, the extremes of each stretch, so that no spike is lost, and the last point. What is not
-// finite is as extreme as can be.
+// Thins a series that is too long: keeps the extremes of each stretch, so that no spike is lost, and the last point.
+// Values that are not finite count as the most extreme.
 void Thin(MetricSeries& series, std::size_t most_points) {
   const std::size_t size = series.values.size();
   if (size <= most_points) return;
@@ -68,7 +68,8 @@ void Thin(MetricSeries& series, std::size_t most_points) {
       if (below(i, least)) least = i;
       if (below(most, i)) most = i;
     }
-    const std::size_t last = std::max(least, most);  // read before anything is moved to its place, or behind it
+    // The value at `last` is read before any value is moved to or behind its index.
+    const std::size_t last = std::max(least, most);
     keep(std::min(least, most));
     if (least != most) keep(last);
     if (end == size && last != size - 1) keep(size - 1);

@@ -1,5 +1,5 @@
-// Answers questions about the past from the store, in a thread of its own, so that a long answer delays
-// nobody. Sees committed turns only.
+// History answers questions about the past from the store, on its own thread, so that a long answer delays no other
+// work. History sees only committed turns.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace furrow {
 
 class History {
  public:
-  // `on_event` is called on the thread of this class. `store` must outlive it.
+  // The thread of this class calls `on_event`. `store` must outlive History.
   History(const Store& store, std::function<void(HistoryEvent)> on_event);
   ~History();
 
@@ -26,7 +26,7 @@ class History {
   std::unique_ptr<Impl> impl_;
 };
 
-// The answer to one query; what the thread calls. Any thread.
+// Returns the answer to one query; the thread of History calls this function. Any thread may call it.
 HistoryEvent AnswerFromHistory(const Store& store, const HistoryQuery& query);
 
 }  // namespace furrow
