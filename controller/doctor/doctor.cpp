@@ -26,12 +26,13 @@ std::string Counted(std::size_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
-// A connection for each of an agent's two channels, and room for clients, logs and the store.
+// Returns the descriptors that the controller needs: a connection for each of an agent's two channels, and room for
+// clients, logs and the store.
 std::uint64_t FilesFor(std::uint32_t agents) {
   return std::min<std::uint64_t>(2ULL * agents + 1024, 65536);
 }
 
-// Whether the daemon answers as any machine would ask it, on the address that it wrote down when it was ready.
+// Checks that the daemon answers any machine, on the address that it wrote down when it was ready.
 Findings CheckAnswers(const fs::path& state) {
   const Result<FarmFile> farm = ReadFarmFile(state);
   if (!farm) return {Wrong("farm.json", farm.error().message, "systemctl restart furrow-controller")};
@@ -113,7 +114,7 @@ Report ExamineController(const std::string& config_file, const Result<Controller
   for (const auto& [name, port] : {std::pair<const char*, std::uint16_t>{"ports.control", config->control_port},
                                    {"ports.bulk", config->bulk_port},
                                    {"ports.enrol", config->enrol_port}})
-    if (port != 0)  // 0: whatever was free
+    if (port != 0)  // 0: any free port, so there is nothing to check
       findings.push_back(CheckPort(name, port, pid, HolderOfPort(port, config->listen), config_file));
 
   if (pid != 0) Append(findings, CheckAnswers(state));

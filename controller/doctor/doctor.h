@@ -1,4 +1,4 @@
-// `furrow-controller doctor`: examines the configuration, the state folder and this machine. Changes nothing.
+// `furrow-controller doctor` examines the configuration, the state folder and this machine, and changes nothing.
 #pragma once
 
 #include <filesystem>
@@ -11,14 +11,14 @@
 
 namespace furrow::doctor {
 
-// `path`: of the allowlist, `keys`: what stands in it, or what is wrong with it.
+// Checks the allowlist at `path`; `keys` is its contents, or the error in it.
 Finding CheckAllowlist(const std::filesystem::path& path, const Result<std::vector<AllowedKey>>& keys);
-// Whether records could not be read at a start: `folder` has copies of them, see controller/store/set_aside.h.
+// Reports records that a start could not read: `folder` has copies of them, see controller/store/set_aside.h.
 Findings CheckSetAside(const std::filesystem::path& folder);
-// Whether agents elsewhere can reach the address that is listened on.
+// Reports whether agents on other machines can reach the address that the controller listens on.
 Finding CheckListen(const std::string& listen, const std::string& config_file);
 
-// `config`: as read from `config_file`, or what is wrong with it. Blocks.
+// Examines the controller; `config` is the configuration in `config_file`, or the error in it. Blocks.
 Report ExamineController(const std::string& config_file, const Result<ControllerConfig>& config);
 
 }  // namespace furrow::doctor
