@@ -19,7 +19,7 @@ namespace {
 constexpr int kFramesATurn = 1000;
 constexpr Duration kTickInterval = std::chrono::milliseconds(250);
 
-// An answer that breaks a cap, its frame's say, becomes one that says so.
+// Encodes an answer. One that breaks a cap, such as the frame's, becomes a Failure that says so.
 std::string EncodeAnswer(const ClientSend& send) {
   if (auto frame = Encode(send.asker.number, send.message)) return std::move(*frame);
   const std::string why = Encode(send.asker.number, send.message).error().message;
@@ -90,9 +90,10 @@ void ControllerLoop::CheckDisk() {
   state_.refusing = std::move(refusing);
 }
 
-// Sends what may leave now. A message that cannot be delivered is not an error: the protocol repeats what matters.
+// Sends the messages that may leave now. A message that cannot be delivered is not an error, because the protocol
+// repeats every message that matters.
 void ControllerLoop::Release(Outbox& out) {
-  // The bulk channel first: it must know an attempt before its agent does.
+  // The bulk channel comes first, because it must know an attempt before the agent does.
   for (BulkCommand& command : out.bulk) parts_.bulk.Post(std::move(command));
   for (const AgentSend& send : out.to_agents) {
     if (const auto frame = Encode(send.message)) {
@@ -122,7 +123,8 @@ void ControllerLoop::HandOver() {
     if (pending_.empty()) {
       Release(out);
     } else {
-      pending_.push_back({pending_.back().turn, std::move(out)});  // in order, behind what is not durable yet
+      // The outbox waits behind the turns that are not durable yet.
+      pending_.push_back({pending_.back().turn, std::move(out)});
     }
     return;
   }

@@ -1,5 +1,5 @@
-// The controller's loop: brings frames and events to the reactors, plans, and hands each turn's outbox to the
-// store. What a turn wants sent leaves only when the turn, and every one before it, is durable.
+// The controller's loop brings frames and events to the reactors, plans, and hands each turn's outbox to the store. The
+// messages of a turn leave only when this turn, and every one before, is durable.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ using LoopMailbox = Mailbox<LoopEvent>;
 
 class ControllerLoop {
  public:
-  // Everything outlives the loop. The threads behind the parts post into `events`.
+  // All parts outlive the loop. The threads behind the parts post into `events`.
   struct Parts {
     const Clock& clock;
     Server& control;
@@ -43,15 +43,15 @@ class ControllerLoop {
     LoopMailbox& events;
     ServiceManager& service;
     Reloader<ControllerConfig>& reloader;
-    ControllerConfig& config;  // as it is in force
+    ControllerConfig& config;  // the configuration in force
     const std::string& config_file;
-    int signals = -1;  // daemon::CatchSignals
+    int signals = -1;  // the descriptor from daemon::CatchSignals
   };
 
   ControllerLoop(Parts parts, State state, Outbox first);
 
-  // Until a signal. An error when a commit failed: nothing that was acknowledged is lost, but nothing more
-  // may be; the program must end.
+  // Runs until a signal. Returns an error after a failed commit: no acknowledged work is lost, but nothing more may be
+  // acknowledged, so the program must end.
   Status Run();
 
  private:
@@ -59,7 +59,7 @@ class ControllerLoop {
   Status DrainEvents(Now now);
   Status Handle(Now now, LoopEvent& event);
   Status OnCommitted(const Committed& committed);
-  bool HandleSignals(Now now);  // false: to stop
+  bool HandleSignals(Now now);  // false: the loop must stop
   void Reload(const Result<ControllerConfig>& fresh);
   void CheckDisk();
   void HandOver();
@@ -73,7 +73,7 @@ class ControllerLoop {
     std::uint64_t turn = 0;
     Outbox effects;
   };
-  std::deque<Pending> pending_;  // handed over, not durable yet
+  std::deque<Pending> pending_;  // turns handed over that are not durable yet
   std::uint64_t turns_ = 0;
   TimePoint ticked_;
   Poller poller_;

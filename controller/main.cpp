@@ -1,6 +1,7 @@
-// furrow-controller: accepts runs, plans, records, keeps logs and artifacts.
+// furrow-controller accepts and plans runs, records them, and keeps logs and artifacts.
 //
-// Exit status: 0 stopped by a signal, 1 cannot run or go on (the last line says why), 2 usage or configuration.
+// The exit status is 0 when stopped by a signal, 1 when the controller cannot run or continue (the last line says why),
+// 2 for wrong usage or configuration.
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -29,7 +30,7 @@ namespace fs = std::filesystem;
 
 constexpr char kProgram[] = "furrow-controller";
 
-// Ten thousand agents are as many descriptors; the usual soft limit is 1024.
+// Ten thousand agents need as many descriptors; the usual soft limit is 1024.
 void RaiseDescriptorLimit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -41,7 +42,7 @@ Result<KeyPair> OwnKey(const ControllerConfig& config) {
   return LoadOrMakeKeyPair(config.key.empty() ? fs::path(config.state) / "controller.key" : fs::path(config.key));
 }
 
-// The names of a listening address that a program on this machine can connect to.
+// Returns the address at which a program on this machine reaches a listening port.
 std::string Reachable(const std::string& listen, std::uint16_t port) {
   std::string host = listen;
   if (listen == "0.0.0.0") host = "127.0.0.1";
@@ -49,7 +50,7 @@ std::string Reachable(const std::string& listen, std::uint16_t port) {
   return host + ":" + std::to_string(port);
 }
 
-// Appends whole logs of short jobs to their packs, in the store's writer thread.
+// Returns the function that appends small logs to their packs in the store's writer thread.
 Store::AppendSmallLogs PackWriter(LogStore& packs) {
   return [&packs](std::span<const SmallLog> logs) -> Result<std::vector<LogLocation>> {
     std::vector<SmallLogView> views;
@@ -82,7 +83,7 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   FURROW_ASSIGN(const std::unique_ptr<DiskGuard> disk,
                 DiskGuard::Open(state_folder, {config.ballast_bytes, config.disk_low_bytes, 16u << 20}));
   FURROW_ASSIGN(const std::unique_ptr<Store> store, Store::Open(state_folder / "db", disk.get()));
-  // Streamed logs are written by the bulk thread, packs by the store's: a view of the folder for each.
+  // The bulk thread writes streamed logs and the store's thread writes packs, so each has its own view of the folder.
   FURROW_ASSIGN(const std::unique_ptr<LogStore> logs, LogStore::Open((state_folder / "logs").string()));
   FURROW_ASSIGN(const std::unique_ptr<LogStore> packs, LogStore::Open((state_folder / "logs").string()));
   FURROW_ASSIGN(const std::unique_ptr<ChunkStore> blobs,
@@ -117,7 +118,7 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   state.access.host = AdvertisedHost(config.advertise, config.listen);
   state.access.advertised = !config.advertise.empty();
   state.access.enrol_port = enrol->port();
-  // Before anyone can ask: a log that nobody was granted counts as over.
+  // The grants go out before any client can ask, because a log without a grant counts as over.
   for (BulkCommand& grant : std::exchange(first.bulk, {})) bulk->Post(std::move(grant));
   RepositoryOptions repository_options;
   repository_options.mirrors = state_folder / "mirrors";

@@ -1,4 +1,4 @@
-// What the reactors, and people who ask systemd, are told of the configuration and the state.
+// These functions derive settings from the configuration and a status line from the state.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +13,7 @@ std::filesystem::path AllowlistOf(const ControllerConfig& config);
 
 Settings SettingsOf(const ControllerConfig& config);
 
-// One line for `systemctl status`: agents, jobs, or why no work is accepted.
+// Returns one line for `systemctl status`: agents, jobs and live runs, and why no work is accepted.
 std::string StatusLine(const State& state);
 
 }  // namespace furrow
