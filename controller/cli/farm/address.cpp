@@ -43,7 +43,7 @@ Result<FarmAddress> FromEnvironment(const std::string& controller) {
   return address;
 }
 
-// Whether a `furrow up` holds the folder, or the controller that wrote its farm.json lives.
+// Returns whether a `furrow up` holds the folder, or the controller that wrote its farm.json lives.
 bool FarmRunsIn(const fs::path& folder) {
   const FileHandle lock(::open((folder / "up.lock").c_str(), O_RDONLY | O_CLOEXEC));
   if (lock && ::flock(lock.Get(), LOCK_SH | LOCK_NB) != 0) return true;
@@ -51,7 +51,7 @@ bool FarmRunsIn(const fs::path& folder) {
   return farm && farm->pid > 0 && (::kill(static_cast<pid_t>(farm->pid), 0) == 0 || errno == EPERM);
 }
 
-// kRejected: there is a farm in this folder, but not for this user.
+// Fails with kRejected if the folder has a farm that this user may not use.
 Status MayUse(const fs::path& folder) {
   if (::access((folder / "farm.json").c_str(), R_OK) == 0 || errno != EACCES) return {};
   return Fail(Errc::kRejected, "the farm in " + folder.string() + " is for root and members of the group " +
@@ -102,7 +102,7 @@ Result<FarmAddress> FindFarm(const std::string& state) {
       return Fail(Errc::kUnavailable, farm.error().message + ", or name another one with --state or FURROW_CONTROLLER");
     return tl::unexpected(std::move(farm).error());
   }
-  // The one secret that a group may share: the controller gave it to this group on purpose.
+  // A group may share only this secret: the controller gave the key to the group on purpose.
   FURROW_ASSIGN(KeyPair keys, LoadKeyPair(LocalClientKey(folder), KeyReaders::kGroup));
   return FarmAddress{std::move(farm->control), std::move(farm->bulk), std::move(farm->public_key), std::move(keys),
                      (folder / "farm.json").string()};

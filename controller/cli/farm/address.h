@@ -1,4 +1,4 @@
-// Which farm the command line means, and what is needed to talk to it.
+// A FarmAddress says which farm the command line talks to, and holds the keys for that.
 #pragma once
 
 #include <filesystem>
@@ -14,24 +14,24 @@ struct FarmAddress {
   std::string control;     // HOST:PORT
   std::string bulk;        // HOST:PORT
   std::string server_key;  // the controller's public key
-  KeyPair keys;            // our own
-  std::string origin;      // where all this was found: a file or a variable, for messages
+  KeyPair keys;            // this client's keys
+  std::string origin;      // the source of these values, a file or a variable, for messages
 };
 
-// `state` (--state) or FURROW_STATE names the state folder of a farm on this machine; else FURROW_CONTROLLER
-// ("HOST:CONTROLPORT[,BULKPORT]") with the keys in ~/.config/furrow/; else FarmFolder says where.
-// kUnavailable: there is no farm; kRejected: this user may not use it; kInvalid: a variable or file is wrong. The
-// message says what to do.
+// Finds the farm. `state` (--state) or FURROW_STATE names the state folder of a farm on this machine; else
+// FURROW_CONTROLLER ("HOST:CONTROLPORT[,BULKPORT]") names the address, with the keys in ~/.config/furrow/; else
+// FarmFolder finds the folder. kUnavailable: there is no farm; kRejected: this user may not use the farm; kInvalid: a
+// variable or file is wrong. The message names the remedy.
 Result<FarmAddress> FindFarm(const std::string& state);
 
-// The state folder that `state` or the environment names, or else the one of `furrow up`. Absolute.
+// Returns the absolute state folder that `state` or the environment names, or else the folder of `furrow up`.
 std::filesystem::path StateFolder(const std::string& state);
 
-// The same, but where neither names one and no farm runs in that of `furrow up`, it is `system`, if an
-// installed controller has its state there, ready or not.
+// Returns StateFolder(state). Where neither `state` nor the environment names a folder and no farm runs in the folder
+// of `furrow up`, returns `system` if an installed controller has its state there, ready or not.
 std::filesystem::path FarmFolder(const std::string& state, const std::filesystem::path& system = kSystemState);
 
-// "HOST:CONTROLPORT[,BULKPORT]" taken apart; the bulk port is the one above where it is left out.
+// ParseEndpoints parses "HOST:CONTROLPORT[,BULKPORT]"; a missing bulk port is the control port plus one.
 struct Endpoints {
   std::string control;
   std::string bulk;

@@ -1,4 +1,4 @@
-// Trees to and from the controller.
+// These functions bring trees to and from the controller.
 #pragma once
 
 #include <cstdint>
@@ -12,24 +12,23 @@
 
 namespace furrow::cli {
 
-// Bytes sent of those to be sent.
+// Reports the bytes sent and the bytes to send.
 using OnUploadProgress = std::function<void(std::uint64_t sent, std::uint64_t total)>;
 
 struct UploadReport {
-  Hash tree;                     // its name; zero for an empty tree, which needs no upload
-  std::uint64_t sent_bytes = 0;  // of chunks that the controller lacked
+  Hash tree;                     // the tree's name; zero for an empty tree, which needs no upload
+  std::uint64_t sent_bytes = 0;  // bytes of chunks that the controller lacked
 };
 
-// Brings the tree and those of its chunks that the controller lacks there; on return all of it is durable. Begins
-// again where a connection breaks. kCorrupt: a file changed after the scan (from `chunks`); kUnavailable: no
-// controller.
+// Uploads the tree and the chunks that the controller lacks; on return all of it is durable. Begins again where a
+// connection breaks. kCorrupt: a file changed after the scan (from `chunks`); kUnavailable: there is no controller.
 Result<UploadReport> UploadTree(FarmClient& farm, const Tree& tree, ChunkSource& chunks,
                                 const OnUploadProgress& on_progress);
 
-// kNotFound: the controller does not have it. What comes back is verified.
+// Fetches and verifies a tree. kNotFound: the controller does not have the tree.
 Result<Tree> FetchTree(FarmClient& farm, const Hash& name);
 
-// Fetches the chunks of `tree` in the order in which they stand there, some ahead of the one that is read. For
+// Fetches the chunks of `tree` in the order of its entries, some ahead of the current one. The source is for
 // MaterialiseTree with one thread; `farm` and `tree` must outlive it.
 std::unique_ptr<ChunkSource> FetchChunks(FarmClient& farm, const Tree& tree);
 

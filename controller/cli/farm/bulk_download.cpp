@@ -1,4 +1,4 @@
-// FetchTree and FetchChunks.
+// This file implements FetchTree and FetchChunks.
 #include <algorithm>
 #include <cstring>
 #include <span>
@@ -13,8 +13,8 @@
 namespace furrow::cli {
 namespace {
 
-constexpr std::size_t kAhead = 32;                // chunks on their way
-constexpr std::size_t kMostHeldBytes = 64 << 20;  // of chunks that came early or come up again later
+constexpr std::size_t kAhead = 32;                // chunks asked for at a time
+constexpr std::size_t kMostHeldBytes = 64 << 20;  // bytes of chunks that came early or are used again later
 constexpr std::uint64_t kLargeFileBytes = 4 << 20;
 
 Status Verified(const Hash& name, std::string_view bytes) {
@@ -22,7 +22,7 @@ Status Verified(const Hash& name, std::string_view bytes) {
   return Fail(Errc::kCorrupt, "what the controller sent as " + name.ToHex().substr(0, 12) + " is damaged");
 }
 
-// One blob, of up to kMaxTreeBytes, in one conversation.
+// Fetches one blob, of up to kMaxTreeBytes, in one conversation.
 Result<std::string> FetchBlob(BulkLink& link, const Hash& name) {
   FURROW_TRY(link.Send(ChunkGet{name, true}));
   std::string bytes;
@@ -43,7 +43,7 @@ Result<std::string> FetchBlob(BulkLink& link, const Hash& name) {
 class FetchedChunks final : public ChunkSource {
  public:
   FetchedChunks(FarmClient& farm, const Tree& tree) : farm_(farm), link_(std::make_unique<BulkLink>(farm)) {
-    // MaterialiseTree fills large files last. Another order than the reader's costs time only.
+    // MaterialiseTree fills large files last. An order that differs from the reader's costs only time.
     for (const bool large : {false, true})
       for (const TreeEntry& entry : tree.entries)
         if ((entry.size >= kLargeFileBytes) == large)
@@ -79,10 +79,10 @@ class FetchedChunks final : public ChunkSource {
     return {};
   }
 
-  // Asks for `wanted` and what follows it, and takes in one answer.
+  // Asks for `wanted` and the chunks behind it, and takes one answer.
   Status Fetch(const ChunkRef& wanted) {
     if (!asked_.contains(wanted.hash) && (next_ >= order_.size() || order_[next_].hash != wanted.hash))
-      FURROW_TRY(Request(wanted.hash));  // let go of before, or read out of order
+      FURROW_TRY(Request(wanted.hash));  // The chunk was dropped before, or is read out of order.
     while (next_ < order_.size() && asked_.size() < kAhead && held_bytes_ < kMostHeldBytes) {
       const Hash& hash = order_[next_++].hash;
       if (!asked_.contains(hash) && !held_.contains(hash)) FURROW_TRY(Request(hash));
@@ -101,8 +101,8 @@ class FetchedChunks final : public ChunkSource {
 
   FarmClient& farm_;
   std::unique_ptr<BulkLink> link_;
-  std::vector<ChunkRef> order_;  // each once, as first used
-  std::size_t next_ = 0;         // of order_, to be asked for
+  std::vector<ChunkRef> order_;  // each chunk once, in the order of first use
+  std::size_t next_ = 0;         // the next index of order_ to ask for
   std::unordered_map<Hash, std::size_t> uses_;
   std::unordered_set<Hash> asked_;
   std::unordered_map<Hash, std::string> held_;

@@ -1,4 +1,4 @@
-// Waiting for answers on the bulk channel; internal to bulk_*.cpp.
+// A BulkLink waits for answers on the bulk channel. Only bulk_*.cpp use this header.
 #pragma once
 
 #include <chrono>
@@ -7,8 +7,8 @@
 
 namespace furrow::cli {
 
-// One conversation. After an error of Send or Next, broken() says whether a new one may go better: the connection
-// broke, and what was sent may be lost.
+// A BulkLink is one conversation. After an error of Send or Next, broken() says whether a new conversation may succeed:
+// the connection broke, and messages may be lost.
 class BulkLink {
  public:
   explicit BulkLink(FarmClient& farm) : farm_(farm), generation_(farm.bulk_generation()) {}

@@ -1,4 +1,4 @@
-// UploadTree, and how both ways wait for answers.
+// This file implements UploadTree and BulkLink, with which uploads and downloads wait for answers.
 #include <algorithm>
 #include <string>
 
@@ -12,8 +12,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr auto kConnectPatience = std::chrono::seconds(30);  // the controller may be starting again
-constexpr auto kAnswerPatience = std::chrono::seconds(120);  // a slow disk may be syncing gigabytes
+constexpr auto kConnectPatience = std::chrono::seconds(30);  // The controller may be starting again.
+constexpr auto kAnswerPatience = std::chrono::seconds(120);  // A slow disk may be syncing gigabytes.
 constexpr int kMostRounds = 5;
 
 class Upload {
@@ -23,7 +23,8 @@ class Upload {
 
   bool broken() const { return link_.broken(); }
 
-  // The tree first: where nothing has changed that is all. Then what is lacking, and the tree again.
+  // Sends the tree first: where nothing has changed the upload is complete. Then sends the missing chunks, and the tree
+  // again.
   Status Run(const Tree& tree, const EncodedTree& encoded, std::uint64_t& sent_bytes) {
     for (int round = 0; round < kMostRounds; ++round) {
       FURROW_ASSIGN(const TreeCommitted answer, PutTree(encoded));

@@ -11,8 +11,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr auto kLookAgain = milliseconds(500);        // at farm.json, while away
-constexpr auto kRefusalIsFinal = milliseconds(1000);  // before that the allowlist may be about to be read
+constexpr auto kLookAgain = milliseconds(500);  // between two reads of farm.json while the controller is away
+// An earlier refusal may pass, because the controller may be about to read the allowlist.
+constexpr auto kRefusalIsFinal = milliseconds(1000);
 constexpr int kBulkQueue = 4 * static_cast<int>(kBulkWindow);
 
 milliseconds Since(Clock::time_point then) {
@@ -73,7 +74,7 @@ bool FarmClient::OpenBulk() {
   return true;
 }
 
-// A farm that was started again may listen elsewhere, and have another key.
+// Looks for the farm again, because a farm that was started again may listen elsewhere and have another key.
 void FarmClient::LookAgain() {
   looked_ = Clock::now();
   Result<FarmAddress> found = locate_();
@@ -171,7 +172,7 @@ Result<ClientReply> FarmClient::AskAny(const ClientRequest& request, AskPatience
   for (;;) {
     while (auto reply = Receive()) {
       const auto* failure = std::get_if<Failure>(&reply->second);
-      // Number 0: the controller could not even read the number.
+      // Number 0 means that the controller could not even read the number.
       if (reply->first != number && !(reply->first == 0 && failure != nullptr)) continue;
       if (failure != nullptr) return tl::unexpected(ErrorOf(*failure));
       return std::move(reply->second);
@@ -179,7 +180,7 @@ Result<ClientReply> FarmClient::AskAny(const ClientRequest& request, AskPatience
     const milliseconds away = AwayFor();
     refused = refused || Refused();
     if (const std::uint64_t now = control_generation(); now != generation) {
-      // What was queued before the first connection arrives with it, unless a refusal dropped it.
+      // Requests queued before the first connection arrive with it, unless a refusal dropped them.
       if (generation != 0 || refused) static_cast<void>(control_->channel->Send(Encode(number, request).value()));
       generation = now;
       refused = false;

@@ -1,6 +1,6 @@
-// A client's two connections to the controller. They come back by themselves when the controller does, also at
-// another address (farm.json is read again); what was asked and not answered is then asked again.
-// One thread.
+// A FarmClient is a client's two connections to the controller. They come back by themselves when the controller does,
+// also at another address (farm.json is read again); requests without an answer are then sent again. One thread uses
+// the class.
 #pragma once
 
 #include <chrono>
@@ -22,22 +22,22 @@
 namespace furrow::cli {
 
 struct AskPatience {
-  std::chrono::milliseconds connect{3'000};  // without any connection
-  std::chrono::milliseconds answer{60'000};  // in all
+  std::chrono::milliseconds connect{3'000};  // time without any connection
+  std::chrono::milliseconds answer{60'000};  // time for the whole request
 };
 
 class FarmClient {
  public:
   using Locate = std::function<Result<FarmAddress>()>;
 
-  // Returns at once; whether the controller is there shows at the first Ask. Errors as `locate`'s.
+  // Returns at once; the first Ask shows whether the controller is there. Fails as `locate` does.
   static Result<std::unique_ptr<FarmClient>> Open(Locate locate);
   ~FarmClient();
 
-  // Sends a request and waits for its answer; a request that is lost with a connection is sent again, so it must be
-  // one that may arrive twice (all do). kUnavailable: no controller, or no answer; the message names the address and
-  // what to do. A Failure comes back as an error, its diagnostics as lines of the message; one that says
-  // kUnavailable as kRejected, see exit_status.h.
+  // Sends a request and waits for its answer. A request that is lost with a connection is sent again, so every request
+  // may arrive twice. kUnavailable: there is no controller, or no answer; the message names the address and the remedy.
+  // A Failure comes back as an error, with its diagnostics as lines of the message; a Failure of kUnavailable comes
+  // back as kRejected, see exit_status.h.
   Result<ClientReply> AskAny(const ClientRequest& request, AskPatience patience);
   template <class Reply>
   Result<Reply> Ask(const ClientRequest& request, AskPatience patience = {}) {
@@ -47,22 +47,24 @@ class FarmClient {
                 "the controller's answer is of another kind than the question: is it another version?");
   }
 
-  // The parts that following a run is made of: nothing waits here.
-  std::uint64_t Send(const ClientRequest& request);  // the number that its answers carry
-  // An answer that cannot be read comes as a Failure to request 0, a request that cannot be sent as one to itself.
+  // Send, Receive, SendBulk and ReceiveBulk serve the follower of a run and never wait.
+  std::uint64_t Send(const ClientRequest& request);  // Returns the number that the answers carry.
+  // Returns the next answer. An unreadable answer becomes a Failure to request 0, a request that cannot be sent a
+  // Failure to its own number.
   std::optional<std::pair<std::uint64_t, ClientReply>> Receive();
-  bool SendBulk(const BulkRequest& request);  // false: the queue is full, try again after Wait
-  // An answer that cannot be read comes as a BulkError about nothing.
+  bool SendBulk(const BulkRequest& request);  // false: the queue is full; try again after Wait
+  // Returns the next answer. An unreadable answer becomes a BulkError about no request.
   std::optional<BulkReply> ReceiveBulk();
 
-  // Count the connections there have been, 0: none yet. What was asked under another number may be forgotten.
+  // Both functions count the connections so far; 0: none yet. The controller may forget requests that were sent under
+  // an earlier count.
   std::uint64_t control_generation();
   std::uint64_t bulk_generation();
 
-  // For how long there has been no control connection; zero while there is one.
+  // Returns for how long there has been no control connection; zero while there is one.
   std::chrono::milliseconds AwayFor();
   bool Refused();
-  // What to tell a person about a controller that is not there or refuses us.
+  // Returns the error for a person about a controller that is away or refuses this client.
   Error Away();
 
   // Waits for a message, a change of the connections, one of `fds` readable, or the timeout. May return early.
@@ -82,12 +84,12 @@ class FarmClient {
   std::unique_ptr<Line> control_;
   std::unique_ptr<Line> bulk_;  // opened when first used
   std::uint64_t last_number_ = 0;
-  std::deque<std::pair<std::uint64_t, ClientReply>> unsent_;  // what Receive says of requests that could not be sent
-  std::chrono::steady_clock::time_point seen_;                // when there was a control connection last
-  std::chrono::steady_clock::time_point looked_;              // for the address
+  std::deque<std::pair<std::uint64_t, ClientReply>> unsent_;  // failures of requests that were never sent
+  std::chrono::steady_clock::time_point seen_;                // when a control connection was last there
+  std::chrono::steady_clock::time_point looked_;              // when the address was last looked up
 };
 
-// A Failure as AskAny returns it.
+// Converts a Failure into the error that AskAny returns.
 Error ErrorOf(const Failure& failure);
 
 }  // namespace furrow::cli
