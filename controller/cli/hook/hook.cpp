@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 constexpr std::string_view kMark = "# furrow-hook: post-receive";
 constexpr const char* kKept = "post-receive.before-furrow";
 
-// $0's folder holds the kept hook; git runs hooks in the repository's own folder.
+// The folder of $0 holds the kept hook; git runs hooks in the repository's own folder.
 constexpr std::string_view kBody = R"(
 input=$(cat)
 [ -n "$input" ] || exit 0
@@ -94,7 +94,8 @@ bool SameFile(const fs::path& a, const fs::path& b) {
          one.st_dev == two.st_dev;
 }
 
-// Gives a foreign hook its second name; the first is then taken over in one step, so that no push finds none.
+// Gives a foreign hook its second name. WriteHook then replaces the first name in one step, so that every push finds a
+// hook.
 Result<bool> KeepForeign(const fs::path& hook, const fs::path& kept) {
   struct stat facts;
   if (::lstat(hook.c_str(), &facts) != 0) return false;
@@ -150,7 +151,7 @@ Result<std::string> InstallHook(const HookSettings& settings) {
   if (!settings.program.is_absolute()) {
     return Fail(Errc::kInvalid, "the hook needs the absolute path of furrow, not " + settings.program.string());
   }
-  // Asked where hooks run, since a relative core.hooksPath counts from there.
+  // Git is asked in the folder where hooks run, because a relative core.hooksPath counts from there.
   FURROW_ASSIGN(const std::string answer, AskGit({"-C", git_dir.string(), "rev-parse", "--git-path", "hooks"}));
   const fs::path folder = (git_dir / answer).lexically_normal();
   std::error_code failed;

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The list, for one process at a time. A line is "OLD NEW REF".
+// A Pending is the list, locked for one process at a time. A line is "OLD NEW REF".
 class Pending {
  public:
   static Result<Pending> Open(const fs::path& git_dir) {
@@ -83,7 +83,7 @@ Status NotePending(const fs::path& git_dir, const PendingPush& push) {
   if (same == pending.pushes.end()) {
     pending.pushes.push_back(push);
   } else if (same->old_commit == push.new_commit && same->new_commit != push.old_commit) {
-    same->old_commit = push.old_commit;  // an older push, noted again after a newer one
+    same->old_commit = push.old_commit;  // An older push is noted again after a newer one.
   } else {
     same->new_commit = push.new_commit;
   }
