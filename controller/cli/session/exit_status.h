@@ -1,4 +1,4 @@
-// What the program's exit status says.
+// This header defines the program's exit statuses.
 #pragma once
 
 #include "common/base/error.h"
@@ -12,11 +12,11 @@ enum ExitStatus : int {
   kExitUnreachable = 3,
   kExitRefused = 4,
   kExitCancelled = 130,
-  kExitDetached = 143,  // by SIGTERM, from a run that goes on
+  kExitDetached = 143,  // SIGTERM ended the program, and the run goes on.
 };
 
-// The status for an error that a command returns. Within this program kUnavailable means that the
-// controller cannot be reached; an answer of the controller that refuses is kRejected or kNotFound.
+// Returns the exit status for the error of a command. Within this program kUnavailable means that the controller cannot
+// be reached; an answer of the controller that refuses is kRejected or kNotFound.
 inline int ExitOf(const Error& error) {
   switch (error.code) {
     case Errc::kInvalid: return kExitUsage;

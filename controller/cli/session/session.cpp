@@ -26,7 +26,7 @@ std::string Session::Program() const {
 
 Result<RunDetail> FetchRun(FarmClient& farm, const Selector& what) {
   FURROW_ASSIGN(RunDetail detail, farm.Ask<RunDetail>(ShowRun{what, 0, kJobsAtOnce}));
-  Selector same = what;  // "the newest" stays the one it was
+  Selector same = what;  // A selector for the newest run keeps the run that it first named.
   same.number = detail.run.number;
   while (detail.jobs.size() < detail.matching) {
     const auto first = static_cast<std::uint32_t>(detail.jobs.size());

@@ -1,4 +1,4 @@
-// What every command knows.
+// A Session holds the settings that every command knows.
 #pragma once
 
 #include <memory>
@@ -16,12 +16,12 @@ struct Session {
   bool json = false;  // --json
   Terminal terminal;
 
-  ViewStyle Style() const;  // for stdout
+  ViewStyle Style() const;  // the style for stdout
   Result<std::unique_ptr<FarmClient>> OpenFarm() const;
-  std::string Program() const;  // "furrow", with --state where it was given: for hints
+  std::string Program() const;  // the program as hints name it: "furrow", with --state where it was given
 };
 
-// All jobs of a run that the selector names, in as many questions as it takes.
+// Returns all jobs of a run that the selector names, in as many requests as needed.
 Result<RunDetail> FetchRun(FarmClient& farm, const Selector& what);
 
 }  // namespace furrow::cli

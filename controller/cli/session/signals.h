@@ -1,4 +1,4 @@
-// Signals as something to wait for.
+// A Signals object makes signals a descriptor that a program can wait for.
 #pragma once
 
 #include <initializer_list>
@@ -6,7 +6,7 @@
 
 namespace furrow::cli {
 
-// Blocks these signals for the process (made before there are other threads) and hands them out.
+// Blocks these signals for the process and hands them out. The object must exist before other threads do.
 class Signals {
  public:
   explicit Signals(std::initializer_list<int> numbers);
@@ -14,7 +14,7 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
-  std::optional<int> Take();  // does not wait
+  std::optional<int> Take();  // Take does not wait.
   int fd() const { return fd_; }
 
  private:
