@@ -1,4 +1,4 @@
-// A pipeline file as `run` and `check` read it.
+// `run` and `check` read pipeline files with these functions.
 #pragma once
 
 #include <string>
@@ -10,16 +10,16 @@
 namespace furrow::cli {
 
 struct PipelineFile {
-  std::string name;  // as the user would say it, for messages
+  std::string name;  // the name that the user knows, for messages
   std::string text;
-  std::string default_name;  // of the pipeline, where the file gives none
+  std::string default_name;  // the pipeline's name where the file gives none
 };
 
-// Reads the file at `path`, which is called `shown` in messages; the pipeline's default name is that of the
-// folder that `root` is. kInvalid: it is missing or too large.
+// Reads the file at `path`, which messages call `shown`; the pipeline's default name is the name of the folder `root`.
+// kInvalid: the file is missing or too large.
 Result<PipelineFile> ReadPipelineFile(const std::string& path, const std::string& shown, const std::string& root);
 
-// "K=V" each. kInvalid names the one that is not.
+// Parses settings of the form "K=V". kInvalid: the message names the setting that has another form.
 Result<Env> ParseSettings(const std::vector<std::string>& settings);
 
 }  // namespace furrow::cli

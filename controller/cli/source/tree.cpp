@@ -45,7 +45,7 @@ bool LiesInRepository(fs::path folder) {
   }
 }
 
-// git in `folder`; kInvalid with git's words if it fails.
+// Runs git in `folder` and returns its output. kInvalid: git failed; the message is git's.
 Result<std::string> Git(const std::string& folder, std::vector<std::string> arguments, ProgramOptions options = {}) {
   arguments.insert(arguments.begin(), {"git", "--no-optional-locks"});
   options.folder = folder;
@@ -59,7 +59,7 @@ std::string WithoutNewline(std::string text) {
   return text;
 }
 
-// Title and author of a commit.
+// Sets the title and author of a commit.
 Status Describe(const std::string& folder, const std::string& commit, SourceInfo& info) {
   FURROW_ASSIGN(const std::string text, Git(folder, {"log", "-1", "--format=%s%n%an", commit, "--"}));
   const std::vector<std::string> lines = Split(text, '\n');
@@ -101,7 +101,7 @@ std::string CacheFile(const std::string& folder) {
   return (hashes / HashOf(folder).ToHex().substr(0, 16)).string();
 }
 
-// A folder that goes with its owner.
+// A TemporaryFolder is removed with its owner.
 class TemporaryFolder {
  public:
   static Result<std::unique_ptr<TemporaryFolder>> Make() {
@@ -157,12 +157,12 @@ Result<GitState> AskGit(const std::string& folder) {
   FURROW_ASSIGN(const std::string listed, Git(folder, {"ls-files", "-coz", "--exclude-standard"}));
   FURROW_TRY(ReadStatus(folder, state.info));
   state.paths = Split(listed, '\0');
-  std::sort(state.paths.begin(), state.paths.end());  // a file in conflict is listed three times
+  std::sort(state.paths.begin(), state.paths.end());  // Git lists a file in conflict three times.
   state.paths.erase(std::unique(state.paths.begin(), state.paths.end()), state.paths.end());
   std::erase_if(state.paths, [&](std::string& path) {
-    if (path.ends_with('/')) path.pop_back();  // a repository inside this one
+    if (path.ends_with('/')) path.pop_back();  // The path is a repository inside this one.
     struct stat status {};
-    return ::lstat((folder + "/" + path).c_str(), &status) != 0;  // deleted, and not yet told git
+    return ::lstat((folder + "/" + path).c_str(), &status) != 0;  // The file was deleted without git's knowledge.
   });
   return state;
 }
@@ -184,7 +184,7 @@ Result<SourceTree> SourceTree::Scan(std::unique_ptr<Impl> impl, const std::vecto
   if (!scanned)
     return Fail(scanned.error().code == Errc::kUnavailable ? Errc::kInternal : scanned.error().code,
                 scanned.error().message);
-  if (cache) static_cast<void>(cache->Save());  // without it the next run reads the files again
+  if (cache) static_cast<void>(cache->Save());  // Without the cache the next run reads the files again.
   impl->tree = std::move(scanned->tree);
   FURROW_ASSIGN(impl->chunks, ScannedChunks::Open(impl->tree, root));
   return SourceTree(std::move(impl));

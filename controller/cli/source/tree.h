@@ -1,4 +1,4 @@
-// A developer's working copy, or a revision of it, as what a run is made of.
+// A SourceTree is a developer's working copy, or a revision of it, as the sources of a run.
 #pragma once
 
 #include <memory>
@@ -12,28 +12,28 @@
 
 namespace furrow::cli {
 
-// What git says about the folder that a run is taken from.
+// A GitState is what git knows about the folder that a run is taken from.
 struct GitState {
-  bool repository = false;  // false: the folder lies in none, and the rest is empty
+  bool repository = false;  // false: the folder lies in no repository, and the other fields are empty
   SourceInfo info;
-  std::vector<std::string> paths;  // tracked and untracked but not ignored, relative to the folder; that exist
+  std::vector<std::string> paths;  // existing files, tracked or untracked but not ignored, relative to the folder
 };
 
-// kInvalid: git is there, but will not have this folder (damaged, or another user's); the message is git's.
+// Asks git about a folder. kInvalid: git refuses the folder (damaged, or another user's); the message is git's.
 Result<GitState> AskGit(const std::string& folder);
 
-// The files of a run and the way to their bytes.
+// A SourceTree holds the files of a run and the way to their bytes.
 class SourceTree {
  public:
   ~SourceTree();
   SourceTree(SourceTree&&) noexcept;
   SourceTree& operator=(SourceTree&&) = delete;
 
-  // `folder` as it is: what git would add, or, outside a repository, everything but .git. The hashes of files are
-  // remembered in a cache file under ~/.cache/furrow, so that what did not change is not read again.
+  // Takes `folder` as it is: the files that git would add, or, outside a repository, everything but .git. A cache file
+  // under ~/.cache/furrow remembers the hashes of files, so that unchanged files are not read again.
   static Result<SourceTree> OfFolder(const std::string& folder);
-  // The part of the commit that `revision` names which lies at `folder`; checked out into a temporary folder that
-  // goes with this object. kInvalid: no repository, no such revision.
+  // Takes the part at `folder` of the commit that `revision` names, checked out into a temporary folder that is removed
+  // with this object. kInvalid: there is no repository, or no such revision.
   static Result<SourceTree> OfRevision(const std::string& folder, const std::string& revision);
 
   const Tree& tree() const;
