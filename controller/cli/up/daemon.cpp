@@ -24,13 +24,13 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstPause{50};
 constexpr milliseconds kLongestPause{5000};
-constexpr auto kSteady = std::chrono::seconds(10);  // who lived so long starts at once again
+constexpr auto kSteady = std::chrono::seconds(10);  // A daemon that lived so long starts again after the first pause.
 
 // Between fork and exec, for posix_spawn knows no death signal: only what is allowed after a fork of a program with
 // threads.
 [[noreturn]] void Become(char* const* argv, int log, int death_signal, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, death_signal);
-  if (::getppid() != parent) ::_exit(1);  // it died before that
+  if (::getppid() != parent) ::_exit(1);  // The parent died before prctl.
   ::setpgid(0, 0);
   sigset_t none;
   ::sigemptyset(&none);

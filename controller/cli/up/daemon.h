@@ -1,4 +1,4 @@
-// A daemon as a child process that does not outlive us.
+// This header runs a daemon as a child process that does not outlive its parent.
 #pragma once
 
 #include <sys/types.h>
@@ -12,17 +12,19 @@
 
 namespace furrow::cli {
 
-// Starts it in a process group of its own (Ctrl-C reaches us alone), output appended to its log, nothing on stdin. If
-// this process dies, however it dies, the child gets `death_signal`. To be called from the main thread.
+// Starts a daemon in its own process group (Ctrl-C reaches only the parent), with output appended to its log and
+// nothing on stdin. If this process dies in any way, the child gets `death_signal`. Only the main thread may call this
+// function.
 Result<pid_t> StartDaemon(const DaemonPlan& plan, int death_signal);
 
-// The processes `furrow-runner --state DIR` whose DIR lies beneath `folder`: they are no children of ours.
+// Returns the processes `furrow-runner --state DIR` whose DIR lies beneath `folder`: they are no children of this
+// process.
 std::vector<pid_t> RunnersBeneath(const std::string& folder);
 
-// The last line of a log that is not empty, without the time and program in front.
+// Returns the last non-empty line of a log without the time and program in front.
 std::string LastWords(const std::string& log_file);
 
-// Keeps one daemon going: starts it, and again after it died, later each time.
+// A Daemon keeps one daemon running: it starts the daemon, and again after each death, with longer pauses.
 class Daemon {
  public:
   using Clock = std::chrono::steady_clock;
@@ -32,7 +34,8 @@ class Daemon {
   const DaemonPlan& plan() const { return plan_; }
   pid_t pid() const { return pid_; }  // 0: not running
   Status Start();
-  // Takes note of its end, if this is it; it is due again after a pause. Returns what to tell the user.
+  // Handles the end of a process. If the process is this daemon, makes the daemon due again after a pause, sets
+  // `message` for the user and returns true.
   bool OnExit(pid_t pid, int status, std::string& message);
   bool Due() const { return pid_ == 0 && Clock::now() >= due_; }
   Clock::time_point due() const { return due_; }

@@ -52,7 +52,7 @@ std::uint64_t MemoryMiB() {
   return (static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(size)) >> 20;
 }
 
-// What one of several agents offers; a lone one offers what it finds.
+// Returns the offer of one of several agents; a lone agent offers what it finds.
 std::string OfferOf(std::uint32_t agents, std::uint32_t index) {
   if (agents == 1) return "";
   const std::uint32_t cpus = std::max(Cpus() / agents, 1u);
@@ -82,7 +82,7 @@ Result<DaemonPlan> PrepareAgent(const FarmPlan& plan, const std::string& control
   const fs::path folder = plan.state / "agents" / name;
   FURROW_TRY(MakeFolders(folder.string()));
   FURROW_ASSIGN(const KeyPair keys, LoadOrMakeKeyPair(folder / "agent.key"));
-  // An agent whose folder was deleted has a new key: the line of the old one goes.
+  // An agent whose folder was deleted has a new key, so the line of the old key is removed.
   FURROW_TRY(RemoveFromAllowlist(plan.state / "allowlist", [&](const AllowedKey& known) {
     return known.who == Identity{Role::kAgent, name} && known.public_key != keys.public_key;
   }));
