@@ -1,4 +1,4 @@
-// furrow: the command line of the farm. README.md here describes what each prints as JSON.
+// furrow is the command line of the farm. README.md in this folder describes the JSON output of each command.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
@@ -25,7 +25,7 @@ int Complain(const Session& session, const Error& error) {
   return ExitOf(error);
 }
 
-// Everything that the command line can say. `action` is what it did say.
+// A CommandLine declares everything that the command line accepts and sets `action` to the command given.
 class CommandLine {
  public:
   CommandLine(Session& session, Action& action) : session_(session), action_(action) {
@@ -178,7 +178,7 @@ class CommandLine {
       CLI::App* command = Add(
           name, "not yet", [name]() -> Result<int> { return Fail(Errc::kRejected, std::string(name) + ": not yet"); });
       command->fallthrough(false);
-      command->prefix_command();  // whatever follows
+      command->prefix_command();  // The command takes any arguments.
       command->group("");
     }
   }
@@ -201,7 +201,7 @@ class CommandLine {
   std::string file_ = "furrow.yaml";
 };
 
-// Of the words, the one that stands where a command should, if it is none.
+// Returns the word in the position of a command, if it is none.
 std::optional<std::string> UnknownCommand(const CLI::App& app, int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
