@@ -87,7 +87,7 @@ class RunShow {
     view_.Draw(follower_.run(), follower_.jobs(), session_.Style().now);
   }
 
-  // The live view shows why jobs wait; elsewhere a run that stands still would not say a word.
+  // Tells why jobs wait: the live view shows the reasons, but elsewhere a run that stands still would print nothing.
   void TellOfWaiting() {
     if (live_ || !follower_.known() || Clock::now() - looked_ < kLookForWaiting) return;
     looked_ = Clock::now();
@@ -129,7 +129,7 @@ class RunShow {
     return std::nullopt;
   }
 
-  // What was typed at the question.
+  // Handles the key that was typed at the question.
   std::optional<int> OnAnswer() {
     pollfd typed{STDIN_FILENO, POLLIN, 0};
     if (!asking_ || ::poll(&typed, 1, 0) <= 0) return std::nullopt;
@@ -175,7 +175,7 @@ class RunShow {
              (run.state == RunState::kFailed ? ", " + program + " retry " + name + " --failed" : "") + "\n");
   }
 
-  // The last lines of what failed: a run that is watched live shows them nowhere else.
+  // Shows the last lines of failed jobs, which a run in the live view shows nowhere else.
   void ShowFailedLogs() {
     std::size_t shown = 0;
     for (const JobView& job : follower_.jobs()) {
@@ -201,15 +201,15 @@ class RunShow {
   }
 
   const Session& session_;
-  const bool ours_;  // we started it: Ctrl-C without a question cancels it
+  const bool ours_;  // This program started the run, so Ctrl-C without a question cancels it.
   FarmClient& farm_;
   Signals& signals_;
   const bool live_;
   std::optional<SingleKeys> asking_;
   bool cancelled_ = false;
-  Clock::time_point looked_{};               // for what waits
-  std::optional<Clock::time_point> stands_;  // since when no agent has a job of the run, though one could
-  std::string told_;                         // of why
+  Clock::time_point looked_{};               // when waiting jobs were last looked for
+  std::optional<Clock::time_point> stands_;  // since when no agent has a job of the run although one is ready
+  std::string told_;                         // the reason that was printed last
   Clock::time_point drawn_{};
   LiveView view_;
   LogPrinter printer_;

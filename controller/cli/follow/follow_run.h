@@ -1,4 +1,5 @@
-// Shows a run until it has ended: what `run` and `retry` do once it is accepted, and `show -f` with any run.
+// These functions show a run until it has ended: `run` and `retry` use them after the run is accepted, and `show -f`
+// with any run.
 #pragma once
 
 #include "controller/cli/session/session.h"
@@ -6,14 +7,15 @@
 
 namespace furrow::cli {
 
-// Shows the run and its logs and returns its exit status. Ctrl-C asks whether to cancel or to detach, or cancels where
-// nobody can be asked; a second one cancels and does not wait. `signals` has SIGINT, SIGTERM and SIGWINCH.
+// Shows the run and its logs and returns its exit status. Ctrl-C asks whether to cancel or to detach; at this question,
+// or where no terminal can answer, Ctrl-C cancels. Ctrl-C after the cancelling ends the program without waiting for the
+// run. `signals` has SIGINT, SIGTERM and SIGWINCH.
 Result<int> FollowRun(const Session& session, FarmClient& farm, const Submitted& submitted, Signals& signals);
 
-// The same with a run that somebody else started: where nobody can be asked, Ctrl-C ends the watching alone.
+// Does the same with a run that somebody else started: where no terminal can answer, Ctrl-C only ends the watching.
 Result<int> WatchRun(const Session& session, FarmClient& farm, const Selector& run, Signals& signals);
 
-// Without following: says how to.
+// Says how to follow the run and returns the exit status.
 int SayDetached(const Session& session, const Submitted& submitted);
 
 }  // namespace furrow::cli

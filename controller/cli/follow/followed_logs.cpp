@@ -14,7 +14,7 @@ constexpr std::size_t kMostStreams = 32;
 constexpr auto kReadAgain = std::chrono::milliseconds(200);
 constexpr int kMostTries = 50;
 
-// Whether an attempt of this job has a log to read.
+// Returns whether an attempt of this job has a log to read.
 bool HasLog(const JobView& job) {
   if (Raw(job.log_attempt.epoch) == 0 || job.state < JobState::kRunning) return false;
   const bool silent =
@@ -48,7 +48,7 @@ void FollowedLogs::Begin(RunId run) {
   }
 }
 
-// Of jobs that are new; all but those of a very large run are there at the beginning.
+// Takes in new jobs. Begin sees all jobs except those of a very large run.
 void FollowedLogs::LearnJobs() {
   const std::size_t known = by_name_.size();
   for (std::size_t index = logs_.size(); index < jobs_.size(); ++index) {
@@ -61,10 +61,10 @@ void FollowedLogs::LearnJobs() {
   order_.clear();
   look_again_ = true;
   std::vector<std::vector<Job*>> needed_by(by_name_.size());
-  std::vector<std::size_t> open(by_name_.size());  // needs that are not in order_ yet
+  std::vector<std::size_t> open(by_name_.size());  // the number of needs that are not in order_ yet
   for (std::size_t index = 0; index < jobs_.size(); ++index) {
     Job& job = *logs_[index].job;
-    if (!job.needs.empty()) continue;  // of another shard
+    if (!job.needs.empty()) continue;  // Another shard has set the needs.
     for (const std::string& need : jobs_[index].needs) {
       const auto found = by_name_.find(need);
       if (found == by_name_.end()) continue;
@@ -94,14 +94,14 @@ void FollowedLogs::Turn() {
   if (options_.logs == FollowLogs::kNewest) FollowNewest();
 }
 
-// Puts the log of a job's newest attempt into the queue, if that is to be read and was not.
+// Queues the log of a job's newest attempt, if that log is wanted and was not read.
 void FollowedLogs::Find(std::size_t index) {
   const JobView& job = jobs_[index];
   Log& log = logs_[index];
   if (options_.logs != FollowLogs::kWhole || !Selects(options_.what, job) || !HasLog(job)) return;
   if (job.log_run != *run_ && !options_.reused) return;
   const bool idle = log.state == FollowedState::kNone || log.state == FollowedState::kWhole;
-  if (!idle || log.attempt == job.log_attempt) return;  // an older attempt is read to its end first
+  if (!idle || log.attempt == job.log_attempt) return;  // An older attempt is read to its end first.
   log = Log{.job = log.job, .state = log.state, .attempt = job.log_attempt};
   Move(index, FollowedEvent::kFound);
   Unread(*log.job, +1);
@@ -120,7 +120,7 @@ void FollowedLogs::Unread(Job& job, int change) {
   look_again_ = look_again_ || had != (job.unread > 0);
 }
 
-// The order is not taken from times: they are those of the agents, whose clocks may disagree.
+// Decides which jobs wait. The order does not come from times, because the clocks of agents may disagree.
 void FollowedLogs::LookWhoWaits() {
   for (Job* job : order_)
     job->waits = std::any_of(job->needs.begin(), job->needs.end(),
@@ -129,7 +129,7 @@ void FollowedLogs::LookWhoWaits() {
     if (logs_[index].state != FollowedState::kHeld || logs_[index].job->waits) continue;
     Move(index, FollowedEvent::kRelease);
     --held_;
-    queue_.emplace(logs_[index].turn, index);  // before those whose turn came later
+    queue_.emplace(logs_[index].turn, index);  // The log goes before those whose turn came later.
   }
 }
 
@@ -175,8 +175,8 @@ void FollowedLogs::OnEnd(std::size_t index, std::uint64_t end, const Status& sta
   Queue(index);
 }
 
-// A stream also ends where the controller was started again and does not yet know the attempt: the log is whole only if
-// the job says so. After too many tries it counts as whole.
+// Returns whether a log is at its end. A stream also ends where the controller was started again and does not know the
+// attempt yet, so the log is whole only if the job says so. After too many tries it counts as whole.
 bool FollowedLogs::AtEnd(std::size_t index) const {
   const Log& log = logs_[index];
   const JobView& job = jobs_[index];
@@ -200,7 +200,7 @@ void FollowedLogs::FollowNewest() {
     if (!newest || jobs_[i].started >= jobs_[*newest].started) newest = i;
   }
   const bool same = newest == newest_ && (!newest || logs_[*newest].attempt == jobs_[*newest].log_attempt);
-  if (same || (!newest && newest_)) return;  // what ended last stays in view until another starts
+  if (same || (!newest && newest_)) return;  // The last job stays in view until another starts.
   if (newest_) {
     streams_.Close(*newest_);
     Move(*newest_, FollowedEvent::kLeave);

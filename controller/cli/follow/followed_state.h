@@ -1,4 +1,4 @@
-// How far a log that is followed has been read, and what brings it from one state to the next.
+// The states of a log that is followed, and the events that change them.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,20 @@ namespace furrow::cli {
 
 enum class FollowedState : std::uint8_t {
   kNone,     // There is nothing to read yet.
-  kQueued,   // It waits for its turn.
-  kHeld,     // Its turn came, but a job that its job needs has logs that are not whole.
+  kQueued,   // The log waits for its turn.
+  kHeld,     // The log's turn came, but a job that its job needs has logs that are not whole.
   kReading,  // A stream is open.
-  kPausing,  // The stream ended before the log was whole; it is opened again after a moment.
-  kWhole,    // This attempt's log was shown to its end, or given up.
+  kPausing,  // The stream ended before the log was whole, and is opened again after a moment.
+  kWhole,    // The attempt's log was shown to its end, or given up.
 };
 
 enum class FollowedEvent : std::uint8_t {
   kFound,     // The job has a log of an attempt that was not read.
-  kHold,      // Its turn came too early.
-  kRelease,   // What held it is whole.
+  kHold,      // The log's turn came too early.
+  kRelease,   // The logs that held the log back are whole.
   kOpen,      // A stream is opened.
-  kCutShort,  // The stream ended, and the job does not say that this was all.
-  kEnd,       // The stream or the job says that this was all, or there were too many tries.
+  kCutShort,  // The stream ended, and the job does not say that the log is complete.
+  kEnd,       // The stream or the job says that the log is complete, or there were too many tries.
   kLeave,     // Another log is shown instead.
 };
 

@@ -10,11 +10,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr auto kConnectPatience = std::chrono::seconds(3);  // before the run is known
-constexpr auto kAwayPatience = std::chrono::minutes(10);    // afterwards; as long as agents go on without it
+constexpr auto kConnectPatience = std::chrono::seconds(3);  // used until the run is known
+constexpr auto kAwayPatience = std::chrono::minutes(10);    // used afterwards; agents run as long on their own
 constexpr auto kSayAway = std::chrono::seconds(1);
-constexpr auto kSilence = std::chrono::seconds(5);  // after that an update may have been lost
-constexpr auto kReading = milliseconds(200);        // until the next turn, while logs are read
+constexpr auto kSilence = std::chrono::seconds(5);  // After so long an update may have been lost.
+constexpr auto kReading = milliseconds(200);        // time until the next turn, while logs are read
 
 }  // namespace
 
@@ -29,7 +29,7 @@ Follower::Follower(FarmClient& farm, FollowOptions options, Handlers handlers)
 
 void Follower::Watch() {
   Selector run = options_.what;
-  if (known_) run.number = run_.number;  // "the newest" may be another one by now
+  if (known_) run.number = run_.number;  // The newest run may be another one by now.
   run.job.clear();
   run.shard.reset();
   watch_ = farm_.Send(furrow::Watch{std::move(run)});
@@ -53,7 +53,7 @@ void Follower::Cancel(const std::string& reason) {
 Result<bool> Follower::Turn() {
   while (auto reply = farm_.Receive()) FURROW_TRY(OnReply(reply->first, reply->second));
   if (const std::uint64_t now = farm_.control_generation(); now != generation_) {
-    if (generation_ != 0) {  // what was asked before the first connection arrives with it
+    if (generation_ != 0) {  // Requests before the first connection arrive with it.
       Watch();
       if (cancelling_) Cancel(cancel_reason_);
     }
@@ -84,7 +84,7 @@ Status Follower::OnReply(std::uint64_t number, ClientReply& reply) {
   if (number == watch_) {
     if (const auto* failure = std::get_if<Failure>(&reply)) return tl::unexpected(ErrorOf(*failure));
     if (auto* update = std::get_if<RunUpdate>(&reply)) OnUpdate(*update);
-    const bool whole = jobs_.size() >= run_.jobs.total;  // the first update may come in several
+    const bool whole = jobs_.size() >= run_.jobs.total;  // The first update may come in several messages.
     if (!options_.what.job.empty() && known_ && whole &&
         std::none_of(jobs_.begin(), jobs_.end(), [this](const JobView& job) { return Selects(options_.what, job); }))
       return Fail(Errc::kNotFound, "there is no job " + FormatSelector(options_.what) + "; see `furrow show " +
@@ -102,7 +102,7 @@ Status Follower::OnReply(std::uint64_t number, ClientReply& reply) {
 void Follower::OnUpdate(RunUpdate& update) {
   heard_ = Clock::now();
   run_ = std::move(update.run);
-  // In order of start, so that logs are.
+  // Jobs are sorted by start, so that their logs are, too.
   std::stable_sort(update.jobs.begin(), update.jobs.end(), [&](const JobView& a, const JobView& b) {
     return known_ && a.started != b.started && a.started < b.started;
   });

@@ -1,5 +1,5 @@
-// Follows a run: what its jobs do, and their logs, each byte once, until the run has ended and the logs are whole.
-// Goes on where it was when the controller was away.
+// A Follower follows a run: the changes of its jobs, and their logs, each byte once, until the run has ended and the
+// logs are whole. After the controller was away the Follower continues where it was.
 #pragma once
 
 #include <chrono>
@@ -19,25 +19,25 @@ namespace furrow::cli {
 class Follower {
  public:
   struct Handlers {
-    std::function<void(const JobView& job)> on_job;                          // it changed, or is new
-    std::function<void(const JobView& job, std::string_view bytes)> on_log;  // of its newest attempt
-    std::function<void(const JobView& job)> on_log_end;                      // nothing more of this attempt
-    std::function<void(bool away)> on_away;                                  // the controller went or came
+    std::function<void(const JobView& job)> on_job;                          // The job has changed or is new.
+    std::function<void(const JobView& job, std::string_view bytes)> on_log;  // bytes of the newest attempt
+    std::function<void(const JobView& job)> on_log_end;                      // The attempt has no more bytes.
+    std::function<void(bool away)> on_away;                                  // The controller went away or came back.
   };
 
   Follower(FarmClient& farm, FollowOptions options, Handlers handlers);
 
-  // Takes in what has arrived and does what follows from it. False: all is over, or the single job that is followed
-  // is. kUnavailable: the controller has been away for too long; kNotFound: no such run.
+  // Handles all that has arrived. Returns false when the run, or the single job that is followed, is over.
+  // kUnavailable: the controller has been away for too long; kNotFound: there is no such run.
   Result<bool> Turn();
-  // How long to wait for the next Turn if nothing arrives.
+  // Returns how long to wait for the next Turn if nothing arrives.
   std::chrono::milliseconds Idle() const;
 
-  // Cancels the run or, where one is named, the job. The answer is not waited for: the run shows it.
+  // Cancels the run or, where one is named, the job. Cancel does not wait for the answer, because the run shows it.
   void Cancel(const std::string& reason);
 
   const RunSummary& run() const { return run_; }
-  // In the pipeline's order; empty until the first update.
+  // Returns the jobs in the pipeline's order; empty until the first update.
   const std::vector<JobView>& jobs() const { return jobs_; }
   bool known() const { return known_; }
 
@@ -57,7 +57,7 @@ class Follower {
   std::vector<JobView> jobs_;
   std::unordered_map<std::uint64_t, std::size_t> index_;  // JobId → index in jobs_
   FollowedLogs logs_;
-  std::uint64_t watch_ = 0;  // numbers of requests under way
+  std::uint64_t watch_ = 0;  // the numbers of the requests under way
   std::uint64_t look_ = 0;
   std::string cancel_reason_;
   bool cancelling_ = false;
@@ -65,7 +65,7 @@ class Follower {
   bool ended_ = false;
   bool away_ = false;
   std::uint64_t generation_ = 0;
-  std::chrono::steady_clock::time_point heard_;  // of the run
+  std::chrono::steady_clock::time_point heard_;  // when the run was last heard of
 };
 
 }  // namespace furrow::cli

@@ -66,7 +66,7 @@ std::vector<std::string> LiveLines(const RunSummary& run, const std::vector<JobV
     room = room > 1 ? room - 1 : 1;
     hidden = sums.size() - room;
     sums.resize(room);
-    for (JobSum& sum : sums) sum.branch.clear();  // no tree without its other jobs
+    for (JobSum& sum : sums) sum.branch.clear();  // The tree makes no sense without the other jobs.
   }
   std::size_t name_width = 0;
   for (const JobSum& sum : sums) name_width = std::max(name_width, Width(sum.branch + sum.job));
@@ -103,7 +103,7 @@ void LiveView::TakeLog(const JobView& job, std::string_view bytes) {
   if (open_line_.size() > 4096) open_line_.erase(0, open_line_.size() - 4096);
 }
 
-// A terminal that became narrower has wrapped what was drawn: the lines are counted as they stand there now.
+// A terminal that became narrower has wrapped the drawn lines, so the lines are counted at the present width.
 std::string LiveView::GoToTop(std::size_t columns) const {
   std::size_t rows = 0;
   for (const std::size_t width : drawn_) rows += width == 0 ? 1 : (width + columns - 1) / columns;
@@ -113,7 +113,8 @@ std::string LiveView::GoToTop(std::size_t columns) const {
 void LiveView::Draw(const RunSummary& run, const std::vector<JobView>& jobs, WallTime now) {
   const TerminalSize size = SizeOfTerminal();
   const ViewStyle style{colour_, size.columns - 1, now};
-  // Line over line, and never the whole screen: what is erased from its top goes into tmux's history each time.
+  // The frame is drawn line over line and never clears the whole screen, because tmux would keep the erased lines in
+  // its history each time.
   std::string frame = GoToTop(size.columns);
   drawn_.clear();
   for (const std::string& line : LiveLines(run, jobs, log_of_, log_, style, size.rows - 2)) {

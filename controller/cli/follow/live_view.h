@@ -1,4 +1,4 @@
-// A run as it is now, redrawn in place on a terminal.
+// A LiveView shows a run as it is now, redrawn in place on a terminal.
 #pragma once
 
 #include <deque>
@@ -12,8 +12,8 @@
 
 namespace furrow::cli {
 
-// The lines that LiveView draws, none wider than `style.width`, at most `rows`: of the log the last ones, the jobs as a
-// tree (where there are too many, those that run or failed first), and a line for the whole.
+// Returns the lines that LiveView draws, at most `rows`, none wider than `style.width`: the last lines of the log, the
+// jobs as a tree (where there are too many, those that run or failed first), and a line for the whole run.
 std::vector<std::string> LiveLines(const RunSummary& run, const std::vector<JobView>& jobs, std::string_view log_of,
                                    const std::deque<std::string>& log, const ViewStyle& style, std::size_t rows);
 
@@ -23,19 +23,19 @@ class LiveView {
 
   void TakeLog(const JobView& job, std::string_view bytes);
   void Draw(const RunSummary& run, const std::vector<JobView>& jobs, WallTime now);
-  // Takes what was drawn away; the cursor stands where it began.
+  // Erases the drawn lines; the cursor returns to their beginning.
   void Clear();
 
  private:
-  std::string GoToTop(std::size_t columns) const;  // to where the last frame begins
+  std::string GoToTop(std::size_t columns) const;  // Moves the cursor to the last frame.
 
   const bool colour_;
   std::string log_of_;
   std::uint64_t log_job_ = 0;
-  std::deque<std::string> log_;  // whole lines, the last ones
+  std::deque<std::string> log_;  // the last whole lines
   std::string open_line_;
   LogCleaner cleaner_;
-  std::vector<std::size_t> drawn_;  // widths of the lines on the screen
+  std::vector<std::size_t> drawn_;  // the widths of the lines on the screen
 };
 
 }  // namespace furrow::cli

@@ -5,7 +5,7 @@
 namespace furrow::cli {
 namespace {
 
-constexpr std::size_t kLongestHeldLine = 64 << 10;  // a longer one is written in pieces
+constexpr std::size_t kLongestHeldLine = 64 << 10;  // A longer line is written in pieces.
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Writes logs of jobs for a person or a pipe.
+// A LogPrinter writes logs of jobs for a person or a pipe.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@
 namespace furrow::cli {
 
 struct LogPrinterOptions {
-  bool prefix = false;    // "job: " before each line; lines of several jobs are never mixed
-  bool terminal = false;  // control characters are made harmless
-  bool colour = false;    // of the prefix
+  bool prefix = false;    // "job: " comes before each line, and lines of several jobs are never mixed.
+  bool terminal = false;  // Control characters are made harmless.
+  bool colour = false;    // The prefix is coloured.
 };
 
 class LogPrinter {
@@ -24,12 +24,12 @@ class LogPrinter {
       : options_(options), write_(std::move(write)) {}
 
   void Take(const JobView& job, std::string_view bytes);
-  void End(const JobView& job);  // a last line without its end gets one, if lines have prefixes
+  void End(const JobView& job);  // Ends a last line without a newline, if lines have prefixes.
 
  private:
   struct Log {
     LogCleaner cleaner;
-    std::string line;  // the open one
+    std::string line;  // the line that has not ended
   };
   std::string Lines(const JobView& job, Log& log, std::string_view bytes) const;
 

@@ -5,7 +5,7 @@
 namespace furrow::cli {
 namespace {
 
-constexpr std::uint64_t kCredit = 2 << 20;  // bytes that may be on their way for one stream
+constexpr std::uint64_t kCredit = 2 << 20;  // bytes that may be under way for one stream
 
 }  // namespace
 
@@ -27,7 +27,7 @@ void LogStreams::Close(std::uint64_t name) {
 
 void LogStreams::Ask(std::uint64_t name, Stream& stream) {
   by_request_.erase(stream.request);
-  stream.request = ++last_request_;  // a new number, so that what is still under way for the old one is ignored
+  stream.request = ++last_request_;  // A new number makes On ignore messages under way for the old one.
   by_request_[stream.request] = name;
   const LogWish& wish = stream.wish;
   stream.asked = farm_.SendBulk(
@@ -45,7 +45,7 @@ void LogStreams::On(const LogData& data) {
     stream.wish.offset = data.offset;
   }
   if (!bytes.empty()) {
-    if (data.offset > stream.wish.offset) return Ask(name, stream);  // a gap: never take it
+    if (data.offset > stream.wish.offset) return Ask(name, stream);  // Bytes behind a gap are never taken.
     bytes.remove_prefix(std::min<std::uint64_t>(stream.wish.offset - data.offset, bytes.size()));
     stream.wish.offset += bytes.size();
     if (!data.end) static_cast<void>(farm_.SendBulk(LogMore{data.request, data.bytes.size()}));
@@ -69,7 +69,7 @@ void LogStreams::On(const BulkError& error) {
   handlers_.on_end(name, end, Fail(error.code, error.message));
 }
 
-// Something between the two sides is not understood: no stream can be trusted to go on.
+// Ends all streams: a message between the two sides was not understood, so no stream can be trusted to go on.
 void LogStreams::EndAll(const BulkError& error) {
   by_request_.clear();
   for (const auto& [name, stream] : std::exchange(streams_, {}))

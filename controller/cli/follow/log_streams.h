@@ -1,4 +1,5 @@
-// Reads logs from the controller, many at once, each in order and without a gap, also over broken connections.
+// LogStreams read logs from the controller, many at once, each in order and without a gap, also over broken
+// connections.
 #pragma once
 
 #include <cstdint>
@@ -15,35 +16,36 @@ namespace furrow::cli {
 struct LogWish {
   RunId run{};
   AttemptRef attempt;
-  std::uint64_t offset = 0;      // in raw bytes
-  std::uint32_t tail_lines = 0;  // not 0: only the last lines, instead of `offset`
-  bool follow = false;           // until the log is whole
+  std::uint64_t offset = 0;      // raw bytes
+  std::uint32_t tail_lines = 0;  // not 0: read only the last lines and ignore `offset`
+  bool follow = false;           // read until the log is whole
 };
 
 class LogStreams {
  public:
   struct Handlers {
-    // Bytes of the stream that Open gave this name.
+    // Takes bytes of the stream that Open gave this name.
     std::function<void(std::uint64_t name, std::string_view bytes)> on_bytes;
-    // The stream is over: read to its end (at raw offset `end`), or why not. It can be opened again.
+    // Ends a stream: the log was read to its end (at raw offset `end`), or `status` says why not. Open may open the
+    // stream again.
     std::function<void(std::uint64_t name, std::uint64_t end, Status status)> on_end;
   };
 
   LogStreams(FarmClient& farm, Handlers handlers) : farm_(farm), handlers_(std::move(handlers)) {}
 
   void Open(std::uint64_t name, const LogWish& wish);
-  void Close(std::uint64_t name);  // no handler is called for it any more
+  void Close(std::uint64_t name);  // No handler is called for the stream any more.
   std::size_t count() const { return streams_.size(); }
   bool Has(std::uint64_t name) const { return streams_.contains(name); }
 
-  // Takes in what has arrived, asks again where a connection broke. Does not wait.
+  // Handles the messages that have arrived, and asks again where a connection broke. Never waits.
   void Turn();
 
  private:
   struct Stream {
-    LogWish wish;  // offset and tail_lines as to be asked again
+    LogWish wish;  // with the offset and tail_lines to ask for next
     std::uint64_t request = 0;
-    bool asked = false;  // on this connection
+    bool asked = false;  // The request was sent on this connection.
   };
 
   void Ask(std::uint64_t name, Stream& stream);
