@@ -6,12 +6,12 @@
 namespace furrow::cli {
 namespace {
 
-// Logs need not be UTF-8: what is not becomes U+FFFD.
+// Bytes of a log that are not UTF-8 become U+FFFD.
 std::string Dump(const Json& json) {
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// A run with the name that people know it by, in front.
+// Puts the name that people know a run by in front of the run's fields.
 Json Named(const RunSummary& run) {
   Json json{{"name", NameOf(run)}};
   json.update(ToJson(run));

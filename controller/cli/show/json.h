@@ -1,4 +1,5 @@
-// The same as views.h for programs: one JSON document each, described in controller/cli/README.md.
+// These functions show the values of views.h to programs: one JSON document each, described in
+// controller/cli/README.md.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Curves in the terminal.
+// This file draws curves in the terminal.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -9,14 +9,14 @@ namespace furrow::cli {
 namespace {
 
 constexpr std::size_t kPlotRows = 12;
-constexpr std::size_t kPlotColumns = 72;  // where the width is not limited
+constexpr std::size_t kPlotColumns = 72;  // columns where the width is not limited
 constexpr std::size_t kSparkColumns = 24;
 
 struct Range {
   double low = 0, high = 0;
 };
 
-// Of the finite values; a flat line gets some room.
+// Returns the range of the finite values; a flat line gets some space around it.
 Range RangeOf(const std::vector<double>& values) {
   Range range{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
   for (const double value : values) {
@@ -29,14 +29,14 @@ Range RangeOf(const std::vector<double>& values) {
   return range;
 }
 
-// 0 … steps - 1 from the bottom up.
+// Returns a level from 0 to steps - 1, counted from the bottom.
 std::size_t Level(double value, const Range& range, std::size_t steps) {
   const double part = (value - range.low) / (range.high - range.low);
   return std::min(steps - 1,
                   static_cast<std::size_t>(std::lround(std::clamp(part, 0.0, 1.0) * static_cast<double>(steps - 1))));
 }
 
-// The course of the values, a block for each part of them.
+// Draws the course of the values, one block for each part of them.
 std::string Spark(const std::vector<double>& values) {
   constexpr const char* kBlocks[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   const Range range = RangeOf(values);
@@ -49,7 +49,7 @@ std::string Spark(const std::vector<double>& values) {
   return text;
 }
 
-// A braille character has 2 × 4 dots.
+// A Canvas draws dots in braille characters of 2 × 4 dots each.
 class Canvas {
  public:
   Canvas(std::size_t columns, std::size_t rows) : columns_(columns), rows_(rows), cells_(columns * rows) {}
@@ -136,7 +136,7 @@ std::string RenderMetricPlot(const MetricSeries& series, const ViewStyle& style)
     const auto x = static_cast<std::size_t>(std::lround(part * static_cast<double>(right)));
     const std::size_t y = Level(series.values[i], range, kPlotRows * 4);
     if (!joined) canvas.Set(x, y);
-    // Dot by dot along the longer side, so that steep parts have no gaps.
+    // The line is drawn dot by dot along the longer side, so that steep parts have no gaps.
     const std::size_t wide = x > last_x ? x - last_x : last_x - x, high = y > last_y ? y - last_y : last_y - y;
     const std::size_t dots = joined ? std::max(wide, high) : 0;
     for (std::size_t dot = 1; dot <= dots; ++dot) {

@@ -12,7 +12,7 @@
 namespace furrow::cli {
 namespace {
 
-constexpr std::size_t kLongestColour = 32;  // of an SGR sequence, in bytes
+constexpr std::size_t kLongestColour = 32;  // the longest SGR sequence, in bytes
 constexpr char kC1Lead = '\xC2';            // begins U+0080 to U+009F in UTF-8
 
 void Write(int fd, std::string_view text) {
@@ -20,7 +20,7 @@ void Write(int fd, std::string_view text) {
     const ssize_t wrote = ::write(fd, text.data(), text.size());
     if (wrote > 0) {
       text.remove_prefix(static_cast<std::size_t>(wrote));
-    } else if (errno == EAGAIN) {  // a terminal that somebody made non-blocking
+    } else if (errno == EAGAIN) {  // Another program made the terminal non-blocking.
       pollfd writable{fd, POLLOUT, 0};
       ::poll(&writable, 1, -1);
     } else if (errno != EINTR) {
@@ -30,7 +30,7 @@ void Write(int fd, std::string_view text) {
   }
 }
 
-// What stands for a control character.
+// Returns the visible form of a control character.
 std::string Visible(char c) {
   const auto value = static_cast<unsigned char>(c);
   if (value == 0x7F) return "^?";
@@ -96,7 +96,7 @@ void LogCleaner::Take(char c, std::string& out) {
       out += IsControl(c) ? Visible(c) : std::string(1, c);
     return;
   }
-  if (held_[0] == '\r') {  // a progress line that would be overwritten becomes a line of its own
+  if (held_[0] == '\r') {  // A progress line that would be overwritten becomes a separate line.
     held_.clear();
     if (c != '\n') out += '\n';
     return Take(c, out);
@@ -104,7 +104,7 @@ void LogCleaner::Take(char c, std::string& out) {
   if (held_[0] == kC1Lead) {
     held_.clear();
     const auto value = static_cast<unsigned char>(c);
-    if (value >= 0x80 && value < 0xA0) {  // the 8-bit forms of escape sequences
+    if (value >= 0x80 && value < 0xA0) {  // These are the 8-bit forms of escape sequences.
       out += '?';
       return;
     }
@@ -119,7 +119,7 @@ void LogCleaner::Take(char c, std::string& out) {
     out += held_ + c;
     held_.clear();
   } else {
-    out += "^[" + held_.substr(1);  // no colour: shown, not obeyed
+    out += "^[" + held_.substr(1);  // A sequence other than a colour is shown, not executed.
     held_.clear();
     Take(c, out);
   }

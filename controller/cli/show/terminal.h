@@ -1,4 +1,4 @@
-// The terminal that the program stands in, if any.
+// This header describes the program's terminal, if there is one.
 #pragma once
 
 #include <termios.h>
@@ -11,10 +11,10 @@
 namespace furrow::cli {
 
 struct Terminal {
-  bool in = false;      // stdin is one
-  bool out = false;     // stdout
-  bool err = false;     // stderr
-  bool colour = false;  // on stdout; off for NO_COLOR and dumb terminals
+  bool in = false;      // stdin is a terminal
+  bool out = false;     // stdout is a terminal
+  bool err = false;     // stderr is a terminal
+  bool colour = false;  // colours on stdout; off for NO_COLOR and dumb terminals
 };
 Terminal DetectTerminal();
 
@@ -24,8 +24,8 @@ struct TerminalSize {
 };
 TerminalSize SizeOfTerminal();
 
-// While it lives, a key that is pressed on stdin can be read at once, without Enter, and is not shown. Ctrl-C stays a
-// signal. Nothing where stdin is no terminal.
+// While a SingleKeys object lives, the program can read a key that is pressed on stdin at once, without Enter, and the
+// key is not shown. Ctrl-C stays a signal. The object does nothing where stdin is no terminal.
 class SingleKeys {
  public:
   SingleKeys();
@@ -37,12 +37,13 @@ class SingleKeys {
   std::optional<termios> before_;
 };
 
-// Everything to the descriptor, at once. A reader that is gone ends the program as SIGPIPE would.
+// Both functions write the whole text to the descriptor at once. A reader that is gone ends the program as SIGPIPE
+// would.
 void WriteOut(std::string_view text);
 void WriteErr(std::string_view text);
 
-// Makes log text harmless for a terminal: of its escape sequences only colours (SGR) pass, other control characters
-// but newline and tab become visible. Sequences may be split between calls.
+// A LogCleaner makes log text harmless for a terminal: of its escape sequences only colours (SGR) pass, and other
+// control characters except newline and tab become visible. Sequences may be split between calls.
 class LogCleaner {
  public:
   std::string Clean(std::string_view text);
@@ -50,7 +51,7 @@ class LogCleaner {
  private:
   void Take(char c, std::string& out);
 
-  std::string held_;  // the beginning of what may be an escape sequence or a line's end
+  std::string held_;  // the beginning of a possible escape sequence or line end
 };
 
 }  // namespace furrow::cli

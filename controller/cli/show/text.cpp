@@ -20,7 +20,7 @@ std::string Print(const char* format, Args... args) {
   return {buffer.data(), std::min(static_cast<std::size_t>(std::max(size, 0)), buffer.size() - 1)};
 }
 
-// Bytes of the character at the front of `text` that a terminal may be shown; 0 if there is none.
+// Returns the bytes of the character at the front of `text` if a terminal may show it, else 0.
 std::size_t CharacterAt(std::string_view text) {
   const std::size_t size = Utf8CharacterSize(text);
   const bool c1_control = size == 2 && text[0] == '\xC2' && static_cast<unsigned char>(text[1]) < 0xA0;
@@ -126,7 +126,7 @@ std::string Table::Render(bool colour, std::size_t width) const {
   std::string out;
   const auto line = [&](const std::vector<Cell>& row) {
     std::string text;
-    std::size_t used = 0, pending = 0;  // spaces are written when something follows them
+    std::size_t used = 0, pending = 0;  // Spaces are written only before a further cell.
     for (std::size_t i = 0; i < row.size(); ++i) {
       std::string cell = row[i].text;
       const bool right = columns_[i].align == Align::kRight;

@@ -1,4 +1,4 @@
-// Numbers, times and untrusted words as a person reads them, and tables of them.
+// These functions format numbers, times, untrusted text and tables for a person.
 #pragma once
 
 #include <chrono>
@@ -13,16 +13,16 @@ namespace furrow::cli {
 
 enum class Colour : std::uint8_t { kNone, kDim, kBold, kRed, kGreen, kYellow, kCyan };
 
-// `text` in a colour, if `on`; as it is otherwise.
+// Returns `text` in a colour if `on`, and unchanged otherwise.
 std::string Paint(std::string_view text, Colour colour, bool on);
 
-// One line, fit for a terminal: control characters and what is not UTF-8 become '?'. Everything that comes from
-// outside passes through this before it is shown.
+// Returns the text as one line that is safe for a terminal: control characters and bytes that are not UTF-8 become '?'.
+// All text from outside passes through Plain before it is shown.
 std::string Plain(std::string_view text);
 
-// Columns that text takes, wide characters not considered; without control characters or colours.
+// Returns the columns that a text without control characters or colours takes. Wide characters count as one column.
 std::size_t Width(std::string_view text);
-// The first `width` columns; a cut text ends in "…".
+// Returns the first `width` columns; a cut text ends in "…".
 std::string Cut(std::string_view text, std::size_t width);
 
 std::string FormatDuration(std::chrono::milliseconds duration);  // 0.42s 12.3s 3m05s 2h04m 3d02h
@@ -31,10 +31,10 @@ std::string FormatNumber(double value);                          // 0.8125, 1.2e
 std::string FormatTime(WallTime time);                           // local, 2026-07-01 12:00:03; "-" if not known
 std::string FormatCpus(std::uint64_t milli);                     // 4, 0.5
 
-// From `start` to `end`, or to `now` while there is no end; "" if it has not started.
+// Formats the time from `start` to `end`, or to `now` while there is no end; "" if `start` is not set.
 std::string FormatSpan(WallTime start, WallTime end, WallTime now);
 
-// Columns under headings; widths by content.
+// A Table has columns under headings; the content sets the widths.
 class Table {
  public:
   enum class Align : std::uint8_t { kLeft, kRight };
@@ -51,7 +51,7 @@ class Table {
   void Add(std::vector<Cell> row);
   bool empty() const { return rows_.empty(); }
 
-  // Lines that end in a newline. What lies beyond `width` (0: no limit) is cut off.
+  // Returns lines that end in a newline. Text beyond `width` (0: no limit) is cut off.
   std::string Render(bool colour, std::size_t width) const;
 
  private:

@@ -42,7 +42,7 @@ std::string Heading(const RunSummary& run, const ViewStyle& style) {
   return text;
 }
 
-// Of a job or a sum of shards; one that ended without having started waited for nothing that is worth telling.
+// Formats the waiting time of a job or a sum of shards. A job that ended without a start has none worth showing.
 template <class Shown>
 std::string WaitOf(const Shown& shown, const ViewStyle& style) {
   if (IsTerminal(shown.state) && shown.started == WallTime{}) return "";
@@ -133,7 +133,7 @@ std::string RenderRuns(const RunList& list, const std::string& pipeline, const V
   return table.Render(style.colour, style.width);
 }
 
-// "drained by laptop since 2026-07-01 12:00:03, until 2026-07-01 14:00:03"
+// Returns a text like "drained by laptop since 2026-07-01 12:00:03, until 2026-07-01 14:00:03".
 std::string Describe(const Drain& drain) {
   std::string text = "drained";
   if (!drain.by.empty()) text += " by " + drain.by;

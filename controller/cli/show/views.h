@@ -1,4 +1,5 @@
-// What the commands show a person, as text. Pure: the same values give the same text.
+// These functions render the output of the commands for a person, as text. They are pure: the same values give the same
+// text.
 #pragma once
 
 #include <string>
@@ -17,14 +18,14 @@ struct ViewStyle {
   WallTime now{};
 };
 
-// `pipeline`, `name`: what was asked for; empty: all.
+// `pipeline` and `name` are the ones that the user asked for; empty: all.
 std::string RenderRuns(const RunList& list, const std::string& pipeline, const ViewStyle& style);
 std::string RenderAgents(const AgentList& list, const ViewStyle& style);
 std::string RenderReasons(const WaitReasons& reasons, const ViewStyle& style);
 
-// A run and its jobs as a tree, each beneath the last of the jobs that it needs; shards are summed up.
+// Renders a run and its jobs as a tree, each job beneath the last of the jobs that it needs; shards are summed up.
 std::string RenderRun(const RunSummary& run, const std::vector<JobView>& jobs, const ViewStyle& style);
-// Every shard on a line of its own.
+// Renders every shard on a separate line.
 std::string RenderShards(const RunSummary& run, const std::vector<JobView>& jobs, const ViewStyle& style);
 
 struct ArtifactFile {
@@ -35,37 +36,37 @@ struct ArtifactFile {
 };
 std::string RenderArtifacts(const std::vector<ArtifactFile>& files, const ViewStyle& style);
 
-// One line each: how many values, first, last, least, most, and their course.
+// Renders one line for each series: the count, first, last, least and greatest value, and the course.
 std::string RenderMetricTable(const MetricsAnswer& metrics, const std::string& name, const ViewStyle& style);
-// A curve in braille dots, 12 lines high, with its axes.
+// Renders a curve in braille dots, 12 lines high, with its axes.
 std::string RenderMetricPlot(const MetricSeries& series, const ViewStyle& style);
 
-// "fashion#42".
+// Returns a name like "fashion#42".
 std::string NameOf(const RunSummary& run);
-// "test", or "test/3" where it has shards.
+// Returns "test", or "test/3" where the job has shards.
 std::string NameOf(const JobView& job);
-// In one line, why an attempt did not pass, or what of one that did should be known; empty: nothing.
+// Explains in one line why an attempt did not pass, or what is remarkable about one that passed; empty: nothing.
 std::string Explain(const Outcome& outcome);
 
 Colour ColourOf(JobState state);
 Colour ColourOf(RunState state);
 const char* GlyphOf(JobState state);
 
-// The shards of one job together.
+// A JobSum sums up the shards of one job.
 struct JobSum {
   std::string job;
-  JobState state = JobState::kBlocked;  // of the whole
+  JobState state = JobState::kBlocked;  // the state of the whole job
   std::uint32_t shards = 0;
   std::uint32_t ended = 0;
   std::uint32_t failed = 0;
-  std::vector<std::string> agents;  // of its shards that run or ran, each once
+  std::vector<std::string> agents;  // the agents of shards that run or ran, each once
   WallTime ready{}, started{}, ended_at{};
-  Epoch epoch{};       // the highest
-  std::string branch;  // "├─ ", its place in the tree
-  std::string note;    // what it waits for, or how it failed
+  Epoch epoch{};       // the highest epoch
+  std::string branch;  // the branch in the tree, like "├─ "
+  std::string note;    // what the job waits for, or how it failed
   Metrics metrics;
 };
-// In the order of the tree.
+// Sums up jobs in the order of the tree.
 std::vector<JobSum> SumUp(const std::vector<JobView>& jobs);
 
 }  // namespace furrow::cli

@@ -1,4 +1,4 @@
-// Enrolments and keys, for a person and for programs. Pure.
+// These pure functions show enrolments and keys to a person and to programs.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@ namespace furrow::cli {
 std::string RenderEnrolments(const EnrolmentList& list, const ViewStyle& style);
 std::string RenderKeys(const KeyList& list, const ViewStyle& style);
 
-// "open", "used up", "expired", "revoked".
+// Returns "open", "used up", "expired" or "revoked".
 const char* EnrolmentStateName(const EnrolmentView& enrolment, WallTime now);
 
 std::string JsonEnrolment(const EnrolmentView& enrolment, const std::string& line, const std::string& address);

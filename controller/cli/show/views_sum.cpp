@@ -1,4 +1,4 @@
-// Jobs summed up from their shards and put into a tree.
+// This file sums up jobs from their shards and puts them into a tree.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -10,7 +10,7 @@
 namespace furrow::cli {
 namespace {
 
-// Of several shards the one that matters most to whoever watches.
+// Returns the weight of a state: of several shards the heaviest state matters most to a person who watches.
 int Weight(JobState state) {
   switch (state) {
     case JobState::kFailed: return 7;
@@ -47,7 +47,7 @@ void Add(JobSum& sum, const JobView& job) {
   if (sum.note.empty() && !job.waits_for.empty()) sum.note = job.waits_for;
 }
 
-// Where a tree of the jobs is walked: each beneath the last of those that it needs.
+// A Forest arranges the jobs as trees, each job beneath the last of the jobs that it needs.
 class Forest {
  public:
   Forest(std::vector<JobSum>& sums, const std::map<std::string, const JobView*>& views) : sums_(sums) {
@@ -73,7 +73,7 @@ class Forest {
   }
 
  private:
-  // A pipeline file lists jobs in any order: one that stands later has no depth yet, and counts as a root.
+  // A pipeline file lists jobs in any order: a job that comes later has no depth yet, and counts as a root.
   std::size_t Depth(std::size_t index) const {
     const auto found = depth_.find(index);
     return found == depth_.end() ? 0 : found->second;
