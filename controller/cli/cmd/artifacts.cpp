@@ -38,7 +38,7 @@ const char* KindOf(TreeMode mode) {
 Result<std::vector<JobArtifacts>> FetchTrees(FarmClient& farm, const Selector& what) {
   FURROW_ASSIGN(const RunDetail detail, FetchRun(farm, what));
   std::vector<JobArtifacts> all;
-  std::map<Hash, Tree> known;  // shards often make the same
+  std::map<Hash, Tree> known;  // Shards often have the same artifacts.
   for (const JobView& job : detail.jobs) {
     if (job.artifacts.IsZero()) continue;
     auto found = known.find(job.artifacts);
@@ -51,7 +51,7 @@ Result<std::vector<JobArtifacts>> FetchTrees(FarmClient& farm, const Selector& w
   return all;
 }
 
-// The entries that a name means: a file, a folder with all in it, or a glob.
+// Returns the entries that a name selects: a file, a folder with its contents, or a glob.
 Tree Choose(const Tree& tree, const std::string& name) {
   Tree chosen;
   for (const TreeEntry& entry : tree.entries)
@@ -84,7 +84,7 @@ Result<int> Get(const Session& session, FarmClient& farm, const std::string& run
   const auto chunks = FetchChunks(farm, *chosen);
   MaterialiseOptions how;
   how.replace = true;
-  how.threads = 1;  // the connection is this thread's
+  how.threads = 1;  // The connection belongs to this thread.
   FURROW_TRY(MaterialiseTree(*chosen, folder.Get(), *chunks, how));
 
   std::vector<ArtifactFile> files;

@@ -1,5 +1,5 @@
-// The commands of `furrow`, each in a file of its own. Each returns the exit status, or an error that main
-// prints and turns into one (controller/cli/session/exit_status.h).
+// These functions are the commands of `furrow`, each in its own file. Each returns the exit status, or an error that
+// main prints and turns into one (controller/cli/session/exit_status.h).
 #pragma once
 
 #include <cstdint>
@@ -13,14 +13,14 @@ namespace furrow::cli {
 
 struct UpOptions {
   std::uint32_t agents = 1;
-  std::uint32_t port = 7070;  // web; the others follow it; 0: free ones
-  bool port_named = false;    // on the command line
+  std::uint32_t port = 7070;  // the port before control, bulk and enrol; 0: any free ports
+  bool port_named = false;    // The command line names the port.
 };
 struct RunOptions {
   std::string path = ".";
   std::string file;  // empty: furrow.yaml in `path`
   std::string revision;
-  std::vector<std::string> set;  // K=V
+  std::vector<std::string> set;  // "K=V" each
   bool detach = false;
 };
 struct TriggerOptions {
@@ -34,11 +34,11 @@ struct LogsOptions {
   std::string what;
   bool follow = false;
   std::uint32_t tail = 0;
-  std::uint32_t attempt = 0;  // 0: each job's newest
+  std::uint32_t attempt = 0;  // 0: the newest attempt of each job
 };
 struct ArtifactsOptions {
   std::string what;
-  std::string get;  // empty: list
+  std::string get;  // empty: list the artifacts
   std::string out = ".";
 };
 struct MetricsOptions {
@@ -54,15 +54,15 @@ struct RetryOptions {
 
 struct DrainOptions {
   DrainAgent request;
-  std::string until;  // "2h" from now; empty: until it is resumed
-  bool wait = false;  // until its jobs have ended
+  std::string until;  // "2h" from now; empty: until the agent is resumed
+  bool wait = false;  // Wait until the agent's jobs have ended.
 };
 
 struct EnrolNewOptions {
-  std::vector<std::string> labels;  // each one label, or several with commas between
+  std::vector<std::string> labels;  // each a label, or several with commas between
   std::uint32_t uses = 1;
   std::string expires = "1h";
-  std::string address;  // HOST[:PORT]; empty: as the controller says
+  std::string address;  // HOST[:PORT]; empty: the address that the controller names
 };
 
 Result<int> UpCommand(const Session& session, const UpOptions& options);

@@ -1,4 +1,4 @@
-// furrow doctor: the farm that is meant, and the daemons of this machine, each examined by its own program.
+// furrow doctor examines the farm of the command line, and the daemons of this machine, each with its own program.
 #include <algorithm>
 #include <filesystem>
 
@@ -21,7 +21,7 @@ struct Daemon {
   fs::path config;
 };
 
-// Those of `furrow up`, where its farm is meant; else the installed ones.
+// Returns the daemons of `furrow up` if the farm is one of its farms; else the installed ones.
 std::vector<Daemon> DaemonsHere(const std::string& state) {
   std::error_code none;
   std::vector<Daemon> daemons;
@@ -55,7 +55,7 @@ std::vector<Report> Examine(const Daemon& daemon) {
   return std::move(*reports);
 }
 
-// How the farm looks from here.
+// Examines the farm as this client sees it.
 Report ExamineFarm(const Session& session) {
   Report report{"the farm, from here", {}};
   const auto address = FindFarm(session.state);

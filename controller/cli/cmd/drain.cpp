@@ -31,7 +31,7 @@ void Say(const std::string& text) {
   WriteErr("furrow: " + Plain(text) + "\n");
 }
 
-// The agent as it is now. A controller that is away, being upgraded perhaps, is nothing to give up for.
+// Returns the agent as it is now. A controller that is away, perhaps for an upgrade, is no reason to give up.
 Result<AgentView> Look(FarmClient& farm, const std::string& name) {
   FURROW_ASSIGN(AgentList list, farm.Ask<AgentList>(ListAgents{}, kWhileWaiting));
   const auto found =
@@ -40,7 +40,8 @@ Result<AgentView> Look(FarmClient& farm, const std::string& name) {
   return std::move(*found);
 }
 
-// kExitPassed when the agent's last job has ended. It may have been resumed before that, by someone or by the time.
+// Waits and returns kExitPassed when the agent's last job has ended. Before that a person or the end of the drain may
+// have resumed the agent.
 Result<int> WaitUntilIdle(FarmClient& farm, const std::string& name, Signals& signals) {
   std::string said;
   const auto say_once = [&](std::string text) {

@@ -1,4 +1,4 @@
-// Admits machines and revokes their keys: enrolments and keys.
+// These commands admit machines and revoke their keys, by enrolments and keys.
 #include "common/enrol/line.h"
 #include "common/pipeline/values.h"
 #include "controller/cli/cmd/commands.h"
@@ -25,7 +25,8 @@ std::vector<std::string> SplitLabels(const std::vector<std::string>& given) {
   return labels;
 }
 
-// Where the line leads: what was asked for, what the controller says of itself, or how we reached it.
+// Returns the address in the line: the one that the user asked for, the controller's own, or the one that this client
+// reached.
 Result<HostPort> AddressOf(const EnrolNewOptions& options, const EnrolmentMade& made, const FarmAddress& farm) {
   if (!options.address.empty()) {
     FURROW_ASSIGN(HostPort host_port, ParseHostPort(options.address));

@@ -19,8 +19,8 @@ bool HasLog(const JobView& job) {
   return Raw(job.log_attempt.epoch) != 0;
 }
 
-// The jobs of the selector whose logs there are, in the order in which they started; where an attempt is named
-// (0: the newest), those that have had so many, with that one's log. kInvalid: none has.
+// Returns the jobs of the selector that have logs, in order of start. Where an attempt is named (0: the newest),
+// returns the jobs that have had so many attempts, with the log of that one. kInvalid: no job has had so many.
 Result<RunDetail> FetchLogged(FarmClient& farm, const Selector& what, std::uint32_t attempt) {
   FURROW_ASSIGN(RunDetail detail, FetchRun(farm, what));
   std::erase_if(detail.jobs, [](const JobView& job) { return !HasLog(job); });
@@ -38,7 +38,7 @@ Result<RunDetail> FetchLogged(FarmClient& farm, const Selector& what, std::uint3
   return detail;
 }
 
-// Reads one log as it is now. kUnavailable: the controller is gone.
+// Reads one log as it is now. kUnavailable: the controller is away.
 Status ReadLog(FarmClient& farm, const JobView& job, std::uint32_t tail,
                const std::function<void(std::string_view)>& take) {
   std::optional<Status> end;
@@ -55,7 +55,7 @@ Status ReadLog(FarmClient& farm, const JobView& job, std::uint32_t tail,
     if (farm.AwayFor() > std::chrono::seconds(30)) return tl::unexpected(farm.Away());
     farm.Wait(milliseconds(200));
   }
-  if (*end || end->error().code == Errc::kNotFound) return {};  // it has printed nothing
+  if (*end || end->error().code == Errc::kNotFound) return {};  // The job has printed nothing.
   return Fail(Errc::kInternal, NameOf(job) + ": " + end->error().message);
 }
 

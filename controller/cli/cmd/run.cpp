@@ -19,14 +19,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kWorthProgress = 8 << 20;  // bytes to upload
-constexpr int kScans = 3;                          // of a folder that changes while it is read
+constexpr std::uint64_t kWorthProgress = 8 << 20;  // the fewest bytes to upload with a progress line
+constexpr int kScans = 3;                          // the most scans of a folder that changes while it is read
 
-// What the user named, taken apart: `furrow run a/furrow.yaml` means the folder a.
+// A PipelineLocation is the folder and the file that the user named: `furrow run a/furrow.yaml` means the folder a.
 struct PipelineLocation {
   std::string folder;
   std::string file;   // the pipeline file
-  std::string shown;  // as in messages
+  std::string shown;  // the file's name in messages
 };
 
 Result<PipelineLocation> FindPipeline(const RunOptions& options) {
@@ -52,7 +52,7 @@ Result<SourceTree> TakeSources(const PipelineLocation& location, const RunOption
   return SourceTree::OfRevision(location.folder, options.revision);
 }
 
-// The pipeline file of a revision is the one in it.
+// Reads the pipeline file; the file of a revision is the one in the revision.
 Result<PipelineFile> ReadPipeline(const PipelineLocation& location, const RunOptions& options,
                                   const SourceTree* sources) {
   if (sources == nullptr) return ReadPipelineFile(location.file, location.shown, location.folder);
@@ -61,7 +61,7 @@ Result<PipelineFile> ReadPipeline(const PipelineLocation& location, const RunOpt
                           location.folder);
 }
 
-// Prints what is wrong with the file; the status to end with, if it cannot be run.
+// Prints the errors of the file. Returns the exit status if the file cannot be run.
 std::optional<int> Complain(const Session& session, const PipelineFile& file, const Env& overrides) {
   const ParsedPipeline parsed = ParsePipeline(file.text, file.default_name, overrides);
   if (parsed.ok()) return std::nullopt;
@@ -86,13 +86,13 @@ Result<Hash> Upload(const Session& session, FarmClient& farm, const PipelineLoca
     Result<UploadReport> report = UploadTree(farm, sources->tree(), sources->chunks(), progress);
     if (report) return report->tree;
     if (report.error().code != Errc::kCorrupt || scan == kScans) return tl::unexpected(std::move(report).error());
-    // A file changed between the scan and the upload: take the folder as it is now.
+    // A file changed between the scan and the upload, so the folder is scanned again.
     FURROW_ASSIGN(SourceTree again, TakeSources(location, options));
     sources.emplace(std::move(again));
   }
 }
 
-// Paths and names of branches may be of any bytes; the run says where it comes from in such as people can read.
+// Makes text readable: paths and names of branches may have any bytes, but people read the source of a run.
 std::string Shown(const std::string& bytes) {
   return std::string(ClippedUtf8(RepairedUtf8(bytes), 1000));
 }
@@ -104,7 +104,7 @@ SourceInfo Shown(SourceInfo info) {
 }  // namespace
 
 Result<int> RunCommand(const Session& session, const RunOptions& options) {
-  // Before there are threads, which would take the signals otherwise.
+  // The signals are blocked before there are threads, which would take them otherwise.
   Signals signals({SIGINT, SIGTERM, SIGWINCH});
   FURROW_ASSIGN(const Env overrides, ParseSettings(options.set));
   FURROW_ASSIGN(const PipelineLocation location, FindPipeline(options));
@@ -117,7 +117,7 @@ Result<int> RunCommand(const Session& session, const RunOptions& options) {
   if (const auto status = Complain(session, file, overrides)) return *status;
 
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
-  FURROW_TRY(farm->Ask<Pong>(Ping{}));  // before a gigabyte is hashed
+  FURROW_TRY(farm->Ask<Pong>(Ping{}));  // The ping fails before a gigabyte is hashed.
   if (!sources) {
     FURROW_ASSIGN(SourceTree taken, TakeSources(location, options));
     sources.emplace(std::move(taken));

@@ -1,4 +1,4 @@
-// The commands that ask one question and print the answer.
+// These commands ask one question and print the answer.
 #include <algorithm>
 #include <csignal>
 

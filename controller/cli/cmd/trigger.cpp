@@ -1,4 +1,4 @@
-// What the git hook calls: tells the farm of a push, in bounded time, and never fails the push.
+// The git hook calls `furrow trigger`, which reports a push to the farm in bounded time and never fails the push.
 #include <unistd.h>
 
 #include <chrono>
@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kBudget{5000};  // for everything: git waits
+constexpr milliseconds kBudget{5000};  // time for the whole command, because git waits
 constexpr milliseconds kConnect{1500};
 
 class Triggers {
@@ -25,7 +25,7 @@ class Triggers {
   Triggers(const Session& session, fs::path git_dir, std::string repository)
       : session_(session), git_dir_(std::move(git_dir)), repository_(std::move(repository)) {}
 
-  // Pushes that could not be told before go first. kUnavailable: nobody there, or no time left.
+  // Reports a push. TellNoted reports noted pushes before. kUnavailable: there is no controller, or no time left.
   Result<Submitted> Tell(const PendingPush& push) {
     if (!farm_) {
       FURROW_ASSIGN(farm_, session_.OpenFarm());
@@ -36,7 +36,7 @@ class Triggers {
                                  {kConnect, left});
   }
 
-  // What was noted is told, or noted again.
+  // Reports the noted pushes, or notes them again.
   Status TellNoted() {
     FURROW_ASSIGN(const std::vector<PendingPush> noted, TakePending(git_dir_));
     Status result;
@@ -52,7 +52,8 @@ class Triggers {
     return result;
   }
 
-  // With --json the answer to the push itself is the document; else one that was noted is told from this one.
+  // Prints an answer. With --json the answer to the push itself is the document; otherwise a noted push is named as an
+  // earlier one.
   void Say(const PendingPush& push, const Result<Submitted>& answer, bool asked_for) const {
     const std::string what = asked_for ? "" : "the earlier push of " + push.new_commit.substr(0, 8) + ": ";
     if (session_.json && asked_for) {
@@ -76,7 +77,7 @@ class Triggers {
   std::unique_ptr<FarmClient> farm_;
 };
 
-// A push is found again by these names: one that were repaired would be another.
+// Checks that the names are UTF-8. A push is found again by these names, so they cannot be repaired.
 Status CheckNames(const std::string& repository, const std::string& ref) {
   if (!IsName(repository))
     return Fail(Errc::kInvalid,
@@ -126,7 +127,7 @@ Result<int> HookInstallCommand(const Session& session, const std::string& reposi
     settings.state = FarmFolder(session.state).string();
   FURROW_ASSIGN(const std::string text, InstallHook(settings));
 
-  // The hook works without it; but a push that happens while the hook cannot run is found only if this is known.
+  // The hook works without a watch, but only a watched repository finds a push that happens while the hook cannot run.
   const auto watch = [&]() -> Result<Done> {
     FURROW_ASSIGN(const auto farm, session.OpenFarm());
     return farm->Ask<Done>(WatchRepository{settings.repository.string()}, {kConnect, std::chrono::seconds(30)});

@@ -1,4 +1,4 @@
-// A whole farm in one command: a controller and its agents, until Ctrl-C.
+// `furrow up` runs a whole farm: a controller and its agents, until Ctrl-C.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -29,10 +29,10 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr auto kReadyPatience = std::chrono::seconds(30);
-constexpr auto kEndPatience = std::chrono::seconds(20);  // jobs get their grace
+constexpr auto kEndPatience = std::chrono::seconds(20);  // Jobs get their grace time.
 constexpr auto kControllerPatience = std::chrono::seconds(10);
 
-// One `furrow up` for each folder. The lock lives as long as the process.
+// Locks the state folder, which only one `furrow up` may use. The lock lives as long as the process.
 Result<FileHandle> LockState(const fs::path& state) {
   const fs::path path = state / "up.lock";
   FileHandle lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -48,7 +48,7 @@ class Supervisor {
   Supervisor(const Session& session, fs::path state, const std::vector<DaemonPlan>& plans, Signals& signals)
       : session_(session), state_(std::move(state)), signals_(signals) {
     for (const DaemonPlan& plan : plans)
-      daemons_.emplace_back(plan, daemons_.empty() ? SIGTERM : SIGINT);  // an agent's SIGINT ends its jobs
+      daemons_.emplace_back(plan, daemons_.empty() ? SIGTERM : SIGINT);  // SIGINT makes an agent end its jobs.
   }
 
   ~Supervisor() {
@@ -69,7 +69,7 @@ class Supervisor {
  private:
   Daemon& controller() { return daemons_.front(); }
 
-  // One wait and what came of it.
+  // Waits once and handles the events of the wait.
   Status Turn() {
     milliseconds patience = ready_ ? milliseconds(60'000) : milliseconds(5);
     for (const Daemon& daemon : daemons_)
@@ -122,14 +122,15 @@ class Supervisor {
     return ended;
   }
 
-  // The pids of the daemons, for people and tests: {"up": 1, "controller": 2, "agent-1": 3}.
+  // Writes the pids of the daemons for people and tests: {"up": 1, "controller": 2, "agent-1": 3}.
   void WritePids() const {
     nlohmann::ordered_json pids{{"up", ::getpid()}};
     for (const Daemon& daemon : daemons_) pids[daemon.plan().name] = daemon.pid();
     static_cast<void>(ReplaceFile((state_ / "up.json").string(), pids.dump(2) + "\n", 0644, Durability::kNotSynced));
   }
 
-  // Asks again and again until every agent is there. A stale farm.json has another controller's pid.
+  // Checks whether every agent is connected; Run calls this function again until then. A stale farm.json has another
+  // controller's pid.
   Status LookWhetherReady() {
     if (Clock::now() - start_ > kReadyPatience)
       return Fail(Errc::kInternal, "the farm did not come up within 30 s; see " + (state_ / "daemons").string());
@@ -174,11 +175,13 @@ class Supervisor {
            !RunnersBeneath((state_ / "agents").string()).empty();
   }
 
-  // Agents first, so that the controller hears how their jobs end; then the controller. A second signal ends it all.
+  // Ends the agents first, so that the controller learns how their jobs end, and then the controller. A second signal
+  // ends everything at once.
   Result<int> End() {
     if (!session_.json) WriteErr("furrow: stopping; jobs are ended. Ctrl-C again does not wait for them\n");
     for (std::size_t i = 1; i < daemons_.size(); ++i) {
-      if (daemons_[i].pid() == 0) static_cast<void>(daemons_[i].Start());  // to tell the runner of a dead agent
+      // An agent that is not running starts again, to stop its runner.
+      if (daemons_[i].pid() == 0) static_cast<void>(daemons_[i].Start());
       daemons_[i].Signal(SIGINT);
     }
     std::string message;
@@ -206,12 +209,12 @@ class Supervisor {
   const Session& session_;
   const fs::path state_;
   Signals& signals_;
-  std::vector<Daemon> daemons_;  // the controller first
+  std::vector<Daemon> daemons_;  // the controller comes first
   std::unique_ptr<FarmClient> farm_;
   std::uint64_t asked_ = 0;
   Clock::time_point start_{};
   bool ready_ = false;
-  int stopping_ = 0;  // signals that ended it
+  int stopping_ = 0;  // the number of signals to stop
 };
 
 }  // namespace
