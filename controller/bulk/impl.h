@@ -1,5 +1,5 @@
-// The implementation of the bulk thread: its peers, and everything that reaches the thread. Only controller/bulk/*.cpp
-// use this header.
+// BulkServer::Impl is the bulk thread: its peers, and all messages to the thread. Only controller/bulk/*.cpp use this
+// header.
 #pragma once
 
 #include <chrono>

@@ -23,8 +23,8 @@ namespace furrow {
 // A StreamId names one reader's stream: the peer and the number that the peer chose.
 using StreamId = std::pair<PeerId, std::uint64_t>;
 
-// What a stream knows about the end and the location of its log. OnFinal and OnOver end kGrows; OnFinal, or a worker's
-// lookup, ends kUnplaced.
+// A LogStage is what a stream knows about the end and the location of its log. OnFinal and OnOver end kGrows; OnFinal,
+// or a worker's lookup, ends kUnplaced.
 enum class LogStage : std::uint8_t {
   kGrows,     // More may be added; so far the log lies in the attempt's own file.
   kUnplaced,  // Nothing will be added; history has to say where the log lies.

@@ -12,9 +12,9 @@
 namespace furrow {
 namespace {
 
-// The time between two syncs of a log that arrives as fast as possible, in full frames: long enough to be worth a sync
-// (5 ms on a disk that writes the job's output at the same time), short enough that the sender's window, 80 ms of
-// frames, is not used up.
+// A sync follows after this time when a log arrives as fast as possible, in full frames. The time is long enough to be
+// worth a sync (5 ms on a disk that writes the job's output at the same time), and short enough that the sender's
+// window, 80 ms of frames, is not used up.
 constexpr auto kBatchTime = std::chrono::milliseconds(20);
 // The runner adds a last line with the reason when it ends a job for its quota.
 constexpr std::uint64_t kQuotaSlackBytes = 64 << 10;

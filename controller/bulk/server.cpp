@@ -13,7 +13,7 @@ namespace {
 constexpr unsigned kPoolThreads = 2;
 constexpr std::size_t kRequestsAtOnce = kBulkWindow / 4;
 constexpr int kQueue = 2 * kBulkWindow;  // messages of a peer in ZeroMQ's queues, each way
-// Twice the window, because messages under way when a connection broke may come again at once.
+// The limit is twice the window, because messages under way when a connection broke may come again at once.
 constexpr std::size_t kMaxPending = 2 * kBulkWindow;
 constexpr std::size_t kMaxOutBytes = 8 << 20;  // A peer with so much waiting gets no further work done.
 constexpr int kMessagesPerTurn = 64;

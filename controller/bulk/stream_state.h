@@ -1,4 +1,4 @@
-// The states of a stream of the log readers, and the events that change them.
+// These are the states of a stream of the log readers, and the events that change them.
 #pragma once
 
 #include <cstdint>

@@ -297,7 +297,7 @@ void On(State& state, Outbox& out, Now now, const EnrolAsked& asked) {
   const bool inside = access.keys.contains(asked.key);
   if (use != nullptr && use->admitted && !inside)
     return refuse(EnrolRefusal::kRevoked, "this machine's key was revoked; enrol with --replace and another line");
-  // The machine asks again: the answer was lost, or a controller that stopped in between.
+  // The machine asks again: its answer was lost, or the controller stopped in between.
   if (use != nullptr) {
     out.access.emplace_back(
         AdmitKey{asked.ticket, enrolment.id, {{Role::kAgent, use->name}, asked.key}, enrolment.labels});

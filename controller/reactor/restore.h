@@ -8,7 +8,7 @@
 
 namespace furrow {
 
-// Makes the state from the contents of the store. Jobs that were on agents stay assigned: their leases count anew from
+// Makes the state from the contents of the store. Jobs that were on agents stay assigned: their leases count again from
 // `now`, and the agents are expected to register.
 State RestoreState(const Settings& settings, Restored restored, Now now, Outbox& out);
 

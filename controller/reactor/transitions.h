@@ -1,5 +1,5 @@
-// The transitions of jobs and runs, which the reactors call. Each transition keeps the State's invariants and puts
-// durable changes into the Outbox; none sends a message to a client.
+// These are the transitions of jobs and runs, which the reactors call. Each transition keeps the State's invariants and
+// puts durable changes into the Outbox; none sends a message to a client.
 //
 //   blocked → ready → assigned → running → passed | failed | cancelled
 //      └→ skipped        └──────────┴→ ready (retry)

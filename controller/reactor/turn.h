@@ -1,4 +1,4 @@
-// The work of a turn beside its messages and events: time, planning, new settings.
+// These functions do the work of a turn beside its messages and events: time, planning, new settings.
 #pragma once
 
 #include "common/base/clock.h"

@@ -30,8 +30,8 @@ struct RepositoryOptions {
   std::uint64_t memory_limit_bytes = 1u << 30;
   std::vector<std::string>
       allowed;  // path prefixes ("/") or "scheme://host/" prefixes; empty: every local path, no network
-  // ChunkStore::SyncPresence of this process's own store, on whose chunks the child's tree may depend; called before an
-  // import is reported. The function may be null where nothing else writes to `blobs`.
+  // This function is ChunkStore::SyncPresence of this process's own store, on whose chunks the child's tree may depend;
+  // it is called before an import is reported. The function may be null where nothing else writes to `blobs`.
   std::function<Status()> sync_presence;
 };
 

@@ -1,4 +1,4 @@
-// The messages between the controller and its repository worker, over the child's standard input and output: one
+// The controller and its repository worker exchange these messages over the child's standard input and output: one
 // request, one reply, each a list of texts with 4-byte little-endian lengths in front. Both ends are the same program,
 // so messages have no versions.
 #pragma once

@@ -46,7 +46,7 @@ std::optional<std::vector<std::string>> Capacity::Fit(const JobSpec& spec, std::
   const Offer& offer = agent->offer;
   if (load.cpu_milli + need.cpu_milli > offer.cpu_milli + extra_cpu_milli) return std::nullopt;
   if (load.memory_bytes + need.memory_bytes > offer.memory_bytes) return std::nullopt;
-  // Pairs of (used, device); the fullest device that fits comes first.
+  // The candidates are pairs of (used, device); the fullest device that fits comes first.
   std::vector<std::pair<std::uint32_t, const Gpu*>> candidates;
   for (const Gpu& gpu : offer.gpus) {
     if (!GpuSuits(gpu, need)) continue;

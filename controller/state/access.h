@@ -1,5 +1,5 @@
-// The part of the state that says who may connect: the enrolments, and the allowlist as the controller last read it.
-// The allowlist file stays the source, because a person may edit the file, too.
+// Access is the part of the state that says which machines and people may connect: the enrolments, and the allowlist as
+// the controller last read it. The allowlist file stays the source, because a person may edit the file, too.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// The values that the loop exchanges with other threads: the commands that the reactors put into the outbox, and the
+// The loop exchanges these values with other threads: the commands that the reactors put into the outbox, and the
 // events that other threads post to the loop. Nothing here knows which thread handles a value.
 #pragma once
 

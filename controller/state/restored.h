@@ -1,4 +1,4 @@
-// Restored is everything that the controller reads from the store at its start.
+// The controller reads a Restored from the store at its start.
 #pragma once
 
 #include <cstdint>

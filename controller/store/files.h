@@ -2,7 +2,7 @@
 //
 // Writes wait while the disk is full. RocksDB 7.8.3 takes ENOSPC badly (on the write-ahead log it ends the process), so
 // RocksDB never sees the error. A write that finds no space drops the ballast, then waits and repeats itself at the
-// same offset, until somebody has made space or GiveUp was called.
+// same offset, until there is space or GiveUp was called.
 //
 // The write-ahead log is filled with zeros ahead of small appends. An fdatasync within a file's length needs no journal
 // commit: it takes 93 µs where a growing file takes 177 (ext4, virtual disk). RocksDB reads zeros at the end of a log

@@ -1,5 +1,5 @@
-// The implementation of Store, which three source files share: store.cpp opens and closes, writer.cpp commits,
-// history.cpp reads.
+// Store::Impl is the implementation of Store, which three source files share: store.cpp opens and closes, writer.cpp
+// commits, history.cpp reads.
 #pragma once
 
 #include <condition_variable>
@@ -95,8 +95,8 @@ struct Store::Impl {
   AppendSmallLogs append;
   OnCommitted on_committed;
   std::uint64_t commit = 0;  // the number of the newest batch
-  // The locations of small logs of live runs. The reactor does not know these locations: when a later attempt ends, it
-  // hands over the same JobRecord without them.
+  // The store keeps the locations of small logs of live runs. The reactor does not know these locations: when a later
+  // attempt ends, it hands over the same JobRecord without them.
   std::unordered_map<RunId, std::unordered_map<AttemptRef, LogLocation>> log_locations;
   std::mutex mutex;
   std::condition_variable wake;

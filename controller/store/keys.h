@@ -1,5 +1,5 @@
-// The keys of the store; controller/STORE.md, "Keys", describes them byte by byte. Numbers are big-endian, so that keys
-// sort in the order of the numbers. Only the store uses this header.
+// These are the keys of the store; controller/STORE.md, "Keys", describes them byte by byte. Numbers are big-endian, so
+// that keys sort in the order of the numbers. Only the store uses this header.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,7 @@ class SetAside {
   explicit SetAside(std::filesystem::path folder) : folder_(std::move(folder)) {}
 
   // Copies the bytes of a record into a file of this name ("job-7-12") and logs the copy and the reason. A failed copy
-  // is logged, too: the record still lies in the database until something overwrites it.
+  // is logged, too: the record stays in the database until something overwrites it.
   void Keep(const std::string& name, std::string_view bytes, const std::string& why) const;
 
  private:

@@ -9,7 +9,7 @@
 namespace furrow {
 namespace {
 
-// The records of one batch: the limit bounds how much a burst keeps in memory twice.
+// One batch takes at most so many records, which bounds how much a burst keeps in memory twice.
 constexpr std::size_t kRecordsPerBatch = 16 << 10;
 constexpr std::uint64_t kCommitsPerMarkSync = 256;
 

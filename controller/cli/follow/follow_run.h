@@ -12,7 +12,8 @@ namespace furrow::cli {
 // run. `signals` has SIGINT, SIGTERM and SIGWINCH.
 Result<int> FollowRun(const Session& session, FarmClient& farm, const Submitted& submitted, Signals& signals);
 
-// Does the same with a run that somebody else started: where no terminal can answer, Ctrl-C only ends the watching.
+// Does the same with a run that another user or program started: where no terminal can answer, Ctrl-C only ends the
+// watching.
 Result<int> WatchRun(const Session& session, FarmClient& farm, const Selector& run, Signals& signals);
 
 // Says how to follow the run and returns the exit status.

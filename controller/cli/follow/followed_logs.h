@@ -46,13 +46,13 @@ class FollowedLogs {
   // `jobs` are the jobs of the run and belong to the caller; a job keeps its index.
   FollowedLogs(FarmClient& farm, FollowOptions options, Handlers handlers, const std::vector<JobView>& jobs);
 
-  // Begins when all jobs of the run are there for the first time.
+  // Starts the reading. All jobs of the run are there for the first time.
   void Begin(RunId run);
   // Takes in a job that is new or has changed.
   void OnJob(std::size_t index);
   // Takes in the bytes that have arrived and opens the next logs. Never waits.
   void Turn();
-  // Returns the number of logs that are being read or wait for it.
+  // Returns the number of logs that are being read or wait to be read.
   std::size_t unfinished() const { return unfinished_; }
   // Returns the reading state of the log of the job at `index`; valid after Begin.
   FollowedState state(std::size_t index) const { return logs_[index].state; }
