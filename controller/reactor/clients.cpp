@@ -107,6 +107,7 @@ void ForgetClient(State& state, PeerId peer) {
   const auto is_its = [&](const Asker& asker) { return asker.peer == peer; };
   std::erase_if(state.watchers, [&](const Watcher& watcher) { return is_its(watcher.asker); });
   for (auto& [ticket, push] : state.pushes) std::erase_if(push.asked_by, is_its);
+  for (auto& [name, repository] : state.repositories) std::erase_if(repository.asked_by, is_its);
 }
 
 }  // namespace furrow

@@ -332,3 +332,13 @@ TEST_CASE("pushes: a client that is gone is not answered") {
   CHECK(farm.out->to_clients.empty());
   farm.out.Clear();
 }
+
+TEST_CASE("pushes: a client that goes while a repository is looked at for it gets no answer") {
+  ControllerFarm farm;
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, WatchRepository{kRepository});
+  farm.out.Clear();
+  ForgetClient(farm.state, kAlice);
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{}});
+  CHECK(farm.out->to_clients.empty());
+  farm.out.Clear();
+}
