@@ -1,4 +1,4 @@
-// Little-endian numbers in and out of byte strings, for the formats that are ours (trees, log frames, caches).
+// Writes and reads little-endian numbers in byte strings, for Furrow's own formats (trees, log frames, caches).
 #pragma once
 
 #include <cstddef>
@@ -26,8 +26,8 @@ inline void PutU64(std::string& out, std::uint64_t value) {
   PutInteger(out, value);
 }
 
-// Reads from the front. Once it was asked for more than there is, Ok() is false for good and everything reads as 0 or
-// empty: check once behind a group of reads, and before a number read is used as a size.
+// Reads from the front of `bytes`. Once a read asks for more bytes than are left, Ok() is false for good and every read
+// returns 0 or empty: check Ok() once after a group of reads, and before a number that was read is used as a size.
 class ByteReader {
  public:
   explicit ByteReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
@@ -40,7 +40,7 @@ class ByteReader {
   std::uint32_t U32() { return Integer<std::uint32_t>(); }
   std::uint64_t U64() { return Integer<std::uint64_t>(); }
 
-  // A view into the bytes given.
+  // Returns a view into the bytes that the constructor got.
   std::string_view Text(std::size_t count) {
     if (!Need(count)) return {};
     const std::string_view text(reinterpret_cast<const char*>(bytes_.data()), count);

@@ -1,5 +1,5 @@
-// FURROW_CHECK: an invariant that stays on in release builds. A broken one ends the process with
-// the condition, the place and the given words: going on from a wrong state would lose more.
+// FURROW_CHECK checks an invariant, in release builds too. A broken invariant ends the process with the condition, its
+// file and line, and `message`: a process that goes on from a wrong state loses more.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,4 @@
-// Time as the farm sees it. Nothing below `main` reads a clock: time comes in as `Now`.
+// Defines time as the farm sees it. Code below `main` reads no clock: time comes in as `Now`.
 #pragma once
 
 #include <chrono>
@@ -10,7 +10,7 @@ namespace furrow {
 
 using Duration = std::chrono::nanoseconds;
 
-// Monotonic; for leases, timeouts and waits. Means nothing outside the process that read it.
+// A TimePoint is monotonic and serves leases, timeouts and waits. It means nothing outside the process that read it.
 struct TimePoint {
   Duration since_start{};
   friend auto operator<=>(const TimePoint&, const TimePoint&) = default;
@@ -19,7 +19,8 @@ struct TimePoint {
   friend Duration operator-(TimePoint a, TimePoint b) { return a.since_start - b.since_start; }
 };
 
-// Milliseconds since 1970 UTC; for people and records only, since it can jump. 0 means not known.
+// A WallTime counts milliseconds since 1970 UTC. It serves people and records only, since the clock can jump. 0 means
+// not known.
 enum class WallTime : std::int64_t {};
 
 struct Now {
@@ -27,7 +28,7 @@ struct Now {
   WallTime wall{};
 };
 
-// "2026-07-01 12:00 UTC", for words that are read in several places of the world.
+// Formats `time` as "2026-07-01 12:00 UTC", for messages that people in several time zones read.
 std::string FormatUtc(WallTime time);
 
 class Clock {
@@ -36,7 +37,7 @@ class Clock {
   virtual Now Read() const = 0;
 };
 
-// The machine's clocks (CLOCK_MONOTONIC, CLOCK_REALTIME). Only a `main` makes one.
+// Reads the machine's clocks (CLOCK_MONOTONIC, CLOCK_REALTIME). Only a `main` makes a SystemClock.
 class SystemClock final : public Clock {
  public:
   Now Read() const override;

@@ -1,4 +1,4 @@
-// Error and Result: how every fallible call in Furrow reports failure.
+// Defines Error and Result, with which every fallible call in Furrow reports failure.
 #pragma once
 
 #include <string>
@@ -8,19 +8,19 @@
 
 namespace furrow {
 
-// Sorted by what the caller should do about it.
+// The codes are sorted by what the caller should do about the error.
 enum class Errc {
   kInvalid,      // the input is wrong; the message says where and what to change
   kNotFound,     // the named thing does not exist
   kUnavailable,  // try again later; nothing was changed
-  kRejected,     // never: not allowed, or no longer current
+  kRejected,     // a retry is useless: the request is not allowed, or no longer current
   kCorrupt,      // stored or received bytes are damaged
-  kInternal,     // a failure of the machine or of our own code
+  kInternal,     // the machine or our own code failed
 };
 
 struct Error {
   Errc code = Errc::kInternal;
-  std::string message;  // for a person: what happened, where, what to do next
+  std::string message;  // tells a person what happened, where, and what to do next
 
   friend bool operator==(const Error&, const Error&) = default;
 };

@@ -9,7 +9,7 @@
 namespace furrow {
 namespace {
 
-// Fetched once: looking an algorithm up costs more than hashing a small chunk.
+// The algorithm is fetched once, because looking it up costs more than hashing a small chunk.
 const EVP_MD* Algorithm() {
   static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   FURROW_CHECK(algorithm != nullptr, "OpenSSL computes SHA-256");

@@ -1,4 +1,4 @@
-// SHA-256 (OpenSSL, hardware SHA where the CPU has it): names chunks and trees, seals logs.
+// Computes SHA-256 (OpenSSL, hardware SHA where the CPU has it), which names chunks and trees and seals logs.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ struct evp_md_ctx_st;
 
 namespace furrow {
 
-// Text or an owned buffer seen as bytes; the view lives as long as `text`.
+// Returns a view of a text or an owned buffer as bytes; the view lives as long as `text`.
 inline std::span<const std::byte> AsBytes(std::string_view text) {
   return std::as_bytes(std::span<const char>(text.data(), text.size()));
 }
@@ -21,7 +21,8 @@ inline std::string_view AsText(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// Hashes bytes that come in pieces. Movable (a moved-from one may only be destroyed or assigned); one thread at a time.
+// Hashes bytes that come in pieces. A Sha256 is movable (one that was moved from may only be destroyed or assigned) and
+// serves one thread at a time.
 class Sha256 {
  public:
   Sha256();
@@ -31,17 +32,17 @@ class Sha256 {
 
   void Update(std::span<const std::byte> bytes);
 
-  // The digest of everything so far; more may be added afterwards.
+  // Returns the digest of all bytes so far; more bytes may follow.
   Hash Digest() const;
 
-  // Forgets everything: as freshly made, without an allocation.
+  // Makes the object as new, without an allocation.
   void Reset();
 
  private:
   evp_md_ctx_st* context_;
 };
 
-// The digest of `bytes`; about 0.2 µs above the time for the bytes. Any thread.
+// Returns the digest of `bytes`; a call takes about 0.2 µs beyond the time for the bytes. Any thread may call it.
 Hash HashOf(std::span<const std::byte> bytes);
 inline Hash HashOf(std::string_view text) {
   return HashOf(AsBytes(text));

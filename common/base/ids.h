@@ -1,4 +1,4 @@
-// Identities. Each is a type of its own, so that one can never be passed for another.
+// Defines the identities. Each is a type of its own, so that one can never be passed for another.
 #pragma once
 
 #include <array>
@@ -13,18 +13,18 @@
 
 namespace furrow {
 
-enum class RunId : std::uint64_t {};        // one run; counts up over the farm's whole life, from 1
-enum class JobId : std::uint64_t {};        // one shard of one job of one run; counts up, from 1
-enum class Epoch : std::uint64_t {};        // one attempt of a job: 1, 2, 3 …; 0 means never assigned
-enum class SessionId : std::uint64_t {};    // one registration of an agent; never reused; 0 means none
-enum class EnrolmentId : std::uint64_t {};  // one line of `furrow enrol new`; random, below 2^32; 0 means none
+enum class RunId : std::uint64_t {};        // names a run; counts up from 1 over the farm's whole life
+enum class JobId : std::uint64_t {};        // names one shard of one job of one run; counts up from 1
+enum class Epoch : std::uint64_t {};        // counts the attempts of a job: 1, 2, 3 …; 0 means never assigned
+enum class SessionId : std::uint64_t {};    // names one registration of an agent; never reused; 0 means none
+enum class EnrolmentId : std::uint64_t {};  // names one line of `furrow enrol new`; random, below 2^32; 0 means none
 
 template <class Id>
 constexpr std::uint64_t Raw(Id id) {
   return static_cast<std::uint64_t>(id);
 }
 
-// 128 random bits: client request ids and agent incarnations.
+// A Uuid holds 128 random bits and names a client's request or an agent's incarnation.
 struct Uuid {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
@@ -33,10 +33,10 @@ struct Uuid {
   bool IsZero() const { return high == 0 && low == 0; }
   std::string ToHex() const;  // 32 lower-case hex digits
   static Result<Uuid> FromHex(std::string_view hex);
-  static Uuid Random();  // from the kernel's generator
+  static Uuid Random();  // reads the kernel's random generator
 };
 
-// A SHA-256 digest: names a chunk or a tree by its content.
+// A Hash is a SHA-256 digest and names a chunk or a tree by its content.
 struct Hash {
   std::array<std::uint8_t, 32> bytes{};
   friend auto operator<=>(const Hash&, const Hash&) = default;
@@ -46,7 +46,7 @@ struct Hash {
   static Result<Hash> FromHex(std::string_view hex);
 };
 
-// One attempt: what every message about a running job carries.
+// An AttemptRef names one attempt of a job; every message about a running job carries one.
 struct AttemptRef {
   JobId job{};
   Epoch epoch{};
@@ -58,7 +58,7 @@ struct AttemptRef {
 template <>
 struct std::hash<furrow::Hash> {
   std::size_t operator()(const furrow::Hash& digest) const noexcept {
-    std::size_t value = 0;  // the digest is uniform already: its first bytes will do
+    std::size_t value = 0;  // the digest is uniform, so its first bytes are a good hash value
     for (std::size_t i = 0; i < sizeof(value); ++i) value = value << 8 | digest.bytes[i];
     return value;
   }

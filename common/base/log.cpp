@@ -32,7 +32,7 @@ spdlog::level::level_enum ToSpdlog(Level level) {
   return spdlog::level::err;
 }
 
-// "<6>" and so on: how journald learns a line's priority (sd-daemon(3)).
+// Prefixes a line with "<6>" and so on, from which journald learns the line's priority (sd-daemon(3)).
 class PriorityFlag final : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
@@ -55,7 +55,7 @@ std::unique_ptr<spdlog::formatter> MakeFormatter(bool journal) {
   return formatter;
 }
 
-// JOURNAL_STREAM is inherited by every child: it counts only if stderr still is that very stream.
+// Every child inherits JOURNAL_STREAM, so the variable counts only if stderr still is that very stream.
 bool StderrIsJournal() {
   const char* stream = std::getenv("JOURNAL_STREAM");
   struct stat status {};
@@ -87,27 +87,27 @@ spdlog::sink_ptr MakeStderrSink() {
   return sink;
 }
 
-// A logger and where it writes.
+// Holds a logger and the sink that it writes to.
 struct Output {
   std::shared_ptr<SwitchSink> sink;
   spdlog::logger logger;
 
   Output(std::string program, spdlog::sink_ptr to)
       : sink(std::make_shared<SwitchSink>(std::move(to))), logger(std::move(program), sink) {
-    logger.set_level(spdlog::level::trace);  // filtered before the text is made, by Enabled
+    logger.set_level(spdlog::level::trace);  // Enabled filters before a text is made
     logger.flush_on(spdlog::level::trace);   // a line must not wait in a buffer when the process is killed
   }
 };
 
 std::unique_ptr<Output>& TheOutput() {
-  // Never destroyed: threads may still log while the process exits.
+  // The output is never destroyed, because threads may still log while the process exits.
   static auto& output = *new std::unique_ptr<Output>(std::make_unique<Output>("furrow", MakeStderrSink()));
   return output;
 }
 
 std::atomic<Level> current_level{Level::kInfo};
 
-// Makes the file with its folders. spdlog would do so too, but with everybody's right to read it.
+// Makes the file with its folders. spdlog makes them too, but lets every user read the file.
 Status TouchFile(const std::string& path) {
   std::error_code error;
   const auto folder = std::filesystem::path(path).parent_path();
@@ -190,7 +190,7 @@ void Write(Level level, fmt::string_view format, fmt::format_args arguments) {
     AppendEscaped(text, fmt::vformat(format, arguments));
     TheOutput()->logger.log(ToSpdlog(level), spdlog::string_view_t(text));
   } catch (const std::exception&) {
-    // Out of memory, or an argument's formatter threw: the line is lost, its caller goes on.
+    // Memory ran out, or an argument's formatter threw: the line is lost, and the caller goes on.
   }
 }
 

@@ -1,8 +1,8 @@
-// Logging of the daemons: one logger per process, in one format.
+// Logs for the daemons: each process has one logger, and all loggers write one format.
 //   log::Info("agent {} registered with {} GPUs", name, gpus.size());
-// Lines go to stderr until SetUp says otherwise. Safe from every thread; never throws, never fails a
-// caller: a line that cannot be written is lost. Text from outside may be logged as it is: control
-// characters are escaped and further lines indented, so that nobody can forge a line.
+// Lines go to stderr until SetUp directs them elsewhere. Any thread may log. A call never throws and never fails its
+// caller: a line that cannot be written is lost. Text from outside may be logged unchanged: control characters are
+// escaped and further lines indented, so that no text can forge a line.
 #pragma once
 
 #include <string>
@@ -17,29 +17,30 @@ namespace furrow::log {
 enum class Level { kDebug, kInfo, kWarning, kError };
 
 struct Settings {
-  std::string program;  // "furrow-agent": stands in every line, except under journald, which knows
+  std::string program;  // e.g. "furrow-agent"; every line carries it, except under journald, which knows the program
   Level level = Level::kInfo;
-  std::string file;  // appended to, made with mode 0640 and its folders if missing; empty: stderr
+  std::string file;  // lines are appended; made with mode 0640, its folders too, if missing; empty: stderr
 };
 
-// Directs the log. To be called once, in `main`, before there are threads. Where stderr leads to
-// journald (JOURNAL_STREAM), lines carry a priority instead of time and program.
-// Fails, and leaves the log as it was, if the file cannot be opened.
+// Directs the log as `settings` say. `main` calls SetUp once, before there are threads. Where stderr leads to journald
+// (JOURNAL_STREAM), lines carry a priority instead of time and program. Fails, and leaves the log unchanged, if the
+// file cannot be opened.
 Status SetUp(const Settings& settings);
 
-// Opens `file` (empty: stderr) anew and writes there from now on; any thread, at any time. The old file may have been
-// renamed meanwhile, as logrotate does. Fails, and leaves the log as it was, if the file cannot be opened.
+// Reopens `file` (empty: stderr) and writes there from now on; any thread may call this function, at any time. The old
+// file may have been renamed meanwhile, as logrotate does. Fails, and leaves the log unchanged, if the file cannot be
+// opened.
 Status Redirect(const std::string& file);
 
-// Lines below `level` are dropped from now on.
+// Drops lines below `level` from now on.
 void SetLevel(Level level);
 bool Enabled(Level level);
 
-// "debug", "info", "warning", "error". kInvalid: another word; the message names these.
+// Parses "debug", "info", "warning" or "error". kInvalid: another word; the message names these four.
 Result<Level> ParseLevel(std::string_view word);
 const char* LevelName(Level level);
 
-// What the functions below end in; `arguments` are read before it returns.
+// Writes one line for the functions below; `arguments` are read before the call returns.
 void Write(Level level, fmt::string_view format, fmt::format_args arguments);
 
 template <class... Args>

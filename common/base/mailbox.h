@@ -1,5 +1,5 @@
-// A queue between two threads: any thread posts, one thread takes. The reader waits on fd() together
-// with its sockets. Domain state is never shared; only whole messages change hands here.
+// A Mailbox is a queue between two threads: any thread posts, one thread takes. The reader waits on fd() together with
+// its sockets. Threads never share domain state; only whole messages change hands here.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -35,7 +35,7 @@ class Mailbox {
     }
   }
 
-  // Everything posted so far, in order; empty if nothing was.
+  // Takes every item posted so far, in order; empty if there is none.
   std::vector<T> TakeAll() {
     std::uint64_t count = 0;
     [[maybe_unused]] const auto got = ::read(fd_, &count, sizeof(count));
@@ -43,7 +43,7 @@ class Mailbox {
     return std::exchange(items_, {});
   }
 
-  // Readable while something may be waiting.
+  // Returns a descriptor that is readable while an item may be waiting; the mailbox owns it.
   int fd() const { return fd_; }
 
  private:

@@ -1,4 +1,4 @@
-// A visitor made of lambdas: std::visit(Overloaded{[](const A&) {…}, [](const B&) {…}}, variant).
+// Makes a visitor of lambdas: std::visit(Overloaded{[](const A&) {…}, [](const B&) {…}}, variant).
 #pragma once
 
 namespace furrow {
@@ -8,6 +8,6 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 template <class... F>
-Overloaded(F...) -> Overloaded<F...>;  // for compilers that do not deduce it from the aggregate: clang before 17
+Overloaded(F...) -> Overloaded<F...>;  // clang before 17 does not deduce this guide from the aggregate
 
 }  // namespace furrow

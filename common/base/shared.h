@@ -1,4 +1,4 @@
-// A value that several hold and nobody changes.
+// A Shared is a value that several owners hold and none changes.
 #pragma once
 
 #include <memory>
@@ -6,7 +6,7 @@
 
 namespace furrow {
 
-// Compares what it points to, not where. May be null, as any pointer.
+// Two Shared are equal if their values are, wherever the values lie. A Shared may be null, as any pointer.
 template <class T>
 class Shared {
  public:

@@ -15,7 +15,7 @@ bool IsContinuation(char c) {
 
 }  // namespace
 
-// Table 3-7 of the Unicode standard.
+// Implements table 3-7 of the Unicode standard.
 std::size_t Utf8CharacterSize(std::string_view text) {
   if (text.empty()) return 0;
   const auto byte = [&](std::size_t i) {
@@ -55,7 +55,7 @@ std::size_t ValidUtf8Prefix(std::string_view text) {
 }
 
 bool IsName(std::string_view text) {
-  // ASCII without NUL, which most names are, in one pass: no byte has its high bit set, nor gets it by losing one.
+  // This loop passes ASCII without NUL, which most names are: no byte has its high bit set, nor gets it by losing one.
   std::size_t at = 0;
   std::uint64_t eight = 0;
   for (; at + sizeof(eight) <= text.size(); at += sizeof(eight)) {
@@ -83,7 +83,7 @@ std::string RepairedUtf8(std::string_view text) {
 std::string_view ClippedUtf8(std::string_view text, std::size_t max) {
   if (text.size() <= max) return text;
   std::size_t end = max;
-  while (end > 0 && IsContinuation(text[end])) --end;  // back to a first byte
+  while (end > 0 && IsContinuation(text[end])) --end;  // goes back to the character's first byte
   return text.substr(0, end);
 }
 

@@ -1,4 +1,5 @@
-// A state machine as a table: a row for each state, a column for each event. What the table leaves out cannot happen.
+// Describes a state machine as a table: a row for each state, a column for each event. A transition that the table
+// leaves out cannot happen.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +9,7 @@
 
 namespace furrow {
 
-// Returns the state that `table` names for `state` and `event`, which are enums that count from 0 in its order.
+// Returns the state that `table` names for `state` and `event`. Both enums count from 0 in the order of the table.
 template <class State, class Event, std::size_t kStates, std::size_t kEvents>
 constexpr State NextState(const std::optional<State> (&table)[kStates][kEvents], State state, Event event) {
   const std::optional<State> next = table[static_cast<std::size_t>(state)][static_cast<std::size_t>(event)];

@@ -1,8 +1,8 @@
-// Which Furrow this is.
+// Says which Furrow this build is.
 #pragma once
 
 namespace furrow {
 
-extern const char kVersion[];  // "0.1.0 (cdbc41d)": release and commit that it was built from
+extern const char kVersion[];  // "0.1.0 (cdbc41d)": the release and the commit of the build
 
 }  // namespace furrow

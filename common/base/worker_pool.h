@@ -1,4 +1,5 @@
-// A few threads that run closures in the order given: disk and compression work that must not hold up a loop.
+// A WorkerPool is a few threads that run closures in the order given: disk and compression work must not hold up a
+// loop.
 #pragma once
 
 #include <condition_variable>
@@ -16,7 +17,7 @@ class WorkerPool {
   explicit WorkerPool(unsigned threads) {
     for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
   }
-  ~WorkerPool() {  // what has not begun is dropped
+  ~WorkerPool() {  // drops work that has not begun
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
