@@ -11,7 +11,7 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
-// 100000 → "100,000"
+// Turns 100000 into "100,000".
 std::string Grouped(std::int64_t number) {
   std::string digits = std::to_string(number);
   const std::ptrdiff_t first = number < 0 ? 1 : 0;
@@ -86,9 +86,9 @@ void Fields::Wrong(std::string_view key, const std::string& words) {
 }
 
 void Fields::Require(std::string_view key, const std::string& example) {
-  if (!is_map()) return;  // said already
+  if (!is_map()) return;  // the constructor reported this already
   for (const YamlNode::Entry& entry : map_.entries) {
-    // A typo of the key is said already; that the key is missing too would be no news.
+    // A typo of the key is reported already; a second report that the key is missing would say nothing new.
     if (entry.key->text == key || (!Find(entry.key->text) && NearestWord(entry.key->text, {key}))) return;
   }
   report_.Add(position_, where_ + " needs " + Quoted(key) + (example.empty() ? "" : ", such as " + example));

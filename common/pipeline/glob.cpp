@@ -13,7 +13,7 @@ struct Token {
   char literal = 0;
 };
 
-// `**/` at the start of a part stands for any number of whole folders, none too.
+// `**/` at the start of a part stands for any number of whole folders, none included.
 std::vector<Token> Tokens(std::string_view glob) {
   std::vector<Token> tokens;
   for (std::size_t i = 0; i < glob.size(); ++i) {
@@ -36,11 +36,12 @@ std::vector<Token> Tokens(std::string_view glob) {
 
 }  // namespace
 
-// Runs all ways to match side by side, so the time is glob × text whatever the glob says.
+// All ways to match run side by side, so the time is glob × text for every glob.
 bool GlobMatch(std::string_view glob, std::string_view text) {
   if (glob.find_first_of("*?") == std::string_view::npos) return glob == text;
   const std::vector<Token> tokens = Tokens(glob);
-  // alive[t]: the tokens before t can match the text so far. inside[t]: a kFolders at t is in a folder's name.
+  // alive[t] says that the tokens before t can match the text so far; inside[t], that a kFolders at t is in a folder's
+  // name.
   std::vector<char> alive(tokens.size() + 1, 0), next(tokens.size() + 1, 0);
   std::vector<char> inside(tokens.size(), 0), next_inside(tokens.size(), 0);
   const auto skip_empty = [&](std::vector<char>& states) {

@@ -12,7 +12,7 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
-// Sets `target` from the scalar at `key` by `parse`, or reports what it says is wrong.
+// Sets `target` from the scalar at `key` by `parse`, or reports the error of `parse`.
 template <class Value>
 void ReadValue(Fields& fields, std::string_view key, Result<Value> (*parse)(std::string_view), Value& target) {
   const YamlNode* node = fields.Find(key);
@@ -48,7 +48,7 @@ Resources ReadResources(Fields& job) {
 
 void ReadRetryOn(Fields& retry, RetryRule& rule) {
   constexpr std::string_view kExample = "[agent_lost, failure, 75]";
-  rule.on_agent_lost = false;  // what is written is all there is
+  rule.on_agent_lost = false;  // only the causes that the file names count
   for (const YamlNode* item : retry.TextList("on", kExample)) {
     if (item->text == "agent_lost") {
       rule.on_agent_lost = true;

@@ -1,4 +1,5 @@
-// One job of a furrow.yaml, and the values that jobs share with the file's top. Internal to common_pipeline.
+// Reads one job of a furrow.yaml, and the values that jobs share with the file's top. This header is internal to
+// common_pipeline.
 #pragma once
 
 #include <string>
@@ -8,22 +9,22 @@
 
 namespace furrow::pipeline {
 
-// Where things stand that can be judged only once all jobs are read.
+// Holds the positions of values that can be judged only once all jobs are read.
 struct JobPositions {
   Position job;
   Position shards;
   std::vector<Position> needs;  // one for each of JobSpec::needs
 };
 
-// Reads one entry of `jobs`. `base_env` is the file's; the job's own goes on top.
+// Reads one entry of `jobs`. `base_env` holds the file's variables, which the job's own override.
 JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env, JobPositions& positions,
                 Report& report);
 
-// Puts the variables under `env` of `fields` into `env`, over what is there.
+// Puts the variables under `env` of `fields` into `env`, where they replace those of the same name.
 void ReadEnv(Fields& fields, Env& env);
 
-// Reports needs of jobs that do not exist, doubled needs, each cycle, and jobs that need more than a message to an
-// agent holds, job by job.
+// Reports, job by job, needs of jobs that do not exist, doubled needs, each cycle, and jobs that need more than a
+// message to an agent holds.
 void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPositions>& positions, Report& report);
 
 }  // namespace furrow::pipeline

@@ -1,4 +1,4 @@
-// The graph of needs: names that exist, no cycle.
+// Checks the graph of needs: every name exists, and there is no cycle.
 #include <algorithm>
 #include <cstdint>
 #include <optional>
@@ -25,7 +25,7 @@ Graph ResolveNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPositi
     index.emplace(jobs[i].name, i);
     names.push_back(jobs[i].name);
   }
-  std::size_t comparisons = 200'000;  // bounds the search for typos in a file that is all mistakes
+  std::size_t comparisons = 200'000;  // bounds the search for typos in a file full of mistakes
   Graph graph(jobs.size());
   std::vector<std::size_t> seen_by(jobs.size(), jobs.size());  // the last job that needs this one
   for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -52,7 +52,7 @@ Graph ResolveNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPositi
   return graph;
 }
 
-// "a → b → a", the middle of a very long one left out.
+// Returns "a → b → a"; the middle of a very long cycle is left out.
 std::string CycleText(const std::vector<JobSpec>& jobs, const std::vector<std::size_t>& path, std::size_t start) {
   constexpr std::size_t kShown = 20;
   const std::size_t length = path.size() - start;
@@ -67,10 +67,11 @@ std::string CycleText(const std::vector<JobSpec>& jobs, const std::vector<std::s
   return text + jobs[path[start]].name;
 }
 
-// What an Assign takes beside the job itself, its inputs and its metrics: GPUs, names, a branch.
+// Bounds what an Assign takes beside the job itself, its inputs and its metrics: GPUs, names, a branch.
 constexpr std::size_t kRestBytes = 192 << 10;
 
-// A job travels to its agent in one message, with the trees of all shards that it needs and the metrics that it checks.
+// Reports jobs that do not fit: a job travels to its agent in one message, with the trees of all needed shards and the
+// checked metrics.
 void CheckAssignable(const std::vector<JobSpec>& jobs, const Graph& graph, const std::vector<JobPositions>& positions,
                      Report& report) {
   for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -99,15 +100,15 @@ void CheckNeeds(const std::vector<JobSpec>& jobs, const std::vector<JobPositions
   CheckAssignable(jobs, graph, positions, report);
   enum class Mark : std::uint8_t { kNew, kOnPath, kDone };
   std::vector<Mark> marks(jobs.size(), Mark::kNew);
-  std::vector<std::size_t> path;       // from the first job to the one being looked at
-  std::vector<std::size_t> next_edge;  // of each on the path
+  std::vector<std::size_t> path;       // the jobs from the first one to the current one
+  std::vector<std::size_t> next_edge;  // the next edge of each job on the path
 
   const auto enter = [&](std::size_t job) {
     marks[job] = Mark::kOnPath;
     path.push_back(job);
     next_edge.push_back(0);
   };
-  // Depth first with a stack of its own: a chain of needs may be as long as the file.
+  // The search goes depth first with a stack of its own, because a chain of needs may be as long as the file.
   for (std::size_t root = 0; root < jobs.size(); ++root) {
     if (marks[root] == Mark::kNew) enter(root);
     while (!path.empty()) {

@@ -13,13 +13,13 @@ namespace {
 using namespace pipeline;
 using Kind = YamlNode::Kind;
 
-// A job travels to its agent in one message, of which this leaves half to its inputs (see CheckNeeds). All jobs are one
-// record. Aliases repeat a text that the file has once, and every job has its own copy of the file's variables: a small
-// file may be gigabytes.
+// A job travels to its agent in one message, of which kMaxJobBytes leaves half to the job's inputs (see CheckNeeds).
+// All jobs are one record. Aliases repeat a text that the file has once, and every job has its own copy of the file's
+// variables: a small file may expand to gigabytes.
 constexpr std::size_t kMaxJobBytes = 2 << 20;
 constexpr std::size_t kMaxJobsBytes = 32 << 20;
 
-// A name from a folder or repository may hold anything; the file's own may not.
+// The name of a folder or repository may hold any character; the file's own name may not.
 std::string MadeName(std::string_view text) {
   std::string name;
   for (const char c : text.substr(0, 64)) name += IsName(std::string{'a', c}, /*dots=*/true) ? c : '-';

@@ -1,4 +1,4 @@
-// A furrow.yaml: parsed, validated, ready to become a run. The values are those of schemas/pipeline.capnp.
+// Parses and validates a furrow.yaml, so that it can become a run. schemas/pipeline.capnp defines the values.
 #pragma once
 
 #include <map>
@@ -14,24 +14,25 @@ using Env = std::map<std::string, std::string>;
 
 struct ParsedPipeline {
   Pipeline pipeline;                    // meaningful only if there are no diagnostics
-  std::vector<Diagnostic> diagnostics;  // every mistake, in the file's order; past 1,000 only how many more
+  std::vector<Diagnostic> diagnostics;  // every mistake, in the file's order; past 1,000 the last one counts the rest
   bool ok() const { return diagnostics.empty(); }
 };
 
-// Parses and validates the text of a furrow.yaml. `default_name` names the pipeline where the file
-// does not (usually the repository's or folder's name; what a name may not have becomes -).
-// `overrides` (--set K=V) replace env values of every job, or add to them. Never throws; every mistake
-// is reported at once. Time grows with the text: a loop that must not block parses elsewhere.
+// Parses and validates the text of a furrow.yaml. `default_name` names the pipeline where the file does not (usually
+// the repository's or folder's name; a character that a name may not have becomes -). `overrides` (--set K=V) replace
+// env values of every job, or add to them. Never throws, and reports every mistake at once. The time grows with the
+// text: a loop that must not block parses elsewhere.
 ParsedPipeline ParsePipeline(std::string_view text, std::string_view default_name, const Env& overrides = {});
 
-// "furrow.yaml:12:5: message", one a line: what a person sees.
+// Formats the diagnostics for a person, one a line: "furrow.yaml:12:5: message".
 std::string FormatDiagnostics(std::string_view file, const std::vector<Diagnostic>& diagnostics);
 
-// Whether a glob matches the whole of `text`: * (not over /), ** (over /), ? (not /), everything else
-// literally. `**/` at the start of a part is any number of folders, none too: **/a.py matches a.py.
+// Returns whether a glob matches the whole of `text`: * matches any bytes but /, ** any bytes, ? one byte but /, and
+// every other byte matches itself. `**/` at the start of a part matches any number of folders, none included: **/a.py
+// matches a.py.
 bool GlobMatch(std::string_view glob, std::string_view text);
 
-// Whether a push to `branch` that changed `changed_paths` starts a run.
+// Returns whether a push to `branch` that changed `changed_paths` starts a run.
 bool PushStarts(const Pipeline& pipeline, std::string_view branch, const std::vector<std::string>& changed_paths);
 
 }  // namespace furrow

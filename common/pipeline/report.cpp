@@ -29,7 +29,7 @@ std::vector<Diagnostic> Report::Take() {
     return std::tie(a.line, a.column) < std::tie(b.line, b.column);
   };
   std::stable_sort(found_.begin(), found_.end(), before);
-  // A mistake behind a YAML anchor is met once for each alias: say it once.
+  // Each alias of a YAML anchor repeats the mistakes behind the anchor: report them once.
   found_.erase(std::unique(found_.begin(), found_.end()), found_.end());
   std::size_t more = std::exchange(dropped_, 0);
   if (found_.size() > kMaxDiagnostics) {

@@ -1,4 +1,4 @@
-// Collects the mistakes of a furrow.yaml with their positions. Internal to common_pipeline.
+// Collects the mistakes of a furrow.yaml with their positions. This header is internal to common_pipeline.
 #pragma once
 
 #include <string>
@@ -9,23 +9,23 @@
 
 namespace furrow::pipeline {
 
-// Where something stands in the file, both from 1, columns in characters. Line 0: the file as a whole.
+// A Position lies in the file; its line and column count from 1, the column in characters. Line 0 means the whole file.
 struct Position {
   int line = 0;
   int column = 0;
 };
 
-inline constexpr std::size_t kMaxDiagnostics = 1000;  // how many are shown
+inline constexpr std::size_t kMaxDiagnostics = 1000;  // the number of diagnostics that are shown
 
 class Report {
  public:
   void Add(Position position, std::string message);
   bool empty() const { return found_.empty(); }
-  // Nothing more will be shown: no need to word it well.
+  // Returns whether nothing more will be shown, so that callers need not word their messages well.
   bool full() const { return found_.size() >= 2 * kMaxDiagnostics; }
 
-  // Everything added, in the file's order, without doubles; beyond kMaxDiagnostics one line says
-  // how many more there are. Leaves the report empty.
+  // Returns every mistake added, in the file's order and without doubles; beyond kMaxDiagnostics one line counts the
+  // rest. Leaves the report empty.
   std::vector<Diagnostic> Take();
 
  private:
@@ -33,10 +33,10 @@ class Report {
   std::size_t dropped_ = 0;
 };
 
-// `word` in backquotes, made fit for a terminal: control characters as \xNN, long text cut.
+// Returns `word` in backquotes, fit for a terminal: control characters become \xNN, and long text is cut.
 std::string Quoted(std::string_view word);
 
-// "a", "a or b", "a, b or c", each in backquotes.
+// Returns "a", "a or b" or "a, b or c", each word in backquotes.
 std::string QuotedChoice(const std::vector<std::string_view>& words);
 
 // Cuts `text` to at most `max_bytes` without splitting a UTF-8 character; a cut text ends in "…".

@@ -13,14 +13,14 @@ namespace {
 
 using Kind = YamlNode::Kind;
 
-constexpr std::size_t kNameBytes = 60;  // of a name made from what the step does
+constexpr std::size_t kNameBytes = 60;  // the length of a name made from what the step does
 constexpr std::string_view kKinds[] = {"run", "exec", "train", "evaluate", "check"};
 
 bool IsBlank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
-// The first line of `text` that holds anything, without its indentation.
+// Returns the first line of `text` that is not blank, without its indentation.
 std::string FirstLine(std::string_view text) {
   const std::size_t start = text.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos) return {};
@@ -122,7 +122,7 @@ Step ReadStep(const YamlNode& node, const std::string& where, Report& report) {
     if (step.Has(kind)) kinds.push_back(kind);
   }
   if (kinds.empty()) {
-    // A key that stands there but was refused is said already.
+    // A key that the step has but that was refused is reported already.
     const bool named_only = std::all_of(node.entries.begin(), node.entries.end(),
                                         [](const YamlNode::Entry& entry) { return entry.key->text == "name"; });
     if (named_only)

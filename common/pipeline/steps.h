@@ -1,4 +1,4 @@
-// The steps of a job. Internal to common_pipeline.
+// Reads the steps of a job. This header is internal to common_pipeline.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace furrow::pipeline {
 
-// Reads `steps` of a job; reports every mistake, also if there is no step at all.
+// Reads `steps` of a job and reports every mistake, also that there is no step at all.
 std::vector<Step> ReadSteps(Fields& job);
 
 }  // namespace furrow::pipeline

@@ -1,4 +1,4 @@
-// Checks of a furrow.yaml's bytes before any YAML is read. Internal to common_pipeline.
+// Checks a furrow.yaml's bytes before any YAML is read. This header is internal to common_pipeline.
 #pragma once
 
 #include <cstddef>
@@ -8,13 +8,13 @@
 
 namespace furrow::pipeline {
 
-// Reports the first byte that is not UTF-8 and the first control character. True if there is neither.
+// Reports the first byte that is not UTF-8 and the first control character. Returns true if there is neither.
 bool CheckBytes(std::string_view text, Report& report);
 
-// The position of byte `offset` (at most text.size()).
+// Returns the position of byte `offset` (at most text.size()).
 Position PositionAt(std::string_view text, std::size_t offset);
 
-// The column, from 1 and in characters, that follows `before`, the line's bytes up to it.
+// Returns the column, from 1 and in characters, that follows `before`, the bytes of the line up to this column.
 int ColumnAfter(std::string_view before);
 
 }  // namespace furrow::pipeline

@@ -20,13 +20,13 @@ using Kind = YamlNode::Kind;
 
 constexpr std::int64_t kMillion = 1'000'000;
 
-// A number as it was written: an integer stays one.
+// Returns the number as the file writes it: an integer stays an integer.
 json NumberJson(const YamlNode& node) {
   if (const auto integer = IntegerOf(node)) return *integer;
   return *NumberOf(node);
 }
 
-// One mapping on its way from the file to JSON.
+// Holds one mapping on its way from the file to JSON.
 struct Mapping {
   Fields fields;
   json out = json::object();
@@ -56,7 +56,7 @@ struct Mapping {
     out[std::string(key)] = NumberJson(*fields.Find(key));
   }
 
-  // The loss in force: the default is SPEC.md's.
+  // Returns the loss in force; agent/torch/SPEC.md defines the default.
   std::string Loss() {
     Choice("loss", {"nll", "cross_entropy", "mse"});
     return out.value("loss", "cross_entropy");
@@ -67,7 +67,7 @@ struct Mapping {
   }
 };
 
-// `mean` and `std`: a number, or one for each channel.
+// Reads `mean` or `std`: a number, or one number for each channel.
 void ReadChannels(Mapping& data, std::string_view key, bool positive) {
   const YamlNode* node = data.fields.Find(key);
   if (!node) return;
@@ -125,12 +125,12 @@ void ReadCsvLabel(Mapping& data) {
   }
 }
 
-// Each format's own files; a key of another format is a mistake.
+// Reads the files of `format`; a key of another format is a mistake.
 void ReadFiles(Mapping& data, const std::string& format) {
   struct File {
     std::string_view key;
     std::vector<std::string_view> formats;
-    std::string_view example;  // not empty: required
+    std::string_view example;  // not empty: the key is required
   };
   const std::vector<File> files = {{"images", {"idx"}, "`images: train-images-idx3-ubyte.gz`"},
                                    {"labels", {"idx", "npy"}, "`labels: train-labels.gz`"},
@@ -284,7 +284,7 @@ TorchStep ReadTorchStep(std::string_view verb, const YamlNode& node, const std::
   } else {
     ReadEvaluate(spec);
   }
-  // Text with bad UTF-8 is reported where it is read; `replace` keeps dump from throwing over it.
+  // Text with bad UTF-8 is reported where it is read; with `replace`, dump does not throw over such text.
   return {std::string(verb), spec.out.dump(-1, ' ', false, json::error_handler_t::replace)};
 }
 

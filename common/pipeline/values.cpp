@@ -38,7 +38,7 @@ std::optional<Number> FromChars(std::string_view text) {
   return value;
 }
 
-// "16GiB" → 16 and "GiB"; none if it does not begin with a plain number that is not negative.
+// Splits "16GiB" into 16 and "GiB"; none if the text does not begin with a plain number that is not negative.
 std::optional<std::pair<double, std::string_view>> SplitUnit(std::string_view text) {
   std::size_t end = 0;
   while (end < text.size() && (IsDigit(text[end]) || text[end] == '.')) ++end;
@@ -161,7 +161,7 @@ bool IsReservedEnv(std::string_view name) {
 }
 
 Result<std::string> ParseArtifact(std::string_view text) {
-  constexpr std::size_t kLongest = 4096;  // PATH_MAX: nothing longer can be opened
+  constexpr std::size_t kLongest = 4096;  // PATH_MAX: no longer path can be opened
   if (text.starts_with('/')) {
     return Fail(Errc::kInvalid, "must be relative to the workspace, not " + Quoted(text));
   }

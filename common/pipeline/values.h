@@ -1,5 +1,5 @@
-// The values of furrow.yaml that are more than text: numbers, durations, sizes, GPUs, names, rules.
-// Each takes a whole scalar; a failure's message completes "`timeout` in job `test` ".
+// Parses the values of furrow.yaml that are more than text: numbers, durations, sizes, GPUs, names, rules. Each
+// function takes a whole scalar; a failure's message completes "`timeout` in job `test` ".
 #pragma once
 
 #include <chrono>
@@ -13,47 +13,48 @@
 
 namespace furrow::pipeline {
 
-// A decimal integer with an optional sign; none if it is anything else or beyond 64 bits.
+// Parses a decimal integer with an optional sign. Returns none for any other text or a number beyond 64 bits.
 std::optional<std::int64_t> ParseInteger(std::string_view text);
 
-// A finite decimal number: 1, -0.5, 1e-3. The locale plays no part.
+// Parses a finite decimal number: 1, -0.5, 1e-3. The locale plays no part.
 std::optional<double> ParseNumber(std::string_view text);
 
-// `90s`, `5m`, `6h`, `3d`, `250ms`, also `1.5h`; above zero, at most 365 days.
+// Parses a duration: `90s`, `5m`, `6h`, `3d`, `250ms`, also `1.5h`. It must be above zero and at most 365 days.
 Result<std::chrono::milliseconds> ParseDuration(std::string_view text);
 
-// `512KiB`, `64MiB`, `1.5GiB`, `2TiB`, in bytes; at least one, below 1 EiB.
+// Parses a size into bytes: `512KiB`, `64MiB`, `1.5GiB`, `2TiB`. It must be at least one byte and below 1 EiB.
 Result<std::uint64_t> ParseSize(std::string_view text);
 
-// CPUs in thousandths: `4`, `0.5`; above zero, at most 4096.
+// Parses CPUs into thousandths: `4`, `0.5`. The number must be above zero and at most 4096.
 Result<std::uint32_t> ParseCpus(std::string_view text);
 
 struct Gpus {
   std::uint32_t milli = 0;
-  std::string model;  // empty: any
+  std::string model;  // empty: any model
 };
-// `2`, `0.5` (a share of one), `a100:2`, `0`; whole ones from 1 on, at most 1024.
+// Parses `2`, `0.5` (a share of one GPU), `a100:2` or `0`. From 1 on the number must be whole, and it is at most 1024.
 Result<Gpus> ParseGpus(std::string_view text);
 
-// `>= 0.80`: the comparison and the bound of a check. kUnavailable: the rule needs what is not yet built.
+// Parses the comparison and the bound of a check: `>= 0.80`. kUnavailable: the rule needs a feature that is not yet
+// built.
 Result<MetricRule> ParseRule(std::string metric, std::string_view text);
 
-// [A-Za-z0-9_] first, then also - and (with `dots`) a dot; 1 to 64 bytes.
+// Returns whether `text` is a name: [A-Za-z0-9_] first, then also - and (with `dots`) a dot; 1 to 64 bytes.
 bool IsName(std::string_view text, bool dots);
 
-// A name that a shell can export: [A-Za-z_][A-Za-z0-9_]*.
+// Returns whether a shell can export a variable of this name: [A-Za-z_][A-Za-z0-9_]*.
 bool IsEnvName(std::string_view text);
 
-// The longest text that Linux passes to a program as one argument or variable (MAX_ARG_STRLEN less the NUL).
+// Linux passes no longer text to a program as one argument or variable (MAX_ARG_STRLEN less the NUL).
 inline constexpr std::size_t kMaxArgumentBytes = 131'071;
 
-// Whether the agent sets this variable itself, so that no pipeline may.
+// Returns whether the agent sets this variable itself, so that no pipeline may.
 bool IsReservedEnv(std::string_view name);
 
-// A path or glob below the workspace, without `./`, doubled and trailing slashes.
+// Returns a path or glob below the workspace, without `./` and without doubled and trailing slashes.
 Result<std::string> ParseArtifact(std::string_view text);
 
-// The comparison as it is written.
+// Returns the comparison as furrow.yaml writes it.
 std::string_view ComparisonText(Comparison comparison);
 
 }  // namespace furrow::pipeline

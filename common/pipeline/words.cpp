@@ -26,7 +26,7 @@ constexpr Word kRetryWords[] = {{"max", true}, {"on", true}};
 constexpr Word kStepWords[] = {{"name", true},      {"run", true},      {"exec", true},
                                {"train", true},     {"evaluate", true}, {"check", true},
                                {"compress", false}, {"export", false},  {"benchmark", false}};
-// The words of furrow-torch: agent/torch/SPEC.md.
+// agent/torch/SPEC.md defines the words of furrow-torch.
 constexpr Word kTrainWords[] = {{"model", true},   {"data", true},      {"out", true},    {"optimizer", true},
                                 {"loss", true},    {"epochs", true},    {"batch", true},  {"seed", true},
                                 {"shuffle", true}, {"log_every", true}, {"device", true}, {"threads", true}};
@@ -40,7 +40,7 @@ constexpr Word kSgdWords[] = {
     {"lr", true}, {"momentum", true}, {"dampening", true}, {"weight_decay", true}, {"nesterov", true}};
 constexpr Word kAdamWords[] = {{"lr", true}, {"betas", true}, {"eps", true}, {"weight_decay", true}, {"amsgrad", true}};
 
-// Where a word belongs that stands in the wrong place.
+// Says where a misplaced word belongs.
 constexpr std::pair<Scope, std::string_view> kHomes[] = {{Scope::kPipeline, "at the top of the file"},
                                                          {Scope::kOn, "under `on`"},
                                                          {Scope::kPush, "under `on: push`"},
@@ -51,7 +51,7 @@ constexpr std::pair<Scope, std::string_view> kHomes[] = {{Scope::kPipeline, "at 
                                                          {Scope::kTrain, "under `train`"},
                                                          {Scope::kData, "under `data`"}};
 
-// What other systems call it.
+// Maps the words of other systems to Furrow's.
 constexpr std::pair<std::string_view, std::string_view> kForeign[] = {{"script", "run"},
                                                                       {"before_script", "run"},
                                                                       {"uses", "run"},
@@ -81,11 +81,11 @@ bool Contains(std::span<const Word> words, std::string_view word) {
   return std::any_of(words.begin(), words.end(), [&](const Word& known) { return known.text == word; });
 }
 
-// Insertions, deletions, replacements and swaps of neighbours between a and b (optimal string
-// alignment); anything above `limit` counts as limit + 1.
+// Counts the insertions, deletions, replacements and swaps of neighbours between a and b (optimal string alignment); a
+// distance above `limit` counts as limit + 1.
 std::size_t Distance(std::string_view a, std::string_view b, std::size_t limit) {
   if (std::max(a.size(), b.size()) - std::min(a.size(), b.size()) > limit) return limit + 1;
-  std::array<std::vector<std::size_t>, 3> rows;  // two above, the one above, this one
+  std::array<std::vector<std::size_t>, 3> rows;  // the row two above, the row above, and this row
   for (auto& row : rows) row.resize(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) rows[1][j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
@@ -123,10 +123,10 @@ std::span<const Word> WordsOf(Scope scope) {
 }
 
 std::optional<std::string_view> NearestWord(std::string_view word, const std::vector<std::string_view>& known) {
-  constexpr std::size_t kLongest = 64;  // no word is longer, so nothing longer is a typo of one
+  constexpr std::size_t kLongest = 64;  // no word is longer, so no longer text is a typo of one
   if (word.empty() || word.size() > kLongest) return std::nullopt;
   const std::string lower = Lower(word);
-  std::size_t best = std::max<std::size_t>(1, word.size() / 3);  // a third of the letters wrong: another word
+  std::size_t best = std::max<std::size_t>(1, word.size() / 3);  // more wrong letters make another word
   std::optional<std::string_view> nearest;
   for (const std::string_view candidate : known) {
     const std::size_t distance = Distance(lower, Lower(candidate), best);

@@ -1,4 +1,5 @@
-// The vocabulary of furrow.yaml: which word may stand where, and which has no machinery yet.
+// Defines the vocabulary of furrow.yaml: which word may stand where, and which word is reserved for a feature not yet
+// built.
 #pragma once
 
 #include <optional>
@@ -9,7 +10,7 @@
 
 namespace furrow::pipeline {
 
-// Where a key may stand.
+// A Scope is a mapping in which a key may stand.
 enum class Scope {
   kPipeline,
   kOn,
@@ -28,20 +29,20 @@ enum class Scope {
 
 struct Word {
   std::string_view text;
-  bool ready;  // false: reserved, refused with "not yet"
+  bool ready;  // false: the word is reserved and refused with "not yet"
 };
 
-// Every key that may stand in `scope`.
+// Returns every key that may stand in `scope`.
 std::span<const Word> WordsOf(Scope scope);
 
-// What is wrong with the key `word`, which stands in `where` ("job `test`") and is none of `scope`'s:
-// names the place where it belongs, the word that is meant, or else all that may stand there.
+// Says what is wrong with the key `word`, which stands in `where` ("job `test`") and is none of the keys of `scope`:
+// the message names the scope where the key belongs, the word that is meant, or else every word that may stand there.
 std::string UnknownKey(std::string_view word, Scope scope, std::string_view where);
 
-// "`matrix` is known but not yet built; remove it"
+// Returns "`matrix` is known but not yet built; remove it".
 std::string NotYet(std::string_view word);
 
-// The one of `known` that `word` was most likely meant to be, case ignored; none if all are far away.
+// Returns the word of `known` that `word` was most likely meant to be, case ignored; none if all differ too much.
 std::optional<std::string_view> NearestWord(std::string_view word, const std::vector<std::string_view>& known);
 
 }  // namespace furrow::pipeline

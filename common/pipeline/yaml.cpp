@@ -19,11 +19,11 @@ namespace furrow::pipeline {
 
 namespace {
 
-// yaml-cpp takes the end of the text for a closing quote. A comment behind the text shows it: only
+// yaml-cpp takes the end of the text for a closing quote. A comment behind the text reveals an open quote, because only
 // an open quote swallows a comment.
 constexpr std::string_view kSentinel = "#<furrow.yaml ends here>";
 
-// Thrown through yaml-cpp to stop it once the text is known to be unusable; never leaves ReadYaml.
+// A Stop is thrown through yaml-cpp once the text is known to be unusable; it never leaves ReadYaml.
 struct Stop {
   Position position;
   std::string message;
@@ -44,7 +44,8 @@ class Source {
     const auto byte = static_cast<std::size_t>(std::max(mark.pos, 0));
     const auto column = static_cast<std::size_t>(std::max(mark.column, 0));
     if (byte > text_.size() || column > byte) return last_;
-    // Marks come almost in order: count on from the one before, or a long line costs its square.
+    // Marks come almost in order, so the count goes on from the mark before; otherwise a long line costs its length
+    // squared.
     const std::size_t start = byte - column;
     if (known_.start != start || known_.byte > byte) known_ = {start, start, 1};
     known_.column += ColumnAfter(text_.substr(known_.byte, byte - known_.byte)) - 1;
@@ -52,8 +53,8 @@ class Source {
     return {mark.line + 1, known_.column};
   }
 
-  // The first tab that indents one of the lines over which the plain scalar `value` at `mark` runs.
-  // yaml-cpp reads such a line as a continuation, which is never what was meant.
+  // Returns the first tab that indents one of the lines over which the plain scalar `value` at `mark` runs; null if
+  // there is none. yaml-cpp reads such a line as a continuation, which no author means.
   const std::size_t* TabWithin(const YAML::Mark& mark, std::string_view value) const {
     if (tabs_.empty()) return nullptr;
     auto at = static_cast<std::size_t>(std::max(mark.pos, 0));
@@ -68,7 +69,7 @@ class Source {
     return nullptr;
   }
 
-  // The tab that indents the line of `mark`, if one does.
+  // Returns the tab that indents the line of `mark`; null if there is none.
   const std::size_t* TabBefore(const YAML::Mark& mark) const {
     const auto byte = static_cast<std::size_t>(std::max(mark.pos, 0));
     auto found = tabs_.upper_bound(byte);
@@ -84,15 +85,15 @@ class Source {
   static bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
   struct Known {
-    std::size_t start = 0;  // of the line
+    std::size_t start = 0;  // where the line starts
     std::size_t byte = 0;
-    int column = 1;  // of `byte`
+    int column = 1;  // the column of `byte`
   };
 
   std::string_view text_;
   Known known_;
-  Position last_;                            // of the end of the text
-  std::map<std::size_t, std::size_t> tabs_;  // start of a line → its indenting tab
+  Position last_;                            // the end of the text
+  std::map<std::size_t, std::size_t> tabs_;  // maps the start of a line to its indenting tab
 };
 
 constexpr std::string_view kTabMessage = "a tab indents this line; YAML wants spaces";
@@ -159,7 +160,7 @@ class Builder : public YAML::EventHandler {
   struct OpenNode {
     YamlNode* node;
     YAML::anchor_t anchor;
-    const YamlNode* key;  // of a map: the key that waits for its value
+    const YamlNode* key;  // a map's key that waits for its value
   };
 
   YamlNode& Make(YamlNode::Kind kind, Position position) {
@@ -178,14 +179,14 @@ class Builder : public YAML::EventHandler {
     const Position position = source_.PositionOf(mark);
     if (!tag.empty() && tag != "?" && tag != "!" && tag != own_tag) Tagged(position, tag);
     if (open_.size() >= kMaxYamlDepth) throw Stop{position, TooDeep()};
-    if (anchor != YAML::NullAnchor) anchors_[anchor] = nullptr;  // open: an alias here would never end
+    if (anchor != YAML::NullAnchor) anchors_[anchor] = nullptr;  // open: an alias to it would never end
     open_.push_back({&Make(kind, position), anchor, nullptr});
   }
 
   void Close() {
     const OpenNode closed = open_.back();
     open_.pop_back();
-    total_ -= closed.node->weight - 1;  // its parts were counted as they came
+    total_ -= closed.node->weight - 1;  // the node's parts were counted as they came
     Finish(*closed.node, closed.anchor);
   }
 
@@ -216,7 +217,7 @@ class Builder : public YAML::EventHandler {
     }
   }
 
-  // Leaves only entries whose key is a word that did not stand before.
+  // Keeps only entries whose key is a word and new in the map.
   void CheckKeys(YamlNode& map) {
     std::unordered_map<std::string_view, int> lines;
     std::erase_if(map.entries, [&](const YamlNode::Entry& entry) {
@@ -248,12 +249,12 @@ class Builder : public YAML::EventHandler {
   YamlDocument& document_;
   Report& report_;
   int documents_ = 0;
-  std::uint64_t total_ = 0;  // weight so far
+  std::uint64_t total_ = 0;  // the weight so far
   std::vector<OpenNode> open_;
-  std::unordered_map<YAML::anchor_t, const YamlNode*> anchors_;  // null while open
+  std::unordered_map<YAML::anchor_t, const YamlNode*> anchors_;  // null while the node is open
 };
 
-// What to say to a person for yaml-cpp's words.
+// Turns yaml-cpp's words into a message for a person.
 std::string Explain(const std::string& words) {
   static const std::map<std::string_view, std::string_view> kCures = {
       {"illegal map value", "a `:` may not stand here; quote the text, or check the indentation"},

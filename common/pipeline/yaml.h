@@ -1,4 +1,4 @@
-// YAML text as a tree of nodes that know their positions. The only user of yaml-cpp in common_pipeline.
+// Reads YAML text as a tree of nodes that know their positions. In common_pipeline only yaml.cpp uses yaml-cpp.
 #pragma once
 
 #include <cstdint>
@@ -14,34 +14,34 @@ namespace furrow::pipeline {
 struct YamlNode {
   enum class Kind : std::uint8_t { kNull, kScalar, kList, kMap };
   struct Entry {
-    const YamlNode* key;  // always a scalar; each text once in a map
+    const YamlNode* key;  // always a scalar; a map has each text once
     const YamlNode* value;
   };
 
   Kind kind = Kind::kNull;
-  bool plain = false;  // a scalar without quotes: only these are numbers and booleans
+  bool plain = false;  // a scalar without quotes; only these are numbers and booleans
   Position position;
-  std::string text;                    // of a scalar: valid UTF-8 without NUL
-  std::vector<const YamlNode*> items;  // of a list
-  std::vector<Entry> entries;          // of a map, in the file's order
-  std::uint32_t weight = 1;            // what it takes to walk and copy it: nodes, and 16 bytes of text as
-                                       // one more; what is behind an alias counts each time
-  std::uint32_t height = 1;            // levels in it
+  std::string text;                    // a scalar's text: valid UTF-8 without NUL
+  std::vector<const YamlNode*> items;  // a list's items
+  std::vector<Entry> entries;          // a map's entries, in the file's order
+  std::uint32_t weight = 1;            // what walking and copying the node takes: its nodes, and 16 bytes of text as
+                                       // one more node; what an alias names counts each time
+  std::uint32_t height = 1;            // the number of levels in the node
 };
 
-// Owns the nodes of one file. Aliases share nodes, so the tree costs what the text is long.
+// Owns the nodes of one file. Aliases share nodes, so the tree's size grows with the text's length only.
 struct YamlDocument {
   std::deque<YamlNode> nodes;
   const YamlNode* root = nullptr;  // null if the text could not be read
 };
 
-// How much a file may hold, aliases expanded: whoever walks the tree is bounded by these.
+// A file holds at most so much, aliases expanded, which bounds the work of code that walks the tree.
 inline constexpr std::uint32_t kMaxYamlWeight = 200'000;
 inline constexpr std::uint32_t kMaxYamlDepth = 32;
 
-// Reads one YAML document. What makes the text unreadable (syntax, bytes that are not UTF-8, too
-// deep, too large, a second document) is reported and leaves `root` null; smaller mistakes
-// (duplicate keys, keys that are no words, tags) are reported and the rest is read. Never throws.
+// Reads one YAML document. A mistake that makes the text unreadable (syntax, bytes that are not UTF-8, too deep, too
+// large, a second document) is reported and leaves `root` null; after a smaller one (duplicate keys, keys that are no
+// words, tags) the rest is read. Never throws.
 YamlDocument ReadYaml(std::string_view text, Report& report);
 
 }  // namespace furrow::pipeline
