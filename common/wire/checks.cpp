@@ -1,5 +1,5 @@
-// Fields of one message that depend on each other; what holds for one alone stands in the schema. Called by whoever
-// writes such a message and by whoever reads it.
+// Checks fields of one message that depend on each other; the schema states what holds for one field alone. The writer
+// and the reader of such a message call these checks.
 #include "common/wire/codec.h"
 #include "schemas/agent_codec.h"
 #include "schemas/bulk_codec.h"

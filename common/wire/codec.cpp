@@ -13,10 +13,10 @@
 namespace furrow::codec {
 namespace {
 
-// Holds an Assign or a JobRecord of usual size; a larger message goes on in memory of its own.
+// The scratch memory holds an Assign or a JobRecord of usual size; a larger message goes on in memory of its own.
 constexpr std::size_t kScratchWords = 2048;
 
-// Always zero while no builder uses it: MallocMessageBuilder demands that and cleans up behind itself.
+// The scratch memory is zero while no builder uses it: MallocMessageBuilder demands zeros and restores them.
 thread_local std::array<capnp::word, kScratchWords> scratch;
 thread_local bool scratch_in_use = false;
 
@@ -26,8 +26,8 @@ kj::ArrayPtr<capnp::word> TakeScratch() {
   return {scratch.data(), scratch.size()};
 }
 
-// A frame is read by more than one pass at most in a few fields; a message that refers to the same bytes
-// again and again is an attack.
+// At most a few fields of a frame are read more than once; a message that refers to the same bytes again and again is
+// an attack.
 constexpr std::uint64_t kTraversalFactor = 4;
 constexpr std::uint64_t kTraversalFloorWords = 1024;
 constexpr int kNesting = 16;
@@ -59,7 +59,7 @@ capnp::Orphan<capnp::Data> FrameBuilder::Refer(std::string_view bytes) {
 
 std::string FrameBuilder::Finish() {
   const auto segments = message_.getSegmentsForOutput();
-  std::array<std::uint32_t, 64> small_table;  // count - 1, then each size in words, padded to whole words
+  std::array<std::uint32_t, 64> small_table;  // holds count - 1, then each size in words, padded to whole words
   std::vector<std::uint32_t> large_table;
   const std::size_t entries = (segments.size() + 2) / 2 * 2;
   std::span<std::uint32_t> table(small_table.data(), std::min(entries, small_table.size()));
@@ -82,7 +82,7 @@ std::string FrameBuilder::Finish() {
     const char* begin = reinterpret_cast<const char*>(segment.begin());
     const std::size_t size = segment.size() * sizeof(capnp::word);
     if (!external_.empty() && begin == external_.data()) {
-      frame.append(external_);  // its segment is rounded up to words, beyond the bytes that are ours to read
+      frame.append(external_);  // the segment is rounded up to words, so its end lies beyond the bytes that we may read
       frame.append(size - external_.size(), '\0');
     } else {
       frame.append(begin, size);

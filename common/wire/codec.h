@@ -1,8 +1,8 @@
-// What the codecs that schemas/compiler writes share: building a frame in reused memory, opening one safely, and the
-// checks of single values. Codecs alone include this.
+// Provides what all codecs that schemas/compiler writes need: they build a frame in reused memory, open a frame safely,
+// and check single values. Only codecs include this header.
 //
 // Readers and writers of values throw Malformed where a value breaks a cap or a range; OpenFrame and BuildFrame turn
-// that and kj's exceptions into an Error, so that nothing leaves a codec but a Result.
+// Malformed and kj's exceptions into an Error, so that a codec returns only a Result.
 #pragma once
 
 #include <capnp/message.h>
@@ -30,7 +30,7 @@ namespace furrow::codec {
 
 // ---- frames ------------------------------------------------------------------------------------------------
 
-// A message under construction, in memory that its thread reuses. One at a time per thread.
+// Builds a message in memory that its thread reuses. A thread has at most one FrameBuilder at a time.
 class FrameBuilder {
  public:
   FrameBuilder();
@@ -43,11 +43,11 @@ class FrameBuilder {
     return message_.initRoot<Root>();
   }
 
-  // Data for an `adopt…` of this message that refers to `bytes` without copying them. They must stay as
-  // they are until Finish, which copies them once, into the frame. For at most one, large, field.
+  // Returns Data for an `adopt…` of this message that refers to `bytes` without copying them. The bytes must not change
+  // until Finish, which copies them once, into the frame. A message refers to at most one field, a large one.
   capnp::Orphan<capnp::Data> Refer(std::string_view bytes);
 
-  // The frame: Cap'n Proto's stream form, a table of segment sizes and the segments.
+  // Returns the frame in Cap'n Proto's stream form: a table of segment sizes, then the segments.
   std::string Finish();
 
  private:
@@ -55,18 +55,18 @@ class FrameBuilder {
   std::string_view external_;
 };
 
-// Below this, copying bytes into the message is cheaper than a segment of their own.
+// Below this size, copying bytes into the message is cheaper than a segment of their own.
 inline constexpr std::size_t kReferFrom = 4096;
 
-// A message that breaks the schema's rules; `message` says which field and how.
+// Reports that a message breaks the schema's rules; `message` says which field breaks which rule.
 struct Malformed {
   std::string message;
 };
 
 using ReadFrame = void (*)(capnp::MessageReader& message, void* context);
 Status OpenFrameWith(std::string_view frame, std::size_t cap, const char* noun, ReadFrame read, void* context);
-// Opens a frame of at most `cap` bytes and calls `read` with the message. kInvalid: `noun` ("message of an agent") with
-// the reason behind it; whatever `read` built is to be dropped.
+// Opens a frame of at most `cap` bytes and calls `read` with the message. kInvalid: the error's message is `noun`
+// ("message of an agent") and the reason; the caller drops whatever `read` built.
 template <class Read>
 Status OpenFrame(std::string_view frame, std::size_t cap, const char* noun, Read read) {
   return OpenFrameWith(
@@ -76,20 +76,20 @@ Status OpenFrame(std::string_view frame, std::size_t cap, const char* noun, Read
 
 using WriteFrame = void (*)(FrameBuilder& frame, void* context);
 Result<std::string> BuildFrameWith(std::size_t cap, const char* noun, WriteFrame write, void* context);
-// The frame that `write` builds. kInvalid: it breaks a cap, its own of `cap` bytes included.
+// Returns the frame that `write` builds. kInvalid: a field breaks its cap, or the frame is longer than `cap` bytes.
 template <class Write>
 Result<std::string> BuildFrame(std::size_t cap, const char* noun, Write write) {
   return BuildFrameWith(
       cap, noun, [](FrameBuilder& frame, void* context) { (*static_cast<Write*>(context))(frame); }, &write);
 }
 
-[[noreturn]] void ThrowNewer();        // an unknown union member
-[[noreturn]] void ThrowEmpty();        // the member that is never sent
-void ThrowMissing(const char* field);  // always throws; not [[noreturn]], for use in an expression
+[[noreturn]] void ThrowNewer();        // refuses an unknown union member
+[[noreturn]] void ThrowEmpty();        // refuses the member that is never sent
+void ThrowMissing(const char* field);  // always throws; not [[noreturn]], so that an expression can use it
 
 // ---- caps ----------------------------------------------------------------------------------------------------
 
-// What a field may have: bytes, entries, or a number's range; a `max` of 0: no upper bound.
+// Bounds a field: its bytes, its entries, or the range of its number. For a number, a `max` of 0 means no upper bound.
 struct Cap {
   std::uint64_t min = 0;
   std::uint64_t max = 0;
@@ -128,18 +128,19 @@ inline capnp::Text::Reader TextOf(const std::string& text) {
   return {text.c_str(), text.size()};
 }
 
-// A name: UTF-8 without NUL and without any of `without`, of so many bytes, else Malformed.
+// Throws Malformed unless `text` is a name: UTF-8 without NUL and without a character of `without`, of as many bytes as
+// `cap` allows.
 void CheckText(std::string_view text, const Cap& cap, const char* without = "");
 std::string ReadText(capnp::Text::Reader text, const Cap& cap, const char* without = "");
-// `always`: an empty one does not stay absent.
+// Sets an empty text only if `always`; otherwise the field stays absent.
 template <class Set>
 void WriteText(const std::string& text, const Cap& cap, const char* without, bool always, Set set) {
   CheckText(text, cap, without);
   if (always || !text.empty()) set(TextOf(text));
 }
 
-// Something for a person. It is repaired and cut where it is written, so that nothing for a person ever stops a
-// message; a reader repairs it again, and takes what is too long for a fault.
+// Reads a text for a person. The writer repairs and cuts such a text, so that no text for a person ever stops a
+// message; the reader repairs the text again, and refuses one that is too long.
 std::string ReadMessage(capnp::Text::Reader text, const Cap& cap);
 template <class Set>
 void WriteMessage(const std::string& text, std::size_t max, bool always, Set set) {
@@ -153,14 +154,14 @@ std::string ReadBytes(capnp::Data::Reader data, const Cap& cap);
 
 // ---- sizes ---------------------------------------------------------------------------------------------------
 
-// Upper bounds of what a field takes outside of its struct, with the landing pad that Cap'n Proto puts before an object
-// whose pointer lies in another segment.
+// These functions return upper bounds of what a field takes outside of its struct, with the landing pad that Cap'n
+// Proto puts before an object whose pointer lies in another segment.
 inline constexpr std::size_t kWordBytes = 8;
 inline std::size_t ObjectBytes(std::size_t size) {
   return kWordBytes + (size + kWordBytes - 1) / kWordBytes * kWordBytes;
 }
 inline std::size_t TextBytes(std::string_view text) {
-  return ObjectBytes(text.size() + 1);  // with the NUL behind it
+  return ObjectBytes(text.size() + 1);  // counts the NUL behind the text
 }
 inline std::size_t MessageBytes(std::string_view text, std::size_t max) {
   return ObjectBytes((text.size() <= max && IsName(text) ? text.size() : max) + 1);
@@ -210,7 +211,7 @@ void WriteUuid(Group group, const Uuid& uuid) {
 inline std::int64_t MsOf(WallTime time) {
   return static_cast<std::int64_t>(time);
 }
-// Milliseconds as the wire has them; negative ones are none of an unsigned field.
+// Returns the milliseconds as the wire has them; an unsigned field has no negative ones.
 template <class N>
 N CountOf(std::chrono::milliseconds duration) {
   return static_cast<N>(duration.count());
@@ -218,7 +219,7 @@ N CountOf(std::chrono::milliseconds duration) {
 
 // ---- enums, lists ----------------------------------------------------------------------------------------------
 
-// An enum whose wire form has the same numbers, up to `last`.
+// Reads an enum whose wire form has the same numbers, up to `last`.
 template <class E, class W>
 E ReadEnum(W wire, std::uint16_t last, const char* field) {
   const auto value = static_cast<std::uint16_t>(wire);
@@ -238,7 +239,7 @@ std::vector<T> ReadList(List list, const Cap& cap, Read read) {
   for (auto element : list) values.push_back(read(element));
   return values;
 }
-// `init(count)` makes the list.
+// Writes into the list that `init(count)` makes.
 template <class T, class Init, class Write>
 void WriteList(const std::vector<T>& values, Init init, Write write) {
   auto list = init(static_cast<unsigned>(values.size()));
@@ -255,7 +256,7 @@ void WriteTexts(const std::vector<std::string>& texts, const Cap& each, Init ini
   }
 }
 
-// Plain numbers, e.g. List(Int32).
+// Writes a list of plain numbers, e.g. List(Int32).
 template <class T, class Init>
 void WriteNumbers(const std::vector<T>& numbers, Init init) {
   auto list = init(static_cast<unsigned>(numbers.size()));
@@ -275,7 +276,7 @@ std::map<std::string, std::string> ReadMap(List list, const Cap& cap, ReadKey ke
   return map;
 }
 
-// A union of nothing, its member 0, and of one value.
+// Reads a union whose member 0 is nothing and whose member 1 is the value.
 template <class T, class Union, class Read>
 std::optional<T> ReadMaybe(Union from, Read read) {
   switch (static_cast<std::uint16_t>(from.which())) {

@@ -1,4 +1,4 @@
-// What follows from a state or an outcome alone.
+// Answers what a state or an outcome alone decides.
 #pragma once
 
 #include "schemas/agent.h"

@@ -1,5 +1,5 @@
-// What the JSON that schemas/compiler writes shares. Times are milliseconds since 1970 UTC, null where there is none;
-// hashes are hex, "" where there is none.
+// Provides what all JSON that schemas/compiler writes needs. Times are milliseconds since 1970 UTC, or null if there is
+// none; hashes are hex, or "" if there is none.
 #pragma once
 
 #include <nlohmann/json.hpp>

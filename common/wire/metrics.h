@@ -1,4 +1,4 @@
-// Metrics of jobs as messages carry them.
+// Handles metrics of jobs as messages carry them.
 #pragma once
 
 #include <cstddef>
@@ -10,12 +10,13 @@ namespace furrow {
 
 using Metrics = std::vector<Metric>;  // the newest value of each name
 
-// The mean of each metric over `shards`, in order of name, weighted by "examples" where every shard that has the
-// metric reports that too; "examples" itself is summed. No shards, or none with metrics: empty. Null is not allowed.
+// Returns the mean of each metric over `shards`, in order of name. The mean is weighted by "examples" where every shard
+// that has the metric reports "examples" too; "examples" itself is summed. The result is empty if there are no shards
+// or no metrics. No pointer may be null.
 Metrics MeanMetrics(const std::vector<const Metrics*>& shards);
 
 // The lines of one message together take at most so many bytes, so that the rest of a Finished has room in its frame;
-// what is left over travels in a message of its own.
+// further lines travel in a message of their own.
 inline constexpr std::size_t kMaxMetricsBytes = 3u << 20;
 
 }  // namespace furrow

@@ -1,4 +1,4 @@
-// Who is at the other end of a connection.
+// Says who is at the other end of a connection.
 #pragma once
 
 #include <compare>
@@ -14,21 +14,21 @@ struct Identity {
   friend auto operator<=>(const Identity&, const Identity&) = default;
 };
 
-// A key of the allowlist and whose it is.
+// An AllowedKey is a key of the allowlist and the peer that owns it.
 struct AllowedKey {
   Identity who;
   std::string public_key;
 };
 
-// One connection of a peer to a Server, until it goes. Never reused by the same server.
+// A PeerId names one connection of a peer to a Server until the peer goes. A server never reuses a PeerId.
 using PeerId = std::uint32_t;
 
-// One message that came over a connection.
+// An Incoming is one message that came over a connection.
 struct Incoming {
   PeerId peer = 0;
-  Identity who;  // from the key that it proved to have; on an open server without a name
+  Identity who;  // the peer proved to have this identity's key; without a name on an open server
   std::string payload;
-  std::string key = {};  // the public key itself; of an open server only
+  std::string key = {};  // the public key itself; on an open server only
 };
 
 }  // namespace furrow

@@ -1,5 +1,5 @@
-// Which versions of the protocol this build speaks, and the one place that compares them with another's. A release
-// speaks its own version and the one before, so that one release apart works, whichever side is the newer.
+// Says which versions of the protocol this build speaks; only this file compares them with another build's. A release
+// speaks its own version and the one before, so that two releases in succession work together, whichever side is newer.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ struct ProtocolRange {
   std::uint16_t newest = kNewestProtocol;
 };
 
-// The newest version that both speak. kRejected: there is none; the message, made by the controller, says which side to
-// upgrade. The softwares are for people: "furrow-agent 0.1.0 (cdbc41d)".
+// Returns the newest version that both sides speak. kRejected: there is none; the controller makes the message, which
+// says which side to upgrade. The names of the software are for people: "furrow-agent 0.1.0 (cdbc41d)".
 Result<std::uint16_t> NegotiateProtocol(ProtocolRange controller, const std::string& controller_software,
                                         ProtocolRange agent, const std::string& agent_software);
 

@@ -26,7 +26,7 @@ std::optional<N> ParseNumber(std::string_view text) {
   return number;
 }
 
-// Cuts `text` at the first `mark`; what follows it, or nothing if there is no mark.
+// Cuts `text` at the first `mark` and returns the rest behind it; nullopt if there is no mark.
 std::optional<std::string_view> CutAt(std::string_view& text, char mark) {
   const std::size_t at = text.find(mark);
   if (at == text.npos) return std::nullopt;

@@ -1,4 +1,4 @@
-// How people name runs, jobs and shards: "fashion#42", "fashion#42/test", "fashion#42/test/3".
+// Reads and writes the names of runs, jobs and shards: "fashion#42", "fashion#42/test", "fashion#42/test/3".
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace furrow {
 
-// kInvalid: says what is wrong and how it is written.
+// Parses a selector. kInvalid: the message says what is wrong and how a selector is written.
 Result<Selector> ParseSelector(std::string_view text);
 std::string FormatSelector(const Selector& selector);
 

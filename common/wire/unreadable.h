@@ -1,4 +1,4 @@
-// What can still be told of a message that is not understood, so that its sender can be answered.
+// Reads from a message that cannot be decoded what an answer to its sender needs.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,15 @@
 
 namespace furrow {
 
-// The request number of a client frame that DecodeClientRequest refuses; 0 if not even that can be read.
+// Returns the request number of a client frame that DecodeClientRequest refuses; 0 if the number cannot be read either.
 std::uint64_t RequestNumberOf(std::string_view frame);
 
 struct AssignedAttempt {
   SessionId session{};
   AttemptRef attempt;
 };
-// What an Assign that DecodeToAgent refuses is about; nullopt: the frame is none, or not even that can be read.
+// Returns the attempt of an Assign that DecodeToAgent refuses; nullopt: the frame is no Assign, or the attempt cannot
+// be read either.
 std::optional<AssignedAttempt> AssignedAttemptOf(std::string_view frame);
 
 }  // namespace furrow
