@@ -1,4 +1,4 @@
-// What the parts of the transport share. For common/transport/*.cpp alone.
+// Declares what the parts of the transport share. Only common/transport/*.cpp includes this header.
 #pragma once
 
 #include <atomic>
@@ -21,41 +21,41 @@
 namespace furrow {
 
 inline constexpr const char* kZapDomain = "furrow";
-inline constexpr const char* kOpenZapDomain = "furrow-open";  // of servers that let any key in
+inline constexpr const char* kOpenZapDomain = "furrow-open";  // the domain of servers that let any key in
 
-// What a message carries as its "User-Id", set by the ZAP handler: "agent:NAME:PUBLIC_KEY". The key is
-// part of it, so that a name whose key was replaced does not let the old key in.
+// The ZAP handler sets the "User-Id" of a message to "agent:NAME:PUBLIC_KEY". The id includes the key, so that a name
+// whose key was replaced does not let the old key in.
 std::string UserId(const AllowedKey& key);
 std::optional<Identity> ParseUserId(std::string_view user_id);
-// The same for a key that an open server lets in: "stranger::PUBLIC_KEY", which no allowlist holds.
+// An open server lets a key in under the id "stranger::PUBLIC_KEY", which no allowlist holds.
 std::string StrangerId(std::string_view public_key);
-std::optional<std::string> ParseStrangerId(std::string_view user_id);  // the key
+std::optional<std::string> ParseStrangerId(std::string_view user_id);  // returns the key
 
-// Who may connect right now. From any thread.
+// Knows which keys may connect right now. Any thread may call it.
 class Allowlist {
  public:
-  // Fails and keeps what it had if the file has a mistake in it.
+  // Reads the file. Fails, and keeps the keys from before, if the file has a mistake in it.
   Status Load(const std::filesystem::path& path);
-  // Loads again if the file is not the one that was loaded last; a mistake is logged once.
+  // Loads the file again if it has changed since the last load; a mistake is logged once.
   void Refresh();
-  // See Context::OnAllowlist.
+  // Serves Context::OnAllowlist.
   void OnRead(std::function<void(std::vector<AllowedKey>)> on_read);
 
-  // The user id of a key that is allowed.
+  // Returns the user id of an allowed key.
   std::optional<std::string> Find(const std::string& public_key);
   bool Allows(std::string_view user_id);
-  // Changes whenever the answers above may have changed.
+  // Changes whenever the results of Find and Allows may have changed.
   std::uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
 
-  // Lets one more key in that is in no file: for the proof at start.
+  // Lets a key in that is in no file; the proof at start uses such a key.
   void AddTemporary(const AllowedKey& key);
   void RemoveTemporary(const AllowedKey& key);
-  // A key that will be refused on purpose, by the proof at start: no reason for a warning.
+  // Announces a key that the server refuses on purpose in the proof at start, so that no warning is logged.
   void ExpectStranger(const std::string& public_key);
   bool IsExpectedStranger(const std::string& public_key);
 
  private:
-  struct Version {  // tells one content of the file from another without reading it
+  struct Version {  // distinguishes contents of the file without a read
     std::int64_t mtime_ns = 0;
     std::uint64_t inode = 0;
     std::int64_t size = 0;
@@ -63,12 +63,12 @@ class Allowlist {
   };
   static Version Look(const std::filesystem::path& path);
 
-  std::mutex reading_;  // held while the file is read and told: what is told last is the newest
+  std::mutex reading_;  // held while the file is read and on_read_ runs, so that the last call has the newest keys
   std::function<void(std::vector<AllowedKey>)> on_read_;
   std::mutex mutex_;
   std::filesystem::path path_;
   Version version_;
-  std::unordered_map<std::string, std::string> user_ids_;  // public key → user id
+  std::unordered_map<std::string, std::string> user_ids_;  // maps a public key to its user id
   std::unordered_map<std::string, std::string> temporary_;
   std::string stranger_;
   std::atomic<std::uint64_t> generation_{1};
@@ -77,7 +77,7 @@ class Allowlist {
 // Answers libzmq's question "may this key connect?" on a thread of its own (ZeroMQ RFC 27).
 class ZapHandler {
  public:
-  // Takes the allowlist by reference: it must outlive the handler. Throws zmq::error_t.
+  // The allowlist must outlive the handler. Throws zmq::error_t.
   ZapHandler(zmq::context_t& context, Allowlist& allowlist);
   ~ZapHandler();
 
@@ -95,32 +95,31 @@ class ZapHandler {
 struct Context::Impl {
   zmq::context_t zmq;
   Allowlist allowlist;
-  std::unique_ptr<ZapHandler> zap;  // after `zmq`: ends first
+  std::unique_ptr<ZapHandler> zap;  // declared after `zmq`, so that the handler ends first
 };
 
-// Room that CURVE adds to a message on the wire.
+// CURVE adds so many bytes to a message on the wire.
 inline constexpr std::size_t kCurveOverhead = 64;
 
-// What is known about a socket without asking it: each question costs two system calls, and the loops ask thousands of
-// times a second. Valid while a Poller watches the socket's descriptor, which libzmq signals once for news, however
-// many; shared by the socket and its pollers, all of one thread.
+// Remembers what is known about a socket without asking the socket: each question costs two system calls, and the loops
+// ask thousands of times a second. The state is valid while a Poller watches the socket's descriptor, which libzmq
+// signals once for any number of new messages. The socket and its pollers share the state, all on one thread.
 struct Readiness {
-  int pollers = 0;      // that watch it
+  int pollers = 0;      // the number of pollers that watch the socket
   bool input = true;    // a message may be waiting
   bool monitor = true;  // an event of the connection may be waiting
 
-  // Nothing was there: until a poller says otherwise there is nothing.
+  // Records that a read found nothing: with a poller, nothing waits until the poller says otherwise.
   void Drained(bool& what) const { what = pollers == 0; }
-  // Whatever talks to libzmq may have consumed the signal of a message.
+  // Records that a call of libzmq may have consumed the signal of a message.
   void Unknown() { input = true; }
 };
 
-// What Poller waits on.
 struct Server::Impl {
   zmq::socket_t socket;
   std::shared_ptr<Readiness> ready = std::make_shared<Readiness>();
-  Allowlist* allowlist = nullptr;  // null: an open server's
-  zmq::socket_t monitor;           // an open server's: counts its connections
+  Allowlist* allowlist = nullptr;  // null on an open server
+  zmq::socket_t monitor;           // counts the connections of an open server
   std::size_t connections = 0;
   std::size_t max_frame_bytes = 0;
   std::uint16_t port = 0;
@@ -128,12 +127,12 @@ struct Server::Impl {
   struct Peer {
     std::string user_id;
     Identity who;
-    std::string key;            // of an open server's peers
-    std::uint64_t checked = 0;  // generation of the allowlist that let it in
+    std::string key;            // the peer's key; on an open server only
+    std::uint64_t checked = 0;  // the generation of the allowlist that let the peer in
   };
-  // Peers heard from lately. When `recent` is full it becomes `older` and what was there is forgotten
-  // (they are gone, or will be known again at their next message): a bound without a disconnect event,
-  // which a ROUTER does not have.
+  // These maps hold the peers heard from lately. A full `recent` becomes `older`, and the old `older` is dropped: its
+  // peers are gone, or enter `recent` at their next message. This bounds the memory without a disconnect event, which a
+  // ROUTER does not have.
   std::unordered_map<PeerId, Peer> recent, older;
 
   ~Impl();
@@ -141,10 +140,11 @@ struct Server::Impl {
   bool Allowed(Peer& peer);
 };
 
-// Opens a monitor of the handshakes of `socket`; the receiving end. StopMonitor must be called before that is closed:
-// libzmq's I/O thread blocks for good, and every connection with it, on an event that nobody can receive.
+// Opens a monitor of the handshakes of `socket` and returns the receiving end. The caller calls StopMonitor before it
+// closes this end: otherwise libzmq's I/O thread blocks for good, with every connection, on an event that no socket can
+// receive.
 zmq::socket_t OpenMonitor(zmq::context_t& context, zmq::socket_t& socket);
-// The same for the connections that a server accepted and lost.
+// Opens a monitor of the connections that a server accepted and lost; the rules of OpenMonitor apply.
 zmq::socket_t OpenCounter(zmq::context_t& context, zmq::socket_t& socket);
 void StopMonitor(zmq::socket_t& socket);
 
@@ -159,8 +159,8 @@ struct Channel::Impl {
   Refusal refusal = Refusal::kNone;
   std::uint64_t connections = 0;
 
-  // libzmq gives a connection up for good when the server refuses the key; but an administrator may be
-  // about to allow it, so we try again ourselves.
+  // libzmq gives a connection up for good when the server refuses the key. An administrator may be about to allow the
+  // key, so the Channel tries again itself.
   std::chrono::milliseconds retry_min{0}, retry_max{0}, retry_delay{0};
   std::optional<std::chrono::steady_clock::time_point> retry_at;
 
@@ -168,9 +168,9 @@ struct Channel::Impl {
   void RetryIfDue();
 };
 
-// The next event of a monitor, 0 if there is none.
+// Returns the next event of a monitor; 0 if there is none.
 int NextEvent(zmq::socket_t& monitor);
-// What every socket of ours is set to.
+// Sets the options that every socket of the transport has.
 void SetCommonOptions(zmq::socket_t& socket, std::size_t max_frame_bytes);
 Error FromZmq(const std::string& context, const zmq::error_t& error);
 

@@ -1,4 +1,4 @@
-// Waiting for sockets and descriptors together, and the monitors of connections.
+// Waits for sockets and descriptors together, and opens the monitors of connections.
 #include <poll.h>
 
 #include <algorithm>
@@ -28,9 +28,9 @@ int DescriptorOf(zmq::socket_t& socket) {
 struct Poller::Impl {
   struct Socket {
     zmq::socket_t* socket;
-    Channel::Impl* channel;  // null: a server's
+    Channel::Impl* channel;  // null: the socket is a server's
     std::shared_ptr<Readiness> ready;
-    std::size_t item;  // in `items`; a channel's monitor is the next
+    std::size_t item;  // its index in `items`; a channel's monitor is the next item
   };
   std::vector<Socket> sockets;
   std::vector<pollfd> items;
@@ -43,7 +43,7 @@ struct Poller::Impl {
     if (channel != nullptr) items.push_back({DescriptorOf(channel->monitor), POLLIN, 0});
   }
 
-  // Asks the sockets of which it is not known. A message that came before this is found here; one that comes later
+  // Asks the sockets whose input is not known. AnyInput finds a message that came before the call; a later message
   // signals the descriptor.
   bool AnyInput() {
     bool any = false;
@@ -115,7 +115,8 @@ zmq::socket_t Monitor(zmq::context_t& context, zmq::socket_t& socket, int events
   if (::zmq_socket_monitor(socket.handle(), endpoint.c_str(), events) != 0) throw zmq::error_t();
   zmq::socket_t monitor(context, zmq::socket_type::pair);
   monitor.set(zmq::sockopt::linger, 0);
-  monitor.set(zmq::sockopt::rcvhwm, 0);  // reconnects of days fit; a full queue would hold up the I/O thread
+  // The events of days of reconnects fit; a full queue would hold up the I/O thread.
+  monitor.set(zmq::sockopt::rcvhwm, 0);
   monitor.connect(endpoint);
   return monitor;
 }

@@ -1,4 +1,4 @@
-// The proof at start that the allowlist is in force.
+// Proves at start that the allowlist is in force.
 #include <chrono>
 #include <string>
 
@@ -7,7 +7,7 @@
 namespace furrow {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(10);  // twice the handshake's own limit
+constexpr auto kPatience = std::chrono::seconds(10);  // twice the limit of a handshake
 
 enum class Verdict { kAdmitted, kRefused, kNothing };
 
@@ -22,7 +22,7 @@ Verdict ProbeHandshake(zmq::context_t& context, const std::string& endpoint, con
   struct Quiet {
     zmq::socket_t& watched;
     ~Quiet() { StopMonitor(watched); }
-  } quiet{socket};  // ends before the monitor does
+  } quiet{socket};  // stops the monitor before the monitor's socket closes
   socket.connect(endpoint);
 
   const auto deadline = std::chrono::steady_clock::now() + kPatience;
@@ -45,7 +45,7 @@ Verdict ProbeHandshake(zmq::context_t& context, const std::string& endpoint, con
 
 Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, std::uint16_t port,
                                 const std::string& server_key) {
-  // A server on all addresses is asked on the loopback.
+  // A server that listens on all addresses is asked on the loopback.
   std::string host = address;
   if (host == "0.0.0.0" || host == "*") host = "127.0.0.1";
   if (host == "[::]") host = "[::1]";

@@ -1,4 +1,4 @@
-// Context, Server and Channel: ZeroMQ sockets with the settings that our promises need.
+// Implements Context, Server and Channel: ZeroMQ sockets with the settings that the promises of transport.h need.
 #include <sys/random.h>
 #include <sys/resource.h>
 
@@ -17,11 +17,11 @@ namespace furrow {
 namespace {
 
 constexpr int kMaxSockets = 4096;
-constexpr int kIoThreads = 2;  // encryption happens there: bulk and control do not wait for each other
+constexpr int kIoThreads = 2;  // I/O threads encrypt: with two, bulk and control do not wait for each other
 constexpr std::size_t kPeersRemembered = 50'000;
-constexpr std::size_t kRoutingIdBytes = 5;  // of a generated one: 0 and 32 bits
+constexpr std::size_t kRoutingIdBytes = 5;  // a generated id is 0 and 32 bits
 
-// An allowlisted peer could choose a routing id of its own; ours are generated, others are not served.
+// An allowlisted peer could choose a routing id of its own. The server serves generated ids only.
 std::optional<PeerId> ParseRoutingId(const zmq::message_t& id) {
   const auto* raw = id.data<std::uint8_t>();
   if (id.size() != kRoutingIdBytes || raw[0] != 0) return std::nullopt;
@@ -35,7 +35,7 @@ zmq::message_t MakeRoutingId(PeerId peer) {
   return zmq::message_t(raw, sizeof(raw));
 }
 
-// Receives and forgets the rest of a message of several parts.
+// Receives and drops the rest of a message of several parts.
 void SkipRest(zmq::socket_t& socket, const zmq::message_t& last) {
   bool more = last.more();
   while (more) {
@@ -45,8 +45,8 @@ void SkipRest(zmq::socket_t& socket, const zmq::message_t& last) {
   }
 }
 
-// libzmq begins the counter of a ROUTER's routing ids at rand(), which nobody seeds: the ids of the connections would
-// be the same after every start, and a peer that knows the next one can claim it.
+// libzmq begins the counter of a ROUTER's routing ids at rand(). Without a seed, the ids of the connections are the
+// same after every start, and a peer that knows the next id can claim it.
 void SeedRand() {
   unsigned seed = 0;
   while (::getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) FURROW_CHECK(errno == EINTR, "getrandom failed");
@@ -69,7 +69,7 @@ void SetCommonOptions(zmq::socket_t& socket, std::size_t max_frame_bytes) {
   socket.set(zmq::sockopt::linger, 0);
   socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(max_frame_bytes + kCurveOverhead));
   socket.set(zmq::sockopt::handshake_ivl, 5000);
-  // A peer whose machine vanished: the kernel gives the connection up within half a minute.
+  // If a peer's machine has vanished, the kernel gives the connection up within half a minute.
   socket.set(zmq::sockopt::tcp_keepalive, 1);
   socket.set(zmq::sockopt::tcp_keepalive_idle, 15);
   socket.set(zmq::sockopt::tcp_keepalive_intvl, 5);
@@ -160,7 +160,8 @@ Result<std::unique_ptr<Server>> Server::Bind(Context& context, const ServerOptio
     socket.set(zmq::sockopt::curve_server, true);
     socket.set(zmq::sockopt::curve_secretkey, options.keys.secret_key);
     socket.set(zmq::sockopt::zap_domain, options.open ? kOpenZapDomain : kZapDomain);
-    const int enforce = 1;  // without a handler nobody gets in, instead of everybody; cppzmq has no name for it
+    // Without a handler no key gets in, instead of every key; cppzmq has no name for this option.
+    const int enforce = 1;
     if (::zmq_setsockopt(socket.handle(), 93 /* ZMQ_ZAP_ENFORCE_DOMAIN */, &enforce, sizeof(enforce)) != 0)
       return Fail(Errc::kInternal, "this libzmq lacks ZAP_ENFORCE_DOMAIN; libzmq 4.3 with it is needed");
     if (options.open) impl->monitor = OpenCounter(context.impl().zmq, socket);
@@ -191,7 +192,7 @@ std::optional<Incoming> Server::Receive() {
       }
       if (!id.more() || !impl_->socket.recv(payload, zmq::recv_flags::dontwait)) continue;
       if (payload.more()) {
-        SkipRest(impl_->socket, payload);  // our peers send one part; whatever this is, it is not ours
+        SkipRest(impl_->socket, payload);  // Furrow's peers send one part; a message of several parts is not theirs
         continue;
       }
       const auto peer_id = ParseRoutingId(id);
@@ -263,11 +264,11 @@ Result<std::unique_ptr<Channel>> Channel::Connect(Context& context, const Channe
     SetCommonOptions(socket, options.max_frame_bytes);
     socket.set(zmq::sockopt::sndhwm, options.send_queue);
     socket.set(zmq::sockopt::rcvhwm, options.receive_queue);
-    socket.set(zmq::sockopt::ipv6, true);  // a name may lead to either kind of address
+    socket.set(zmq::sockopt::ipv6, true);  // a name may resolve to either kind of address
     socket.set(zmq::sockopt::curve_serverkey, options.server_key);
     socket.set(zmq::sockopt::curve_publickey, options.keys.public_key);
     socket.set(zmq::sockopt::curve_secretkey, options.keys.secret_key);
-    // Ten thousand agents that lost the controller at the same moment must not come back at the same moment.
+    // Ten thousand agents that lost the controller at the same moment must not reconnect at the same moment.
     std::minstd_rand random(std::random_device{}());
     const auto least = std::max<std::int64_t>(1, options.reconnect_min.count());
     socket.set(zmq::sockopt::reconnect_ivl,
@@ -315,7 +316,7 @@ void Channel::Impl::DrainMonitor() {
       case ZMQ_EVENT_DISCONNECTED:
         if (link == LinkState::kConnected) link = LinkState::kConnecting;
         break;
-      case ZMQ_EVENT_CLOSED:  // nobody listens there
+      case ZMQ_EVENT_CLOSED:  // no program listens there
         if (!retry_at) link = LinkState::kConnecting;
         break;
       default: break;
@@ -331,7 +332,7 @@ void Channel::Impl::RetryIfDue() {
   try {
     socket.disconnect(endpoint);
   } catch (const zmq::error_t&) {
-    // Given up already: there is nothing to disconnect.
+    // libzmq has given the connection up already, so there is nothing to disconnect.
   }
   socket.connect(endpoint);
 }
@@ -344,7 +345,7 @@ std::optional<std::string> Channel::Receive() {
       SkipRest(impl_->socket, payload);
     }
     impl_->ready->Drained(impl_->ready->input);
-    impl_->DrainMonitor();  // or its queue would fill and hold up the I/O thread
+    impl_->DrainMonitor();  // a full queue of the monitor would hold up the I/O thread
     return std::nullopt;
   } catch (const zmq::error_t& error) {
     if (error.num() == EINTR) return std::nullopt;

@@ -1,4 +1,4 @@
-// The allowlist in memory and the ZAP handler that serves it.
+// Keeps the allowlist in memory and serves it as the ZAP handler.
 #include <sys/stat.h>
 
 #include <array>
@@ -11,7 +11,7 @@
 namespace furrow {
 namespace {
 
-constexpr auto kLookAgain = std::chrono::milliseconds(1000);  // at the allowlist, for deleted lines
+constexpr auto kLookAgain = std::chrono::milliseconds(1000);  // how often a deleted line of the allowlist is looked for
 
 }  // namespace
 
@@ -47,7 +47,8 @@ Allowlist::Version Allowlist::Look(const std::filesystem::path& path) {
 }
 
 Status Allowlist::Load(const std::filesystem::path& path) {
-  const Version version = Look(path);  // before reading: a change in between is seen at the next look
+  // The version is taken before the read, so the next look sees a change in between.
+  const Version version = Look(path);
   FURROW_ASSIGN(auto keys, ReadAllowlist(path));
   {
     std::lock_guard lock(mutex_);
@@ -134,7 +135,7 @@ ZapHandler::ZapHandler(zmq::context_t& context, Allowlist& allowlist)
       stop_here_(context, zmq::socket_type::pair),
       stop_there_(context, zmq::socket_type::pair) {
   questions_.set(zmq::sockopt::linger, 0);
-  questions_.bind("inproc://zeromq.zap.01");  // the name that libzmq asks under
+  questions_.bind("inproc://zeromq.zap.01");  // libzmq asks at this address
   stop_here_.bind("inproc://furrow.zap.stop");
   stop_there_.connect("inproc://furrow.zap.stop");
   thread_ = std::thread([this] { Run(); });
@@ -152,13 +153,13 @@ void ZapHandler::Run() {
     if (::zmq_poll(items.data(), static_cast<int>(items.size()), kLookAgain.count()) < 0 && zmq_errno() != EINTR)
       return;
     if ((items[1].revents & ZMQ_POLLIN) != 0) return;
-    allowlist_.Refresh();  // so a line that was just added lets the next connection in
+    allowlist_.Refresh();  // a line that was just added lets the next connection in
     if ((items[0].revents & ZMQ_POLLIN) != 0) Answer();
   }
 }
 
 void ZapHandler::Answer() {
-  // version, request, domain, address, routing id, mechanism, credentials
+  // The parts are version, request, domain, address, routing id, mechanism and credentials.
   std::vector<zmq::message_t> question;
   for (;;) {
     zmq::message_t part;
