@@ -19,7 +19,7 @@ namespace {
 constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 Error PathError(std::string_view path, int number) {
-  // A link or a file where a folder should be: neither is "not found".
+  // A link or a file stands where a folder should be: neither error is "not found".
   if (number == ELOOP || number == ENOTDIR)
     return {Errc::kRejected, "a link or a file is in the way of " + QuotePath(path)};
   return ErrnoError("cannot open " + QuotePath(path), number);
@@ -45,10 +45,10 @@ Result<FileHandle> OpenBeneath(int root_fd, const std::string& path, int flags) 
   while (true) {
     const long fd = ::syscall(SYS_openat2, root_fd, path.c_str(), &how, sizeof(how));
     if (fd >= 0) return FileHandle(static_cast<int>(fd));
-    // EAGAIN: something was renamed meanwhile, and the kernel cannot tell whether it would lead outside.
+    // EAGAIN says that a rename happened meanwhile, and the kernel cannot tell whether the path would lead outside.
     if (errno != EINTR && errno != EAGAIN) break;
   }
-  // An old kernel, or a container whose seccomp rules do not know the call.
+  // An old kernel, or a container whose seccomp rules do not know the call, lacks openat2.
   if (errno != ENOSYS && errno != EPERM) return tl::unexpected(PathError(path, errno));
   FolderStack folders(root_fd, false);
   FURROW_ASSIGN(const int folder, folders.Enter(ParentPath(path)));

@@ -1,4 +1,4 @@
-// Reaches files beneath a folder by descriptor, following no link on the way: nothing that lies or appears in the
+// Reaches files beneath a folder by descriptor and follows no link on the way: no file that lies or appears in the
 // folder can lead outside.
 #pragma once
 
@@ -11,18 +11,19 @@
 
 namespace furrow {
 
-// Opens `path`, a valid tree path, beneath `root_fd`. No component may be a link. `flags` as for open(2), without
-// O_CREAT. kNotFound; kRejected: a link on the way.
+// Opens `path`, a valid tree path, beneath `root_fd`. No component may be a link. `flags` are those of open(2), without
+// O_CREAT. kNotFound: there is no such file; kRejected: a link is on the way.
 Result<FileHandle> OpenBeneath(int root_fd, const std::string& path, int flags);
 
-// Walks through the folders of sorted paths: keeps the way to the last one open, so that each folder is opened once.
+// Walks through the folders of sorted paths and keeps the folders down to the last one open, so that each is opened
+// once.
 class FolderStack {
  public:
-  // `root_fd` is borrowed. `create`: folders that are missing are made (0777 less umask).
+  // Borrows `root_fd`. With `create`, missing folders are made (0777 less umask).
   FolderStack(int root_fd, bool create) : root_fd_(root_fd), create_(create) {}
 
-  // A descriptor of the folder at `path` ("" is the root), valid until the next call. kNotFound; kRejected: a link or a
-  // file is in the way.
+  // Returns a descriptor of the folder at `path` ("" is the root), valid until the next call. kNotFound: there is no
+  // such folder; kRejected: a link or a file is in the way.
   Result<int> Enter(std::string_view path);
 
  private:
@@ -36,7 +37,7 @@ class FolderStack {
   std::vector<Level> levels_;
 };
 
-// Removes everything beneath the directory `dir_fd`, following no link, and leaves the directory itself.
+// Removes everything beneath the directory `dir_fd`, follows no link, and leaves the directory itself.
 Status RemoveBeneath(int dir_fd);
 
 }  // namespace furrow

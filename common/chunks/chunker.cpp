@@ -1,8 +1,8 @@
-// FastCDC: a gear hash rolls over the bytes, fp = 2·fp + gear[byte] modulo 2^64, so that it depends on the last 64
-// bytes only, and a chunk ends behind a byte where fp, which is as good as random, is below a limit. The limit makes
-// cuts rare (one byte in 2^20) before kNormalBytes and frequent (one in 2^16) behind it ("normalised chunking"), which
-// keeps most chunks near the average. The first kMinChunkBytes of a chunk are skipped, save for the 64 bytes that fill
-// the hash: a cut thus depends on the 64 bytes before it and on its distance from the cut before, on nothing else.
+// FastCDC rolls a gear hash over the bytes, fp = 2·fp + gear[byte] modulo 2^64, so that fp depends on the last 64 bytes
+// only. A chunk ends behind a byte where fp, which is as good as random, is below a limit. The limit makes cuts rare
+// (one byte in 2^20) before kNormalBytes and frequent (one in 2^16) behind it ("normalised chunking"), which keeps most
+// chunks near the average. The first kMinChunkBytes of a chunk are skipped, save for the 64 bytes that fill the hash: a
+// cut thus depends only on the 64 bytes before it and on its distance from the cut before.
 #include "common/chunks/chunker.h"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ constexpr std::array<std::uint64_t, 256> MakeGear() {
 
 constexpr std::array<std::uint64_t, 256> kGear = MakeGear();
 
-// With these, chunks of random bytes are 254 KiB on average.
+// With these constants, chunks of random bytes are 254 KiB on average.
 constexpr std::size_t kNormalBytes = 208 << 10;
 constexpr std::uint64_t kRareLimit = 1ULL << (64 - 20);
 constexpr std::uint64_t kFrequentLimit = 1ULL << (64 - 16);
@@ -39,7 +39,8 @@ inline std::uint64_t Roll(std::uint64_t fingerprint, std::byte byte) {
   return (fingerprint << 1) + kGear[static_cast<std::uint8_t>(byte)];
 }
 
-// Rolls over data[from, to) until the hash is below `limit`; returns the position behind that byte, or 0 if none is.
+// Rolls over data[from, to) until the hash is below `limit`; returns the position behind that byte, or 0 if there is
+// none.
 std::size_t FindCut(const std::byte* data, std::size_t from, std::size_t to, std::uint64_t limit,
                     std::uint64_t& state) {
   std::uint64_t fingerprint = state;

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kStageBytes = 1 << 20;
 
-// Where the bytes of this thread are aligned on their way.
+// Returns this thread's aligned buffer, through which its bytes go to the disk.
 std::byte* Stage() {
   thread_local std::vector<std::byte> room(kStageBytes + kDirectAlignment);
   void* stage = room.data();
@@ -44,7 +44,7 @@ FileHandle CreateDirect(int dir_fd, const std::string& name) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
   const int fd = ::openat(dir_fd, name.c_str(), kFlags | O_DIRECT, 0600);
   if (fd >= 0 || errno != EINVAL) return FileHandle(fd);
-  ::unlinkat(dir_fd, name.c_str(), 0);  // where O_DIRECT is refused, an empty file may be left
+  ::unlinkat(dir_fd, name.c_str(), 0);  // a file system that refuses O_DIRECT may leave an empty file
   return FileHandle(::openat(dir_fd, name.c_str(), kFlags, 0600));
 }
 
@@ -57,12 +57,13 @@ Status WriteDirect(int fd, std::span<const std::byte> bytes, std::uint64_t offse
     std::memset(stage + part, 0, RoundUp(part) - part);
     const ssize_t written = ::pwrite(fd, stage, RoundUp(part), static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EINVAL) {  // blocks larger than ours: the file takes no direct writes after all
+    // EINVAL says that the disk's blocks are larger than kDirectAlignment: the file takes no direct writes.
+    if (written < 0 && errno == EINVAL) {
       StopDirect(fd);
       return WriteCached(fd, bytes, offset, what);
     }
     if (written < 0) return tl::unexpected(ErrnoError("cannot write " + what, errno));
-    // A part of it, as on a disk that has just become full: the next write, from the last whole block on, says why.
+    // A disk that has just become full writes a part: the next write, from the last whole block on, returns the reason.
     const std::size_t done = static_cast<std::size_t>(written) / kDirectAlignment * kDirectAlignment;
     bytes = bytes.subspan(std::min(done, bytes.size()));
     offset += done;

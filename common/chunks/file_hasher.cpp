@@ -1,7 +1,7 @@
-// One thread reads a file and finds the cuts (3.8 GB/s), any thread hashes what lies between them (1.8 GB/s): a file is
-// read once, in blocks, and each block goes through a queue with the chunks found in it. A thread takes a block to hash
-// if one waits, else a file to read; a reader that has run too far ahead hashes first. So two threads are both busy
-// with one large file as with many small ones, and memory stays bounded.
+// One thread reads a file and finds the cuts (3.8 GB/s), any thread hashes the chunks between them (1.8 GB/s): a file
+// is read once, in blocks, and each block goes through a queue with the chunks found in it. A thread takes a block to
+// hash if one waits, else a file to read; a reader that has run too far ahead hashes first. So two threads are both
+// busy with one large file as with many small ones, and memory stays bounded.
 #include "common/chunks/file_hasher.h"
 
 #include <fcntl.h>
@@ -28,26 +28,26 @@ namespace {
 constexpr std::size_t kBlockBytes = 4 << 20;
 constexpr std::size_t kMaxQueuedBlocks = 4;
 constexpr int kAttempts = 3;
-// A file of this size is worth waiting a tick for, so that it can be remembered.
+// A file of this size is worth the wait of a clock tick after which the cache can remember it.
 constexpr std::int64_t kWorthWaitingBytes = 1 << 20;
 
 using Buffer = std::unique_ptr<std::byte[]>;
 
-// A file that is being hashed: finished when it is read to the end and no block of it is left.
+// An OpenFile is a file that is being hashed. It is finished when it is read to the end and no block of it is left.
 struct OpenFile {
   HashJob* job;
   FileHandle file;
   struct stat before {};
   std::int64_t started_ns = 0;
   int attempt = 1;
-  std::deque<ChunkRef> chunks;  // a deque, since a chunk's place must not move while others are added
-  std::size_t blocks_left = 1;  // and one for the reader
+  std::deque<ChunkRef> chunks;  // a deque, since a chunk's address must not change while others are added
+  std::size_t blocks_left = 1;  // counts the reader as one block
 };
 
 struct Block {
   std::shared_ptr<OpenFile> file;
   Buffer bytes;
-  std::vector<ChunkRef*> chunks;  // one behind the other from the front of `bytes`
+  std::vector<ChunkRef*> chunks;  // lie one behind the other from the front of `bytes`
 };
 
 bool SameFile(const struct stat& a, const struct stat& b) {
@@ -138,7 +138,7 @@ class Hasher {
     if (left > 0 && left <= 30'000'000) std::this_thread::sleep_for(std::chrono::nanoseconds(left + 4'000'000));
   }
 
-  // Reads to the end. What is left of a block behind its last cut goes to the front of the next.
+  // Reads a file to the end. The rest of a block behind its last cut goes to the front of the next block.
   Status ReadBlocks(const std::shared_ptr<OpenFile>& file) {
     const std::size_t size = std::min<std::uint64_t>(static_cast<std::uint64_t>(file->before.st_size), kBlockBytes);
     const bool small = static_cast<std::uint64_t>(file->before.st_size) < kBlockBytes;
@@ -199,8 +199,8 @@ class Hasher {
     while (blocks_.size() > kMaxQueuedBlocks) HashOne(lock);
   }
 
-  // One block, or the reading, of a file is done. With the last of them its chunks are known, and are kept if the file
-  // is still what it was.
+  // Records that one block, or the reading, of a file is done. With the last part the file's chunks are known; they are
+  // kept if the file has not changed.
   Status FinishPart(const std::shared_ptr<OpenFile>& file) {
     {
       const std::lock_guard lock(mutex_);
@@ -224,7 +224,7 @@ class Hasher {
   const std::vector<HashJob*> jobs_;
   HashCache* const cache_;
 
-  std::mutex mutex_;  // guards all below, and blocks_left
+  std::mutex mutex_;  // guards all fields below, and blocks_left
   std::condition_variable wake_;
   std::size_t next_job_ = 0;
   int readers_ = 0;
@@ -253,7 +253,7 @@ Result<std::uint64_t> HashFiles(int root_fd, const std::vector<HashJob*>& jobs, 
   if (left.empty()) return 0;
   // A thread costs some 30 µs to start.
   const bool worth_threads = left.size() >= 64 || bytes >= (1 << 20);
-  // What was written last goes last: by then it may have settled enough to be remembered.
+  // The files written last are hashed last: by then the cache may be able to remember them.
   std::sort(left.begin(), left.end(), [](const HashJob* a, const HashJob* b) {
     return HashCache::SettledAtNs(a->status) < HashCache::SettledAtNs(b->status);
   });

@@ -1,4 +1,4 @@
-// Cuts and hashes many files on a few threads. Used by tree_scan.cpp.
+// Cuts and hashes many files on a few threads. tree_scan.cpp uses it.
 #pragma once
 
 #include <sys/stat.h>
@@ -15,13 +15,13 @@ namespace furrow {
 class HashCache;
 
 struct HashJob {
-  std::string path;              // beneath the root
-  struct stat status {};         // as the walk saw it; afterwards as it was when hashed
+  std::string path;              // the path beneath the root
+  struct stat status {};         // the status that the walk saw; after HashFiles, the status of the hashed file
   std::vector<ChunkRef> chunks;  // the result
 };
 
-// Fills in the chunks of every job whose file is not in the cache; `cache` may be null. Returns the bytes hashed.
-// kUnavailable: a file changed while it was read, three times over; others as when a file cannot be read.
+// Fills in the chunks of every job whose file is not in the cache; `cache` may be null. Returns the number of hashed
+// bytes. kUnavailable: a file changed three times while it was read. Other errors say that a file cannot be read.
 Result<std::uint64_t> HashFiles(int root_fd, const std::vector<HashJob*>& jobs, HashCache* cache, unsigned threads);
 
 }  // namespace furrow

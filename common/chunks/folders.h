@@ -1,4 +1,4 @@
-// The names of a chunk store's 256 folders. Used by store*.cpp.
+// Names a chunk store's 256 folders. store*.cpp uses it.
 #pragma once
 
 #include <cstdio>

@@ -18,11 +18,11 @@
 namespace furrow {
 namespace {
 
-// So that chunks can be written past the page cache, and one chunk's blocks given back to the file system.
+// The alignment allows writes past the page cache, and lets one chunk's blocks be given back to the file system.
 constexpr std::uint64_t kAlignment = kDirectAlignment;
 constexpr std::string_view kMagic = "FURPACK1";
 constexpr std::size_t kEntryBytes = 32 + 4 + 4 + 4;  // hash, offset, size, state
-constexpr std::size_t kStateAt = 40;                 // in an entry
+constexpr std::size_t kStateAt = 40;                 // the state's offset in an entry
 constexpr std::size_t kTrailerBytes = 32 + 4 + 8;    // hash of the entries (states as 0), their number, magic
 constexpr std::uint32_t kLive = 0, kDamaged = 1;
 
@@ -109,7 +109,7 @@ std::optional<std::uint32_t> PackBuilder::Reserve(std::size_t bytes) {
 
 Status PackBuilder::Write(std::uint32_t offset, const Hash& hash, std::span<const std::byte> bytes) {
   if (Status written = WriteDirect(file_.Get(), bytes, offset, "a chunk to a pack"); !written) {
-    // A full disk gets back what was written, so that what the pack holds already can still be committed.
+    // A full disk gets the chunk's blocks back, so that the chunks that the pack holds already can still be committed.
     (void)::fallocate(file_.Get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
                       static_cast<off_t>(bytes.size()));
     return written;
@@ -120,7 +120,7 @@ Status PackBuilder::Write(std::uint32_t offset, const Hash& hash, std::span<cons
 }
 
 Status PackBuilder::Finish() {
-  StopDirect(file_.Get());  // the index has the length that it has
+  StopDirect(file_.Get());  // the index need not be a multiple of the alignment
   const std::string index = EncodeIndex(chunks_);
   FURROW_TRY(WriteAllAt(file_.Get(), AsBytes(index), end_, "the index of a pack"));
   if (::fdatasync(file_.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync a pack", errno));

@@ -1,4 +1,4 @@
-// Where chunks can be read from: a store, or the files that a scan has seen.
+// A ChunkSource is where chunks can be read from: a store, or the files that a scan has seen.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,9 @@ class ChunkSource {
  public:
   virtual ~ChunkSource() = default;
 
-  // Fills `out`, which has exactly chunk.size bytes, with the chunk, its hash checked. Any thread.
-  // kNotFound: not here; kCorrupt: damaged here (a store has put it aside). `out` is then meaningless.
+  // Fills `out`, which has exactly chunk.size bytes, with the chunk and checks its hash. Any thread may call it.
+  // kNotFound: the source lacks the chunk; kCorrupt: its copy is damaged (a store has put the copy aside). After an
+  // error `out` is meaningless.
   virtual Status Read(const ChunkRef& chunk, std::span<std::byte> out) = 0;
 };
 

@@ -17,7 +17,7 @@
 namespace furrow {
 namespace {
 
-// A chunk's path below the root, in a buffer on the stack: these are made by the thousand.
+// Holds a chunk's path below the root in a buffer on the stack, because a store makes thousands of these paths.
 struct RelativePath {
   char text[3 + 64 + 1];
   explicit RelativePath(const Hash& hash) {
@@ -89,7 +89,7 @@ Status ChunkStore::RemoveOrphans() {
   while (const dirent* entry = ::readdir(dir.get())) {
     if (entry->d_name[0] == '.') continue;
     const FileHandle folder(::openat(tmp.Get(), entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!folder || ::flock(folder.Get(), LOCK_EX | LOCK_NB) != 0) continue;  // its process lives
+    if (!folder || ::flock(folder.Get(), LOCK_EX | LOCK_NB) != 0) continue;  // the folder's process is alive
     FURROW_TRY(RemoveBeneath(folder.Get()));
     ::unlinkat(tmp.Get(), entry->d_name, AT_REMOVEDIR);
   }
@@ -132,7 +132,7 @@ Result<ChunkStore::Location> ChunkStore::OpenChunk(const Hash& hash) const {
   location.size = static_cast<std::uint64_t>(status.st_size);
   if (options_.track_use) {
     const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
-    (void)::futimens(location.file.Get(), times);  // only the order of eviction depends on it
+    (void)::futimens(location.file.Get(), times);  // only the order of eviction depends on the stamp
   }
   return location;
 }

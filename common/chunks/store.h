@@ -1,6 +1,5 @@
-// Chunks and tree encodings on disk, by SHA-256, one file each or large ones together in packs: the controller's blobs
-// and the agent's cache.
-// Layout and what a power cut can leave: controller/STORE.md, "Chunks".
+// Keeps chunks and tree encodings on disk by SHA-256, one file each or large ones together in packs: the controller's
+// blobs and the agent's cache. controller/STORE.md, "Chunks", defines the layout and what a power cut can leave.
 #pragma once
 
 #include <atomic>
@@ -24,18 +23,18 @@
 namespace furrow {
 
 struct ChunkStoreOptions {
-  // true (controller): what Commit returned for survives a power cut. false (agent): nothing is synced; a chunk that a
-  // power cut tore is found by its hash when read, and fetched again.
+  // true (controller): a chunk survives a power cut once Commit has returned. false (agent): nothing is synced; the
+  // hash reveals a chunk that a power cut tore when the chunk is read, and the agent fetches it again.
   bool durable = true;
-  // Stamp chunks when read, so that Evict knows which were not used for longest.
+  // Stamps chunks that are read, so that Evict knows which were not used for longest.
   bool track_use = false;
-  // A batch's large chunks go into one file. Only where durable and without track_use; what one process packs, another
-  // that has the folder open sees when it opens it again.
+  // Writes a batch's large chunks into one file. Requires `durable` and excludes `track_use`. A process sees the packs
+  // of another process in the same folder only when it opens the folder again.
   bool packs = false;
 };
 
-// Any thread. Several processes may share one folder, Evict included, since open files stay readable; but of a durable
-// store only one process may be the one that makes promises.
+// Any thread may use a ChunkStore. Several processes may share one folder, Evict included, since open files stay
+// readable; but only one process may promise that chunks of a durable store survive.
 class ChunkStore final : public ChunkSource {
  public:
   class Batch;
@@ -45,26 +44,29 @@ class ChunkStore final : public ChunkSource {
   ~ChunkStore() override;
 
   bool Has(const Hash& hash) const;
-  // Those that are not here, in the order given, each once.
+  // Returns the hashes that are not in the store, in the order given, each once.
   std::vector<Hash> Missing(std::span<const Hash> hashes) const;
 
-  // One blob (up to kMaxBlobBytes), its hash checked unless `verify` is false. kNotFound; kCorrupt: the file did not
-  // match its name and was put aside, so that Has is now false.
+  // Returns one blob (up to kMaxBlobBytes); its hash is checked unless `verify` is false. kNotFound: there is none;
+  // kCorrupt: the file did not match its name and was put aside, so that Has is now false.
   Result<std::string> Get(const Hash& hash, bool verify = true);
   Status Read(const ChunkRef& chunk, std::span<std::byte> out) override;
 
-  // Puts one blob and commits it. For many use a Batch.
+  // Puts one blob and commits it. Use a Batch for many.
   Status Put(const Hash& hash, std::span<const std::byte> bytes);
   Result<Hash> Put(std::span<const std::byte> bytes);
 
-  // Makes the presence of every chunk that Has answered true for survive a power cut. Cheap if nothing is pending.
+  // Makes the presence of every chunk for which Has returned true survive a power cut. The call is cheap if nothing is
+  // pending.
   Status SyncPresence();
 
-  // Removes the chunks unused for longest until the store holds at most `max_bytes`; never one in `keep`. Needs
-  // track_use. Returns the bytes removed. Reads all folders: for a thread of its own, now and then.
+  // Removes the chunks unused for longest until the store holds at most `max_bytes`; never removes one in `keep`. Needs
+  // track_use. Returns the number of removed bytes. Evict reads all folders: call it now and then, on a thread of its
+  // own.
   Result<std::uint64_t> Evict(std::uint64_t max_bytes, const std::unordered_set<Hash>& keep);
 
-  // Where the blob's file lies if it has one of its own (for measuring and for tests); it need not exist.
+  // Returns the path of the blob's file if the blob has a file of its own (for measurements and tests); the file need
+  // not exist.
   std::string PathOf(const Hash& hash) const;
 
  private:
@@ -83,20 +85,20 @@ class ChunkStore final : public ChunkSource {
   const std::string root_;
   const ChunkStoreOptions options_;
   FileHandle root_fd_;
-  FileHandle temp_fd_;  // tmp/<pid>-<random>: ours alone, locked for as long as we live
+  FileHandle temp_fd_;  // tmp/<pid>-<random>, which this store alone uses and keeps locked
   std::string temp_name_;
   std::atomic<std::uint64_t> next_temp_{1};
   std::mutex sync_mutex_;      // held while folders are synced, so that a second caller waits for the first
-  std::mutex pending_mutex_;   // held while chunks are renamed into place; guards what is pending
+  std::mutex pending_mutex_;   // held while chunks are renamed into place; guards the pending_ fields
   std::bitset<256> pending_;   // folders with a rename that is not yet known durable
-  bool root_pending_ = false;  // likewise a new folder
+  bool root_pending_ = false;  // true: a new folder is not yet known durable
   bool packs_pending_ = false;
-  std::unique_ptr<ChunkPacks> packs_;  // none without the option
+  std::unique_ptr<ChunkPacks> packs_;  // null without the option
 };
 
-// Collects blobs and makes them visible together. Nothing is visible before Commit; a Batch destroyed without it
-// leaves nothing. Put may be called from several threads at once, the rest by one when no Put is under way. Several
-// batches may be open. The store must outlive it.
+// Collects blobs and makes them visible together. No blob is visible before Commit; a Batch destroyed without a Commit
+// leaves nothing. Several threads may call Put at once; one thread calls the rest when no Put is under way. Several
+// batches may be open. The store must outlive its batches.
 class ChunkStore::Batch {
  public:
   explicit Batch(ChunkStore& store) : store_(store) {}
@@ -104,12 +106,12 @@ class ChunkStore::Batch {
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 
-  // Verifies and writes one blob; one that is present already is skipped. kCorrupt: bytes and hash differ;
-  // kUnavailable: disk full. After an error the batch holds what it held before.
+  // Verifies and writes one blob; a blob that is present already is skipped. kCorrupt: bytes and hash differ;
+  // kUnavailable: the disk is full. An error leaves the batch as before.
   Status Put(const Hash& hash, std::span<const std::byte> bytes);
 
-  // Durable (unless the store is not), then visible; afterwards the batch is empty and may be used again. On an error
-  // nothing, or some of the blobs, became visible, each of them whole; the batch is empty.
+  // Makes the blobs durable (unless the store is not), then visible; afterwards the batch is empty and may be used
+  // again. After an error none or some of the blobs are visible, each of them whole, and the batch is empty.
   Status Commit();
 
   std::size_t Count() const { return present_.size(); }
@@ -128,10 +130,10 @@ class ChunkStore::Batch {
   void Clear();
 
   ChunkStore& store_;
-  std::mutex mutex_;  // guards the following while blobs are put
+  std::mutex mutex_;  // guards the following fields while blobs are put
   std::vector<Temp> temps_;
   std::unique_ptr<PackBuilder> pack_;
-  std::unordered_set<Hash> present_;  // in this batch
+  std::unordered_set<Hash> present_;  // the hashes of this batch
   std::uint64_t bytes_ = 0;
 };
 

@@ -1,11 +1,11 @@
-// How chunks become durable, and durable before visible: temp files → data synced → renamed → folders synced. A pack is
-// such a file, too.
+// Makes chunks durable before they are visible: temp files → data synced → renamed → folders synced. A pack is such a
+// file, too.
 //
-// Measured on ext4 (4096 files of 256 KiB): fdatasync for each file as it is written doubles to quadruples the time of
-// the writes; writeback started as each file is written (sync_file_range) and one syncfs at the end costs 5 ms;
-// fdatasync for each of the files at the end, 220 ms. Folders: fsync of 256, 30 ms; one syncfs, 3 ms. sync_file_range
-// alone promises nothing (no metadata, no flush of the disk's cache): it only makes the syncfs short. syncfs waits for
-// the whole file system, so for a few files each is synced by itself.
+// The times are measured on ext4 (4096 files of 256 KiB): fdatasync for each file as it is written doubles to
+// quadruples the time of the writes; writeback started as each file is written (sync_file_range) and one syncfs at the
+// end costs 5 ms; fdatasync for each of the files at the end, 220 ms. Folders: fsync of 256 takes 30 ms; one syncfs, 3
+// ms. sync_file_range alone promises nothing (no metadata, no flush of the disk's cache): it only makes the syncfs
+// short. syncfs waits for the whole file system, so each of a few files is synced by itself.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -107,7 +107,7 @@ Status ChunkStore::Batch::PutInFile(const Hash& hash, std::span<const std::byte>
 }
 
 Status ChunkStore::Batch::SyncData() {
-  if (pack_ && pack_->Count() == 0) {  // nothing fitted
+  if (pack_ && pack_->Count() == 0) {  // no chunk fitted
     ::unlinkat(store_.temp_fd_.Get(), pack_->name().c_str(), 0);
     pack_.reset();
   }
@@ -128,7 +128,8 @@ Status ChunkStore::Batch::Commit() {
 }
 
 Status ChunkStore::Batch::MakeVisible() {
-  // Whoever sees one of these names and then asks SyncPresence waits for this lock, and finds the folder pending.
+  // A reader that sees one of these names and then calls SyncPresence waits for this lock, and finds the folder
+  // pending.
   const std::lock_guard lock(store_.pending_mutex_);
   if (pack_) {
     store_.packs_pending_ = true;
@@ -143,7 +144,7 @@ Status ChunkStore::Batch::MakeVisible() {
   return {};
 }
 
-// Folders are made when they are first needed: 256 of them at once cost a new store 0.1 s.
+// Makes a folder when it is first needed: making all 256 at once costs a new store 0.1 s.
 Status ChunkStore::MoveIntoPlace(const std::string& temp, const std::string& name, unsigned folder) {
   const auto move = [&] { return ::renameat(temp_fd_.Get(), temp.c_str(), root_fd_.Get(), name.c_str()) == 0; };
   if (move()) return {};

@@ -16,19 +16,19 @@ namespace {
 
 struct Stored {
   std::int64_t used_ns;
-  std::uint64_t bytes;  // on the disk
+  std::uint64_t bytes;  // bytes on the disk
   Hash hash;
 };
 
 Status ListFolder(int root_fd, const char* folder, std::vector<Stored>& out) {
   const int fd = ::openat(root_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return {};  // not needed yet
+  if (fd < 0 && errno == ENOENT) return {};  // the folder was not needed yet
   const std::unique_ptr<DIR, int (*)(DIR*)> dir(fd < 0 ? nullptr : ::fdopendir(fd), &::closedir);
   if (dir == nullptr) return tl::unexpected(ErrnoError("cannot read the chunk folder " + std::string(folder), errno));
   while (const dirent* entry = ::readdir(dir.get())) {
     const Result<Hash> hash = Hash::FromHex(entry->d_name);
     struct stat status {};
-    // Gone meanwhile: another process evicts too.
+    // The file is gone if another process evicts too.
     if (!hash || ::fstatat(::dirfd(dir.get()), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
     out.push_back({status.st_atim.tv_sec * 1'000'000'000 + status.st_atim.tv_nsec,
                    static_cast<std::uint64_t>(status.st_blocks) * 512, *hash});

@@ -9,7 +9,7 @@
 namespace furrow {
 namespace {
 
-constexpr std::size_t kMaxLinkLookups = 1'000'000;  // in one tree; about half a second
+constexpr std::size_t kMaxLinkLookups = 1'000'000;  // lookups for one tree; they take about half a second
 
 Status InvalidEntry(const TreeEntry& entry, const std::string& what) {
   return Fail(Errc::kInvalid, "tree: " + QuotePath(entry.path) + " " + what);
@@ -24,7 +24,7 @@ bool IsLink(const Tree& tree, std::string_view path) {
   return entry != nullptr && entry->mode == TreeMode::kSymlink;
 }
 
-// Whether the target goes up behind a name: "x/../y", but not "../y".
+// Returns whether the target goes up behind a name: "x/../y" does, "../y" does not.
 bool GoesUpLater(const std::vector<std::string_view>& parts) {
   bool named = false;
   for (const std::string_view part : parts) {
@@ -34,9 +34,10 @@ bool GoesUpLater(const std::vector<std::string_view>& parts) {
   return false;
 }
 
-// A link's own folder is a real folder, since nothing lies beneath a link. So `..` at the front of a target goes where
-// it seems to go; behind a component that is a link it would not, and is refused. With that each link's text by itself
-// stays inside, and by induction so does any chain of links. `lookups` bounds the work that hostile targets can cause.
+// A link's own folder is a real folder, since nothing lies beneath a link. So `..` at the front of a target goes up in
+// the tree; behind a component that is a link, `..` might lead elsewhere and is refused. Thus each link's text by
+// itself stays inside, and by induction so does any chain of links. `lookups` bounds the work that hostile targets can
+// cause.
 Status ValidateTarget(const Tree& tree, const TreeEntry& link, std::size_t& lookups) {
   const std::string& target = link.target;
   if (target.empty() || target.size() > kMaxPathBytes || target.find('\0') != std::string::npos)
@@ -140,7 +141,7 @@ Status ValidateTree(const Tree& tree) {
     if (last != nullptr) {
       if (entry.path == last->path) return InvalidEntry(entry, "is there twice");
       if (!TreePathLess(last->path, entry.path)) return InvalidEntry(entry, "is out of order");
-      // What lies beneath `last` would follow it directly.
+      // A path beneath `last` would follow it directly.
       if (IsBeneath(entry.path, last->path))
         return InvalidEntry(entry, "lies beneath " + QuotePath(last->path) + ", which is not a folder with content");
     }

@@ -1,5 +1,5 @@
-// A tree: the one form in which sources, artifacts, caches, models and datasets are named, stored and moved.
-// Its name is the SHA-256 of its canonical encoding (controller/STORE.md, "Trees"); equal content, equal name.
+// A tree is the one form in which sources, artifacts, caches, models and datasets are named, stored and moved. Its name
+// is the SHA-256 of its canonical encoding (controller/STORE.md, "Trees"), so equal content has an equal name.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@
 
 namespace furrow {
 
-// The encoding is stored as a blob under the tree's name; this caps it, and so every blob. At 36 bytes a chunk that is
-// about 1.8 million chunks, or 450 GiB of large files. Above kMaxChunkBytes a blob travels in parts.
+// The encoding is stored as a blob under the tree's name, so this cap on the encoding caps every blob. At 36 bytes a
+// chunk the cap is about 1.8 million chunks, or 450 GiB of large files. A blob above kMaxChunkBytes travels in parts.
 inline constexpr std::size_t kMaxBlobBytes = 64 << 20;
 inline constexpr std::size_t kMaxPathBytes = 4095;
 inline constexpr std::size_t kMaxNameBytes = 255;  // one component of a path
@@ -30,42 +30,43 @@ enum class TreeMode : std::uint8_t {
   kFile = 0,
   kExecutable = 1,
   kSymlink = 2,
-  kDirectory = 3,  // an empty directory; any other is implied by the paths beneath it
+  kDirectory = 3,  // an empty directory; the paths beneath any other directory imply it
 };
 
 struct TreeEntry {
-  std::string path;  // relative, '/' between components
+  std::string path;  // relative, with '/' between components
   TreeMode mode = TreeMode::kFile;
-  std::uint64_t size = 0;        // files: bytes, the sum of the chunks' sizes; else 0
-  std::vector<ChunkRef> chunks;  // files: in order; an empty file has none
-  std::string target;            // symlinks only: relative, stays inside the tree
+  std::uint64_t size = 0;        // a file's bytes, the sum of its chunks' sizes; else 0
+  std::vector<ChunkRef> chunks;  // a file's chunks in order; an empty file has none
+  std::string target;            // a symlink's target: relative, stays inside the tree
   friend bool operator==(const TreeEntry&, const TreeEntry&) = default;
 };
 
 struct Tree {
   std::vector<TreeEntry> entries;  // in TreePathLess order
 
-  std::uint64_t TotalBytes() const;  // of all files
-  // Every chunk once, in the order of first use.
+  std::uint64_t TotalBytes() const;  // the sum over all files
+  // Returns every chunk once, in the order of first use.
   std::vector<ChunkRef> UniqueChunks() const;
-  // The entry at exactly `path`, or null.
+  // Returns the entry at exactly `path`, or null.
   const TreeEntry* Find(std::string_view path) const;
 
   friend bool operator==(const Tree&, const Tree&) = default;
 };
 
-// Orders paths bytewise with '/' below every other byte, so that what lies beneath a path follows it directly.
+// Orders paths bytewise with '/' below every other byte, so that the paths beneath a path follow it directly.
 bool TreePathLess(std::string_view a, std::string_view b);
 
 // Accepts a path that may stand in a tree: relative, not empty, without empty, "." or ".." components, without NUL,
-// within the length limits. kInvalid names the path and what is wrong with it.
+// within the length limits. kInvalid: the message names the path and says what is wrong with it.
 Status ValidateTreePath(std::string_view path);
 
-// Accepts a whole tree: every path valid, sorted, none twice, nothing beneath a file, link or recorded directory, every
-// link's target inside the tree (also by way of other links), chunk sizes within limits and adding up.
+// Accepts a whole tree: every path is valid, the paths are sorted, none is there twice, nothing lies beneath a file,
+// link or recorded directory, every link's target is inside the tree (also by way of other links), and chunk sizes are
+// within limits and add up.
 Status ValidateTree(const Tree& tree);
 
-// Sorts the entries, then validates. The way to make a tree by hand (from a git commit, say).
+// Sorts the entries, then validates them. Code that builds a tree itself (from a git commit, say) uses MakeTree.
 Result<Tree> MakeTree(std::vector<TreeEntry> entries);
 
 struct EncodedTree {
@@ -73,11 +74,12 @@ struct EncodedTree {
   Hash name;  // HashOf(bytes)
 };
 
-// Validates and encodes. kInvalid: not a valid tree, or more than kMaxBlobBytes encoded.
+// Validates and encodes a tree. kInvalid: the tree is not valid, or its encoding is longer than kMaxBlobBytes.
 Result<EncodedTree> EncodeTree(const Tree& tree);
 
-// The one place where a tree from outside is checked. Whatever it returns is valid and encodes to the same bytes again.
-// kCorrupt: truncated, garbage or not canonical; kInvalid: a forbidden path, link or size, named.
+// Decodes and checks a tree from outside; only DecodeTree does so. A returned tree is valid and encodes to the same
+// bytes again. kCorrupt: the bytes are truncated, garbage or not canonical; kInvalid: the message names the forbidden
+// path, link or size.
 Result<Tree> DecodeTree(std::span<const std::byte> bytes);
 
 }  // namespace furrow

@@ -1,4 +1,4 @@
-// The canonical encoding of trees; controller/STORE.md, "Trees", has the bytes.
+// Encodes trees canonically and decodes them; controller/STORE.md, "Trees", defines the bytes.
 #include <cstring>
 
 #include "common/base/bytes.h"

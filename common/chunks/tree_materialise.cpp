@@ -18,7 +18,7 @@
 namespace furrow {
 namespace {
 
-// From here on a file's chunks are shared among the threads; below, whole files are.
+// The threads share the chunks of a file of this size or more; they share smaller files as a whole.
 constexpr std::uint64_t kLargeFileBytes = 4 << 20;
 constexpr std::size_t kEntriesWorthAThread = 256;
 constexpr std::uint64_t kBytesWorthAThread = 2 << 20;
@@ -27,7 +27,7 @@ Error Named(Error error, const TreeEntry& entry) {
   return Annotate(std::move(error), "cannot write " + QuotePath(entry.path));
 }
 
-// A buffer for one chunk; not zeroed, since it is always filled before use.
+// Makes a buffer for one chunk. It is not zeroed, since it is always filled before use.
 std::unique_ptr<std::byte[]> ChunkBuffer() {
   return std::unique_ptr<std::byte[]>(new std::byte[kMaxChunkBytes]);
 }
@@ -36,7 +36,7 @@ bool IsLarge(const TreeEntry& entry) {
   return entry.size >= kLargeFileBytes;
 }
 
-// Writes the entries of one range; of large files it only makes the folder and the empty file.
+// Writes the entries of one range; for a large file it only makes the folder and the empty file.
 class RangeWriter {
  public:
   RangeWriter(int dest_fd, ChunkSource& chunks, const MaterialiseOptions& options)
@@ -62,7 +62,8 @@ class RangeWriter {
   }
 
  private:
-  // Runs `make`, which returns negative and EEXIST if something is in the way; then replaces that, if so asked, once.
+  // Runs `make`, which returns a negative number and EEXIST if something is in the way; `replace` removes the obstacle
+  // and runs `make` once more.
   template <class Maker>
   Status Make(int folder, const std::string& name, const TreeEntry& entry, Maker make) {
     if (make() >= 0) return {};
@@ -94,7 +95,7 @@ class RangeWriter {
 };
 
 // Runs `work(index)` for 0 … count-1 on `threads` threads, this one included; returns the first error, after which the
-// others stop soon. `make_work()` is called once on each thread.
+// other threads stop soon. Each thread calls `make_work()` once.
 template <class MakeWork>
 Status RunParallel(std::size_t count, unsigned threads, MakeWork make_work) {
   std::atomic<std::size_t> next{0};
@@ -145,7 +146,7 @@ Status MaterialiseTree(const Tree& tree, int dest_fd, ChunkSource& chunks, const
   const bool worth_threads = count >= kEntriesWorthAThread || small_bytes >= kBytesWorthAThread;
   const unsigned threads = worth_threads ? std::max(1U, options.threads) : 1;
 
-  // Ranges, not single entries, so that each thread stays in one folder mostly.
+  // The threads take ranges, not single entries, so that each thread mostly stays in one folder.
   const std::size_t range = threads == 1 ? std::max<std::size_t>(count, 1) : std::max<std::size_t>(count / 64, 1);
   Status ranges = RunParallel((count + range - 1) / range, threads, [&] {
     return [&, writer = std::make_unique<RangeWriter>(dest_fd, chunks, options)](std::size_t i) -> Status {

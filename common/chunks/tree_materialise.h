@@ -8,15 +8,15 @@
 namespace furrow {
 
 struct MaterialiseOptions {
-  // A file or link that is in the way: replaced, else an error (kRejected). A directory is never replaced by a file.
+  // true replaces a file or link that is in the way; false fails (kRejected). A file never replaces a directory.
   bool replace = false;
-  unsigned threads = 2;  // for large files
+  unsigned threads = 2;  // the threads that write large files
 };
 
 // Writes `tree`, which must be valid (from DecodeTree, MakeTree or a scan), beneath the directory `dest_fd` (borrowed).
 // Follows no link, present or appearing: each directory is opened by descriptor with O_NOFOLLOW. Every chunk is
-// verified. Nothing is synced. On an error, which names the file, part of the tree may exist: the caller removes the
-// folder (RemoveBeneath of common/chunks/beneath.h). kUnavailable: the disk is full; kNotFound, kCorrupt: a chunk, as
-// the source said.
+// verified. Nothing is synced. After an error, which names the file, part of the tree may exist: the caller removes the
+// folder (RemoveBeneath of common/chunks/beneath.h). kUnavailable: the disk is full; kNotFound, kCorrupt: the source
+// said so of a chunk.
 Status MaterialiseTree(const Tree& tree, int dest_fd, ChunkSource& chunks, const MaterialiseOptions& options = {});
 }  // namespace furrow

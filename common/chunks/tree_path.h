@@ -1,4 +1,4 @@
-// Lexical work on paths inside a tree; nothing here touches a disk.
+// Works on the text of paths inside a tree; no function here touches a disk.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace furrow {
 
-// The components between '/', empty ones included.
+// Returns the components between '/', empty ones included.
 inline std::vector<std::string_view> SplitPath(std::string_view path) {
   std::vector<std::string_view> parts;
   while (true) {
@@ -18,23 +18,23 @@ inline std::vector<std::string_view> SplitPath(std::string_view path) {
   }
 }
 
-// "a/b" of "a/b/c", "" of "c".
+// Returns "a/b" for "a/b/c" and "" for "c".
 inline std::string_view ParentPath(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
-// "c" of "a/b/c".
+// Returns "c" for "a/b/c".
 inline std::string_view LastName(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-// Whether `path` is inside the folder `folder`.
+// Returns whether `path` is inside the folder `folder`.
 inline bool IsBeneath(std::string_view path, std::string_view folder) {
   return path.size() > folder.size() && path[folder.size()] == '/' && path.substr(0, folder.size()) == folder;
 }
 
-// The path in quotes, shortened and with control bytes as '?', for a message.
+// Returns the path in quotes for a message, shortened and with '?' for control bytes.
 inline std::string QuotePath(std::string_view path) {
   constexpr std::size_t kMost = 200;
   std::string quoted = "\"";

@@ -1,4 +1,4 @@
-// Makes a tree of what lies in a folder, and reads the tree's chunks back from there.
+// Makes a tree of the files in a folder, and reads the tree's chunks back from these files.
 #pragma once
 
 #include <cstdint>
@@ -18,54 +18,55 @@ namespace furrow {
 class HashCache;
 
 struct ScanOptions {
-  // What to take, relative to the root: globs ('*', '?', '[…]' within a component, "**" for any number of components);
+  // Paths to take, relative to the root: globs ('*', '?', '[…]' within a component, "**" for any number of components);
   // a match that is a directory brings everything beneath it. Empty: everything.
   std::vector<std::string> include;
-  // What to leave out, the same globs; one without '/' applies to names at any depth. Directories are not entered.
+  // Paths to leave out, as globs of the same kind; a glob without '/' applies to names at any depth. An excluded
+  // directory is not entered.
   std::vector<std::string> exclude;
-  // May be null. Not owned; must outlive the scan. The caller saves it.
+  // May be null. The cache is not owned and must outlive the scan; the caller saves it.
   HashCache* cache = nullptr;
-  unsigned threads = 2;  // that hash
+  unsigned threads = 2;  // the threads that hash
   std::uint64_t max_bytes = UINT64_MAX;
 };
 
 struct ScannedTree {
   Tree tree;
-  std::vector<std::string> unmatched;  // patterns in `include` that matched nothing
-  std::uint64_t hashed_bytes = 0;      // read and hashed; the rest came from the cache
+  std::vector<std::string> unmatched;  // the patterns in `include` that matched nothing
+  std::uint64_t hashed_bytes = 0;      // the bytes read and hashed; the cache has the rest
 };
 
 // Scans beneath the directory `root_fd` (borrowed). Links are recorded, never followed; sockets, pipes and devices are
-// left out. kInvalid: a link that leaves the root, or too much; kUnavailable: a file kept changing; kInternal: cannot
-// be read. Each error names the file.
+// left out. kInvalid: a link leaves the root, or the files exceed a limit; kUnavailable: a file kept changing;
+// kInternal: a file cannot be read. Each error names the file.
 Result<ScannedTree> ScanTree(int root_fd, const ScanOptions& options);
 Result<ScannedTree> ScanTree(const std::string& root, const ScanOptions& options);
 
-// Takes exactly these files, links and directories (directories with all beneath); every one must exist, else
-// kNotFound. `options.include` is not used.
+// Takes exactly these files, links and directories (directories with all beneath). kNotFound: one does not exist.
+// `options.include` is not used.
 Result<ScannedTree> ScanPaths(int root_fd, const std::vector<std::string>& paths, const ScanOptions& options);
 
-// Reads the chunks of a scanned tree out of its files. Any thread.
+// Reads the chunks of a scanned tree from its files. Any thread may use it.
 class ScannedChunks final : public ChunkSource {
  public:
-  // Where a chunk lies.
+  // A Location says where a chunk lies.
   struct Location {
     std::uint32_t entry;   // index in tree.entries
     std::uint32_t length;  // bytes
-    std::uint64_t offset;  // in the file
+    std::uint64_t offset;  // offset in the file
   };
 
-  // `tree` is borrowed and must outlive this; `root_fd` is duplicated.
+  // Borrows `tree`, which must outlive the ScannedChunks, and duplicates `root_fd`.
   static Result<std::unique_ptr<ScannedChunks>> Open(const Tree& tree, int root_fd);
 
-  // As ChunkSource; kCorrupt means that the file changed after the scan.
+  // Reads as ChunkSource says; kCorrupt means that the file changed after the scan.
   Status Read(const ChunkRef& chunk, std::span<std::byte> out) override;
 
-  // What now lies where the chunk was, for those whose receiver verifies it anyway: hashing costs as much as sending.
-  // kCorrupt: the file is shorter.
+  // Reads the bytes that lie now where the chunk was, without a check of the hash: hashing costs as much as sending,
+  // and a receiver that verifies the chunk needs no check here. kCorrupt: the file is shorter.
   Status ReadUnverified(const ChunkRef& chunk, std::span<std::byte> out);
 
-  // Null if no file of the tree has this chunk.
+  // Returns null if no file of the tree has this chunk.
   const Location* Find(const Hash& hash) const;
 
  private:

@@ -15,9 +15,9 @@
 namespace furrow {
 namespace {
 
-constexpr int kMaxDepth = 200;  // one open descriptor each
+constexpr int kMaxDepth = 200;  // each level holds one open descriptor
 
-// How far patterns have come on the way to a folder: (pattern, next component).
+// Says how far patterns have come on the way to a folder: (pattern, next component).
 using Active = std::vector<std::pair<std::size_t, std::size_t>>;
 
 class Globs {
@@ -41,7 +41,7 @@ class Globs {
     return active;
   }
 
-  // What is left of `active` behind one more component.
+  // Returns `active` after one more component.
   Active Step(const Active& active, const char* name) const {
     Active next;
     for (const auto& [pattern, at] : active) {
@@ -60,7 +60,7 @@ class Globs {
     return std::any_of(active.begin(), active.end(), [&](const auto& a) { return a.second == Length(a.first); });
   }
 
-  // The names that can follow, if no glob character is in the way of knowing them; else false.
+  // Collects the names that can follow; false if a glob character hides them.
   bool LiteralNames(const Active& active, std::vector<std::string>& names) const {
     for (const auto& [pattern, at] : active) {
       if (at == patterns_[pattern].size()) continue;
@@ -109,7 +109,7 @@ class Walker {
     return {root_fd, "", include_.Start(), exclude_.Start(), take_all, 0};
   }
 
-  // Visits everything wanted in a folder. Sets `any` if something was recorded.
+  // Visits every wanted entry of a folder. Sets `any` if an entry was recorded.
   Status Folder(const Cursor& cursor, bool& any) {
     if (cursor.depth > kMaxDepth)
       return Fail(Errc::kInvalid, "folders are nested over 200 deep at " + QuotePath(cursor.prefix));
@@ -167,7 +167,8 @@ class Walker {
     const std::string path = cursor.prefix + name;
     const FileHandle folder(::openat(cursor.folder, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!folder) {
-      if (errno == ENOENT || errno == ELOOP || errno == ENOTDIR) return {};  // replaced meanwhile
+      // These errors say that another file has replaced the folder meanwhile.
+      if (errno == ENOENT || errno == ELOOP || errno == ENOTDIR) return {};
       return tl::unexpected(ErrnoError("cannot open the folder " + QuotePath(path), errno));
     }
     bool inside = false;

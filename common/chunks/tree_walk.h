@@ -1,4 +1,4 @@
-// Finds what a scan is to take: walks folders by descriptor, following no link. Used by tree_scan.cpp.
+// Finds what a scan takes: walks folders by descriptor and follows no link. tree_scan.cpp uses it.
 #pragma once
 
 #include <sys/stat.h>
@@ -14,8 +14,8 @@ namespace furrow {
 struct WalkedEntry {
   std::string path;
   TreeMode mode = TreeMode::kFile;
-  struct stat status {};  // of files
-  std::string target;     // of links
+  struct stat status {};  // the status of a file
+  std::string target;     // the target of a link
 };
 
 struct Walk {
@@ -23,11 +23,11 @@ struct Walk {
   std::vector<std::string> unmatched;  // patterns that matched nothing
 };
 
-// As ScanOptions describes `include` and `exclude`.
+// Walks the paths that ScanOptions describes with `include` and `exclude`.
 Result<Walk> WalkPatterns(int root_fd, const std::vector<std::string>& include,
                           const std::vector<std::string>& exclude);
 
-// Exactly `paths`, directories with all beneath. kNotFound names the first that does not exist.
+// Walks exactly `paths`, directories with all beneath. kNotFound: the message names the first path that does not exist.
 Result<Walk> WalkPaths(int root_fd, std::vector<std::string> paths, const std::vector<std::string>& exclude);
 
 }  // namespace furrow
