@@ -31,7 +31,8 @@ static_assert(ZSTD_COMPRESSBOUND(kMaxFrameRawBytes) + kFrameHeaderBytes <= kMaxF
 }  // namespace
 
 std::uint32_t CountLines(std::span<const std::byte> bytes) {
-  // 16 bytes at a time, counted in bytes: a comparison gives -1 where it holds, and 255 rounds fit into a byte.
+  // The loop compares 16 bytes at a time and counts in bytes: a comparison gives -1 where it holds, and 255 rounds fit
+  // into a byte.
   using Vector = std::uint8_t __attribute__((vector_size(16)));
   std::uint32_t lines = 0;
   std::size_t i = 0;
@@ -126,8 +127,8 @@ Result<std::span<const std::byte>> FrameDecoder::Decode(const FrameHeader& heade
   FURROW_CHECK(header.raw_length <= kMaxFrameRawBytes, "headers come from ReadFrameHeader");
   if (frame.size() < header.FrameBytes()) return corrupt("it is not there wholly");
   const std::span<const std::byte> packed = frame.subspan(kFrameHeaderBytes, header.compressed_length);
-  // Exactly one zstd frame, and it says itself how much is in it: what it says is checked before anything is unpacked,
-  // and the capacity given bounds what can be written whatever it says.
+  // The bytes must be exactly one zstd frame. The length that the frame declares is checked before anything is
+  // unpacked, and the given capacity bounds the output whatever the frame declares.
   if (ZSTD_findFrameCompressedSize(packed.data(), packed.size()) != packed.size())
     return corrupt("it does not hold exactly one zstd frame");
   if (ZSTD_getFrameContentSize(packed.data(), packed.size()) != header.raw_length)
