@@ -23,7 +23,7 @@ namespace {
 using std::chrono::milliseconds;
 using Steady = std::chrono::steady_clock;
 
-constexpr auto kRepeat = milliseconds(1000);  // a request that is not answered
+constexpr auto kRepeat = milliseconds(1000);  // the time until a request without an answer is sent again
 
 class Socket {
  public:
@@ -55,7 +55,7 @@ int ConnectTo(int fd, const addrinfo& address, Steady::time_point until) {
   return number;
 }
 
-// ZMTP 3.1's greeting (rfc.zeromq.org/spec/37): signature, version, mechanism, as-server, filler.
+// Returns ZMTP 3.1's greeting (rfc.zeromq.org/spec/37): signature, version, mechanism, as-server, filler.
 std::array<char, 64> Greeting() {
   std::array<char, 64> bytes{};
   bytes[0] = static_cast<char>(0xff);
@@ -66,7 +66,7 @@ std::array<char, 64> Greeting() {
   return bytes;
 }
 
-// Whether the other side greets as a CURVE server.
+// Returns whether the other side greets as a CURVE server.
 bool GreetsAsFurrow(int fd, Steady::time_point until) {
   const auto greeting = Greeting();
   if (::send(fd, greeting.data(), greeting.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(greeting.size())) return false;
@@ -111,7 +111,7 @@ Unreached LookForFurrow(const std::string& host, std::uint16_t port, millisecond
   hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
   addrinfo* found = nullptr;
   int failed = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  if (failed != 0) {  // AI_ADDRCONFIG leaves out a family that has but its loopback
+  if (failed != 0) {  // AI_ADDRCONFIG leaves out a family that has only its loopback
     hints.ai_flags = AI_NUMERICSERV;
     failed = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
   }

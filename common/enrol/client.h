@@ -1,5 +1,5 @@
-// The other side of a controller's enrol endpoint: asks one question and waits for its answer, and says exactly what is
-// in the way where there is none. Blocks, name look-ups included; any thread, one Context each or shared.
+// Is the client of a controller's enrol endpoint: asks one question and waits for the answer, or says exactly what is
+// in the way. Calls block, also for name look-ups. Any thread may call; threads may share a Context.
 #pragma once
 
 #include <chrono>
@@ -21,30 +21,30 @@ struct EnrolTarget {
 enum class Obstacle : std::uint8_t {
   kNone,
   kNoSuchHost,      // the name has no address
-  kNoRoute,         // nothing of that network can be reached, or the host does not answer
-  kTimeout,         // packets vanish: a firewall, or the machine is down
-  kNothingListens,  // the host is there and refuses the port
-  kNotFurrow,       // something else answers there
-  kWrongKey,        // a Furrow, but not the controller with this key
-  kClosedPort,      // this controller's, but a port for known keys only: control or bulk
-  kNoAnswer,        // it is the one, and says nothing
+  kNoRoute,         // no network leads there, or the host does not answer
+  kTimeout,         // packets vanish: a firewall drops them, or the machine is down
+  kNothingListens,  // the host refuses the port
+  kNotFurrow,       // another program answers there
+  kWrongKey,        // a Furrow answers, but not the controller with this key
+  kClosedPort,      // the controller's port for known keys only: control or bulk
+  kNoAnswer,        // the controller is reached, but sends no answer
 };
 
 struct Unreached {
   Obstacle obstacle = Obstacle::kNone;
-  std::string message;  // for a person: what was tried, what it means, what to do
+  std::string message;  // tells a person what was tried, what the result means and what to do
 };
 template <class T>
 using Reached = tl::expected<T, Unreached>;
 
-// A connection to the endpoint under one key.
+// An EnrolClient is a connection to the endpoint under one key.
 class EnrolClient {
  public:
   // Connects within `patience`, or says what is in the way.
   static Reached<EnrolClient> Connect(Context& context, const EnrolTarget& target, const KeyPair& keys,
                                       std::chrono::milliseconds patience);
 
-  // Sends a request until it is answered, under a nonce of its own. kNoAnswer after `patience`.
+  // Sends a request until the answer comes, under a nonce of its own. kNoAnswer: none came within `patience`.
   Reached<EnrolReply> Ask(EnrolRequest request, std::chrono::milliseconds patience);
 
  private:
@@ -56,11 +56,12 @@ class EnrolClient {
   std::uint64_t nonce_ = 0;
 };
 
-// The controller's clock, versions and ports, and whether `keys` is on its allowlist.
+// Returns the controller's clock, versions and ports, and whether `keys` is on its allowlist.
 Reached<ProbeAnswer> ProbeController(Context& context, const EnrolTarget& target, const KeyPair& keys,
                                      std::chrono::milliseconds patience = std::chrono::seconds(5));
 
-// Whether the endpoint of a Furrow listens there, found out by a greeting alone: kNoSuchHost to kNotFurrow, or kNone.
+// Finds out by a greeting alone whether a Furrow endpoint listens at `host` and `port`: kNoSuchHost to kNotFurrow, or
+// kNone.
 Unreached LookForFurrow(const std::string& host, std::uint16_t port, std::chrono::milliseconds patience);
 
 }  // namespace furrow

@@ -1,6 +1,6 @@
-// The secret of an enrolment line, and how an agent proves to have it without sending it: the secret is the seed of an
-// Ed25519 key, of which the controller keeps the public half alone. Nothing on the controller's disk lets anyone in.
-// libsodium is used in common/enrol_proof and enrol_line alone. Any thread.
+// Proves that an agent has the secret of an enrolment line without sending the secret: it is the seed of an Ed25519
+// key, of which the controller keeps only the public half. No file on the controller's disk lets a machine in. Only
+// common/enrol/proof.cpp and common/enrol/line.cpp use libsodium. Any thread may call these functions.
 #pragma once
 
 #include <array>
@@ -18,10 +18,10 @@ EnrolSecret MakeEnrolSecret();  // random
 EnrolmentId MakeEnrolmentId();  // random
 Hash MakeEnrolChallenge();      // random
 
-// The public half that a proof is checked with.
+// Returns the public half, with which a proof is checked.
 Hash VerifyKeyOf(const EnrolSecret& secret);
 
-// What a proof is about. Whoever has heard one cannot use it for another key, name, controller or connection.
+// A proof is made for one claim. A listener cannot use it for another key, name, controller or connection.
 struct EnrolClaim {
   EnrolmentId enrolment{};
   std::string controller_key;  // Z85
@@ -35,10 +35,10 @@ using EnrolSignature = decltype(EnrolProve::proof);
 EnrolSignature ProveEnrolment(const EnrolSecret& secret, const EnrolClaim& claim);
 bool CheckEnrolment(const Hash& verify_key, const EnrolClaim& claim, const EnrolSignature& proof);
 
-// What people tell a public key by: "3f2a-9c01-77de", the start of its BLAKE2b digest.
+// Returns what people recognise a public key by: "3f2a-9c01-77de", the start of its BLAKE2b digest.
 std::string FingerprintOf(std::string_view public_key);
 
-// "1a2b3c4d", and back; 0: that is none.
+// Writes an id as "1a2b3c4d" and reads it back; 0: the text is no id.
 std::string FormatEnrolmentId(EnrolmentId id);
 EnrolmentId ParseEnrolmentId(std::string_view text);
 
