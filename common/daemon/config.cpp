@@ -24,7 +24,7 @@ using pipeline::YamlNode;
 
 // ---- values that only a configuration has ------------------------------------------------------------
 
-// "10.0.0.1" or "[::1]".
+// Accepts "10.0.0.1" and "[::1]".
 bool IsAddress(const std::string& text) {
   in6_addr scratch{};
   if (text.starts_with('[') && text.ends_with(']')) {
@@ -40,7 +40,7 @@ void ReadAddress(Section& section, std::string_view key, std::string& out) {
   }
 }
 
-// "gpu-7.example:7071", "[::1]:7071".
+// Reads "gpu-7.example:7071" or "[::1]:7071".
 void ReadHostPort(Section& section, std::string_view key, std::string& out) {
   section.Text(key, out);
   if (out.empty()) return;
@@ -134,7 +134,7 @@ ControllerConfig ReadController(Section& root) {
   Section frames = root.Child("frames");
   const auto frame = [&](std::string_view key, std::uint64_t& out) {
     frames.Size(key, out, Zero::kRefused);
-    // The smallest holds any one message without its bulk; the largest is what a peer may make us keep in memory.
+    // The smallest frame holds any one message without its bulk; the largest is what a peer may make us keep in memory.
     if (out < 64 << 10 || out > 256 << 20) frames.Wrong(key, "must be from 64KiB to 256MiB");
   };
   frame("from_agents", c.agent_frame_bytes);
@@ -147,7 +147,7 @@ ControllerConfig ReadController(Section& root) {
 
 // ---- agent --------------------------------------------------------------------------------------------
 
-// A label stands in furrow.yaml and on the command line: one word.
+// A label is one word, because it stands in furrow.yaml and on the command line.
 bool IsLabel(std::string_view text) {
   return pipeline::IsName(text, /*dots=*/true);
 }
@@ -232,7 +232,8 @@ AgentConfig ReadAgent(Section& root) {
   jobs.Finish();
   root.Path("torch", c.torch);
   root.Text("nvml", c.nvml);
-  if (c.nvml.find('/') != std::string::npos) c.nvml = root.Absolute(c.nvml);  // else the dynamic linker looks for it
+  // The dynamic linker looks for a name without a slash.
+  if (c.nvml.find('/') != std::string::npos) c.nvml = root.Absolute(c.nvml);
   c.log = ReadLog(root);
   root.Finish();
   return c;

@@ -1,5 +1,5 @@
-// The daemons' configuration files. config/controller.yaml and config/agent.yaml explain every key; the
-// initial values below are the defaults, and a test holds the two together.
+// Defines the daemons' configuration files. config/controller.yaml and config/agent.yaml explain every key; the initial
+// values below are the defaults, and a test compares them with these files.
 #pragma once
 
 #include <chrono>
@@ -20,16 +20,16 @@ struct LogConfig {
   friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };
 
-// config/controller.yaml
+// Holds the values of config/controller.yaml.
 struct ControllerConfig {
   std::string listen = "127.0.0.1";   // an address of this machine, or "0.0.0.0", "[::]"
   std::uint16_t control_port = 7071;  // ports.control; 0: a free one
   std::uint16_t bulk_port = 7072;     // ports.bulk; 0: a free one
   std::uint16_t enrol_port = 7073;    // ports.enrol; 0: a free one
-  std::string advertise;              // host that enrolment lines lead to; empty: found out
+  std::string advertise;              // host in enrolment lines; empty: Furrow finds it out
   std::string state = "/var/lib/furrow";
-  std::string key;        // secret key's file; empty: "controller.key" in `state`
-  std::string allowlist;  // file of keys that may connect; empty: "allowlist" in `state`
+  std::string key;        // the secret key's file; empty: "controller.key" in `state`
+  std::string allowlist;  // file of the keys that may connect; empty: "allowlist" in `state`
 
   std::chrono::milliseconds heartbeat{5'000};  // agents.heartbeat
   std::chrono::milliseconds lease{600'000};    // agents.lease; at least three heartbeats
@@ -55,30 +55,30 @@ struct ControllerConfig {
 
 enum class GpuChoice : std::uint8_t { kAuto, kNone, kListed };
 
-// config/agent.yaml
+// Holds the values of config/agent.yaml.
 struct AgentConfig {
-  std::string name;                 // empty: as enrolled, else the host's name
-  std::string controller_control;   // controller.control, HOST:PORT; empty, here and below: as enrolled
+  std::string name;                 // empty: the name of the enrolment, else the host's name
+  std::string controller_control;   // controller.control, HOST:PORT; empty, here and below: the value of the enrolment
   std::string controller_bulk;      // controller.bulk, HOST:PORT
   std::string controller_key;       // controller.key: Z85, 40 characters; or empty and
   std::string controller_key_file;  // controller.key_file
   std::string state = "/var/lib/furrow-agent";
-  std::string key;  // own secret key's file; empty: "agent.key" in `state`
+  std::string key;  // the file of the agent's secret key; empty: "agent.key" in `state`
 
   std::uint32_t cpu_milli = 0;         // offer.cpus; 0: all that this process may use
   std::uint64_t memory_bytes = 0;      // offer.memory; 0: all
   GpuChoice gpus = GpuChoice::kAuto;   // offer.gpus
-  std::vector<std::string> gpu_uuids;  // offer.gpus as a list; exactly these must be there
-  std::uint32_t least_gpus = 0;        // offer.least_gpus: with fewer healthy ones it does not start
+  std::vector<std::string> gpu_uuids;  // offer.gpus as a list; exactly these GPUs must exist
+  std::uint32_t least_gpus = 0;        // offer.least_gpus; with fewer healthy GPUs the agent does not start
   std::vector<std::string> labels;     // offer.labels
 
   std::uint64_t cache_bytes = 20ULL << 30;       // cache
-  std::uint64_t disk_low_bytes = 1ULL << 30;     // disk.low; 0: the disk is not looked at
+  std::uint64_t disk_low_bytes = 1ULL << 30;     // disk.low; 0: the agent does not check the disk
   std::chrono::milliseconds kill_grace{10'000};  // jobs.kill_grace
-  std::uint64_t log_quota_bytes = 0;             // jobs.log_quota; 0: what the controller says
+  std::uint64_t log_quota_bytes = 0;             // jobs.log_quota; 0: the controller's quota
   std::vector<std::string> env = {"PATH",           "HOME", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS",
                                   "LD_LIBRARY_PATH"};  // jobs.env
-  std::string torch;                                   // furrow-torch; empty: the one beside this program
+  std::string torch;                                   // the furrow-torch program; empty: the one beside this program
   std::string nvml;                                    // NVML's library; empty: FURROW_NVML, else libnvidia-ml.so.1
 
   LogConfig log;
@@ -86,13 +86,13 @@ struct AgentConfig {
   friend bool operator==(const AgentConfig&, const AgentConfig&) = default;
 };
 
-// Reads a configuration file. Every mistake is reported at once, as "FILE:LINE:COLUMN: what and what to
-// do" a line (kInvalid); a key that is not known is a mistake. Relative paths in the file count from the
-// file's folder and come back absolute. kNotFound: there is no such file.
+// Reads a configuration file. Relative paths in the file count from the file's folder and come back absolute. kInvalid:
+// the message lists every mistake at once, one a line: "FILE:LINE:COLUMN: what and what to do"; an unknown key is a
+// mistake. kNotFound: there is no such file.
 Result<ControllerConfig> LoadControllerConfig(const std::string& path);
 Result<AgentConfig> LoadAgentConfig(const std::string& path);
 
-// The same for a text; `file` is used in messages and for relative paths only. An empty text gives the defaults.
+// Reads a configuration from a text; only messages and relative paths use `file`. An empty text gives the defaults.
 Result<ControllerConfig> ParseControllerConfig(std::string_view text, const std::string& file);
 Result<AgentConfig> ParseAgentConfig(std::string_view text, const std::string& file);
 

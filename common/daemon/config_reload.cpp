@@ -5,7 +5,7 @@
 namespace furrow {
 namespace {
 
-// One member of a configuration. A key that is read into two members stands here twice.
+// A Field describes one member of a configuration. A key that is read into two members has two Fields.
 template <class Config>
 struct Field {
   ConfigKey key;
@@ -30,8 +30,8 @@ constexpr Field<Config> OfLog(std::string_view name) {
 constexpr bool kReload = true;
 constexpr bool kRestart = false;
 
-// The heartbeat and the lease are promises: an agent that is away goes by those that it was given, so a shorter lease
-// would start its jobs elsewhere while they still run there.
+// The heartbeat and the lease are promises: an agent that is away uses the values that it was given, so a shorter lease
+// would start its jobs elsewhere while they still run on this agent.
 using C = ControllerConfig;
 constexpr Field<C> kControllerFields[] = {
     Of<C, &C::listen>("listen", kRestart),

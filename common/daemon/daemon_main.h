@@ -1,5 +1,5 @@
-// What furrow-controller and furrow-agent have in common as programs: their signals, the options that both
-// understand, how they end.
+// Provides what furrow-controller and furrow-agent have in common as programs: their signals, the options that both
+// understand, and their exit statuses.
 #pragma once
 
 #include <string>
@@ -12,20 +12,21 @@ class App;
 
 namespace furrow::daemon {
 
-// From now on SIGINT, SIGTERM and SIGHUP wait in the descriptor that comes back (a signalfd, non-blocking), and SIGPIPE
-// is ignored. Before there are threads. Children inherit the mask: whoever starts one undoes it.
+// Blocks SIGINT, SIGTERM and SIGHUP, which from now on wait in the returned descriptor (a signalfd, non-blocking), and
+// ignores SIGPIPE. Call it before there are threads. Children inherit the signal mask: code that starts a child
+// restores the mask.
 int CatchSignals();
-// The next signal that waits there; 0: none.
+// Returns the next signal that waits in `fd`; 0: none.
 int NextSignal(int fd);
 
-// Adds --version, --config and the exit statuses to what `program` understands. `config_file` holds the default and
-// outlives `app`.
+// Adds --version, --config and the exit statuses to the options and help of `program`. `config_file` holds the default
+// and must outlive `app`.
 void AddOptions(CLI::App& app, const std::string& program, std::string& config_file);
 
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;  // also: the configuration is wrong
 int ExitOf(const Error& error);
-// Prints "PROGRAM: message" on stderr and returns the exit status that belongs to it.
+// Prints "PROGRAM: message" on stderr and returns the exit status of the error.
 int Complain(const std::string& program, const Error& error);
 
 }  // namespace furrow::daemon

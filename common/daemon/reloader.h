@@ -1,4 +1,4 @@
-// Reads something again when asked, in a thread of its own: files and drivers may take their time, the loop may not.
+// Reads something again on request, in a thread of its own: files and drivers may take their time, the loop may not.
 #pragma once
 
 #include <functional>
@@ -12,22 +12,22 @@
 
 namespace furrow {
 
-// Belongs to one thread, the loop's, which waits on fd(). Destruction waits for a reading that is under way.
+// A Reloader belongs to the loop's thread, which waits on fd(). Destruction waits for a reading that is under way.
 template <class T>
 class Reloader {
  public:
-  // `read` is called in threads made for it, one at a time.
+  // Calls `read` in threads made for it, one call at a time.
   explicit Reloader(std::function<Result<T>()> read) : read_(std::move(read)) {}
   Reloader(const Reloader&) = delete;
   Reloader& operator=(const Reloader&) = delete;
 
-  // Has it read. While a reading is under way another follows it, which sees what changed meanwhile.
+  // Starts a reading. If one is under way, another follows it and sees what changed meanwhile.
   void Begin() {
     again_ = reading_;
     if (!std::exchange(reading_, true)) Start();
   }
 
-  // What was read; nothing yet: no value. Where another reading follows, only that one's comes back.
+  // Returns what was read; no value if nothing was read yet. If another reading follows, only its result comes back.
   std::optional<Result<T>> Take() {
     std::vector<Result<T>> read = results_.TakeAll();
     if (read.empty()) return std::nullopt;
@@ -43,14 +43,15 @@ class Reloader {
 
  private:
   void Start() {
-    thread_ = std::jthread([this] { results_.Post(read_()); });  // waits for the one before, which is over
+    // The assignment waits for the thread before, which is over.
+    thread_ = std::jthread([this] { results_.Post(read_()); });
   }
 
   const std::function<Result<T>()> read_;
   Mailbox<Result<T>> results_;
   bool reading_ = false;
   bool again_ = false;
-  std::jthread thread_;  // last: it uses the others
+  std::jthread thread_;  // the last member, because the thread uses the others
 };
 
 }  // namespace furrow

@@ -8,12 +8,12 @@
 namespace furrow {
 namespace {
 
-// A failure cannot be told to anyone: who would listen is who is not there.
+// A failure is ignored, because the service manager is the only receiver of such a report.
 void Tell(const std::string& text) {
   ::sd_notify(/*unset_environment=*/0, text.c_str());
 }
 
-// What ends up in a line of `systemctl status`.
+// Makes `text` fit into one line of `systemctl status`.
 std::string OneLine(std::string_view text) {
   std::string line(text);
   std::replace_if(
@@ -35,7 +35,8 @@ void ServiceManager::Ready() {
 
 void ServiceManager::Reloading(TimePoint now) {
   if (!present_) return;
-  // Of CLOCK_MONOTONIC, which TimePoint counts too: the manager tells this reload from an earlier one by it.
+  // The time is of CLOCK_MONOTONIC, which TimePoint counts too: by this time the manager distinguishes a reload from an
+  // earlier one.
   const auto since = std::chrono::duration_cast<std::chrono::microseconds>(now.since_start);
   Tell("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(since.count()));
 }

@@ -1,6 +1,6 @@
-// Talks to the service manager that started this daemon (systemd's notification protocol, sd_notify(3)). Started by
-// anything else it says nothing. Belongs to the daemon's loop thread: that the loop comes round is what the watchdog is
-// told, so that one that is stuck is restarted.
+// Talks to the service manager that started this daemon (systemd's notification protocol, sd_notify(3)). Under any
+// other parent it sends nothing. A ServiceManager belongs to the daemon's loop thread: the watchdog hears from each
+// turn of the loop, so that a daemon whose loop is stuck is restarted.
 #pragma once
 
 #include <string>
@@ -12,31 +12,31 @@ namespace furrow {
 
 class ServiceManager {
  public:
-  // Looks at NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. They stay in the environment; what a child says there is
-  // not listened to (NotifyAccess=main).
+  // Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. They stay in the environment; systemd ignores what a child
+  // sends there (NotifyAccess=main).
   ServiceManager();
   ServiceManager(const ServiceManager&) = delete;
   ServiceManager& operator=(const ServiceManager&) = delete;
 
-  // Whether anyone listens: what is said is worth making up.
+  // Returns whether a service manager listens, so that callers make up status lines only for a listener.
   bool present() const { return present_; }
 
-  // Serving, from now on; again after Reloading. Saying it twice is harmless.
+  // Says that the daemon serves, at start and again after Reloading. A second call is harmless.
   void Ready();
-  // The configuration is being read again, since `now`.
+  // Says that the daemon has been reading its configuration again since `now`.
   void Reloading(TimePoint now);
-  // On the way out.
+  // Says that the daemon is ending.
   void Stopping();
-  // One line for `systemctl status`. Sent only if it differs from the last one.
+  // Sets the line for `systemctl status`. The line is sent only if it differs from the last one.
   void Say(std::string_view line);
 
-  // To be called every turn of the loop; tells the watchdog three times per interval. Returns how long the loop may
-  // wait before it must call again: Duration::max() without a watchdog.
+  // Notifies the watchdog three times per interval; the loop calls it every turn. Returns how long the loop may wait
+  // before the next call: Duration::max() without a watchdog.
   Duration Alive(TimePoint now);
 
  private:
   bool present_ = false;
-  Duration notify_interval_{};  // 0: no watchdog
+  Duration notify_interval_{};  // 0: there is no watchdog
   TimePoint notified_;
   bool ever_notified_ = false;
   std::string said_;
