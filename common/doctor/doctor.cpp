@@ -13,14 +13,14 @@
 namespace furrow::doctor {
 namespace {
 
-constexpr std::size_t kGradeWidth = 7;  // "warning"
+constexpr std::size_t kGradeWidth = 7;  // the width of "warning"
 constexpr std::string_view kArrow = "→ ";
 
 std::string Padded(std::string_view text, std::size_t width) {
   return std::string(text) + std::string(width - std::min(width, CountCharacters(text)), ' ');
 }
 
-// What came from outside must not move the cursor.
+// Text from outside must not move the cursor.
 std::string Plain(std::string_view text) {
   std::string plain(text);
   std::replace_if(
@@ -28,8 +28,8 @@ std::string Plain(std::string_view text) {
   return plain;
 }
 
-// `text` in lines of at most `width` columns, broken between words; the first comes as it is, the others begin with
-// `indent` spaces. A word that is too long stays whole: it may be a path to copy.
+// Breaks `text` between words into lines of at most `width` columns; the first line is not indented, the others begin
+// with `indent` spaces. A word that is too long stays whole, because it may be a path to copy.
 std::string Wrapped(const std::string& text, std::size_t indent, std::size_t width) {
   std::string out;
   std::size_t used = indent;

@@ -1,5 +1,5 @@
-// What `doctor` finds out about a daemon on this machine, and how it is shown. The headers beside it hold the checks:
-// each is a function from facts to findings, so that a test can make up the facts.
+// Defines what `doctor` finds out about a daemon on this machine, and how it prints the findings. The headers beside
+// this one hold the checks: each is a function from facts to findings, so that a test can make up the facts.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace furrow::doctor {
 enum class Grade : std::uint8_t {
   kOk,
   kWarning,  // works, but not as well as it should, or not for long
-  kError,    // something that was asked for does not work
+  kError,    // a requested feature does not work
 };
 const char* GradeName(Grade grade);  // "ok", "warning", "error"
 
@@ -22,7 +22,7 @@ struct Finding {
   Grade grade = Grade::kOk;
   std::string subject;  // one or two words, "state folder"
   std::string found;    // a sentence for a person
-  std::string cure;     // a command where there is one; empty: nothing to do
+  std::string cure;     // a command if there is one; empty: nothing to do
   friend bool operator==(const Finding&, const Finding&) = default;
 };
 using Findings = std::vector<Finding>;
@@ -38,7 +38,7 @@ inline Finding Wrong(std::string subject, std::string found, std::string cure) {
 }
 void Append(Findings& to, Findings more);
 
-// One daemon, examined.
+// A Report holds the findings about one daemon.
 struct Report {
   std::string title;  // "furrow-agent gpu-1"
   Findings findings;
@@ -46,14 +46,15 @@ struct Report {
 
 std::size_t Count(const std::vector<Report>& reports, Grade grade);
 
-// Findings in columns, each cure under its finding; lines of at most `width` columns (0: no limit).
+// Returns the findings in columns, each cure under its finding, in lines of at most `width` columns (0: no limit).
 std::string Render(const std::vector<Report>& reports, bool colour, std::size_t width);
-// {"reports": [{"title", "findings": [{"grade", "subject", "found", "cure"}]}], "errors", "warnings"}
+// Returns {"reports": [{"title", "findings": [{"grade", "subject", "found", "cure"}]}], "errors", "warnings"}.
 std::string ToJson(const std::vector<Report>& reports);
-// What ToJson wrote. kInvalid.
+// Reads what ToJson wrote. kInvalid: the text is something else.
 Result<std::vector<Report>> FromJson(std::string_view text);
 
-// Prints them on stdout, for people as fits where it leads. Returns 1 if there was an error, else 0.
+// Prints the reports on stdout, as JSON or for people, with colour and width as the terminal allows. Returns 1 if there
+// was an error, else 0.
 int Print(const std::vector<Report>& reports, bool json);
 
 }  // namespace furrow::doctor

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kFewFiles = 10'000;  // inodes: a source tree alone may have more
+constexpr std::uint64_t kFewFiles = 10'000;  // a source tree alone may have more inodes
 
 std::string UserName(uid_t uid) {
   const passwd* user = ::getpwuid(uid);
@@ -37,7 +37,7 @@ std::string AsRoot(int error) {
                                            : Why(error);
 }
 
-// The first of the folder's own files that its owner may be unable to write.
+// Returns the first of the folder's own files that its owner may be unable to write.
 std::string ForeignFile(const fs::path& folder, uid_t owner) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {

@@ -20,7 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kMuchLocked = 1ULL << 30;  // pinned buffers of one data loader
+constexpr std::uint64_t kMuchLocked = 1ULL << 30;  // the pinned buffers of one data loader
 
 std::string Journal(const std::string& unit) {
   return "journalctl -u " + unit + " -n 50";
@@ -49,7 +49,7 @@ bool HasOpen(pid_t pid, const fs::path& file, const std::string& proc) {
   const fs::path wanted = fs::canonical(file, error);
   if (error) return false;
   fs::directory_iterator entry(proc + "/" + std::to_string(pid) + "/fd", error);
-  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {  // it may end meanwhile
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {  // the process may end meanwhile
     std::error_code gone;
     if (fs::read_symlink(entry->path(), gone) == wanted) return true;
   }
@@ -67,7 +67,7 @@ pid_t HolderOf(const fs::path& file, const std::string& proc) {
   const std::string inode = ":" + std::to_string(info.st_ino);
   std::ifstream locks(proc + "/locks");
   for (std::string line; std::getline(locks, line);) {
-    // 1: FLOCK  ADVISORY  WRITE 1234 fd:00:5678 0 EOF
+    // A line looks like "1: FLOCK  ADVISORY  WRITE 1234 fd:00:5678 0 EOF".
     std::istringstream words(line);
     std::string number, kind, how, access, where;
     pid_t pid = 0;
@@ -82,7 +82,7 @@ std::string NameOfProcess(pid_t pid, const std::string& proc) {
   std::string name;
   if (pid <= 0) return name;
   const std::string folder = proc + "/" + std::to_string(pid);
-  std::getline(std::ifstream(folder + "/comm"), name);  // at most 15 letters
+  std::getline(std::ifstream(folder + "/comm"), name);  // comm has at most 15 letters
   std::string program;
   std::getline(std::ifstream(folder + "/cmdline"), program, '\0');
   program = fs::path(program).filename();

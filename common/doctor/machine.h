@@ -1,4 +1,4 @@
-// doctor: the process, its limits, its unit, the machine's clock.
+// Checks the process, its limits, its unit and the machine's clock for doctor.
 #pragma once
 
 #include <sys/types.h>
@@ -13,17 +13,17 @@
 
 namespace furrow::doctor {
 
-// The process that holds a lock on `file`, by /proc/locks: how a daemon is found by its state folder. 0: none, or in
-// another container.
+// Returns the process that holds a lock on `file`, by /proc/locks: doctor finds a daemon by its state folder. 0: there
+// is none, or it runs in another container.
 pid_t HolderOf(const std::filesystem::path& file, const std::string& proc = "/proc");
-// /proc/PID/comm; empty: no such process.
+// Returns the name in /proc/PID/comm; empty: there is no such process.
 std::string NameOfProcess(pid_t pid, const std::string& proc = "/proc");
 
 Finding CheckProcess(const std::string& unit, pid_t pid, const std::string& name);
 
 // ---- limits --------------------------------------------------------------------------------------------------
 
-// Of a process, as /proc/PID/limits has them: hard ones. UINT64_MAX: unlimited. Absent: not known.
+// Limits are a process's hard limits as /proc/PID/limits has them. UINT64_MAX: unlimited. Absent: not known.
 struct Limits {
   std::optional<std::uint64_t> files;
   std::optional<std::uint64_t> processes;
@@ -37,24 +37,25 @@ struct LimitsDemand {
   std::uint64_t files = 0;
   std::string why_files;
   std::uint64_t processes = 0;
-  bool pins_memory = false;  // GPU jobs do
+  bool pins_memory = false;  // GPU jobs pin memory
 };
 Findings CheckLimits(const LimitsDemand& demand, const Limits& limits, bool of_daemon);
 
 // ---- the unit ------------------------------------------------------------------------------------------------
 
-// What `systemctl show UNIT` prints. Empty: systemd does not run here, or does not answer.
+// Returns what `systemctl show UNIT` prints. Empty: systemd does not run here, or does not answer.
 std::string ShowUnit(const std::string& unit);
-// No value: there is no such unit, which is right where the daemon is started otherwise.
+// Checks the output of ShowUnit. No value: there is no such unit, which is right if the daemon is started otherwise.
 std::optional<Finding> CheckUnit(const std::string& unit, std::string_view shown);
 
 // ---- time ------------------------------------------------------------------------------------------------------
 
-// Whether the kernel says that something keeps its clock right (adjtimex); absent: it cannot be asked.
+// Returns whether the kernel says that a time service keeps its clock right (adjtimex); absent: the kernel cannot be
+// asked.
 std::optional<bool> ClockIsKept();
 Finding CheckClockIsKept(std::optional<bool> kept);
 
-// `ahead_ms`: how far this machine's clock is ahead of the controller's; known to `within_ms`.
+// `ahead_ms` says how far this machine's clock is ahead of the controller's, known to `within_ms`.
 Finding CheckSkew(std::int64_t ahead_ms, std::int64_t within_ms);
 
 // ---- control groups --------------------------------------------------------------------------------------------

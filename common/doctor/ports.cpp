@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// "0100007F" or four such words: as the kernel prints an address, each word in the machine's order of bytes.
+// Reads "0100007F" or four such words: the kernel prints an address so, each word in the machine's byte order.
 std::string AddressOf(const std::string& hex) {
   std::uint32_t words[4] = {};
   const std::size_t count = hex.size() / 8;
@@ -31,7 +31,7 @@ std::string AddressOf(const std::string& hex) {
 void ReadTable(const std::string& path, std::vector<Listener>& out) {
   std::ifstream table(path);
   std::string line;
-  std::getline(table, line);  // headings
+  std::getline(table, line);  // skips the headings
   while (std::getline(table, line)) {
     std::istringstream words(line);
     std::string number, local, remote, state, queues, timer, retransmits;
@@ -41,7 +41,7 @@ void ReadTable(const std::string& path, std::vector<Listener>& out) {
           one.inode))
       continue;
     const std::size_t colon = local.find(':');
-    if (state != "0A" || colon == std::string::npos) continue;  // TCP_LISTEN
+    if (state != "0A" || colon == std::string::npos) continue;  // 0A is TCP_LISTEN
     one.address = AddressOf(local.substr(0, colon));
     one.any = one.address == "0.0.0.0" || one.address == "::";
     one.port = static_cast<std::uint16_t>(std::strtoul(local.substr(colon + 1).c_str(), nullptr, 16));

@@ -73,7 +73,7 @@ Probed AskController(const EnrolTarget& target, const KeyPair& keys) {
   Context context;
   Probed probed{ProbeController(context, target, keys, kPatience), {}, {}};
   if (!probed.answer) return probed;
-  // Once more, with name look-up and connection behind us: what is left is the way of two messages.
+  // The second question is asked with name look-up and connection done, so that only two messages take time.
   auto client = EnrolClient::Connect(context, target, keys, kPatience);
   if (!client) return probed;
   probed.asked = WallNow();

@@ -1,4 +1,4 @@
-// doctor: the way to the controller, and what it says of itself and of us.
+// Checks for doctor the way to the controller, and what the controller says of itself and of this machine.
 #pragma once
 
 #include <cstdint>
@@ -17,23 +17,23 @@ struct Probed {
   Reached<ProbeAnswer> answer;
   WallTime asked{}, answered{};  // by this machine's clock
 };
-// Asks the controller's enrol endpoint. Blocks for some seconds where nothing answers.
+// Asks the controller's enrol endpoint. Blocks for some seconds if no answer comes.
 Probed AskController(const EnrolTarget& target, const KeyPair& keys);
 
-// Something that is in the way to `where`, with the command that shows more.
+// Reports an obstacle on the way to `where`, with the command that shows more.
 Finding CheckObstacle(const std::string& subject, const std::string& where, const Unreached& unreached);
-// Whether a Furrow listens on control or bulk; blocks.
+// Checks whether a Furrow listens on control or bulk; blocks.
 Finding LookAtPort(const std::string& subject, const std::string& address);
 
 struct Expected {
-  std::string where;  // of the enrol endpoint, for words
+  std::string where;  // the enrol endpoint, for messages
   KeyRole role = KeyRole::kAgent;
-  std::string name;                // under which the key should be known
+  std::string name;                // the name under which the controller should know the key
   bool knows_key = true;           // false: the probe was made with another key than the daemon's
-  std::uint16_t control_port = 0;  // that we go to
+  std::uint16_t control_port = 0;  // the port that this machine connects to
   std::uint16_t bulk_port = 0;
 };
-// What the controller's answer says: versions, clock, our key, its ports.
+// Checks what the controller's answer says: versions, clock, this machine's key, its ports.
 Findings CheckAnswer(const Expected& expected, const Probed& probed);
 
 }  // namespace furrow::doctor
