@@ -1,8 +1,8 @@
 @0x997efd12172e61ea;
-# What an agent and the controller say to each other on the control channel. PROTOCOL.md tells the conversation. One frame
-# is one message, rooted in FromAgent or ToAgent.
+# Defines the messages of an agent and the controller on the control channel; PROTOCOL.md describes the conversation.
+# One frame is one message, rooted in FromAgent or ToAgent.
 #
-# An attempt is named by (job, epoch) everywhere. A session is the controller's name for one registration.
+# Every message names an attempt by (job, epoch). A session is the controller's name for one registration.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");
@@ -31,32 +31,32 @@ using import "pipeline.capnp".JobSpec;
 using Pipeline = import "pipeline.capnp";
 
 const maxHeldAttempts :UInt64 = 100000;
-# Of one agent.
+# Attempts of one agent.
 const maxMetricLines :UInt64 = 10000;
-# In one report; a longer list travels in several.
+# Lines of one report; a longer list travels in several reports.
 const maxMetricsPerLine :UInt64 = 4096;
 const maxMetricNameBytes :UInt64 = 256;
 const maxJobMetrics :UInt64 = 10000;
 # Newest values of one job.
 const maxGpus :UInt64 = 1024;
-# Of one agent.
+# GPUs of one agent.
 const maxTreesPerAssign :UInt64 = 100001;
 # The sources, and the artifacts of every shard that a pipeline may have.
 const maxAssignMetrics :UInt64 = 100000;
-# Of all needed jobs of one.
+# Metrics of all jobs that one job needs.
 const smallLogBytes :UInt64 = 4096;
 # A log of at most so many bytes may travel within Finished.
 
 # ---- shared parts ----
 
 enum Phase {
-  # Where an attempt stands on its agent.
+  # A Phase says how far an attempt has got on its agent.
   preparing @0;
-  # Accepted; inputs are being fetched, or it waits for its devices; no process yet.
+  # The attempt is accepted and waits for its inputs or its devices; no process runs yet.
   running @1;
-  # The runner has it.
+  # The runner has the attempt.
   reporting @2;
-  # Ended; log and artifacts are on their way, or Finished waits for its FinishedAck.
+  # The attempt has ended; its log and artifacts are on their way, or its Finished waits for a FinishedAck.
 }
 
 struct HeldAttempt {
@@ -68,27 +68,27 @@ struct HeldAttempt {
 }
 
 enum OutcomeKind {
-  # How an attempt ended.
+  # An OutcomeKind says how an attempt ended.
   exited @0;
-  # code: exit status, 0 is the only success.
+  # code is the exit status; 0 is the only success.
   signaled @1;
-  # code: signal number.
+  # code is the signal's number.
   startFailed @2;
   # A step's program could not be started.
   timedOut @3;
-  # The job's timeout.
+  # The attempt ran longer than the job's timeout.
   killed @4;
-  # Cancelled, or its lease ran out; detail says which.
+  # The attempt was cancelled, or its lease ran out; detail says which.
   logQuota @5;
-  # It printed more than the quota.
+  # The job printed more than the quota.
   lost @6;
-  # The runner or the machine died under it.
+  # The runner or the machine died during the attempt.
   inputFailed @7;
   # The workspace could not be prepared.
   artifactMissing @8;
-  # Its steps passed, an artifact that the job promises is not there.
+  # The steps passed, but an artifact that the job promises is missing.
   uploadFailed @9;
-  # Its steps passed, artifacts could not be brought to the controller.
+  # The steps passed, but the agent could not bring artifacts to the controller.
 }
 
 struct Outcome $json {
@@ -96,7 +96,7 @@ struct Outcome $json {
   code @1 :Int32;
   # exited: exit status. signaled: signal number. Else 0.
   step @2 :UInt32;
-  # Index of the step that ended it.
+  # Index of the step that ended the attempt.
   detail @3 :Text $message;
   # Absent: nothing to add.
 }
@@ -107,33 +107,33 @@ struct Metric {
 }
 
 struct MetricLine {
-  # One line of a job's FURROW_METRICS file.
+  # A MetricLine is one line of a job's FURROW_METRICS file.
   step @0 :Int64 = -1;
-  # "step"; -1: the line has none.
+  # Value of "step" in the line; -1: the line has none.
   atMs @1 :Int64 $time;
-  # When the agent read the line.
+  # Time when the agent read the line.
   values @2 :List(Metric) $max(.maxMetricsPerLine);
   # Every other number of the line.
 }
 
 struct Gpu $json {
-  # One GPU, or one MIG instance where a GPU is partitioned.
+  # A Gpu is one GPU, or one MIG instance of a partitioned GPU.
   uuid @0 :Text;
-  # As NVML prints it, "GPU-…" or "MIG-…": what CUDA_VISIBLE_DEVICES accepts.
+  # NVML's name, "GPU-…" or "MIG-…", which CUDA_VISIBLE_DEVICES accepts.
   model @1 :Text;
   # "NVIDIA H100 80GB HBM3".
   memoryBytes @2 :UInt64;
-  # 0: not known; fits no job that demands GPU memory.
+  # 0: not known; such a GPU fits no job that demands GPU memory.
 }
 
 struct Offer $json {
-  # What a machine has for jobs.
+  # An Offer says what a machine has for jobs.
   cpuMilli @0 :UInt32 $thousandths $key("cpus");
-  # Thousandths of a CPU. 0: offers none.
+  # Thousandths of a CPU. 0: the agent offers none.
   memoryBytes @1 :UInt64;
-  # Main memory that jobs may use together.
+  # Bytes of main memory that jobs may use together.
   gpus @2 :List(Gpu) $max(.maxGpus);
-  # In NVML's order.
+  # The GPUs are in NVML's order.
   labels @3 :List(Text) $max(1024);
 }
 
@@ -144,7 +144,7 @@ enum ErrorCode $cxx("Errc") $given("common/base/error.h") {
   unavailable @2;
   # Try again later; nothing was changed.
   rejected @3;
-  # Never: not allowed, or no longer current.
+  # A retry is useless: the request is not allowed, or no longer current.
   corrupt @4;
   internal @5;
 }
@@ -152,11 +152,12 @@ enum ErrorCode $cxx("Errc") $given("common/base/error.h") {
 # ---- agent → controller ----
 
 struct Register {
-  # First message on a connection and after Reregister, repeated until answered by Welcome or Refused.
+  # The agent sends Register first on a connection and after Reregister, and repeats it until Welcome or Refused
+  # answers.
   oldestVersion @0 :UInt16;
   newestVersion @1 :UInt16;
-  # Protocol versions that the agent speaks. Version 1 defines the fields 0 to 5 of this struct, Refused and the
-  # fields 0 to 2 of Welcome for all later ones.
+  # Protocol versions that the agent speaks. Version 1 defines the fields 0 to 5 of this struct, Refused and the fields
+  # 0 to 2 of Welcome for all later versions.
   software @2 :Text;
   # "furrow-agent 0.1.0 (cdbc41d)", for people.
   host @6 :Text;
@@ -164,11 +165,11 @@ struct Register {
     high @4 :UInt64;
     low @5 :UInt64;
   }
-  # Of the agent's state folder: new when that was lost, and its attempts with it.
+  # Names the agent's state folder; an agent that lost the folder, and its attempts with it, has a new incarnation.
   nonce @3 :UInt64;
-  # Counts this process's registrations; echoed in Welcome and Refused.
+  # Counts this process's registrations; Welcome and Refused echo it.
   offer @7 :Offer;
-  # Absent: offers nothing.
+  # Absent: the agent offers nothing.
   held @8 :List(HeldAttempt) $max(.maxHeldAttempts);
   # All attempts that the agent has.
   machine :group $uuid {
@@ -185,35 +186,38 @@ struct Register {
     high @13 :UInt64;
     low @14 :UInt64;
   }
-  # Random, by the agent's process. 0: not known.
+  # Random number of the agent's process. 0: not known.
 }
 
 struct Heartbeat {
-  # Every heartbeat interval: lets the controller renew the lease and compare what it believes.
+  # The agent sends a Heartbeat every interval: the controller renews the lease and compares its own view with the
+  # agent's.
   session @0 :UInt64 $id("SessionId");
   sequence @1 :UInt64;
-  # Counts up in a session; echoed in HeartbeatAck.
+  # Counts up in a session; HeartbeatAck echoes it.
   held @2 :List(HeldAttempt) $max(.maxHeldAttempts);
   # All attempts that the agent has.
   clockAheadMs @3 :Int64;
-  # How far the agent's clock is ahead of the controller's, as it found by the Welcome; 0: as far as it can tell, not.
+  # Milliseconds by which the agent's clock is ahead of the controller's, measured at the Welcome. 0: no difference was
+  # found.
   condition @4 :Text $message;
-  # Why it should get no new jobs, in one line: its disk is nearly full. Empty: it should.
+  # One line that says why the agent should get no new jobs, e.g. that its disk is nearly full. Empty: it should get
+  # jobs.
 }
 
 struct Started {
-  # Not repeated: heartbeats tell the same later.
+  # The agent does not repeat Started, because later heartbeats say the same.
   session @0 :UInt64 $id("SessionId");
   attempt :group $attempt {
     job @1 :UInt64;
     epoch @2 :UInt64;
   }
   atMs @3 :Int64 $time;
-  # When the attempt's first process was started.
+  # Time when the attempt's first process was started.
 }
 
 struct MetricsReport {
-  # Lines [first, first + lines) of the attempt's metrics. Repeated until MetricsAck.
+  # Carries lines [first, first + lines) of the attempt's metrics. The agent repeats it until MetricsAck.
   session @0 :UInt64 $id("SessionId");
   attempt :group $attempt {
     job @1 :UInt64;
@@ -225,7 +229,7 @@ struct MetricsReport {
 }
 
 struct Finished $check {
-  # Sent when the log is sealed and the artifacts committed. Repeated until FinishedAck.
+  # The agent sends Finished when the log is sealed and the artifacts are committed, and repeats it until FinishedAck.
   session @0 :UInt64 $id("SessionId");
   attempt :group $attempt {
     job @1 :UInt64;
@@ -236,27 +240,27 @@ struct Finished $check {
   # 0: no process ever ran.
   endedMs @5 :Int64 $time;
   cpuMs @6 :UInt64;
-  # Milliseconds, user and system, whole process tree as far as reaped.
+  # Milliseconds, user and system, of the whole process tree as far as its processes were reaped.
   maxRssBytes @7 :UInt64;
-  # Of the largest single process.
+  # Bytes of the largest single process.
   logLength @8 :UInt64;
   # Bytes.
   logHash @9 :Data $hash;
   # SHA-256 of the whole log.
   smallLog @10 :Data $optional $max(.smallLogBytes);
-  # The whole log, if it never travelled on the bulk channel. Absent: it did.
+  # The whole log, if the bulk channel never carried it. Absent: the bulk channel did.
   artifacts @11 :Data $hash;
-  # Of a tree that the controller has. Absent: none.
+  # Name of a tree that the controller has. Absent: none.
   metricsFirst @12 :UInt64;
   # Index of the first of `metrics`.
   metrics @13 :List(MetricLine) $max(.maxMetricLines);
-  # The lines that are not acknowledged yet, to the end.
+  # The lines that are not acknowledged yet, to the last one.
 }
 
 struct FromAgent $variant("AgentMessage") $noun("message of an agent") $frame(4194304) {
   union {
     none @0 :Void;
-    # Never sent; what a reader sees in an empty message. Refused.
+    # Never sent: a reader sees this member in an empty message, and refuses the message.
     register @1 :Register;
     heartbeat @2 :Heartbeat;
     started @3 :Started;
@@ -271,40 +275,41 @@ struct Welcome {
   session @0 :UInt64 $id("SessionId");
   # Not 0.
   nonce @1 :UInt64;
-  # Of the Register it answers; an answer to an older one is ignored.
+  # Nonce of the answered Register; the agent ignores an answer to an older one.
   version @2 :UInt16;
-  # To be spoken from now on.
+  # Protocol version to speak from now on.
   heartbeatMs @3 :UInt32;
-  # Interval of heartbeats.
+  # Milliseconds between heartbeats.
   leaseMs @4 :UInt32;
-  # Without a HeartbeatAck for so long the agent ends its attempts.
+  # An agent without a HeartbeatAck for so many milliseconds ends its attempts.
   wallMs @5 :Int64 $time;
   # The controller's clock. 0: not known.
 }
 
 struct Refused {
-  # The controller will not have this agent.
+  # The controller refuses this agent.
   nonce @0 :UInt64;
-  # Of the Register that it answers. 0: of none; a message could not be read, and reason says which.
+  # Nonce of the refused Register. 0: a message could not be read, and reason says which.
   reason @1 :Text $message;
   retryMs @2 :UInt32;
-  # The agent tries again no sooner.
+  # Milliseconds that the agent waits at least before it tries again.
 }
 
 struct Reregister {
-  # Answer to a message of a session that the controller does not know (it was restarted, say).
+  # Answers a message of a session that the controller does not know, for example after the controller's restart.
   session @0 :UInt64 $id("SessionId");
-  # The one that the controller does not know.
+  # The session that the controller does not know.
 }
 
 struct HeartbeatAck {
   session @0 :UInt64 $id("SessionId");
   sequence @1 :UInt64;
-  # Of the heartbeat it answers: the lease counts from the sending of that one.
+  # Sequence of the answered heartbeat: the lease counts from the time when that heartbeat was sent.
 }
 
 struct Assign $check {
-  # Do this. Repeated while heartbeats do not show the attempt; doing it twice is the agent's to avoid.
+  # Gives the agent a job. The controller repeats Assign while heartbeats do not show the attempt; the agent must not
+  # run a repeated attempt twice.
   session @0 :UInt64 $id("SessionId");
   attempt :group $attempt {
     job @1 :UInt64;
@@ -316,25 +321,25 @@ struct Assign $check {
   shard @5 :UInt32;
   # From 0, below spec.shards.
   spec @6 :JobSpec $shared;
-  # Always present; shared with the controller's state.
+  # Always present; the controller's state shares it.
   gpuUuids @7 :List(Text) $max(.maxGpus);
-  # Devices that are its own.
+  # Devices that the attempt has for itself.
   commit @8 :Text;
-  # Full hex. Absent: not from a repository.
+  # Full hex. Absent: the sources are from no repository.
   branch @9 :Text $max(Pipeline.maxAddressBytes);
   # Absent: none.
   trees @10 :Data $hashes $max(.maxTreesPerAssign);
-  # Put into the workspace in this order, a later one wins. Absent: an empty workspace.
+  # The agent writes the trees into the workspace in this order; a later one wins. Absent: an empty workspace.
   metrics @11 :List(Metric) $max(.maxAssignMetrics);
-  # Of the needed jobs, those that its check steps name.
+  # Metrics of the needed jobs that the job's check steps name.
   logQuotaBytes @12 :UInt64;
-  # The attempt ends with logQuota above it.
+  # Bytes; an attempt with a longer log ends with logQuota.
   reported @13 :Text $message;
-  # Names of what the needed jobs reported, where a check step names a metric that is not among it.
+  # Names of the metrics that the needed jobs reported, if a check step names a metric that is not among them.
 }
 
 struct Kill {
-  # End this attempt if it is there. Repeated while heartbeats show it.
+  # Ends an attempt that the agent has. The controller repeats Kill while heartbeats show the attempt.
   session @0 :UInt64 $id("SessionId");
   attempt :group $attempt {
     job @1 :UInt64;
@@ -342,11 +347,11 @@ struct Kill {
   }
   reason @3 :Text $message;
   forget @4 :Bool;
-  # Stale: nobody wants its report.
+  # true: the attempt is stale, and the controller needs no report.
 }
 
 struct FinishedAck {
-  # On record, or refused as stale: forget the attempt and delete its spool.
+  # The report is on record, or refused as stale: the agent forgets the attempt and deletes its spool.
   session @0 :UInt64 $id("SessionId");
   attempt :group $attempt {
     job @1 :UInt64;
@@ -367,7 +372,7 @@ struct MetricsAck {
 struct ToAgent $variant("ToAgent") $noun("message to an agent") $frame(4194304) {
   union {
     none @0 :Void;
-    # Never sent; what a reader sees in an empty message. Refused.
+    # Never sent: a reader sees this member in an empty message, and refuses the message.
     welcome @1 :Welcome;
     refused @2 :Refused;
     reregister @3 :Reregister;

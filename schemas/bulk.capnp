@@ -1,7 +1,7 @@
 @0xbfaf1faf74272372;
-# What travels on the bulk channel: log frames and chunks; agents and clients on one side, the controller on the other.
-# PROTOCOL.md tells who may send how much. Each side may have a window of unanswered data messages under way
-# (maxBulkWindow), so a slow reader costs bounded memory.
+# Defines what travels on the bulk channel: log frames and chunks, between agents or clients on one side and the
+# controller on the other. PROTOCOL.md says who may send how much. Each side may have a window of unanswered data
+# messages under way (bulkWindow), so a slow reader costs bounded memory.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");
@@ -25,29 +25,31 @@ const bulkWindow :UInt64 = 32;
 # Unanswered LogAppend or ChunkPut messages of one sender.
 const maxHashesPerMessage :UInt64 = 8192;
 const maxTreeBytes :UInt64 = 67108864;
-# The encoding of one tree.
+# Bytes of the encoding of one tree.
 const maxPartBytes :UInt64 = 1048576;
-# One chunk, one part of a tree or a log, the raw bytes of one log frame.
+# Bytes of one chunk, of one part of a tree or a log, or of the raw content of one log frame.
 const maxBulkFrameBytes :UInt64 = 1114112;
 
 # ---- to the controller ----
 
 struct LogAppend $check {
-  # Agents only, for attempts that are theirs. Answered by LogAck once durable.
+  # Only an agent sends LogAppend, for its own attempts. LogAck answers once the frame is durable.
   attempt :group $attempt {
     job @0 :UInt64;
     epoch @1 :UInt64;
   }
   offset @2 :UInt64;
-  # Of the frame's first raw byte in the log.
+  # Offset of the frame's first raw byte in the log.
   rawLength @3 :UInt32 $max(.maxPartBytes);
   # Raw bytes in the frame.
   compressed @4 :Data $large $max(.maxBulkFrameBytes);
-  # One frame as in controller/STORE.md, "Log files", header included: the controller appends it unchanged.
+  # One frame as controller/STORE.md, "Log files", defines it, header included: the controller appends the frame
+  # unchanged.
 }
 
 struct LogOpen {
-  # Where is the controller? Agents only. Answered by LogAck; sent before the first LogAppend and after a silence.
+  # Asks how much of the log the controller has. Only an agent sends LogOpen, before the first LogAppend and after a
+  # silence. LogAck answers.
   attempt :group $attempt {
     job @0 :UInt64;
     epoch @1 :UInt64;
@@ -55,7 +57,7 @@ struct LogOpen {
 }
 
 struct LogSeal {
-  # The log is whole. Agents only. Answered by LogSealed.
+  # Says that the log is whole. Only an agent sends LogSeal. LogSealed answers.
   attempt :group $attempt {
     job @0 :UInt64;
     epoch @1 :UInt64;
@@ -63,42 +65,43 @@ struct LogSeal {
   length @2 :UInt64;
   # Raw bytes of the whole log.
   hash @3 :Data $hash;
-  # SHA-256 of them.
+  # SHA-256 of the whole log.
 }
 
 struct ChunkQuery {
-  # Which of these does the controller lack? Answered by ChunksMissing.
+  # Asks which of these chunks the controller lacks. ChunksMissing answers.
   request @0 :UInt64;
-  # Chosen by the sender; echoed in ChunksMissing.
+  # Chosen by the sender; ChunksMissing echoes it.
   hashes @1 :Data $hashes $max(.maxHashesPerMessage);
 }
 
 struct ChunkPut {
-  # Answered by ChunkStored: received and verified. Durable once a tree that names it is committed.
+  # ChunkStored answers when the chunk is received and verified. A chunk is durable once a tree that names it is
+  # committed.
   hash @0 :Data $hash;
   bytes @1 :Data $large $max(.maxPartBytes);
 }
 
 struct TreePut $check {
-  # The encoding of a tree, in parts in order, each answered by ChunkStored but the last: with that the controller checks
-  # that every chunk is there, makes all of it durable and answers TreeCommitted.
+  # Carries the encoding of a tree in parts, in order. ChunkStored answers each part but the last: at the last the
+  # controller checks that every chunk is there, makes tree and chunks durable and answers TreeCommitted.
   hash @0 :Data $hash;
-  # Of the whole encoding.
+  # Hash of the whole encoding.
   totalBytes @1 :UInt64 $max(.maxTreeBytes);
   offset @2 :UInt64;
-  # Of this part.
+  # Offset of this part in the encoding.
   bytes @3 :Data $large $max(.maxPartBytes);
 }
 
 struct ChunkGet {
-  # Answered by ChunkData (for a tree: its encoding, in parts) or BulkError.
+  # ChunkData (for a tree: its encoding, in parts) or BulkError answers.
   hash @0 :Data $hash;
   tree @1 :Bool;
 }
 
 struct LogRead {
-  # A log from `offset` on, or its last lines; with `follow` until it is sealed. Clients only. Answered by LogData
-  # messages or BulkError; the reader allows more bytes with LogMore.
+  # Asks for a log from `offset` on, or for its last lines; with `follow` until the log is sealed. Only a client sends
+  # LogRead. LogData messages or BulkError answer; the client allows more bytes with LogMore.
   request @0 :UInt64;
   # Chosen by the client; names the stream.
   run @1 :UInt64 $id("RunId");
@@ -109,7 +112,7 @@ struct LogRead {
   offset @4 :UInt64;
   # Raw bytes.
   tailLines @5 :UInt32;
-  # The last so many lines. 0: from offset.
+  # Number of last lines to send. 0: from offset.
   follow @6 :Bool;
   credit @7 :UInt64;
   # Raw bytes that the client will take.
@@ -124,7 +127,7 @@ struct LogMore {
 struct BulkRequest $variant("BulkRequest") $noun("bulk request") $frame(.maxBulkFrameBytes) {
   union {
     none @0 :Void;
-    # Never sent; what a reader sees in an empty message. Refused.
+    # Never sent: a reader sees this member in an empty message, and refuses the message.
     logAppend @1 :LogAppend;
     logOpen @2 :LogOpen;
     logSeal @3 :LogSeal;
@@ -145,7 +148,7 @@ struct LogAck {
     epoch @1 :UInt64;
   }
   durable @2 :UInt64;
-  # Raw bytes on disk; the agent sends from here on.
+  # Raw bytes on disk; the agent sends from this offset on.
 }
 
 struct LogSealed {
@@ -154,33 +157,33 @@ struct LogSealed {
     epoch @1 :UInt64;
   }
   error @2 :Text $message;
-  # What did not fit; the agent sends from LogAck's offset again. Absent: sealed.
+  # Says what did not fit; the agent sends from LogAck's offset again. Absent: the log is sealed.
 }
 
 struct ChunksMissing $check {
   request @0 :UInt64;
   indexes @1 :List(UInt32) $max(.maxHashesPerMessage);
-  # Into the query's hashes, each below 8,192.
+  # Indexes of the query's hashes, each below 8,192.
 }
 
 struct ChunkStored {
   hash @0 :Data $hash;
   error @1 :Text $message;
-  # Absent: received and verified.
+  # Absent: the chunk is received and verified.
 }
 
 struct TreeCommitted {
   hash @0 :Data $hash;
   error @1 :Text $message;
-  # Absent: whole and durable.
+  # Absent: the tree is whole and durable.
   missing @2 :Data $hashes $max(.maxHashesPerMessage);
-  # Chunks to send first.
+  # Chunks that the sender sends first.
 }
 
 struct ChunkData $check {
   hash @0 :Data $hash;
   totalBytes @1 :UInt64 $max(.maxTreeBytes);
-  # Of the chunk, or of the tree's encoding.
+  # Bytes of the chunk, or of the tree's encoding.
   offset @2 :UInt64;
   bytes @3 :Data $large $max(.maxPartBytes);
 }
@@ -188,24 +191,24 @@ struct ChunkData $check {
 struct LogData {
   request @0 :UInt64;
   offset @1 :UInt64;
-  # Of the first byte in the log.
+  # Offset of the first byte in the log.
   bytes @2 :Data $large $max(.maxPartBytes);
-  # Raw.
+  # Raw bytes.
   end @3 :Bool;
-  # Nothing more will come: sealed and all sent.
+  # true: no data follows, because the log is sealed and all of it is sent.
 }
 
 struct BulkError {
-  # The request cannot be done. The fields name what it was about.
+  # The request cannot be done. The fields name the request.
   request @0 :UInt64;
-  # Of LogRead and ChunkQuery. 0: not about one.
+  # Number of a LogRead or ChunkQuery. 0: the error is about neither.
   attempt :group $attempt {
     job @1 :UInt64;
     epoch @2 :UInt64;
   }
-  # Of log messages. 0/0: not about one.
+  # Attempt of a log message. 0/0: the error is about none.
   hash @3 :Data $hash;
-  # Of chunk and tree messages. Absent: not about one.
+  # Hash of a chunk or tree message. Absent: the error is about none.
   code @4 :ErrorCode $initial("Errc::kInternal");
   message @5 :Text $message;
 }
@@ -213,7 +216,7 @@ struct BulkError {
 struct BulkReply $variant("BulkReply") $noun("bulk reply") $frame(.maxBulkFrameBytes) {
   union {
     none @0 :Void;
-    # Never sent; what a reader sees in an empty message. Refused.
+    # Never sent: a reader sees this member in an empty message, and refuses the message.
     logAck @1 :LogAck;
     logSealed @2 :LogSealed;
     chunksMissing @3 :ChunksMissing;

@@ -1,6 +1,6 @@
 @0x8cd5ca67bba2f63b;
-# What a client (CLI, git hook) and the controller say to each other on the control channel. A request carries a number
-# chosen by the client; its answer, and for Watch each update, carries the same one.
+# Defines the messages of a client (CLI, git hook) and the controller on the control channel. The client chooses a
+# request's number; the answer, and each update of a Watch, carries the same number.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");
@@ -43,20 +43,20 @@ using Pipeline = import "pipeline.capnp";
 
 const maxRunsListed :UInt64 = 1000;
 const maxJobsShown :UInt64 = 10000;
-# In one answer.
+# Jobs in one answer.
 const maxListedReasons :UInt64 = 1000;
 const maxPoints :UInt64 = 10000;
-# Of one series.
+# Points of one series.
 const longMessage :UInt64 = 65536;
 # Bytes of a message that may be long.
 
 # ---- names and views ----
 
 struct Selector {
-  # "fashion#42", "fashion#42/test", "fashion#42/test/3".
+  # A Selector names a run, a job or a shard: "fashion#42", "fashion#42/test", "fashion#42/test/3".
   pipeline @0 :Text $min(1);
   number @1 :UInt64;
-  # Of the run. 0: the newest run of the pipeline.
+  # Number of the run. 0: the newest run of the pipeline.
   job @2 :Text;
   # Absent: the whole run.
   shard :union $maybe {
@@ -68,18 +68,18 @@ struct Selector {
 
 enum JobState {
   blocked @0;
-  # Needs jobs that have not passed yet.
+  # The job needs jobs that have not passed yet.
   ready @1;
-  # Waits for an agent.
+  # The job waits for an agent.
   assigned @2;
-  # An agent has it or is being told.
+  # An agent has the job, or the controller is sending it the Assign.
   running @3;
-  # Its first process runs.
+  # The job's first process runs.
   passed @4;
   failed @5;
   cancelled @6;
   skipped @7;
-  # A job that it needs did not pass.
+  # A job that this job needs did not pass.
 }
 
 enum RunState {
@@ -100,15 +100,15 @@ struct RunSummary $json {
   endedMs @6 :Int64 $time;
   # 0: not yet.
   jobs :group $cxx("JobCounts") {
-    # Shards, counted one by one.
+    # Counts each shard as one job.
     total @7 :UInt32;
     passed @8 :UInt32;
     failed @9 :UInt32;
     running @10 :UInt32;
-    # Assigned or running.
+    # Shards that are assigned or running.
   }
   note @11 :Text $message;
-  # Why it failed or was cancelled, one line. Absent: nothing to add.
+  # One line that says why the run failed or was cancelled. Absent: nothing to add.
 }
 
 struct JobView $json {
@@ -122,29 +122,29 @@ struct JobView $json {
   epoch @5 :UInt64 $id("Epoch") $key("attempt");
   # 0: never assigned.
   agent @6 :Text;
-  # Of the newest attempt. Absent: never assigned.
+  # Agent of the newest attempt. Absent: never assigned.
   gpuUuids @7 :List(Text) $max(Agent.maxGpus) $key("gpus");
   readyMs @8 :Int64 $time;
-  # When its needs were met. 0: not yet.
+  # Time when the job's needs were met. 0: not yet.
   startedMs @9 :Int64 $time;
   endedMs @10 :Int64 $time;
   outcome @11 :Outcome $optional;
-  # Of the newest attempt that ended. Absent: none has.
+  # Outcome of the newest attempt that ended. Absent: none has.
   logRun @17 :UInt64 $id("RunId") $key("");
   logAttempt :group $attempt $key("") {
     job @18 :UInt64;
     epoch @19 :UInt64;
   }
-  # Where its log is read, see LogRead in bulk.capnp. Epoch 0: there is none yet.
+  # Says where the job's log is read, see LogRead in bulk.capnp. Epoch 0: there is no log yet.
   logLength @12 :UInt64 $key("log_bytes");
-  # Bytes; 0 until sealed.
+  # Bytes; 0 until the log is sealed.
   artifacts @13 :Data $hash;
-  # Of a tree. Absent: none.
+  # Name of a tree. Absent: none.
   needs @14 :List(Text) $max(Pipeline.maxListed);
   waitsFor @15 :Text $message;
-  # One line. Absent unless blocked or ready.
+  # One line. Absent unless the job is blocked or ready.
   metrics @16 :List(Metric) $keyed $max(Agent.maxJobMetrics);
-  # Newest value of each.
+  # Newest value of each metric.
 }
 
 struct AgentJob $json {
@@ -155,12 +155,12 @@ struct AgentJob $json {
 }
 
 struct Drain $json {
-  # Why and for how long an agent gets no new jobs.
+  # A Drain says why and for how long an agent gets no new jobs.
   by @0 :Text;
-  # The client that asked for it. Absent: a controller of before did not note it.
+  # Client that asked for the drain. Absent: an older controller did not record the client.
   sinceMs @1 :Int64 $time;
   untilMs @2 :Int64 $time;
-  # Then it gets jobs again by itself. 0: when it is resumed.
+  # Time from which the agent gets jobs again by itself. 0: it gets none until it is resumed.
   reason @3 :Text;
   # For people; may be absent.
 }
@@ -172,36 +172,36 @@ struct AgentView $json {
   connected @3 :Bool;
   lastSeenMs @4 :Int64 $time;
   offer @5 :Offer $key("*");
-  # Absent: offers nothing.
+  # Absent: the agent offers nothing.
   cpuMilliUsed @6 :UInt32 $thousandths $key("cpus_used");
   jobs @7 :List(AgentJob) $max(100000);
   note @8 :Text $message;
-  # What is wrong with it, one line. Absent: nothing.
+  # One line that says what is wrong with the agent. Absent: nothing.
   drained @9 :Bool;
-  # Gets no new jobs.
+  # true: the agent gets no new jobs.
   drain @10 :Drain $optional;
-  # Absent unless it is drained.
+  # Absent unless the agent is drained.
 }
 
 struct EnrolmentUse {
   name @0 :Text;
-  # Of the agent that was let in.
+  # Name of the agent that was let in.
   fingerprint @1 :Text;
-  # Of its key.
+  # Fingerprint of the agent's key.
   atMs @2 :Int64 $time;
 }
 
 struct EnrolmentView {
   id @0 :UInt64 $id("EnrolmentId");
   labels @1 :List(Text) $max(Enrol.maxEnrolmentLabels);
-  # That its agents get.
+  # Labels that the enrolment gives to its agents.
   uses @2 :UInt32;
-  # How many agents it lets in.
+  # Number of agents that the enrolment lets in.
   used @3 :List(EnrolmentUse) $max(Enrol.maxEnrolmentUses);
   madeMs @4 :Int64 $time;
   expiresMs @5 :Int64 $time;
   revokedMs @6 :Int64 $time;
-  # 0: it was not.
+  # 0: not revoked.
 }
 
 struct KeyView {
@@ -212,9 +212,9 @@ struct KeyView {
   publicKey @3 :Text;
   # 40 characters of Z85.
   sinceMs @4 :Int64 $time;
-  # When the controller first saw it on its allowlist.
+  # Time when the controller first saw the key on its allowlist.
   enrolment @5 :UInt64 $id("EnrolmentId");
-  # That let it in. 0: a person put it there.
+  # Enrolment that let the key in. 0: a person added the key.
   connected @6 :Bool;
   # Agents only.
   lastSeenMs @7 :Int64 $time;
@@ -228,27 +228,27 @@ struct Submit {
     high @0 :UInt64;
     low @1 :UInt64;
   }
-  # Random, by the client: the same id is the same submission, however often it is sent.
+  # Random id that the client makes: the same id is the same submission, however often it is sent.
   file @2 :Text $max(Pipeline.maxAddressBytes);
   # Name of the pipeline file, for diagnostics.
   text @3 :Data $max(Pipeline.maxPipelineBytes);
-  # Its bytes as they are.
+  # The file's bytes, unchanged.
   defaultName @4 :Text;
-  # The pipeline's, where the file gives none.
+  # Name of the pipeline, if the file gives none.
   overrides @5 :List(EnvVar) $map $max(Pipeline.maxListed);
-  # --set
+  # Variables of --set.
   source @6 :Data $hash;
-  # Of a tree that the controller has. Absent: an empty workspace.
+  # Name of a tree that the controller has. Absent: an empty workspace.
   info @7 :SourceInfo;
 }
 
 struct Trigger {
-  # A push, told by the hook.
+  # Reports a push; the hook sends it.
   request :group $uuid {
     high @0 :UInt64;
     low @1 :UInt64;
   }
-  # As in Submit.
+  # Id as in Submit.
   repository @2 :Text $max(Pipeline.maxAddressBytes);
   # Absolute path or address.
   ref @3 :Text $max(Pipeline.maxAddressBytes);
@@ -260,8 +260,8 @@ struct Trigger {
 }
 
 struct WatchRepository {
-  # Pushes to it are found by looking at its refs, too. Answered after such a look: done, or failure where the controller
-  # cannot read it, which is then tried again like any look.
+  # Makes the controller find pushes by a look at the repository's refs, too. The answer comes after such a look: done,
+  # or failure if the controller cannot read the repository; it tries again at every later look.
   repository @0 :Text $max(Pipeline.maxAddressBytes);
 }
 
@@ -271,35 +271,35 @@ struct Cancel {
 }
 
 struct Retry {
-  # A new run of the same sources and pipeline.
+  # Makes a new run of the same sources and pipeline.
   request :group $uuid {
     high @0 :UInt64;
     low @1 :UInt64;
   }
-  # As in Submit.
+  # Id as in Submit.
   run @2 :Selector;
   failedOnly @3 :Bool;
-  # Jobs that passed are taken over with their artifacts.
+  # true: jobs that passed are taken over with their artifacts.
 }
 
 struct ListRuns {
   pipeline @0 :Text;
-  # Absent: all.
+  # Absent: all pipelines.
   limit @1 :UInt32 $min(1) $max(.maxRunsListed) $initial("20");
   before @2 :UInt64 $id("RunId");
-  # Older than this run. 0: from the newest on.
+  # Lists runs older than this one. 0: from the newest on.
 }
 
 struct ShowRun {
   what @0 :Selector;
-  # A job and shard narrow it.
+  # A job and shard restrict the answer to them.
   first @1 :UInt32;
-  # Of the jobs that match, from 0.
+  # Index of the first job among those that match, from 0.
   limit @2 :UInt32 $min(1) $max(.maxJobsShown) $initial("1000");
 }
 
 struct Watch {
-  # Answered with a RunUpdate holding everything, then one per change, the last with run_ended.
+  # RunUpdates answer: the first holds everything, then one follows per change, the last with runEnded.
   run @0 :Selector;
 }
 
@@ -310,18 +310,18 @@ struct Why {
 struct GetMetrics {
   what @0 :Selector;
   name @1 :Text $max(Agent.maxMetricNameBytes);
-  # Absent: all.
+  # Absent: all metrics.
 }
 
 struct NewEnrolment $check {
   id @0 :UInt64 $id("EnrolmentId") $min(1) $max(4294967295);
-  # Random, by the client. The same id with the same verifyKey is the same enrolment.
+  # Random id that the client makes. The same id with the same verifyKey is the same enrolment.
   verifyKey @1 :Data $hash;
-  # Ed25519 public key, 32 bytes, of which the line's secret is the seed; common/enrol/proof.h.
+  # Ed25519 public key, 32 bytes, whose seed is the line's secret; see common/enrol/proof.h.
   labels @2 :List(Text) $max(Enrol.maxEnrolmentLabels);
   uses @3 :UInt32 $min(1) $max(Enrol.maxEnrolmentUses) $initial("1");
   validMs @4 :Int64 $millis $min(1) $max(31536000000) $initial("std::chrono::hours(1)");
-  # How long it may be used; at most 365 days.
+  # Time for which the line may be used; at most 365 days.
 }
 
 struct RevokeEnrolment {
@@ -329,13 +329,13 @@ struct RevokeEnrolment {
 }
 
 struct DrainAgent {
-  # An agent that is drained keeps its jobs and gets no new ones, until it is resumed.
+  # A drained agent keeps its jobs and gets no new ones, until it is resumed.
   agent @0 :Text;
-  # Its name.
+  # Name of the agent.
   drained @1 :Bool $initial("true");
-  # false: it gets jobs again.
+  # false: the agent gets jobs again.
   durationMs @2 :Int64 $millis $max(31536000000);
-  # For so long, by the controller's clock; at most 365 days. 0: until it is resumed.
+  # Time for which the agent stays drained, by the controller's clock; at most 365 days. 0: until it is resumed.
   reason @3 :Text;
 }
 
@@ -344,7 +344,7 @@ struct Request $variant("ClientRequest") $noun("request") $frame(16777216) {
   # Chosen by the client, not 0; every answer carries it.
   union {
     none @1 :Void;
-    # Never sent; what a reader sees in an empty message. Refused.
+    # Never sent: a reader sees this member in an empty message, and refuses the message.
     submit @2 :Submit;
     trigger @3 :Trigger;
     watchRepository @4 :WatchRepository;
@@ -375,7 +375,7 @@ struct Submitted $json {
   name @1 :Text $key("run");
   # "fashion#42".
   repeated @2 :Bool;
-  # The request was known already.
+  # true: the request was known already.
   note @3 :Text $message;
 }
 
@@ -383,33 +383,33 @@ struct Failure {
   code @0 :ErrorCode $initial("Errc::kInternal");
   message @1 :Text $message $max(.longMessage);
   file @2 :Text $max(Pipeline.maxAddressBytes);
-  # That the diagnostics are about. Absent: none.
+  # File that the diagnostics are about. Absent: none.
   diagnostics @3 :List(Diagnostic) $max(10000);
-  # Every mistake.
+  # Every mistake of the file.
 }
 
 struct RunDetail {
   run @0 :RunSummary;
   matching @1 :UInt32;
-  # Jobs that match in all.
+  # Number of all jobs that match.
   jobs @2 :List(JobView) $max(.maxJobsShown);
 }
 
 struct RunUpdate {
   run @0 :RunSummary;
   jobs @1 :List(JobView) $max(.maxJobsShown);
-  # Those that changed; in the first update all.
+  # Jobs that changed; in the first update all jobs.
   runEnded @2 :Bool;
-  # Nothing more follows.
+  # true: no update follows.
 }
 
 struct WaitReason $json {
   job @0 :Text;
   # "fashion#42/test/3".
   reason @1 :Text $message;
-  # What it lacks.
+  # Resource or job that the job lacks, in words.
   holders @2 :List(Text) $max(10000);
-  # Who holds that.
+  # Those that hold what the job lacks.
 }
 
 struct MetricSeries $json $check {
@@ -417,11 +417,11 @@ struct MetricSeries $json $check {
   # "fashion#42/train".
   name @1 :Text $max(Agent.maxMetricNameBytes);
   steps @2 :List(Int64) $max(.maxPoints);
-  # Of a longer series the least and the greatest of each stretch, and the last.
+  # A longer series keeps the least and the greatest value of each stretch, and the last.
   values @3 :List(Float64) $max(.maxPoints);
-  # As many as steps.
+  # There are as many values as steps.
   reported @4 :UInt64;
-  # How many the job reported. 0, from older controllers: not known.
+  # Number of values that the job reported. 0, from older controllers: not known.
 }
 
 struct Pong {
@@ -433,19 +433,19 @@ struct Pong {
 struct EnrolmentMade {
   enrolment @0 :EnrolmentView;
   host @1 :Text;
-  # Where machines reach the controller, as far as it knows. Absent: it does not.
+  # Host where machines reach the controller, as far as it knows. Absent: it knows none.
   advertised @2 :Bool;
-  # `host` stands in its configuration: no guess.
+  # true: `host` comes from the controller's configuration; false: it is a guess.
   port @3 :UInt16;
-  # Of the enrol endpoint.
+  # Port of the enrol endpoint.
 }
 
 struct Reply $variant("ClientReply") $noun("reply") $frame(16777216) {
   number @0 :UInt64;
-  # Of the request. 0: of one whose number could not be read.
+  # Number of the request. 0: the request's number could not be read.
   union {
     none @1 :Void;
-    # Never sent; what a reader sees in an empty message. Refused.
+    # Never sent: a reader sees this member in an empty message, and refuses the message.
     submitted @2 :Submitted;
     done @3 :Text $message $max(.longMessage) $arm("Done.text");
     failure @4 :Failure;

@@ -1,7 +1,7 @@
 @0xb1d7f0a94c3e2865;
-# The enrol endpoint. Any key may connect there and say what stands here, nothing else; PROTOCOL.md tells the
-# conversation. One frame is one EnrolRequest or EnrolReply. The connection is CURVE with the controller's key known
-# beforehand, so both sides know whose key the other has.
+# Defines the enrol endpoint. Any key may connect there and send these messages, nothing else; PROTOCOL.md describes the
+# conversation. One frame is one EnrolRequest or EnrolReply. The connection is CURVE, and the client knows the
+# controller's key beforehand, so both sides know whose key the other has.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");
@@ -24,14 +24,14 @@ const maxEnrolmentUses :UInt64 = 1000;
 
 struct Probe {
   nonce @0 :UInt64;
-  # Chosen by the sender; its answer carries it.
+  # Chosen by the sender; the answer carries it.
   software @1 :Text;
   # "furrow-agent 0.1.0 (cdbc41d)", for people.
 }
 
 struct EnrolBegin {
   nonce @0 :UInt64;
-  # As in Probe.
+  # Nonce as in Probe.
   oldestVersion @1 :UInt16;
   newestVersion @2 :UInt16;
   # Protocol versions that the agent speaks, as in Register.
@@ -40,23 +40,23 @@ struct EnrolBegin {
 
 struct EnrolProve {
   nonce @0 :UInt64;
-  # As in Probe.
+  # Nonce as in Probe.
   enrolment @1 :UInt64 $id("EnrolmentId");
-  # Which one, from the line.
+  # Number of the enrolment, from the line.
   name @2 :Text;
-  # That the agent wants to have; a name as on the allowlist.
+  # Name that the agent wants to have, as the allowlist allows names.
   host @3 :Text;
-  # Of the machine, for people.
+  # Name of the machine, for people.
   challenge @4 :Data $hash;
-  # From the controller's EnrolChallenge on this connection.
+  # Challenge of the newest EnrolChallenge on this connection.
   proof @5 :Data $exactly(64);
-  # Ed25519 signature by the key that the line's secret is the seed of; common/enrol/proof.h says over what.
+  # Ed25519 signature by the key whose seed is the line's secret; common/enrol/proof.h says over which bytes.
 }
 
 struct EnrolRequest $variant("EnrolRequest") $noun("enrol request") $frame(8192) {
   union {
     none @0 :Void;
-    # Never sent; what a reader sees in an empty message. Refused.
+    # Never sent: a reader sees this member in an empty message, and refuses the message.
     probe @1 :Probe;
     begin @2 :EnrolBegin;
     prove @3 :EnrolProve;
@@ -74,7 +74,7 @@ enum KeyRole {
 
 struct ProbeAnswer {
   nonce @0 :UInt64;
-  # Of the Probe.
+  # Nonce of the Probe.
   wallMs @1 :Int64 $time;
   # The controller's time of day when it answered.
   software @2 :Text;
@@ -84,25 +84,25 @@ struct ProbeAnswer {
   controlPort @5 :UInt16;
   bulkPort @6 :UInt16;
   role @7 :KeyRole;
-  # Of the key that asks.
+  # Role of the key that asks.
   name @8 :Text;
-  # Under which it is allowed. Absent: it is not.
+  # Name under which the key is allowed. Absent: the key is not allowed.
 }
 
 struct EnrolChallenge {
   nonce @0 :UInt64;
-  # Of the EnrolBegin.
+  # Nonce of the EnrolBegin.
   challenge @1 :Data $hash;
-  # Random; good for this connection, until the next EnrolBegin.
+  # Random; valid on this connection, until the next EnrolBegin.
 }
 
 struct Enrolled {
   nonce @0 :UInt64;
-  # Of the EnrolProve.
+  # Nonce of the EnrolProve.
   name @1 :Text;
-  # That the agent has from now on.
+  # Name that the agent has from now on.
   labels @2 :List(Text) $max(.maxEnrolmentLabels);
-  # That it offers beside its own.
+  # Labels that the agent offers beside its own.
   controlPort @3 :UInt16;
   bulkPort @4 :UInt16;
   software @5 :Text;
@@ -110,25 +110,25 @@ struct Enrolled {
 
 enum EnrolRefusal {
   unknown @0;
-  # No such enrolment: never made, or forgotten.
+  # There is no such enrolment: it was never made, or is forgotten.
   revoked @1;
   wrongSecret @2;
   expired @3;
   usedUp @4;
   nameTaken @5;
-  # Another key has that name.
+  # Another key has this name.
   keyTaken @6;
   # The key is on the allowlist already, under another name or as a client's.
   badName @7;
   noCommonVersion @8;
-  # Of the protocol.
+  # The two sides have no protocol version in common.
   busy @9;
-  # Not now: too many tries, or the controller cannot write. Nothing was changed.
+  # The controller cannot admit the agent now: there were too many tries, or it cannot write. Nothing was changed.
 }
 
 struct EnrolRefused {
   nonce @0 :UInt64;
-  # Of the request.
+  # Nonce of the request.
   reason @1 :EnrolRefusal;
   message @2 :Text $message;
 }
@@ -136,7 +136,7 @@ struct EnrolRefused {
 struct EnrolReply $variant("EnrolReply") $noun("enrol reply") $frame(8192) {
   union {
     none @0 :Void;
-    # Never sent; what a reader sees in an empty message. Refused.
+    # Never sent: a reader sees this member in an empty message, and refuses the message.
     probe @1 :ProbeAnswer;
     challenge @2 :EnrolChallenge;
     enrolled @3 :Enrolled;

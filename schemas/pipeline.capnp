@@ -1,10 +1,11 @@
 @0xde7dd94e6d9d9197;
-# A pipeline as the farm understands it, the sources it came from, and what is wrong with a file: parts of messages and
-# records. Words whose machinery does not exist yet never reach these types: the parser refuses them with "not yet".
+# Defines a pipeline as the farm understands it, the sources that it came from, and the mistakes in a file: parts of
+# messages and records. Words for features that are not yet built never reach these types: the parser refuses them with
+# "not yet".
 #
-# For every schema here: Text is UTF-8 without NUL. A count or text above its cap, a number out of range, an enum value or
-# union member that this build does not know is refused, by whoever writes it and by whoever reads it. Times of day are
-# milliseconds since 1970 UTC, for people only; 0: not known.
+# For every schema here: Text is UTF-8 without NUL. The writer and the reader both refuse a count or text above its cap,
+# a number out of range, and an enum value or union member that this build does not know. Times of day are milliseconds
+# since 1970 UTC, for people only; 0: not known.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");
@@ -23,40 +24,40 @@ using import "annotations.capnp".optional;
 using import "annotations.capnp".without;
 
 const maxAddressBytes :UInt64 = 4096;
-# A path, an address, a ref.
+# Bytes of a path, an address or a ref.
 const maxSpecTextBytes :UInt64 = 8388608;
-# One script, argument or value of a pipeline.
+# Bytes of one script, argument or value of a pipeline.
 const maxListed :UInt64 = 10000;
-# Needs, labels, artifacts, arguments, variables, steps, rules.
+# Entries of a list: needs, labels, artifacts, arguments, variables, steps, rules.
 const maxPipelineBytes :UInt64 = 1048576;
-# Of a furrow.yaml.
+# Bytes of a furrow.yaml.
 const maxJobs :UInt64 = 10000;
-# Of a pipeline.
+# Jobs of a pipeline.
 const maxShards :UInt64 = 100000;
-# Of all jobs of a pipeline together.
+# Shards of all jobs of a pipeline together.
 
 struct Resources {
   cpuMilli @0 :UInt32 $initial("1000");
   # Thousandths of a CPU.
   gpuMilli @1 :UInt32;
-  # Thousandths of a GPU: below 1000 a share of one, else whole ones; 0: none.
+  # Thousandths of a GPU: below 1000 a share of one, else whole GPUs; 0: none.
   gpuModel @2 :Text;
-  # "a100" of `gpus: "a100:2"`: found in the model's name, in any case. Absent: any model.
+  # The "a100" of `gpus: "a100:2"`: the GPU's model name must contain it, in any case. Absent: any model.
   gpuMemoryBytes @3 :UInt64;
-  # On each GPU. 0: no demand.
+  # Bytes on each GPU. 0: no demand.
   memoryBytes @4 :UInt64;
-  # Of the machine. 0: no demand.
+  # Bytes of the machine's memory. 0: no demand.
 }
 
 struct RetryRule {
   max @0 :UInt32 $initial("2");
   # Further attempts after the first.
   onAgentLost @1 :Bool $initial("true");
-  # The agent died or was away for longer than its lease.
+  # Retries after the agent died or was away for longer than its lease.
   onFailure @2 :Bool;
-  # Any exit status but 0.
+  # Retries after any exit status but 0.
   exitCodes @3 :List(Int32) $max(256);
-  # These exit statuses, 1 to 255.
+  # Retries after these exit statuses, 1 to 255.
 }
 
 struct EnvVar {
@@ -73,7 +74,7 @@ enum Comparison {
 }
 
 struct MetricRule {
-  # accuracy: ">= 0.80"
+  # A MetricRule is a rule such as accuracy: ">= 0.80".
   metric @0 :Text;
   # Name of a metric of a needed job.
   comparison @1 :Comparison $initial("Comparison::kGreaterEqual");
@@ -82,51 +83,51 @@ struct MetricRule {
 
 struct Step {
   name @0 :Text $max(.maxSpecTextBytes);
-  # As given, or made from its kind and words; for people.
+  # Name as given, or made from the step's kind and words; for people.
   action :union {
     none @1 :Void;
-    # Never sent; what a reader sees where the union is missing. Refused.
+    # Never sent: a reader sees this member if the union is missing, and refuses the message.
     run @2 :Text $max(.maxSpecTextBytes) $arm("RunStep.script");
-    # Text for `bash -euo pipefail -c` (sh where bash is not).
+    # Text for `bash -euo pipefail -c` (sh where there is no bash).
     exec @3 :List(Text) $min(1) $max(.maxListed) $each(.maxSpecTextBytes) $arm("ExecStep.argv");
-    # A program and its arguments, no shell.
+    # A program and its arguments, without a shell.
     torch :group $cxx("TorchStep") {
-      # train: or evaluate:, a step of furrow-torch.
+      # A step of furrow-torch: train: or evaluate:.
       verb @4 :Text;
       # "train" or "evaluate".
       specJson @5 :Text $max(.maxSpecTextBytes);
-      # The step's mapping as one JSON object, validated by agent/torch/SPEC.md, which has the defaults of what it leaves
-      # out.
+      # The step's mapping as one JSON object, validated by agent/torch/SPEC.md, which defines the defaults of missing
+      # keys.
     }
     check @6 :List(MetricRule) $max(.maxListed) $arm("CheckStep.rules");
-    # All must hold for the metrics of the needed jobs.
+    # All rules must hold for the metrics of the needed jobs.
   }
 }
 
 struct JobSpec {
   name @0 :Text $min(1);
-  # [A-Za-z0-9_-]{1,64}, not beginning with -; once in its pipeline.
+  # [A-Za-z0-9_-]{1,64}, not beginning with -; unique in its pipeline.
   needs @1 :List(Text) $max(.maxListed);
   # Names of jobs of the same pipeline; no cycle.
   resources @2 :Resources;
   labels @3 :List(Text) $max(.maxListed);
   # The agent must carry all of them.
   env @4 :List(EnvVar) $map $max(.maxListed);
-  # The pipeline's with the job's on top.
+  # The pipeline's variables with the job's on top.
   timeoutMs @5 :UInt64 $millis $max(9007199254740992);
-  # Wall time of one attempt. 0: none.
+  # Wall time of one attempt. 0: no limit.
   retry @6 :RetryRule;
   shards @7 :UInt32 $min(1) $max(.maxShards) $initial("1");
   allowFailure @8 :Bool;
-  # Its failure does not fail the run; jobs that need it still start.
+  # true: a failure of this job does not fail the run, and jobs that need it still start.
   artifacts @9 :List(Text) $max(.maxListed) $each(.maxSpecTextBytes);
   # Paths or globs (*, ?, **) relative to the workspace, without `.`, `..`, doubled or trailing slashes.
   steps @10 :List(Step) $min(1) $max(.maxListed);
-  # In order.
+  # The steps run in this order.
 }
 
 struct PushTrigger {
-  # on: push:
+  # A PushTrigger is the mapping under on: push:.
   branches @0 :List(Text) $max(.maxListed) $each(.maxAddressBytes);
   # Globs over the branch's name. Empty: every branch.
   paths @1 :List(Text) $max(.maxListed) $each(.maxAddressBytes);
@@ -134,17 +135,17 @@ struct PushTrigger {
 }
 
 struct PipelineSpec $cxx("Pipeline") {
-  # Not "Pipeline" here: Cap'n Proto's C++ has a class of that name in every struct.
+  # The name is not "Pipeline", because Cap'n Proto's C++ has a class of that name in every struct.
   name @0 :Text $min(1);
   # [A-Za-z0-9_.-]{1,64}, beginning with neither - nor a dot.
   onPush @1 :PushTrigger $optional;
   # Absent: a push starts nothing.
   jobs @2 :List(JobSpec) $min(1) $max(.maxJobs);
-  # In the file's order.
+  # The jobs are in the file's order.
 }
 
 struct SourceInfo $json {
-  # Where the sources of a run come from. Every text may be absent: not known.
+  # A SourceInfo says where the sources of a run come from. Every text may be absent: not known.
   repository @0 :Text $max(.maxAddressBytes);
   # Path or address.
   ref @1 :Text $max(.maxAddressBytes);
@@ -156,13 +157,13 @@ struct SourceInfo $json {
   title @4 :Text $message;
   # The commit's first line.
   author @5 :Text $message;
-  # As the commit names them.
+  # Author as the commit names them.
   dirty @6 :Bool;
-  # A working copy with changes that are not in the commit.
+  # true: the working copy has changes that are not in the commit.
 }
 
 struct Diagnostic $json {
-  # One mistake in a file, where it stands and what would be right.
+  # A Diagnostic is one mistake in a file: its position and what would be right.
   line @0 :UInt32 $max(2147483647);
   # From 1. 0: the file as a whole.
   column @1 :UInt32 $max(2147483647);

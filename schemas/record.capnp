@@ -1,6 +1,6 @@
 @0x897a59756f6ce72c;
-# What the controller remembers on disk. controller/STORE.md says under which keys; a record replaces the one with the same
-# key.
+# Defines what the controller stores on disk. controller/STORE.md says under which keys; a record replaces the one with
+# the same key.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("furrow::wire");
@@ -35,13 +35,13 @@ using Enrol = import "enrol.capnp";
 using Pipeline = import "pipeline.capnp";
 
 enum LogStorage {
-  # Where the bytes of a sealed log lie.
+  # A LogStorage says where the bytes of a sealed log lie.
   none @0;
   # Nothing is stored: the log is empty.
   ownFile @1;
-  # The attempt's own file, found by its name.
+  # The log is the attempt's own file, found by its name.
   pack @2;
-  # A frame in one of the run's pack files.
+  # The log is a frame in one of the run's pack files.
 }
 
 struct LogRecord {
@@ -54,12 +54,12 @@ struct LogRecord {
     pack @3 :UInt32;
     # Number of the run's pack file; only with storage pack.
     offset @4 :UInt64;
-    # Of the frame in the pack, bytes; only with storage pack.
+    # Offset of the frame in the pack, in bytes; only with storage pack.
   }
 }
 
 struct AttemptRecord {
-  # One ended attempt.
+  # An AttemptRecord is one ended attempt.
   epoch @0 :UInt64 $id("Epoch");
   agent @1 :Text;
   gpuUuids @2 :List(Text) $max(Agent.maxGpus);
@@ -73,21 +73,21 @@ struct AttemptRecord {
   log @8 :LogRecord;
   # Absent: no log.
   artifacts @9 :Data $hash;
-  # Of a tree. Absent: none.
+  # Name of a tree. Absent: none.
 }
 
 struct RunRecord {
-  # A run as it was accepted, and how it ended. Written at both moments.
+  # A RunRecord is a run as it was accepted, and how it ended. It is written at both moments.
   id @0 :UInt64 $id("RunId");
   number @1 :UInt64;
   request :group $uuid {
     high @2 :UInt64;
     low @3 :UInt64;
   }
-  # Of the submission that made it.
+  # Id of the submission that made the run.
   pipeline @4 :PipelineSpec;
   source @5 :Data $hash;
-  # Of a tree. Absent: none.
+  # Name of a tree. Absent: none.
   info @6 :SourceInfo;
   submittedMs @7 :Int64 $time;
   endedMs @8 :Int64 $time;
@@ -95,51 +95,51 @@ struct RunRecord {
   state @9 :RunState;
   note @10 :Text $message;
   firstJob @11 :UInt64 $id("JobId");
-  # Its jobs are numbered on from here.
+  # The run's jobs are numbered on from here.
   retryOf @12 :UInt64 $id("RunId");
-  # Run that it repeats. 0: none.
+  # Run that this run repeats. 0: none.
   jobsPassed @14 :UInt32;
   # Shards; counted when the run has ended.
   jobsFailed @15 :UInt32;
   cancelling @13 :Bool;
-  # Somebody asked to end it.
+  # true: a request to end the run came.
 }
 
 struct JobRecord {
-  # A job that has left its first state; jobs without a record are blocked or ready with epoch 0.
+  # A JobRecord is a job that has left its first state; a job without a record is blocked or ready with epoch 0.
   id @0 :UInt64 $id("JobId");
   run @1 :UInt64 $id("RunId");
   state @2 :JobState;
   epoch @3 :UInt64 $id("Epoch");
-  # Of the newest assignment; durable before it leaves.
+  # Epoch of the newest assignment; it is durable before the assignment leaves.
   agent @4 :Text;
-  # That it is assigned to. Absent: to none.
+  # Agent to which the job is assigned. Absent: none.
   incarnation :group $uuid {
     high @5 :UInt64;
     low @6 :UInt64;
   }
-  # Of that agent's state folder.
+  # Incarnation of that agent's state folder.
   gpuUuids @7 :List(Text) $max(Agent.maxGpus);
-  # Its own on that agent.
+  # GPUs that the job has for itself on that agent.
   cancelling @14 :Bool;
-  # Somebody asked to end it; its agent has yet to report.
+  # true: a request to end the job came, and its agent has yet to report.
   readyMs @8 :Int64 $time;
   assignedMs @9 :Int64 $time;
   startedMs @10 :Int64 $time;
   retries @11 :UInt32;
   # Attempts that counted against the retry rule.
   reusedRun @15 :UInt64 $id("RunId");
-  # Taken over from this run by a retry: its log lies there. 0: its own.
+  # Run from which a retry took the job over: the log lies there. 0: the log is the job's own.
   reusedJob @16 :UInt64 $id("JobId");
-  # The job of that run.
+  # The job of reusedRun.
   attempts @12 :List(AttemptRecord) $max(1000000);
-  # Ended ones, oldest first.
+  # Ended attempts, oldest first.
   metrics @13 :List(Metric) $max(1000000);
   # Newest value of each name.
 }
 
 struct MetricsRecord {
-  # Lines [first, first + lines) of an attempt's metrics.
+  # A MetricsRecord holds lines [first, first + lines) of an attempt's metrics.
   attempt :group $attempt {
     job @0 :UInt64;
     epoch @1 :UInt64;
@@ -150,7 +150,7 @@ struct MetricsRecord {
 }
 
 struct SealRecord {
-  # The log of a running attempt was sealed by the bulk channel; its Finished has not come yet.
+  # The bulk channel sealed the log of a running attempt; the attempt's Finished has not come yet.
   attempt :group $attempt {
     job @0 :UInt64;
     epoch @1 :UInt64;
@@ -166,66 +166,66 @@ struct AgentRecord {
     high @3 :UInt64;
     low @4 :UInt64;
   }
-  # Of its state folder when it last registered.
+  # Incarnation of the agent's state folder when the agent last registered.
   offer @5 :Offer;
-  # Its last one.
+  # The agent's last offer.
   lastSeenMs @6 :Int64 $time;
   machine :group $uuid {
     high @7 :UInt64;
     low @8 :UInt64;
   }
-  # As in its last Register; 0: not known.
+  # Machine as in the agent's last Register; 0: not known.
   boot :group $uuid {
     high @9 :UInt64;
     low @10 :UInt64;
   }
   drained @11 :Bool;
-  # Gets no new jobs.
+  # true: the agent gets no new jobs.
   leaseMs @12 :UInt64 $millis $max(31622400000);
-  # It may run jobs without us for so long; 0: not known.
+  # Time for which the agent may run jobs without the controller; 0: not known.
   drain @13 :Drain;
-  # Empty unless it is drained.
+  # Empty unless the agent is drained.
 }
 
 struct EnrolmentUseRecord {
   publicKey @0 :Text;
-  # Of the agent that was let in.
+  # Key of the agent that was let in.
   name @1 :Text;
   atMs @2 :Int64 $time;
-  # When it proved the secret.
+  # Time when the agent proved the secret.
   admitted @3 :Bool;
-  # Its key was put on the allowlist, so that it is missing there only if it was revoked since.
+  # true: the key was put on the allowlist, where only a revocation since then removes it.
 }
 
 struct EnrolmentRecord {
-  # One line of `furrow enrol new`, and whom it let in.
+  # An EnrolmentRecord is one line of `furrow enrol new`, and the agents that it let in.
   id @0 :UInt64 $id("EnrolmentId");
   verifyKey @1 :Data $hash;
-  # Checks proofs; the secret itself is nowhere but in the line.
+  # Checks proofs; only the line holds the secret itself.
   labels @2 :List(Text) $max(Enrol.maxEnrolmentLabels);
   uses @3 :UInt32;
-  # How many agents it lets in.
+  # Number of agents that the line lets in.
   used @4 :List(EnrolmentUseRecord) $max(Enrol.maxEnrolmentUses);
-  # On record before its key is let in.
+  # A use is on record before its key is let in.
   madeMs @5 :Int64 $time;
   expiresMs @6 :Int64 $time;
   revokedMs @7 :Int64 $time;
-  # 0: it was not.
+  # 0: not revoked.
 }
 
 struct KeyRecord {
-  # What is known of a key of the allowlist, beside the line itself.
+  # A KeyRecord is what is known of a key of the allowlist, beside the line itself.
   publicKey @0 :Text;
   role @1 :KeyRole $initial("KeyRole::kClient");
   name @2 :Text;
   sinceMs @3 :Int64 $time;
-  # When it was first seen on the allowlist.
+  # Time when the key was first seen on the allowlist.
   enrolment @4 :UInt64 $id("EnrolmentId");
-  # That let it in. 0: a person put it there.
+  # Enrolment that let the key in. 0: a person added the key.
 }
 
 struct TriggerRecord {
-  # A push that was told and has not become a run yet.
+  # A TriggerRecord is a push that was reported and has not become a run yet.
   request :group $uuid {
     high @0 :UInt64;
     low @1 :UInt64;
@@ -246,17 +246,17 @@ struct Ref $cxx("RefRecord") {
 }
 
 struct RepositoryRecord {
-  # A repository that is looked at for missed pushes, and the commits that were seen.
+  # A RepositoryRecord is a repository that is checked for missed pushes, with the commits that were seen.
   repository @0 :Text $max(Pipeline.maxAddressBytes);
   refs @1 :List(Ref) $map $max(1000000);
   looked @2 :Bool;
-  # Its refs were read once: from then on an unknown ref is a push.
+  # true: the refs were read once; from then on an unknown ref is a push.
 }
 
 struct Record $variant("Record") $noun("record") $frame(67108864) {
   union {
     none @0 :Void;
-    # Never written; what a reader sees in an empty value. Refused.
+    # Never written: a reader sees this member in an empty value, and refuses the value.
     run @1 :RunRecord;
     job @2 :JobRecord;
     metrics @3 :MetricsRecord;
