@@ -1,4 +1,5 @@
-// Values for tests: any that the schema allows. A field that a schema gains is in them at once.
+// Writes functions that fill a value for tests with anything that the schema allows. They fill a new field of a schema
+// at once.
 #include <fmt/format.h>
 
 #include "schemas/compiler/writers.h"
@@ -6,7 +7,7 @@
 namespace furrow::schema {
 namespace {
 
-// Statements that give the C++ lvalue `value` something.
+// Returns statements that give the C++ lvalue `value` some content.
 std::string Fill(const Field& field, const std::string& value) {
   const std::uint64_t max = field.max;
   switch (field.form) {

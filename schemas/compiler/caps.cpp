@@ -1,4 +1,4 @@
-// The table of caps that PROTOCOL.md shows.
+// Writes the table of caps that PROTOCOL.md shows.
 #include <fmt/format.h>
 
 #include "schemas/compiler/writers.h"
@@ -31,7 +31,7 @@ std::string CapOf(const Field& field) {
   }
 }
 
-// Names of the usual size are not listed: the sentence above the table tells theirs.
+// The table leaves out names of the usual size, because the sentence above the table states their cap.
 bool IsUsual(const Field& field) {
   return field.kind == Kind::kText &&
          ((field.form == Form::kMessage && field.max == 4096) || (field.form != Form::kMessage && field.max == 1024));

@@ -1,4 +1,5 @@
-// Between the owned values and Cap'n Proto's builders and readers: every cap is checked on both ways.
+// Writes the code between the owned values and Cap'n Proto's builders and readers, which checks every cap in both
+// directions.
 #include <fmt/format.h>
 
 #include <set>
@@ -23,8 +24,8 @@ std::string Quoted(const std::string& text) {
 
 // ---- writing -------------------------------------------------------------------------------------------
 
-// Puts the C++ expression `value` into field `field` of the builder `to`. `always`: an empty one, too, for in a union
-// that tells which member it is.
+// Returns statements that put the C++ expression `value` into field `field` of the builder `to`. With `always` they
+// write an empty value, too: in a union the written field selects the member.
 std::string WriteField(const Struct& owner, const Field& field, const std::string& to, const std::string& value,
                        bool always) {
   const std::string setter = Pascal(field.wire);
@@ -152,7 +153,7 @@ std::string ArmFunction(const Struct& holder, const Field& arm) {
 
 // ---- reading -------------------------------------------------------------------------------------------
 
-// The C++ expression of field `field` of the reader `from`.
+// Returns the C++ expression that reads field `field` of the reader `from`.
 std::string ReadField(const Struct& owner, const Field& field, const std::string& from) {
   std::string got = fmt::format("{}.get{}()", from, Pascal(field.wire));
   const std::string where = Where(owner, field);

@@ -1,4 +1,4 @@
-// JSON of the structs that people ask for, as nlohmann's ordered_json.
+// Writes the JSON of the structs that people ask for, as nlohmann's ordered_json.
 #include <fmt/format.h>
 
 #include "schemas/compiler/writers.h"
@@ -6,7 +6,7 @@
 namespace furrow::schema {
 namespace {
 
-// The JSON of the C++ expression `value`.
+// Returns the JSON of the C++ expression `value`.
 std::string JsonOf(const Field& field, const std::string& value) {
   if (field.thousandths) return value + " / 1000.0";
   switch (field.form) {
@@ -54,7 +54,7 @@ bool HasJson(const File& file) {
   return false;
 }
 
-// Answers that are a list of structs, or a text, have JSON of their own: {"runs": […]}.
+// An answer that is a list of structs has JSON of its own: {"runs": […]}.
 bool ArmHasJson(const Field& arm) {
   return !arm.arm_field.empty() && arm.kind == Kind::kList && arm.target != nullptr && arm.target->json;
 }

@@ -1,6 +1,6 @@
-// A plug-in of `capnp compile`: reads the schemas on standard input and writes, into the current folder, what they say.
-// A file that would not change is left alone, so that nothing is compiled for it. Exit status 1: the schemas are wrong;
-// standard error says where.
+// Plugs into `capnp compile`: reads the schemas on standard input and writes the generated files into the current
+// folder. A file that would not change is left alone, so that nothing is compiled for it. Exit status 1: the schemas
+// are wrong; standard error says where.
 #include <unistd.h>
 
 #include <exception>

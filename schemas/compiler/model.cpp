@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint64_t kNameBytes = 1024;
 constexpr std::uint64_t kMessageBytes = 4096;
 
-// "client.capnp:Selector.shard" → the part behind the colon.
+// Returns the part of "client.capnp:Selector.shard" behind the colon.
 std::string LocalName(const std::string& display) {
   const std::size_t colon = display.find(':');
   return colon == display.npos ? "" : display.substr(colon + 1);
@@ -27,7 +27,7 @@ std::string StemOf(const std::string& display) {
   return path.substr(0, path.find('.'));
 }
 
-// Numbers, texts and flags that annotations gave, by their short names.
+// Notes hold the numbers, texts and flags that annotations give, by the annotations' short names.
 struct Notes {
   std::map<std::string, std::uint64_t> numbers;
   std::map<std::string, std::string> texts;
@@ -82,7 +82,7 @@ class Reader {
     Notes notes;
     for (const auto annotation : annotations) {
       const auto known = annotations_.find(annotation.getId());
-      if (known == annotations_.end()) continue;  // Cap'n Proto's own
+      if (known == annotations_.end()) continue;  // one of Cap'n Proto's own annotations
       const auto value = annotation.getValue();
       if (value.isUint64()) notes.numbers[known->second] = value.getUint64();
       if (value.isText()) notes.texts[known->second] = Tidy(value.getText());
@@ -137,7 +137,7 @@ class Reader {
     return result;
   }
 
-  // Files are read in the order of the command line: one that others use comes before them.
+  // Files are read in the order of the command line: a file that others use comes before them.
   void Own(const std::string& display) const {
     if (StemOf(display) != file_->stem) Complain(display, "its file must be named before " + file_->stem + ".capnp");
   }
@@ -147,7 +147,7 @@ class Reader {
     return found == member_docs_.end() || index >= found->second.size() ? "" : found->second[index];
   }
 
-  // "JobView::LogAttempt": how capnp's C++ names a struct or group within its namespace.
+  // Returns the name that capnp's C++ gives a struct or group within its namespace: "JobView::LogAttempt".
   static std::string WireName(const std::string& display) {
     std::string name;
     std::string rest = LocalName(display);
@@ -198,7 +198,8 @@ class Reader {
       if (field.group && field.target != nullptr && to.json) const_cast<Struct*>(field.target)->json = true;
       to.fields.push_back(std::move(field));
     }
-    for (auto& [order, field] : arms) to.arms.push_back(std::move(field));  // in the order of their numbers
+    // The arms are in the order of their numbers.
+    for (auto& [order, field] : arms) to.arms.push_back(std::move(field));
   }
 
   Field ReadField(capnp::StructSchema parent, capnp::StructSchema::Field from, const std::string& owner, bool arm) {

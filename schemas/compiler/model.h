@@ -1,4 +1,5 @@
-// What a schema file says, without Cap'n Proto's types: made by ReadSchemas, read by the writers of C++ and Markdown.
+// Describes a schema file without Cap'n Proto's types: ReadSchemas makes the description, and the writers of C++ and
+// Markdown read it.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,7 @@ enum class Kind {
   kUnion,   // a named union: one of `Struct::arms`
 };
 
-// How a field is held in C++, where its kind alone does not say it.
+// A Form says how C++ holds a field, if the field's kind alone does not say it.
 enum class Form {
   kPlain,
   kMessage,   // Text for a person
@@ -34,7 +35,7 @@ enum class Form {
   kTime,      // WallTime
   kMillis,    // std::chrono::milliseconds
   kHash,      // Data of 32 bytes
-  kHashes,    // Data of many of them
+  kHashes,    // Data of many hashes
   kArray,     // Data of a fixed size
   kLarge,     // Data that is referred to
   kUuid,      // group
@@ -51,18 +52,18 @@ struct Field {
   std::string doc;
   Kind kind = Kind::kVoid;
   Form form = Form::kPlain;
-  bool group = false;              // kStruct: lies in its parent
-  Kind element = Kind::kVoid;      // of a list
-  std::string type;                // "std::uint64_t", "RunId": of the C++ field, or of a list's entry
-  std::string wire_type;           // of an enum, a struct or a list's entry: "Outcome", "Selector::Shard"
-  const Struct* target = nullptr;  // of a struct, a union, a list of structs
+  bool group = false;              // a kStruct that lies in its parent
+  Kind element = Kind::kVoid;      // the kind of a list's entry
+  std::string type;                // the type of the C++ field, or of a list's entry: "std::uint64_t", "RunId"
+  std::string wire_type;           // the wire type of an enum, a struct or a list's entry: "Outcome", "Selector::Shard"
+  const Struct* target = nullptr;  // what a struct, a union or a list of structs holds
   const Enum* enumeration = nullptr;
   std::uint64_t max = 0, min = 0, each = 0;  // 0: none
   std::string without;
   std::string initial;  // C++ expression; empty: the type's own
-  // Of a member of a union: what it is in C++.
+  // These name what a union's member is in C++.
   std::string arm_type, arm_field;  // `arm_field` empty: the struct itself
-  // JSON.
+  // These describe the field in JSON.
   std::string key;
   bool key_given = false;
   bool thousandths = false;
@@ -76,11 +77,11 @@ struct Struct {
   std::string name;  // "Pipeline"
   std::string doc;
   std::vector<Field> fields;  // in the order of the text
-  std::vector<Field> arms;    // of its union; empty: it has none
-  unsigned words = 0;         // of its data and its pointers; a group has those of its parent: 0
+  std::vector<Field> arms;    // the members of its union; empty: it has none
+  unsigned words = 0;         // the words of its data and its pointers; a group has those of its parent: 0
   bool check = false;
   bool json = false;
-  // Of a root.
+  // Only a root has these.
   std::string variant;      // "ClientRequest"; empty: no root
   std::uint64_t frame = 0;  // bytes
   std::string noun;         // "request"
@@ -89,7 +90,7 @@ struct Struct {
 struct Enum {
   std::string wire;
   std::string name;
-  std::string header;  // where it is written by hand; empty: here
+  std::string header;  // the header where the enum is written by hand; empty: it is generated
   std::string doc;
   struct Value {
     std::string wire;  // "agentLost"
@@ -114,8 +115,8 @@ struct File {
   std::map<std::string, std::unique_ptr<Struct>> structs;  // groups with fields of their own, too
 };
 
-// The schemas of a capnp CodeGeneratorRequest, read from the descriptor. Throws std::runtime_error with the place where
-// a schema says what cannot be.
+// Reads the schemas of a capnp CodeGeneratorRequest from the descriptor. Throws std::runtime_error if a schema says
+// what cannot be; the message names the struct or field.
 std::vector<File> ReadSchemas(int descriptor);
 
 std::string Snake(const std::string& camel);   // "started_ms"

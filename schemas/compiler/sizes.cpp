@@ -1,4 +1,5 @@
-// How large a value becomes in a message, so that whoever makes one can keep its frame's cap without encoding it twice.
+// Writes functions that bound how large a value becomes in a message, so that code that makes a value keeps its frame's
+// cap without a second encoding.
 #include <fmt/format.h>
 
 #include "schemas/compiler/writers.h"
@@ -6,7 +7,7 @@
 namespace furrow::schema {
 namespace {
 
-// Statements that add to `bytes` what the C++ value `value` of `field` takes outside of its struct.
+// Returns statements that add to `bytes` what the C++ value `value` of `field` takes outside of its struct.
 std::string Add(const Field& field, const std::string& value) {
   switch (field.form) {
     case Form::kUuid:

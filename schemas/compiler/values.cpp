@@ -1,4 +1,4 @@
-// The owned structs and enums of a schema.
+// Writes the owned structs and enums of a schema.
 #include <fmt/format.h>
 
 #include <set>
@@ -17,7 +17,7 @@ std::string WriteEnum(const Enum& e) {
       text += Lines(value.doc, "  ") + fmt::format("  k{},\n", Pascal(value.wire));
     text += "};\n";
     text += fmt::format("inline constexpr std::size_t k{}Count = {};\n", e.name, e.values.size());
-    // As people and JSON have it.
+    // NameOf returns the name that people and JSON see.
     text += fmt::format("inline const char* NameOf({} value) {{\n  switch (value) {{\n", e.name);
     for (const Enum::Value& value : e.values)
       text += fmt::format("    case {}::k{}: return \"{}\";\n", e.name, Pascal(value.wire), Snake(value.wire));
@@ -26,13 +26,13 @@ std::string WriteEnum(const Enum& e) {
   return text;
 }
 
-// The structs that members of unions become, where they are no structs of the schema.
+// Writes the structs that members of unions become, if they are no structs of the schema.
 std::string WriteArmStructs(const Struct& holder) {
   std::string text;
   for (const Field& arm : holder.arms) {
     if (IsNothing(arm) || (arm.kind == Kind::kStruct && arm.arm_field.empty() && arm.arm_type == arm.type)) continue;
     text += Lines(arm.doc, "");
-    if (arm.kind == Kind::kStruct && arm.group) continue;  // a group has its own
+    if (arm.kind == Kind::kStruct && arm.group) continue;  // a group has its own struct
     text += fmt::format("struct {} {{\n", arm.arm_type);
     if (!arm.arm_field.empty()) text += fmt::format("  {} {}{{}};\n", CxxType(arm), arm.arm_field);
     text += fmt::format("  friend bool operator==(const {0}&, const {0}&) = default;\n}};\n", arm.arm_type);
@@ -48,7 +48,7 @@ std::string WriteStruct(const Struct& s) {
     text += fmt::format("inline constexpr std::size_t kMax{}Frame = {};  // bytes\n\n", s.variant, s.frame);
     return text;
   }
-  if (s.fields.empty() && !s.arms.empty()) return text + "\n";  // a union within a struct
+  if (s.fields.empty() && !s.arms.empty()) return text + "\n";  // the struct only holds a union within another struct
   text += Lines(s.doc, "") + fmt::format("struct {} {{\n", s.name);
   for (const Field& field : s.fields) {
     if (field.max != 0 && (field.kind == Kind::kList || field.kind == Kind::kData || field.kind == Kind::kText ||
@@ -65,7 +65,7 @@ std::string WriteStruct(const Struct& s) {
   return text;
 }
 
-// The frame of a root: declarations.
+// Declares the functions that encode and decode the frame of a root.
 std::string WriteRoot(const Struct& s) {
   if (s.variant.empty()) return "";
   std::string extra, result = s.variant;
