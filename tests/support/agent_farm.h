@@ -1,5 +1,5 @@
-// An agent's state with a session and jobs, for tests of its reactor. What the helpers cause is taken out of
-// the outbox by them, so that it holds the effects of the act under test only.
+// Holds an agent's state with a session and jobs, for tests of its reactor. The helpers take their own effects out of
+// the outbox, so that it holds only the effects of the act under test.
 #pragma once
 
 #include <memory>
@@ -21,7 +21,7 @@ using std::chrono::seconds;
 
 inline constexpr SessionId kSession{(std::uint64_t{1} << 32) | 1};
 
-// What the agent makes of the 30 s that it is welcomed with: a kill must have time before the true end.
+// The agent makes this lease of the 30 s in its Welcome: a kill must have time before the true end.
 inline constexpr Duration kLease = milliseconds(22500);
 
 inline AttemptRef Attempt(std::uint64_t job, std::uint64_t epoch = 1) {
@@ -42,7 +42,7 @@ inline Assign MakeAssign(AttemptRef attempt, std::vector<Hash> trees = {}) {
   return assign;
 }
 
-// `assign` with another spec.
+// Returns `assign` with a changed spec.
 template <class Change>
 Assign With(Assign assign, Change change) {
   JobSpec spec = *assign.spec;
@@ -77,7 +77,7 @@ class AgentFarm {
   Duration Tick() { return OnTick(state, out, now); }
   Status Hear(const ToAgent& message) { return OnControllerMessage(state, out, now, message); }
 
-  // The runner's table was read, and the controller has welcomed us: heartbeats every 2 s, a lease of 30 s.
+  // Makes the agent read the runner's table and be welcomed by the controller: heartbeats every 2 s, a lease of 30 s.
   void Join() {
     On(state, out, now, runner::Listing{});
     Tick();
@@ -86,7 +86,7 @@ class AgentFarm {
   }
   HeldJob& Job(AttemptRef attempt) { return state.jobs.at(attempt); }
 
-  // A job that the runner has begun.
+  // Assigns a job that the runner begins.
   void Run(const Assign& assign) {
     REQUIRE(Hear(assign).has_value());
     if (!assign.trees.empty()) On(state, out, now, Prepared{assign.attempt});
@@ -106,7 +106,7 @@ class AgentFarm {
     event.cpu_us = 7000;
     return event;
   }
-  // A job that reports: its Finished has left.
+  // Brings a job so far that it reports: its Finished has left.
   void RunToReport(const Assign& assign) {
     Run(assign);
     On(state, out, now, Exit(assign.attempt));

@@ -70,7 +70,7 @@ std::string Arbitrary::Bytes(std::size_t min, std::size_t max) {
 }
 
 void Arbitrary::Fill(Hash& hash) {
-  if (Pick(4) == 0) return;  // absent
+  if (Pick(4) == 0) return;  // an absent hash
   for (std::uint8_t& byte : hash.bytes) byte = static_cast<std::uint8_t>(random_());
 }
 

@@ -1,5 +1,5 @@
-// Random values of every message and record, within their ranges: schemas/compiler writes a Fill for each struct of a
-// schema, so that a field that a schema gains is tested at once.
+// Makes random values of every message and record, within their ranges: schemas/compiler writes a Fill for each struct
+// of a schema, so that a new field of a schema is tested at once.
 #pragma once
 
 #include <array>
@@ -20,16 +20,17 @@ class Arbitrary {
  public:
   explicit Arbitrary(std::uint64_t seed) : random_(seed) {}
 
-  // From `min` to `max` (0: no bound), the bounds themselves often.
+  // Returns a number from `min` to `max` (0: no bound), often a bound itself.
   std::uint64_t Number(std::uint64_t min, std::uint64_t max);
   std::size_t Pick(std::size_t count);  // below count
   bool Coin() { return Pick(2) == 0; }
   double Float();
 
-  // Short ones mostly, now and then as long as may be.
+  // Text and Bytes return mostly short values, now and then one of the greatest length.
   std::string Text(std::size_t min, std::size_t max, const char* without);
   std::string Bytes(std::size_t min, std::size_t max);
-  // What libraries, file systems and people bring: not always UTF-8, with NUL, now and then 20,000 characters long.
+  // Returns text as libraries, file systems and people bring it: not always UTF-8, with NUL, now and then 20,000
+  // characters long.
   std::string Wild();
   void Fill(Hash& hash);
   void Fill(Uuid& uuid);
@@ -47,7 +48,7 @@ class Arbitrary {
   void FillMap(std::map<std::string, std::string>& map, std::size_t max, std::size_t key_max, std::size_t max_value,
                const char* key_without);
 
-  // Makes fields that depend on each other fit, as common/wire/checks.cpp wants them.
+  // Makes fields that depend on each other fit, as common/wire/checks.cpp demands.
   void Settle(Finished& value);
   void Settle(Assign& value);
   void Settle(LogAppend& value);
@@ -62,7 +63,7 @@ class Arbitrary {
   std::size_t Count(std::size_t min, std::size_t max);
 
   std::mt19937_64 random_;
-  std::size_t budget_ = 200'000;  // bytes of a value; what is beyond is as small as may be
+  std::size_t budget_ = 200'000;  // bytes of a value; parts beyond them are as small as possible
 };
 
 }  // namespace furrow::testing

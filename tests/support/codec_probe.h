@@ -1,4 +1,4 @@
-// What a decoder makes of damaged frames, and the bytes of a frame as text.
+// Checks what a decoder makes of damaged frames, and shows the bytes of a frame as text.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -14,8 +14,8 @@ namespace furrow::testing {
 std::string HexOf(const std::string& bytes);
 std::string BytesOfHex(const std::string& hex);
 
-// Gives `decode` every prefix of the frame and `flips` copies with 1 to 8 random bits turned. Fails the test
-// unless each gives kInvalid (or `refusal`) with words, or a message that survives another round trip.
+// Gives `decode` every prefix of the frame and `flips` copies with 1 to 8 random bits flipped. Fails the test unless
+// each gives kInvalid (or `refusal`) with a message, or a value that survives another round trip.
 template <class Decode, class Encode>
 void CheckHostile(const std::string& frame, int flips, std::mt19937_64& random, Decode decode, Encode encode,
                   Errc refusal = Errc::kInvalid) {

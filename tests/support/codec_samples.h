@@ -1,6 +1,6 @@
-// One message and one record of every kind in which every field that version 0.1.0 had has a value that is not its
-// default: the values of tests/common/wire/golden.txt. They stay as they are; a field that comes later is at its
-// default here, and tested by tests/support/arbitrary.h.
+// Holds one message and one record of every kind, the values of tests/common/wire/golden.txt: every field that version
+// 0.1.0 had has a value that is not its default. The samples never change; a later field has its default here, and
+// tests/support/arbitrary.h tests it.
 #pragma once
 
 #include <utility>
@@ -16,14 +16,14 @@
 namespace furrow::testing {
 
 Hash SampleHash(std::uint8_t first);
-JobSpec SampleJobSpec();  // one step of each kind
+JobSpec SampleJobSpec();  // has one step of each kind
 Pipeline SamplePipeline();
 SourceInfo SampleSource();
 Outcome SampleOutcome();
 Offer SampleOffer();
 std::vector<MetricLine> SampleMetricLines();
 
-// One alternative each, in the variant's order.
+// These functions return one value of each alternative, in the variant's order.
 std::vector<AgentMessage> SampleAgentMessages();
 std::vector<ToAgent> SampleToAgent();
 std::vector<ClientRequest> SampleRequests();

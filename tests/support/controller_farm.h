@@ -1,5 +1,6 @@
-// A controller's state with agents and runs, for tests of its reactors: what a test needs before it acts is
-// one line. What these helpers cause is taken out of the outbox by them, so that it holds the act's effects only.
+// Holds a controller's state with agents and runs, for tests of its reactors: one line makes what a test needs before
+// it acts. The helpers take their own effects out of the outbox, so that it holds only the effects of the act under
+// test.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -39,7 +40,7 @@ class ControllerFarm {
   void Pass(Duration span);
 
   Register Registration(const std::string& name, Offer offer, std::vector<HeldAttempt> held = {}) const;
-  // A connected agent. Returns its peer; Session(name) is its session.
+  // Connects an agent and returns its peer; Session(name) is its session.
   PeerId Connect(const std::string& name, Offer offer = Cpus(2));
   SessionId Session(const std::string& name) const { return state.agents.at(name).link.session->id; }
   PeerId Peer(const std::string& name) const { return state.agents.at(name).link.session->peer; }
@@ -48,15 +49,15 @@ class ControllerFarm {
   Job& JobOf(Run& run, const std::string& name, std::uint32_t shard = 0);
   JobState StateOf(Run& run, const std::string& name, std::uint32_t shard = 0) { return JobOf(run, name, shard).state; }
 
-  // Plans and forgets what that stored and sent.
+  // Plans, and drops what the plan stored and sent.
   void Plan();
 
-  // What an agent says of a job that it holds and that took a second.
+  // Returns an agent's Finished of a job that it holds and that took a second.
   Finished Report(const Job& job, std::int32_t code = 0) const;
   Status Tell(const std::string& agent, const Finished& message);
-  // The job ends on its agent, with these newest metrics; effects are dropped.
+  // Ends the job on its agent, with these newest metrics, and drops the effects.
   void Finish(Job& job, std::int32_t code = 0, std::vector<Metric> metrics = {}, Hash artifacts = {});
-  // The attempt ends as if its agent had said so, with this outcome.
+  // Ends the attempt with this outcome, as if its agent had reported it.
   void End(Job& job, OutcomeKind kind, std::int32_t code = 0);
 
   void SendHeartbeat(const std::string& agent, std::vector<HeldAttempt> held);

@@ -1,5 +1,6 @@
-// The controller's data plane for tests: log and chunk stores in a temporary folder, the bulk endpoint on a free port,
-// and a loop that answers its events at once. It can be stopped and started again on the same port, as after a kill.
+// Runs the controller's data plane for tests: log and chunk stores in a temporary folder, the bulk endpoint on a free
+// port, and a loop that answers its events at once. A DataFarm can be stopped and started again on the same port, as
+// after a kill.
 #pragma once
 
 #include <chrono>
@@ -24,7 +25,7 @@
 
 namespace furrow::test {
 
-// Events of other threads, for the test's thread to wait for.
+// Holds events of other threads, for which the test's thread waits.
 template <class T>
 class Events {
  public:
@@ -33,7 +34,7 @@ class Events {
     events_.push_back(std::move(event));
     changed_.notify_all();
   }
-  // The next one; nullopt after `patience`.
+  // Returns the next event; nullopt after `patience`.
   std::optional<T> Next(std::chrono::seconds patience = std::chrono::seconds(30)) {
     std::unique_lock lock(mutex_);
     if (!changed_.wait_for(lock, patience, [this] { return !events_.empty(); })) return std::nullopt;
@@ -52,7 +53,7 @@ class Events {
   std::vector<T> events_;
 };
 
-// Lets threads pass, or holds them until it is opened.
+// Lets threads pass, or holds them until the gate is opened.
 class Gate {
  public:
   void Pass() {
@@ -71,7 +72,7 @@ class Gate {
     open_ = true;
     changed_.notify_all();
   }
-  // Returns false if nobody waits here within `patience`.
+  // Returns false if no thread waits at the gate within `patience`.
   bool AwaitOne(std::chrono::seconds patience = std::chrono::seconds(30)) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, patience, [this] { return waiting_ > 0; });
@@ -87,7 +88,7 @@ class Gate {
 class DataFarm {
  public:
   DataFarm() {
-    // In memory where there is such a folder: a sync of a busy disk can take a second.
+    // The folder is in memory if there is /dev/shm: a sync of a busy disk can take a second.
     const char* const root = std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp";
     std::string name = std::string(root) + "/furrow-data-XXXXXX";
     REQUIRE(::mkdtemp(name.data()) != nullptr);
@@ -135,7 +136,7 @@ class DataFarm {
     }
     for (const auto& [attempt, grant] : grants_) server->Post(grant);
   }
-  // As a kill: nothing is flushed or said.
+  // Stops as a kill does: nothing is flushed or sent.
   void Stop() {
     server.reset();
     logs.reset();
@@ -182,7 +183,7 @@ class DataFarm {
   std::unique_ptr<ChunkStore> chunks;
   std::unique_ptr<BulkServer> server;
   Events<BulkEvent> events;
-  Gate history_gate;  // that every question to history passes
+  Gate history_gate;  // every question to history passes this gate
 
  private:
   std::uint16_t port_ = 0;
@@ -193,7 +194,7 @@ class DataFarm {
   BulkServer* to_post_ = nullptr;
 };
 
-// A peer that speaks the protocol by hand.
+// A BulkPeer speaks the protocol by hand.
 class BulkPeer {
  public:
   BulkPeer(DataFarm& farm, const KeyPair& keys) : channel(Channel::Connect(farm.context, farm.Options(keys)).value()) {
@@ -208,7 +209,7 @@ class BulkPeer {
       poller_.Wait(std::chrono::milliseconds(20));
     }
   }
-  // The next answer, which must be a T.
+  // Returns the next answer, which must be a T.
   template <class T>
   T HearA() {
     auto reply = Hear();
@@ -227,7 +228,7 @@ class BulkPeer {
   Poller poller_;
 };
 
-// Text that compresses like a log, different for each seed.
+// Returns text that compresses like a log, different for each seed.
 inline std::string SomeText(std::size_t bytes, unsigned seed = 1) {
   std::string text;
   text.reserve(bytes + 80);

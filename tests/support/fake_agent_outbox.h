@@ -1,4 +1,4 @@
-// The agent's outbox for tests of its reactor; used like the controller's in fake_outbox.h.
+// Fakes the agent's outbox for tests of its reactor; tests use it like the controller's in fake_outbox.h.
 #pragma once
 
 #include <utility>

@@ -1,15 +1,15 @@
-// An NVML without GPUs. At nvmlInit_v2 it reads the file that FURROW_FAKE_NVML names:
+// Imitates NVML without GPUs. nvmlInit_v2 reads the file that FURROW_FAKE_NVML names:
 //   init CODE                    nvmlInit_v2 returns CODE
 //   count CODE                   nvmlDeviceGetCount_v2 returns CODE
 //   driver VERSION
-//   gpu UUID MEMORY_BYTES NAME   a GPU; NAME runs to the end of the line
-// and about the GPU, or MIG instance, before it:
-//   mig UUID MEMORY_BYTES NAME   an instance of it; MIG is on
-//   no_mig                       it cannot do MIG at all
-//   process PID BYTES            computes on it
-//   handle CODE                  the handle cannot be had
-//   fail CODE                    every question about it returns CODE
-// With FAKE_NVML_OLD defined it lacks nvmlDeviceGetUUID, as no true NVML does.
+//   gpu UUID MEMORY_BYTES NAME   adds a GPU; NAME runs to the end of the line
+// These lines describe the GPU, or MIG instance, before them:
+//   mig UUID MEMORY_BYTES NAME   adds an instance of the GPU; MIG is on
+//   no_mig                       the GPU cannot do MIG at all
+//   process PID BYTES            a process computes on the device
+//   handle CODE                  asking for the device's handle returns CODE
+//   fail CODE                    every question about the device returns CODE
+// With FAKE_NVML_OLD defined this NVML lacks nvmlDeviceGetUUID, as no true NVML does.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +85,7 @@ nvmlReturn_t nvmlInit_v2(void) {
 }
 
 nvmlReturn_t nvmlShutdown(void) {
-  if (alive-- <= 0) abort();  // never initialised, or shut down twice
+  if (alive-- <= 0) abort();  // NVML was never initialised, or is shut down twice
   return NVML_SUCCESS;
 }
 
@@ -98,7 +98,7 @@ nvmlReturn_t nvmlSystemGetDriverVersion(char* version, unsigned int length) {
   return NVML_SUCCESS;
 }
 
-// The `index`-th GPU, or the `index`-th instance of `parent`.
+// Returns the `index`-th GPU, or the `index`-th instance of `parent`.
 static struct nvmlDevice_st* Find(int parent, unsigned int index) {
   for (int i = 0; i < device_count; ++i) {
     const int fits = parent < 0 ? !devices[i].is_mig : devices[i].is_mig && devices[i].parent == parent;

@@ -1,5 +1,6 @@
-// The controller's outbox for tests of its reactor. A test takes out each effect that it expects; what nobody expected
-// fails it: the first effect of a kind that is not the one taken, and at the end whatever is left.
+// Fakes the controller's outbox for tests of its reactor. A test takes out each effect that it expects. An unexpected
+// effect fails the test: the first effect of a kind that is not the one taken, and at the end every effect that is
+// left.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +32,7 @@ class FakeOutbox {
   T Git() {
     return TakeFirst<T>(out_.repositories);
   }
-  // The first message to any agent; it must go to `peer`.
+  // Takes the first message to any agent, which must go to `peer`.
   template <class T>
   T ToAgent(PeerId peer) {
     REQUIRE_MESSAGE(!out_.to_agents.empty(), "an expected message to an agent is missing");
@@ -41,7 +42,7 @@ class FakeOutbox {
     REQUIRE_MESSAGE(std::holds_alternative<T>(send.message), "another message came first: " << send.message.index());
     return std::get<T>(std::move(send.message));
   }
-  // The first answer to any client; it must be the one to `number`.
+  // Takes the first answer to any client, which must be the one to `number`.
   template <class T>
   T ToClient(PeerId peer, std::uint64_t number) {
     REQUIRE_MESSAGE(!out_.to_clients.empty(), "an expected answer is missing");
@@ -52,7 +53,7 @@ class FakeOutbox {
     return std::get<T>(std::move(send.message));
   }
   HistoryQuery Asked();
-  // Drops everything: for what led to the situation under test.
+  // Drops all effects, such as those of the steps that led to the situation under test.
   void Clear();
 
  private:

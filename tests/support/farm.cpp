@@ -139,7 +139,8 @@ Farm::Farm(const FarmOptions& options) : options_(options) {
 
 Farm::~Farm() {
   for (std::size_t i = processes_.size(); i-- > 0;) End(processes_[i], SIGKILL);
-  // A runner's SIGTERM ends its jobs; one that does not end is killed, its jobs' processes stay in its session then.
+  // A runner's SIGTERM ends its jobs. A runner that does not end is killed, and its jobs' processes stay in its
+  // session.
   for (const pid_t runner : Runners()) ::kill(runner, SIGTERM);
   if (Until([this] { return Runners().empty(); }, std::chrono::seconds(15))) return;
   for (const pid_t runner : Runners()) ::kill(runner, SIGKILL);

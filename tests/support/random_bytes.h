@@ -1,4 +1,4 @@
-// Bytes that look random and are the same on every run.
+// Makes bytes that look random and are the same on every run.
 #pragma once
 
 #include <cstdint>

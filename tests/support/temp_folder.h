@@ -1,4 +1,5 @@
-// A folder of a test's own beneath the system's temporary folder, removed at the end, also after a failed check.
+// A TempFolder is a test's own folder beneath the system's temporary folder. It is removed at the end, also after a
+// failed check.
 #pragma once
 
 #include <fcntl.h>
