@@ -105,7 +105,9 @@ bool MetricsReader::HasRoom(const std::vector<MetricLine>& metrics) const {
 
 void MetricsReader::Take(std::string_view text, std::vector<MetricLine>& metrics) {
   if (text.find_first_not_of(" \t\r") == std::string_view::npos) return;
-  auto [line, wrong] = ParseMetricLine(text);
+  ParsedMetricLine parsed = ParseMetricLine(text);
+  MetricLine& line = parsed.line;
+  std::string& wrong = parsed.wrong;
   std::erase_if(line.values, [&](const Metric& one) {
     if (names_.contains(one.name)) return false;
     if (names_.size() < kMaxJobMetrics) return !names_.insert(one.name).second;

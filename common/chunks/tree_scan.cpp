@@ -37,7 +37,7 @@ Result<ScannedTree> HashWalk(int root_fd, Walk walk, const ScanOptions& options)
   pointers.reserve(jobs.size());
   for (HashJob& job : jobs) pointers.push_back(&job);
   ScannedTree scanned;
-  FURROW_ASSIGN(scanned.hashed_bytes, HashFiles(root_fd, std::move(pointers), options.cache, options.threads));
+  FURROW_ASSIGN(scanned.hashed_bytes, HashFiles(root_fd, pointers, options.cache, options.threads));
 
   std::vector<TreeEntry> entries;
   entries.reserve(walked.size());
