@@ -82,10 +82,11 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
 
   FURROW_ASSIGN(const std::unique_ptr<DiskGuard> disk,
                 DiskGuard::Open(state_folder, {config.ballast_bytes, config.disk_low_bytes, 16u << 20}));
+  std::unique_ptr<LogStore> packs;  // The store's thread writes into the packs until the store is gone.
   FURROW_ASSIGN(const std::unique_ptr<Store> store, Store::Open(state_folder / "db", disk.get()));
   // The bulk thread writes streamed logs and the store's thread writes packs, so each has its own view of the folder.
   FURROW_ASSIGN(const std::unique_ptr<LogStore> logs, LogStore::Open((state_folder / "logs").string()));
-  FURROW_ASSIGN(const std::unique_ptr<LogStore> packs, LogStore::Open((state_folder / "logs").string()));
+  FURROW_ASSIGN(packs, LogStore::Open((state_folder / "logs").string()));
   FURROW_ASSIGN(const std::unique_ptr<ChunkStore> blobs,
                 ChunkStore::Open((state_folder / "blobs").string(), {.packs = true}));
   FURROW_ASSIGN(Restored restored, store->Load());
