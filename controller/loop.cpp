@@ -65,10 +65,7 @@ Status ControllerLoop::Handle(Now now, LoopEvent& event) {
 
 Status ControllerLoop::OnCommitted(const Committed& committed) {
   if (!committed.status) return committed.status;
-  while (!pending_.empty() && pending_.front().turn <= committed.number) {
-    Release(pending_.front().effects);
-    pending_.pop_front();
-  }
+  for (Outbox& effects : turns_.OnCommitted(committed.number)) Release(effects);
   return {};
 }
 
@@ -116,21 +113,10 @@ void ControllerLoop::Release(Outbox& out) {
   for (AccessCommand& command : out.access) parts_.enrol.Post(std::move(command));
 }
 
-void ControllerLoop::HandOver() {
-  if (out_.empty()) return;
-  Outbox out = std::exchange(out_, {});
-  if (!out.MustBeStored()) {
-    if (pending_.empty()) {
-      Release(out);
-    } else {
-      // The outbox waits behind the turns that are not durable yet.
-      pending_.push_back({pending_.back().turn, std::move(out)});
-    }
-    return;
-  }
-  Turn turn{++turns_, std::exchange(out.records, {}), std::exchange(out.small_logs, {})};
-  pending_.push_back({turn.number, std::move(out)});
-  parts_.store.Commit(std::move(turn));
+void ControllerLoop::HandOver(Now now) {
+  Turns::Step step = turns_.Take(std::exchange(out_, {}), now);
+  for (Outbox& effects : step.release) Release(effects);
+  if (step.commit) parts_.store.Commit(std::move(*step.commit));
 }
 
 std::chrono::milliseconds ControllerLoop::Idle(Now now) const {
@@ -171,6 +157,7 @@ Status ControllerLoop::Run() {
   parts_.service.Ready();
   for (;;) {
     const Now now = parts_.clock.Read();
+    state_.behind = turns_.Behind(now, state_.settings.heartbeat);
     DrainFrames(now);
     FURROW_TRY(DrainEvents(now));
     if (now.mono - ticked_ >= kTickInterval) {
@@ -181,7 +168,7 @@ Status ControllerLoop::Run() {
     }
     const Duration patience = parts_.service.Alive(now.mono);
     EndTurn(state_, out_, now);
-    HandOver();
+    HandOver(now);
     if (!HandleSignals(now)) break;
     poller_.Wait(std::min(Idle(now), std::chrono::ceil<std::chrono::milliseconds>(patience)));
   }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,6 +18,7 @@
 #include "controller/bulk/server.h"
 #include "controller/history/history.h"
 #include "controller/reactor/outbox.h"
+#include "controller/reactor/turns.h"
 #include "controller/repos/repos.h"
 #include "controller/state/state.h"
 #include "controller/store/disk_guard.h"
@@ -62,19 +62,14 @@ class ControllerLoop {
   bool HandleSignals(Now now);  // false: the loop must stop
   void Reload(const Result<ControllerConfig>& fresh);
   void CheckDisk();
-  void HandOver();
+  void HandOver(Now now);
   void Release(Outbox& out);
   std::chrono::milliseconds Idle(Now now) const;
 
   Parts parts_;
   State state_;
   Outbox out_;
-  struct Pending {
-    std::uint64_t turn = 0;
-    Outbox effects;
-  };
-  std::deque<Pending> pending_;  // turns handed over that are not durable yet
-  std::uint64_t turns_ = 0;
+  Turns turns_;
   TimePoint ticked_;
   Poller poller_;
 };

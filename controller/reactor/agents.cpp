@@ -65,6 +65,11 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
       LoseAttempt(state, out, now, id, "cancelled before agent " + agent.name + " had it");
       continue;
     }
+    if (state
+            .behind) {  // The Assign itself may still wait for the disk: neither is it late, nor does another one help.
+      job->first_sent = now.mono;
+      continue;
+    }
     if (now.mono - job->first_sent > state.settings.heartbeat * kHeartbeatsToTake) {
       LoseAttempt(state, out, now, id,
                   "agent " + agent.name + " (" + agent.software + ") did not take it; see its log");

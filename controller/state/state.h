@@ -169,6 +169,7 @@ struct State {
   std::map<std::string, Repository> repositories;
   std::vector<Watcher> watchers;
   Access access;
+  bool behind = false;       // Turns wait for a slow disk: what was decided may not have left yet.
   bool plan_needed = false;  // A change may let the scheduler assign a job.
 
   Run* FindRun(RunId id);

@@ -45,39 +45,45 @@ void World::TickController() {
 }
 
 void World::ControllerTurn() {
+  controller_->state.behind = controller_->turns.Behind(Clock(), controller_->state.settings.heartbeat);
   EndTurn(controller_->state, controller_->out, Clock());
   controller_->state.CheckInvariants();
   HandOver();
 }
 
-// As ControllerLoop and the store's writer: turns wait while a commit is under way, and are committed together.
+// Plays ControllerLoop, with its own Turns, and the store's writer: turns that wait while a commit is under way are
+// committed together.
 void World::HandOver() {
   Controller& controller = *controller_;
-  if (!controller.out.empty()) {
-    Outbox out = std::exchange(controller.out, {});
-    Turn turn{0, std::exchange(out.records, {}), std::exchange(out.small_logs, {})};
-    controller.turns.emplace_back(std::move(turn), std::move(out));
-  }
-  if (controller.committing || controller.turns.empty()) return;
+  Turns::Step step = controller.turns.Take(std::exchange(controller.out, {}), Clock());
+  if (step.commit) controller.waiting.push_back(std::move(*step.commit));
+  for (const Outbox& effects : step.release) Release(effects, false);
+  BeginCommit();
+}
+
+void World::BeginCommit() {
+  Controller& controller = *controller_;
+  if (controller.committing || controller.waiting.empty()) return;
   controller.committing = true;
-  At(Between(microseconds(50), milliseconds(3)), [this, life = controller_life_] {
+  const Duration takes = Between(microseconds(50), milliseconds(3));
+  At(std::max(takes, disk_stands_until_ - time_), [this, life = controller_life_] {
     if (controller_ && life == controller_life_) Commit();
   });
 }
 
 void World::Commit() {
   if (Happens(weather_.commit_crash)) return KillController();
-  const std::vector<std::pair<Turn, Outbox>> turns = std::exchange(controller_->turns, {});
+  const std::vector<Turn> turns = std::exchange(controller_->waiting, {});
   controller_->committing = false;
-  for (const auto& [turn, effects] : turns) {
+  for (const Turn& turn : turns) {
     CheckTurn(turn);
     disk_.Apply(turn);
   }
-  for (const auto& [turn, effects] : turns) {
+  for (const Outbox& effects : controller_->turns.OnCommitted(turns.back().number)) {
     Release(effects, Happens(weather_.commit_crash));
     if (!controller_) return;
   }
-  HandOver();
+  BeginCommit();
 }
 
 // Sends what a turn wants sent; all of it or, where the controller dies midway, its first part.

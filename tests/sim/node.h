@@ -13,6 +13,7 @@
 #include "agent/state/outbox.h"
 #include "agent/state/state.h"
 #include "controller/reactor/outbox.h"
+#include "controller/reactor/turns.h"
 #include "controller/state/state.h"
 #include "tests/sim/world.h"
 
@@ -56,7 +57,8 @@ struct World::Node {
 struct World::Controller {
   State state;
   Outbox out;
-  std::vector<std::pair<Turn, Outbox>> turns;  // handed over, not durable
+  Turns turns;
+  std::vector<Turn> waiting;  // handed over to the store, not durable
   bool committing = false;
 };
 

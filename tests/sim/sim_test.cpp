@@ -136,6 +136,21 @@ TEST_CASE("sim: crashes of the controller, between any two of its steps, lose no
   });
 }
 
+// A disk that is full, say: what is decided waits for it, but agents must not be taken for deaf, nor take us for dead.
+TEST_CASE("sim: a disk that stands still for longer than any lease costs no attempt") {
+  ForSeeds(SeedsOr(50), [](std::uint64_t seed) {
+    World world(seed, 2, Weather{});
+    world.Submit(Diamond("stalled", false));
+    world.Pass(seconds(2));
+    world.StallDisk(seconds(200));
+    world.Submit(Diamond("waits", false));
+    world.Pass(seconds(200));
+    REQUIRE(world.HealAndFinish());
+    CHECK(world.executions().size() == 30);
+    for (const auto& [id, job] : world.disk().jobs()) CHECK(job.attempts.size() == 1);
+  });
+}
+
 TEST_CASE("sim: restarts of agents leave their jobs running, and their ends are reported") {
   ForSeeds(SeedsOr(300), [](std::uint64_t seed) {
     PlayOne(seed, Weather{.loss = 0.05, .doubled = 0.05, .slow = 0.1, .agent_crash = 0.05});

@@ -47,6 +47,8 @@ class World {
   // Moves a branch of the repository to a new commit; its hook tells the controller, if it can.
   void Push(const std::string& branch);
 
+  // Lets the controller's disk make nothing durable for so long.
+  void StallDisk(Duration span) { disk_stands_until_ = time_ + span; }
   // Lets time pass, with the weather as it is.
   void Pass(Duration span);
   // Calm weather, everything up: passes time until every accepted run has ended and nothing is left of it anywhere.
@@ -85,6 +87,7 @@ class World {
   void ControllerTurn();
   void TickController();
   void HandOver();
+  void BeginCommit();
   void Commit();
   void Release(const Outbox& out, bool dies_midway);
   void TellSealed(AttemptRef attempt);
@@ -148,6 +151,7 @@ class World {
   std::uint64_t trace_ = 14695981039346656037ULL;
 
   Disk disk_;
+  Duration disk_stands_until_{};
   std::unique_ptr<Controller> controller_;  // null while it is down
   std::uint64_t controller_life_ = 0;
   std::vector<std::unique_ptr<Node>> nodes_;

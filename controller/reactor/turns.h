@@ -1,0 +1,43 @@
+// The order in which turns become durable and their effects leave. Turns is a pure value, so that the simulator runs
+// the very code that the loop runs.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "controller/reactor/outbox.h"
+#include "controller/state/effects.h"
+
+namespace furrow {
+
+class Turns {
+ public:
+  struct Step {
+    std::vector<Outbox> release;  // effects that may leave now, in order
+    std::optional<Turn> commit;   // the turn that the store has to make durable
+  };
+
+  // Takes what a turn of the loop wants. Its effects wait until its records, and those of every turn before, are
+  // durable. Only messages that rest on no record overtake them: a slow disk must cost no agent its lease.
+  Step Take(Outbox out, Now now);
+
+  // Returns what may leave, in order, because every turn up to and including `number` is durable.
+  std::vector<Outbox> OnCommitted(std::uint64_t number);
+
+  // Returns whether some turn has waited for the store for longer than `span`: what was decided may not have left yet.
+  bool Behind(Now now, Duration span) const;
+
+ private:
+  struct Pending {
+    std::uint64_t turn = 0;
+    TimePoint since;
+    Outbox effects;
+  };
+  std::deque<Pending> pending_;
+  std::uint64_t turns_ = 0;
+};
+
+}  // namespace furrow

@@ -1,0 +1,74 @@
+#include "controller/reactor/turns.h"
+
+#include <doctest/doctest.h>
+
+using namespace furrow;
+
+namespace {
+
+constexpr Now kNow{TimePoint{std::chrono::seconds(100)}, WallTime{1}};
+
+Outbox Said(ToAgent message, bool stored) {
+  Outbox out;
+  out.to_agents.push_back({1, std::move(message)});
+  if (stored) out.records.emplace_back(AgentRecord{});
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("turns: with nothing to be stored everything leaves at once") {
+  Turns turns;
+  const auto step = turns.Take(Said(Kill{}, false), kNow);
+  CHECK(step.release.size() == 1);
+  CHECK_FALSE(step.commit);
+  CHECK(turns.Take({}, kNow).release.empty());
+}
+
+TEST_CASE("turns: effects wait for their records and for those before, and leave in order") {
+  Turns turns;
+  const auto first = turns.Take(Said(FinishedAck{SessionId{1}, {}}, true), kNow);
+  REQUIRE(first.commit);
+  CHECK(first.commit->number == 1);
+  CHECK(first.commit->records.size() == 1);
+  CHECK(first.release.empty());
+  const auto second = turns.Take(Said(Kill{SessionId{2}, {}, "", false}, false), kNow);
+  CHECK_FALSE(second.commit);
+  CHECK(second.release.empty());
+  CHECK(turns.Take(Said(Kill{SessionId{3}, {}, "", false}, true), kNow).commit->number == 2);
+  const auto released = turns.OnCommitted(1);
+  REQUIRE(released.size() == 2);
+  CHECK(std::get<FinishedAck>(released[0].to_agents[0].message).session == SessionId{1});
+  CHECK(std::get<Kill>(released[1].to_agents[0].message).session == SessionId{2});
+  CHECK(turns.OnCommitted(1).empty());
+  CHECK(turns.OnCommitted(2).size() == 1);
+}
+
+TEST_CASE("turns: what rests on no record overtakes what waits") {
+  Turns turns;
+  for (const bool stored : {true, false}) {
+    for (const ToAgent& message : {ToAgent{HeartbeatAck{}}, ToAgent{Reregister{}}, ToAgent{Refused{}}}) {
+      Outbox out = Said(message, stored);
+      out.to_agents.push_back({1, Kill{}});
+      const auto step = turns.Take(std::move(out), kNow);
+      REQUIRE(step.release.size() == 1);
+      REQUIRE(step.release[0].to_agents.size() == 1);
+      CHECK(step.release[0].to_agents[0].message == message);
+      CHECK(step.release[0].records.empty());
+    }
+  }
+  std::size_t waited = 0;
+  for (const Outbox& out : turns.OnCommitted(3)) waited += out.to_agents.size();
+  CHECK(waited == 6);
+}
+
+TEST_CASE("turns: a store that takes long is noticed") {
+  Turns turns;
+  const auto after = [](int seconds) { return Now{kNow.mono + std::chrono::seconds(seconds), kNow.wall}; };
+  CHECK_FALSE(turns.Behind(after(100), std::chrono::seconds(5)));
+  turns.Take(Said(Kill{}, true), kNow);
+  CHECK_FALSE(turns.Behind(after(5), std::chrono::seconds(5)));
+  CHECK(turns.Behind(after(6), std::chrono::seconds(5)));
+  turns.OnCommitted(1);
+  CHECK_FALSE(turns.Behind(after(6), std::chrono::seconds(5)));
+}
