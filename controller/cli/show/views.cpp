@@ -60,7 +60,7 @@ std::string NameOf(const JobView& job) {
 }
 
 std::string Explain(const Outcome& outcome) {
-  const std::string detail = outcome.detail.substr(0, outcome.detail.find('\n'));
+  std::string detail = outcome.detail.substr(0, outcome.detail.find('\n'));
   if (Passed(outcome)) return detail;
   std::string text;
   switch (outcome.kind) {

@@ -154,8 +154,8 @@ TEST_CASE("readable: whatever happens to an agent, what it sends can be read") {
     for (const auto& [kind, count] : agent.sent) sent[kind] += count;
   }
   CHECK(sent.size() == std::variant_size_v<AgentMessage>);
-  for (const auto& [kind, count] : sent) {
-    CAPTURE(kind);
-    CHECK(count > 20);
+  for (const auto& entry : sent) {
+    CAPTURE(entry.first);
+    CHECK(entry.second > 20);
   }
 }
