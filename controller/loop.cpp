@@ -141,6 +141,7 @@ bool ControllerLoop::HandleSignals(Now now) {
 void ControllerLoop::Reload(const Result<ControllerConfig>& fresh) {
   if (fresh) {
     LogReload(parts_.config_file, TakeReloadable(parts_.config, *fresh));
+    for (const std::string& warning : fresh->warnings) log::Warning("{}: {}", parts_.config_file, warning);
     log::SetLevel(parts_.config.log.level);
     OnSettings(state_, SettingsOf(parts_.config));
     parts_.disk.SetLow(parts_.config.disk_low_bytes);

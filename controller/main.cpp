@@ -103,7 +103,8 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   options.address = config.listen;
   options.keys = keys;
   options.port = config.control_port;
-  options.max_frame_bytes = std::max(config.agent_frame_bytes, config.client_frame_bytes);
+  options.max_frame_bytes =
+      std::max({kMaxAgentMessageFrame, kMaxToAgentFrame, kMaxClientRequestFrame, kMaxClientReplyFrame});
   FURROW_ASSIGN(const std::unique_ptr<Server> control, Server::Bind(context, options));
   FURROW_TRY(ProveUnknownKeyIsRefused(context, config.listen, control->port(), keys.public_key));
   options.port = config.bulk_port;
@@ -187,6 +188,7 @@ int Main(int argc, char** argv) {
   RaiseDescriptorLimit();
   if (const Status status = log::SetUp({kProgram, config->log.level, config->log.file}); !status)
     return daemon::Complain(kProgram, status.error());
+  for (const std::string& warning : config->warnings) log::Warning("{}: {}", config_file, warning);
   const Status served = Serve(*config, config_file, signals);
   if (!served) {
     log::Error("{}", served.error().message);

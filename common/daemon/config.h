@@ -45,10 +45,9 @@ struct ControllerConfig {
   std::chrono::milliseconds repos_timeout{60'000};  // repos.timeout
   std::vector<std::string> repos_allow;             // repos.allow; empty: every local path, no network
 
-  std::uint64_t agent_frame_bytes = 4ULL << 20;    // frames.from_agents
-  std::uint64_t client_frame_bytes = 16ULL << 20;  // frames.from_clients
-
   LogConfig log;
+
+  std::vector<std::string> warnings;  // about keys that an older version knew, for the log
 
   friend bool operator==(const ControllerConfig&, const ControllerConfig&) = default;
 };

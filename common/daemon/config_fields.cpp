@@ -140,11 +140,18 @@ void Section::Size(std::string_view key, std::uint64_t& out, Zero zero) {
   }
 }
 
+bool Section::HasRetired(std::string_view key) {
+  retired_.push_back(key);
+  return node_ != nullptr && std::any_of(node_->entries.begin(), node_->entries.end(),
+                                         [&](const YamlNode::Entry& entry) { return entry.key->text == key; });
+}
+
 void Section::Finish() {
   if (node_ == nullptr) return;
   for (const YamlNode::Entry& entry : node_->entries) {
     const std::string& key = entry.key->text;
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
+    if (std::find(retired_.begin(), retired_.end(), key) != retired_.end()) continue;
     std::string message = "unknown key " + Named(key);
     if (const auto nearest = pipeline::NearestWord(key, known_)) {
       message += "; did you mean " + Named(*nearest) + "?";

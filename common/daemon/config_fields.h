@@ -42,6 +42,8 @@ class Section {
   bool IsScalar(std::string_view key, const pipeline::YamlNode& node, std::string_view kind);
   // Reports "`section.key` message" at the key's value, or at the section or file if the key is absent.
   void Wrong(std::string_view key, const std::string& message);
+  // Returns whether `key` is there, which an older version knew and which means nothing any more.
+  bool HasRetired(std::string_view key);
   // Reports every key that no getter asked for.
   void Finish();
 
@@ -53,6 +55,7 @@ class Section {
   std::string prefix_;              // "ports."
   std::filesystem::path folder_;
   pipeline::Report* report_;
+  std::vector<std::string_view> retired_;
   std::vector<std::string_view> known_;  // the views refer to the callers' literals
 };
 

@@ -53,8 +53,6 @@ constexpr Field<C> kControllerFields[] = {
     Of<C, &C::repos_poll>("repos.poll", kReload),
     Of<C, &C::repos_timeout>("repos.timeout", kReload),
     Of<C, &C::repos_allow>("repos.allow", kReload),
-    Of<C, &C::agent_frame_bytes>("frames.from_agents", kRestart),
-    Of<C, &C::client_frame_bytes>("frames.from_clients", kRestart),
     OfLog<C, &LogConfig::level>("log.level"),
     OfLog<C, &LogConfig::file>("log.file"),
 };

@@ -73,7 +73,7 @@ TEST_CASE("config: controller.yaml as we ship it holds every key, each with its 
 
   REQUIRE_MESSAGE(config, config.error().message);
   CHECK(*config == ControllerConfig{});
-  CheckEveryKeyStandsIn(Read(path), {"", "ports", "agents", "jobs", "runs", "disk", "repos", "frames", "log"},
+  CheckEveryKeyStandsIn(Read(path), {"", "ports", "agents", "jobs", "runs", "disk", "repos", "log"},
                         ParseControllerConfig);
 }
 
@@ -92,6 +92,14 @@ TEST_CASE("config: an empty file gives the defaults") {
   CHECK(*ParseAgentConfig("", "f") == AgentConfig{});
 }
 
+TEST_CASE("config: a key that an older version knew stops no start, and is said to mean nothing") {
+  const auto config = ParseControllerConfig("frames: { from_agents: 1MiB, from_clients: 16MiB }\n", "f");
+  REQUIRE_MESSAGE(config, config.error().message);
+  REQUIRE(config->warnings.size() == 1);
+  CHECK(config->warnings[0].find("`frames` means nothing any more") == 0);
+  CHECK(ParseControllerConfig("", "f")->warnings.empty());
+}
+
 TEST_CASE("config: every key of the controller is read") {
   const auto config = ParseControllerConfig(R"(
 listen: "[::1]"
@@ -105,7 +113,6 @@ jobs: { log_quota: 0 }
 runs: { keep_in_memory: 0 }
 disk: { low: 2GiB, ballast: 1MiB }
 repos: { poll: 0, timeout: 1m, allow: [/srv/git/, "https://git.example/"] }
-frames: { from_agents: 64KiB, from_clients: 256MiB }
 log: { level: debug, file: /l }
 )",
                                             "f");
@@ -129,8 +136,6 @@ log: { level: debug, file: /l }
   want.repos_poll = milliseconds(0);
   want.repos_timeout = milliseconds(60'000);
   want.repos_allow = {"/srv/git/", "https://git.example/"};
-  want.agent_frame_bytes = 64 << 10;
-  want.client_frame_bytes = 256 << 20;
   want.log = {log::Level::kDebug, "/l"};
 
   REQUIRE_MESSAGE(config, config.error().message);
@@ -206,7 +211,6 @@ TEST_CASE("config: values out of range are refused with the range") {
   CHECK(Says(ControllerMistakes("agents: { max: 0 }"), "from 1 to 1000000"));
   CHECK(Says(ControllerMistakes("agents: { heartbeat: 10s, lease: 29s }"), "three times `agents.heartbeat`"));
   CHECK(Says(ControllerMistakes("agents: { heartbeat: 0 }"), "`agents.heartbeat`"));
-  CHECK(Says(ControllerMistakes("frames: { from_agents: 1KiB }"), "from 64KiB to 256MiB"));
   CHECK(Says(ControllerMistakes("repos: { allow: [git.example] }"), "holds `git.example`"));
   CHECK(Says(ControllerMistakes("log: { level: loud }"), "debug, info, warning or error, not `loud`"));
   CHECK(Says(ControllerMistakes("state: \"\""), "`state` must name a folder"));
