@@ -20,6 +20,7 @@
 #include "agent/loop.h"
 #include "agent/settings.h"
 #include "common/base/log.h"
+#include "common/base/replace_file.h"
 #include "common/daemon/config.h"
 #include "common/daemon/daemon_main.h"
 
@@ -60,10 +61,7 @@ Result<Uuid> Incarnation(const fs::path& folder) {
   std::string text;
   if (file >> text) return Uuid::FromHex(text);
   const Uuid fresh = Uuid::Random();
-  std::ofstream out(path);
-  out << fresh.ToHex() << '\n';
-  out.close();
-  if (!out) return tl::unexpected<Error>(ErrnoError(path.string(), errno));
+  FURROW_TRY(ReplaceFile(path.string(), fresh.ToHex() + "\n", 0600));
   return fresh;
 }
 

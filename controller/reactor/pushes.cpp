@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <utility>
 
+#include "common/base/hash.h"
 #include "controller/reactor/answer.h"
 #include "controller/reactor/pushes.h"
 #include "controller/reactor/runs.h"
@@ -41,7 +43,12 @@ void Import(Outbox& out, std::uint64_t ticket, Push& push) {
 
 // Makes the request id of a push that a look found, from the push itself, so that the same push is known again.
 Uuid RequestOf(const std::string& repository, const std::string& ref, const std::string& commit) {
-  return {std::hash<std::string>{}(repository + "\n" + ref), std::hash<std::string>{}(commit)};
+  const Hash digest = HashOf(repository + "\n" + ref + "\n" + commit);
+  Uuid id;
+  static_assert(sizeof(digest.bytes) >= 2 * sizeof(std::uint64_t));
+  std::memcpy(&id.high, digest.bytes.data(), sizeof(id.high));
+  std::memcpy(&id.low, digest.bytes.data() + sizeof(id.high), sizeof(id.low));
+  return id;
 }
 
 // Returns the run that a push of this commit started, if the run is in memory or a look found the push.

@@ -12,6 +12,7 @@
 #include <random>
 
 #include "common/base/file_io.h"
+#include "common/base/replace_file.h"
 #include "common/transport/transport.h"
 
 namespace furrow::cli {
@@ -30,13 +31,10 @@ std::string Quoted(const std::string& text) {
 }
 
 Status WriteConfig(const fs::path& path, const std::string& text) {
-  std::ofstream file(path, std::ios::trunc);
-  file << "# Written by `furrow up` at each start: changes here are lost.\n" << text;
-  file.close();
-  if (!file) {
-    const Error error = ErrnoError("cannot write " + path.string(), errno);
-    return Fail(Errc::kInvalid, error.message);
-  }
+  const Status written =
+      ReplaceFile(path.string(), "# Written by `furrow up` at each start: changes here are lost.\n" + text, 0644,
+                  Durability::kNotSynced);
+  if (!written) return Fail(Errc::kInvalid, written.error().message);
   return {};
 }
 
