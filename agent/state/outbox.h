@@ -1,4 +1,5 @@
-// What a turn of the agent's loop wants done: collected by the reactor, carried out by main in this order.
+// Holds the effects of one turn of the agent's loop: the reactor collects them, the loop carries them out in the order
+// of the fields.
 #pragma once
 
 #include <optional>
@@ -16,7 +17,8 @@ struct AgentOutbox {
   std::vector<WorkspaceCommand> workspace;
   std::vector<UploadCommand> uploads;
   std::vector<AgentMessage> to_controller;
-  std::optional<TimePoint> lease_until;  // the lease was renewed: tell the runner, which ends the jobs if we cannot
+  // The renewed lease, for the runner, which ends the jobs if the agent cannot.
+  std::optional<TimePoint> lease_until;
 
   bool empty() const {
     return runner.empty() && workspace.empty() && uploads.empty() && to_controller.empty() && !lease_until;

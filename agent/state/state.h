@@ -1,5 +1,5 @@
-// What is true now on an agent. Owned by the loop thread, changed only by the reactor (agent/reactor/).
-// Nothing of it is on disk: the runner's table and the controller's records bring it back.
+// Holds the state of an agent. The loop thread owns AgentState, and only the reactor (agent/reactor/) changes the
+// state. No part is on disk: the runner's table and the controller's records restore it after a restart.
 #pragma once
 
 #include <cstdint>
@@ -21,54 +21,54 @@
 
 namespace furrow {
 
-// What an agent's jobs get, from its configuration.
+// Holds the settings of an agent and of its jobs, taken from the configuration and the machine.
 struct AgentSettings {
   std::string software;  // "furrow-agent 0.1.0 (abc)"
   std::string host;
   std::string state_folder;      // absolute
-  std::vector<std::string> env;  // KEY=VALUE that every job starts from
+  std::vector<std::string> env;  // KEY=VALUE; every job's environment starts with these.
   std::string shell;             // absolute path of bash, or of sh where there is no bash
   bool shell_is_bash = true;
-  std::string torch_program;  // furrow-torch
-  std::string agent_program;  // furrow-agent: for check steps
+  std::string torch_program;  // path of furrow-torch
+  std::string agent_program;  // path of furrow-agent, for check steps
   Duration kill_grace = std::chrono::seconds(10);
-  std::uint64_t log_quota_bytes = 0;  // 0: what the controller says
-  std::uint64_t disk_low_bytes = 0;   // with less free space no new jobs; 0: never mind
-  ProtocolRange protocol;             // what this agent speaks
-  std::uint64_t seed = 0;             // spreads the registrations of many agents
+  std::uint64_t log_quota_bytes = 0;  // 0: the controller's quota
+  std::uint64_t disk_low_bytes = 0;   // With less free space the agent takes no new jobs; 0: no limit.
+  ProtocolRange protocol;             // protocol versions that this agent speaks
+  std::uint64_t seed = 0;             // The seed spreads the registrations of many agents.
 };
 
-// One attempt that the controller gave us, until its report is acknowledged.
+// Holds one attempt that the controller assigned to this agent, until the controller acknowledges its report.
 struct HeldJob {
   enum class Stage : std::uint8_t {
-    kPreparing,   // the workspace is being made
-    kWaiting,     // prepared; waits for CPUs and memory
-    kHeld,        // the runner has it, to start when the attempt `after` is over; see agent/reactor/devices.h
-    kStarting,    // the runner has been told
-    kRunning,     // its first process runs
-    kCollecting,  // ended; log and artifacts are on their way
-    kReporting,   // Finished is sent until it is acknowledged
+    kPreparing,   // The workspace is being made.
+    kWaiting,     // The job is prepared and waits for CPUs and memory.
+    kHeld,        // The runner starts the job when the attempt `after` is over; see agent/reactor/devices.h.
+    kStarting,    // The runner has the order to start the job.
+    kRunning,     // The job's first process runs.
+    kCollecting,  // The job has ended; its log and artifacts are being uploaded.
+    kReporting,   // Finished is repeated until it is acknowledged.
   };
   std::shared_ptr<const Assign> assign;  // never null
-  std::uint32_t slot = 0;                // its workspace and spool; its own until they are cleared
+  std::uint32_t slot = 0;                // The workspace and spool of this slot are the job's until they are cleared.
   Stage stage = Stage::kPreparing;
-  std::optional<AttemptRef> after;  // kHeld: whose CPUs and memory it gets; none: the runner knows
-  std::optional<AttemptRef> next;   // who is held to get ours
-  bool killing = false;             // the runner has been told to end it
-  bool unwanted = false;            // nobody wants its report: forget it when it has ended
-  bool lease_lost = false;          // ended because we did not hear the controller
-  bool shown = false;               // Started has been sent and its output is followed
-  TimePoint started;                // when the runner said so
-  Finished report;                  // filled in as it becomes known
+  std::optional<AttemptRef> after;  // kHeld: the job gets this attempt's CPUs and memory; none: only the runner knows.
+  std::optional<AttemptRef> next;   // This attempt is held to get the job's CPUs and memory.
+  bool killing = false;             // The runner has the order to end the job.
+  bool unwanted = false;            // No report is due: the job is forgotten when it has ended.
+  bool lease_lost = false;          // The job ended because the lease ran out.
+  bool shown = false;               // Started has been sent, and the uploader follows the output.
+  TimePoint started;                // when the runner reported the start
+  Finished report;                  // The reactor fills the report in as facts become known.
   bool output_done = false;
   bool artifacts_done = false;
-  std::deque<MetricLine> metrics;   // not acknowledged yet
-  std::uint64_t metrics_first = 0;  // index of the first of them
+  std::deque<MetricLine> metrics;   // metrics without an acknowledgement
+  std::uint64_t metrics_first = 0;  // index of the first one in `metrics`
   TimePoint metrics_sent;
-  std::string metrics_left_out;  // what of its metrics file could not be kept, for people; empty: nothing
+  std::string metrics_left_out;  // Tells people which part of the metrics file is not kept; empty: none.
   TimePoint report_sent;
-  bool abandoned = false;  // its workspace may still be written to: the slot is not used again
-  Duration report_wait{};  // until the report is sent again
+  bool abandoned = false;  // A process may still write to the workspace: the slot is not used again.
+  Duration report_wait{};  // time until the report is sent again
 
   AttemptRef ref() const { return assign->attempt; }
   bool OccupiesDevices() const { return stage == Stage::kStarting || stage == Stage::kRunning; }
@@ -80,10 +80,11 @@ struct AgentSession {
   SessionId id{};
   Duration heartbeat{};
   Duration lease{};
-  std::uint64_t sequence = 0;  // of the last heartbeat
+  std::uint64_t sequence = 0;  // number of the last heartbeat
   TimePoint heartbeat_sent;
-  std::int64_t clock_ahead_ms = 0;  // of the controller's, by the Welcome; 0: as far as is known, it is not
-  std::map<std::uint64_t, TimePoint> unanswered;  // heartbeats → when they left
+  // The agent's clock is ahead of the controller's by this, as measured at the Welcome; 0: no difference is certain.
+  std::int64_t clock_ahead_ms = 0;
+  std::map<std::uint64_t, TimePoint> unanswered;  // number of a heartbeat → when it was sent
 };
 
 struct AgentState {
@@ -91,37 +92,37 @@ struct AgentState {
   Uuid incarnation;
   MachineIdentity identity;
   Offer offer;
-  bool stopping = false;      // see OnStop
-  bool runner_ready = false;  // its table has been read: we know what we hold
-  bool runner_known = false;  // its table was read once, by this process
-  bool runner_holds = false;  // it can be told of a job before its time
+  bool stopping = false;      // See OnStop.
+  bool runner_ready = false;  // The runner's table has been read: the agent knows which attempts it holds.
+  bool runner_known = false;  // This process has read a runner's table at least once.
+  bool runner_holds = false;  // The runner can hold a job until another one is over.
   std::optional<AgentSession> session;
-  std::uint64_t nonce = 0;   // of the last Register
-  bool registering = false;  // it waits for an answer
-  int register_tries = 0;    // since the last answer
-  TimePoint register_next;   // not before then
+  std::uint64_t nonce = 0;   // nonce of the last Register
+  bool registering = false;  // The last Register has no answer yet.
+  int register_tries = 0;    // number of Registers since the last answer
+  TimePoint register_next;   // earliest time of the next Register
   TimePoint register_sent;
   WallTime register_sent_wall{};
-  std::optional<TimePoint> lease_until;  // absent: never had one
-  std::string condition;                 // why we should get no new jobs; empty: we should
-  std::string refused;                   // why the controller would not have us; empty: it did
+  std::optional<TimePoint> lease_until;  // absent: no lease so far
+  std::string condition;                 // reason why the agent takes no new jobs; empty: none
+  std::string refused;                   // reason why the controller refuses this agent; empty: none
   std::map<AttemptRef, HeldJob> jobs;
-  std::deque<AttemptRef> waiting;                             // prepared, in order
-  std::deque<AttemptRef> held;                                // in stage kHeld, in order
-  std::set<AttemptRef> without_successor;                     // occupy devices, and nobody is held to get them
-  std::deque<std::pair<TimePoint, AttemptRef>> just_started;  // not shown yet: (when to show, which)
-  std::set<AttemptRef> reporting;                             // in stage kReporting, or with metrics to send
-  // Slots for jobs: workspaces and spools below the state folder, numbered, used again and again.
+  std::deque<AttemptRef> waiting;                             // attempts in stage kWaiting, in order
+  std::deque<AttemptRef> held;                                // attempts in stage kHeld, in order
+  std::set<AttemptRef> without_successor;                     // attempts that occupy devices without a successor
+  std::deque<std::pair<TimePoint, AttemptRef>> just_started;  // attempts with `shown` unset, and when to set `shown`
+  std::set<AttemptRef> reporting;                             // attempts in stage kReporting or with metrics to send
+  // A slot is a numbered workspace and spool below the state folder; one job after another uses the same slot.
   std::uint32_t slots_made = 0;
   std::vector<std::uint32_t> free_slots;
-  std::map<AttemptRef, std::uint32_t> clearing;  // of attempts that are forgotten
+  std::map<AttemptRef, std::uint32_t> clearing;  // slots of forgotten attempts, until they are cleared
   std::uint64_t cpu_milli_used = 0;
   std::uint64_t memory_used = 0;
-  // Attempts acknowledged lately: a doubled Assign that comes late must not run them again.
+  // Attempts that the agent forgot lately: a repeated Assign that comes late must not run an attempt again.
   std::unordered_set<AttemptRef> done;
   std::deque<std::pair<TimePoint, AttemptRef>> done_order;
 
-  void CheckInvariants() const;  // aborts if counters, queues and stages disagree
+  void CheckInvariants() const;  // Aborts if counters, queues and stages disagree.
 };
 
 }  // namespace furrow
