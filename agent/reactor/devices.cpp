@@ -1,11 +1,12 @@
 #include "agent/reactor/devices.h"
 
-// Which prepared job gets CPUs and memory, and when.
+// Decides which prepared job gets CPUs and memory, and when.
 //
-// Where everything is taken, the next job is given to the runner all the same, to be held for one that runs: its
-// successor. It starts the moment that one ends, and the news of both come here together. Without that every job would
-// wait for the way from the runner to us and back, which is as long as a short job. A successor needs no more than it
-// will get, so nothing is set aside for it. Should other CPUs become free first, it is let go at once.
+// When all CPUs or memory are taken, the runner still gets the next job, to hold it as the successor of a running job.
+// The runner starts the successor the moment the running job ends, and reports both events together. Without successors
+// every job would wait for a round trip between runner and agent, which lasts as long as a short job. A successor needs
+// no more than the running job has, so the agent reserves nothing for a successor. If other CPUs become free first, the
+// successor starts at once.
 #include <algorithm>
 
 #include "agent/reactor/job_start.h"
@@ -18,7 +19,7 @@ const Resources& NeedOf(const HeldJob& job) {
   return job.assign->spec->resources;
 }
 
-// Whether there is room beside what is used. What needs more than there is runs alone.
+// Returns whether `need` fits beside the used CPUs and memory. A job that needs more than the whole offer runs alone.
 bool Fits(const AgentState& state, std::uint64_t cpu_used, std::uint64_t memory_used, const Resources& need) {
   return cpu_used == 0 || (cpu_used + need.cpu_milli <= state.offer.cpu_milli &&
                            memory_used + need.memory_bytes <= state.offer.memory_bytes);
@@ -28,10 +29,10 @@ bool IsFull(const AgentState& state) {
   return state.cpu_milli_used > 0 && state.cpu_milli_used >= state.offer.cpu_milli;
 }
 
-// Those that fit, in order; a small one may pass a large one.
+// Starts the jobs of the queue that fit, in order; a small job may overtake a large one.
 void StartThoseThatFit(AgentState& state, AgentOutbox& out, const std::deque<AttemptRef>& queue) {
   if (IsFull(state)) return;
-  const std::vector<AttemptRef> order(queue.begin(), queue.end());  // the queue changes on the way
+  const std::vector<AttemptRef> order(queue.begin(), queue.end());  // The loop changes the queue.
   for (const AttemptRef& ref : order) {
     if (IsFull(state)) return;
     HeldJob& job = state.jobs.at(ref);
@@ -51,7 +52,7 @@ void HoldNext(AgentState& state, AgentOutbox& out) {
         std::find_if(state.without_successor.begin(), state.without_successor.end(), [&](const AttemptRef& one) {
           const Resources& has = NeedOf(state.jobs.at(one));
           if (has.cpu_milli < need.cpu_milli || has.memory_bytes < need.memory_bytes) return false;
-          // The offer may have become smaller since that one began.
+          // The offer may have become smaller since the running job began.
           return Fits(state, state.cpu_milli_used - has.cpu_milli, state.memory_used - has.memory_bytes, need);
         });
     if (before == state.without_successor.end()) return;
@@ -75,7 +76,7 @@ void StopHolding(AgentState& state, HeldJob& job) {
 
 }  // namespace
 
-// Nothing once the lease is out: the controller may have given the jobs to another; OnTick ends them.
+// Starts nothing once the lease is out: the controller may have assigned the jobs to another agent; OnTick ends them.
 void StartWaiting(AgentState& state, AgentOutbox& out, Now now) {
   if (!state.runner_ready || state.stopping || (state.lease_until && now.mono >= *state.lease_until)) return;
   StartThoseThatFit(state, out, state.held);
@@ -86,7 +87,7 @@ void StartWaiting(AgentState& state, AgentOutbox& out, Now now) {
 void HoldBehind(AgentState& state, HeldJob& job, AttemptRef before) {
   job.stage = Stage::kHeld;
   state.held.push_back(job.ref());
-  if (state.without_successor.erase(before) == 0) return;  // one that we do not know
+  if (state.without_successor.erase(before) == 0) return;  // The agent does not know the attempt `before`.
   job.after = before;
   state.jobs.at(before).next = job.ref();
 }

@@ -1,4 +1,4 @@
-// Who gets CPUs and memory.
+// Decides which job gets CPUs and memory.
 #pragma once
 
 #include "agent/state/outbox.h"
@@ -9,13 +9,13 @@
 
 namespace furrow {
 
-// Hands prepared jobs to the runner as far as CPUs and memory allow, and others to hold for those that run.
+// Sends prepared jobs to the runner as far as CPUs and memory allow, and further jobs to hold behind running ones.
 void StartWaiting(AgentState& state, AgentOutbox& out, Now now);
-// The runner holds the job until `before` is over, and then it gets what that one had.
+// Records that the runner holds `job` until `before` is over; then the job gets the CPUs and memory of `before`.
 void HoldBehind(AgentState& state, HeldJob& job, AttemptRef before);
-// The job has CPUs and memory from now on: its stage is kStarting. It was held, or has just become known.
+// Books CPUs and memory for the job and sets its stage to kStarting. The job waited, was held, or is new here.
 void OccupyDevices(AgentState& state, HeldJob& job);
-// Gives back what the job has of CPUs and memory, its successor gets them; or the place behind the one it is held for.
+// Frees the job's CPUs and memory, which its successor gets; a held job gives up its place behind another job.
 void FreeDevices(AgentState& state, HeldJob& job);
 
 }  // namespace furrow

@@ -40,7 +40,7 @@ std::vector<std::string> ArgvOf(const AgentSettings& settings, const Step& step,
   return std::visit(
       Overloaded{
           [&](const RunStep& run) {
-            // dash knows no pipefail
+            // The shell dash knows no pipefail.
             return settings.shell_is_bash
                        ? std::vector<std::string>{settings.shell, "-euo", "pipefail", "-c", run.script}
                        : std::vector<std::string>{settings.shell, "-eu", "-c", run.script};
@@ -54,7 +54,8 @@ std::vector<std::string> ArgvOf(const AgentSettings& settings, const Step& step,
       step.action);
 }
 
-// Later settings win over earlier ones: the agent's, the pipeline's, then the farm's own words.
+// Returns the job's environment. Later settings win over earlier ones: first the agent's, then the pipeline's, then the
+// farm's own variables.
 std::vector<std::string> EnvOf(const AgentState& state, const HeldJob& job) {
   const Assign& assign = *job.assign;
   std::map<std::string, std::string> env;
@@ -73,7 +74,7 @@ std::vector<std::string> EnvOf(const AgentState& state, const HeldJob& job) {
   env["FURROW_SHARD_INDEX"] = std::to_string(assign.shard);
   env["FURROW_SHARD_COUNT"] = std::to_string(assign.spec->shards);
   env["FURROW_WORKSPACE"] = WorkspaceOf(state.settings, job.slot);
-  // A job sees the devices that it was given and no others; a machine without GPUs has nothing to hide.
+  // A job sees only its assigned devices; a machine without GPUs has nothing to hide.
   if (!state.offer.gpus.empty()) {
     std::string devices;
     for (const std::string& uuid : assign.gpu_uuids) devices += (devices.empty() ? "" : ",") + uuid;
@@ -117,11 +118,11 @@ runner::Start MakeStart(const AgentState& state, const HeldJob& job) {
   start.kill_grace_ms = static_cast<std::uint64_t>(state.settings.kill_grace / std::chrono::milliseconds(1));
   start.log_quota_bytes = state.settings.log_quota_bytes != 0 ? state.settings.log_quota_bytes : assign.log_quota_bytes;
   for (int shift = 0; shift < 32; shift += 8) start.blob += static_cast<char>(job.slot >> shift);
-  Assign known = assign;  // what is still of use when the agent finds the attempt again
+  Assign known = assign;  // The blob keeps only the fields that a restarted agent needs.
   known.trees.clear();
   known.metrics.clear();
   known.reported.clear();
-  start.blob += Encode(ToAgent{std::move(known)}).value();  // it came as such a frame
+  start.blob += Encode(ToAgent{std::move(known)}).value();  // Encode succeeds: the Assign came as such a frame.
   return start;
 }
 

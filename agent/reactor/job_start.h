@@ -1,4 +1,4 @@
-// An attempt as the runner is told it.
+// Translates an attempt into the runner's Start, and the runner's blob back into an attempt.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +15,15 @@
 
 namespace furrow {
 
-// Where the files of a slot lie below the state folder.
+// Return the absolute paths of a slot's files below the state folder.
 std::string WorkspaceOf(const AgentSettings& settings, std::uint32_t slot);
 std::string SpoolOf(const AgentSettings& settings, std::uint32_t slot);
 std::string MetricsFileOf(const AgentSettings& settings, std::uint32_t slot);
-// The attempt as the runner is told it: steps as programs, the whole environment, and a blob that ReadBlob reads.
+// Returns the runner's Start of an attempt: steps as programs, the whole environment, and a blob that ReadBlob reads.
 runner::Start MakeStart(const AgentState& state, const HeldJob& job);
-// An attempt's Assign and slot, from the blob that the runner kept. kInvalid: of a version that we do not know.
+// Returns an attempt's Assign and slot from the blob that the runner kept. kInvalid: the version is unknown.
 Result<std::pair<Assign, std::uint32_t>> ReadBlob(const std::string& blob);
-// Has the output of an attempt followed.
+// Returns the command that makes the uploader follow an attempt's output.
 Follow FollowOf(const AgentState& state, const HeldJob& job, bool resumed);
 
 }  // namespace furrow

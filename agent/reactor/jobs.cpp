@@ -11,7 +11,7 @@ namespace {
 
 using Stage = HeldJob::Stage;
 
-constexpr Duration kShowDelay = std::chrono::milliseconds(20);  // jobs that end sooner are reported once
+constexpr Duration kShowDelay = std::chrono::milliseconds(20);  // A job that ends sooner sends no Started.
 
 std::uint32_t TakeSlot(AgentState& state) {
   if (state.free_slots.empty()) return state.slots_made++;
@@ -35,7 +35,7 @@ Outcome Translate(const HeldJob& job, const runner::Exited& event) {
     case runner::OutcomeKind::kLogQuota: outcome.kind = OutcomeKind::kLogQuota; break;
     case runner::OutcomeKind::kLost: outcome.kind = OutcomeKind::kLost; break;
   }
-  // Killed, but not because the controller asked: by the lease, or with the whole farm (Ctrl-C of `furrow up`).
+  // The controller did not ask for this kill: the lease ran out, or the whole farm ended (Ctrl-C of `furrow up`).
   if (outcome.kind == OutcomeKind::kKilled && (job.lease_lost || !job.killing)) outcome.kind = OutcomeKind::kLost;
   if (outcome.detail.size() > 4096) outcome.detail.resize(4096);
   return outcome;
@@ -50,10 +50,11 @@ void TakeExit(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, const 
   CollectOutputs(state, out, now, job, event.spool_bytes, /*ran=*/true);
 }
 
-// The job of a runner's attempt that we have no memory of, from the Assign in its blob.
+// Restores the job of an attempt that only the runner knows, from the Assign in its blob. nullptr: the blob cannot be
+// read, and the runner forgets the attempt.
 HeldJob* Recall(AgentState& state, AgentOutbox& out, const runner::Attempt& attempt) {
   Result<std::pair<Assign, std::uint32_t>> read = ReadBlob(attempt.blob);
-  if (!read || read->first.attempt != attempt.ref) {  // of a version that we do not understand
+  if (!read || read->first.attempt != attempt.ref) {  // The blob's version is unknown.
     if (attempt.running) out.runner.emplace_back(runner::Kill{attempt.ref, "its description cannot be read", 0});
     out.runner.emplace_back(runner::Forget{attempt.ref});
     return nullptr;
@@ -85,13 +86,13 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const Assign& message) {
   HeldJob job;
   job.assign = std::make_shared<const Assign>(message);
   job.slot = TakeSlot(state);
-  if (state.stopping) {  // it was on its way: the controller hears at once that it must go elsewhere
+  if (state.stopping) {  // The Assign crossed the stop: an immediate report lets the controller assign it elsewhere.
     job.stage = Stage::kWaiting;
     state.waiting.push_back(ref);
     EndJob(state, out, now, state.jobs.emplace(ref, std::move(job)).first->second, OutcomeKind::kLost, kStopped);
     return {};
   }
-  if (message.trees.empty()) {  // nothing to fetch; the runner makes the folder
+  if (message.trees.empty()) {  // There is nothing to fetch, and the runner makes the folder.
     job.stage = Stage::kWaiting;
     state.waiting.push_back(ref);
   } else {
@@ -168,15 +169,15 @@ void OnRunnerGone(AgentState& state) {
 
 void On(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& listing) {
   std::set<AttemptRef> listed;
-  std::vector<runner::Attempt> attempts = listing.attempts;  // those that are held after those that hold them up
+  std::vector<runner::Attempt> attempts = listing.attempts;  // Held attempts come after those that they wait for.
   std::stable_partition(attempts.begin(), attempts.end(), [](const auto& attempt) { return !attempt.held_for; });
   for (const runner::Attempt& attempt : attempts) {
     listed.insert(attempt.ref);
     const auto known = state.jobs.find(attempt.ref);
     HeldJob* job = known != state.jobs.end() ? &known->second : nullptr;
     if (job == nullptr) {
-      // Only our first look finds attempts of an earlier process of the agent. Later ones that we do not know are
-      // forgotten, a Forget of ours was lost: their slots may be others' by now.
+      // Only the first Listing brings attempts of an earlier process of the agent. An unknown attempt of a later
+      // Listing is a forgotten one whose Forget was lost: its slot may belong to another job by now.
       if (state.runner_known) {
         if (attempt.running) out.runner.emplace_back(runner::Kill{attempt.ref, "forgotten by its agent", 0});
         out.runner.emplace_back(runner::Forget{attempt.ref});
@@ -192,11 +193,11 @@ void On(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& lis
     }
     if (!attempt.held_for)
       On(state, out, now, runner::Started{attempt.ref, 0, attempt.started});
-    else if (job->OccupiesDevices())  // it has not heard that it may go
+    else if (job->OccupiesDevices())  // The Start that releases the held job was lost.
       out.runner.emplace_back(MakeStart(state, *job));
     if (job->killing) EndJob(state, out, now, *job, OutcomeKind::kKilled, "cancelled");
   }
-  // Told to a runner that died before it wrote them down: no process ever ran.
+  // The runner died before it recorded the Start of these attempts: none of their processes ever ran.
   std::vector<AttemptRef> unheard;
   for (const auto& [ref, job] : state.jobs)
     if (job.InRunner() && !listed.contains(ref)) unheard.push_back(ref);
@@ -210,7 +211,8 @@ void On(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& lis
     EndJob(state, out, now, job, lost ? OutcomeKind::kLost : OutcomeKind::kKilled, lost ? kLeaseOut : "cancelled");
   }
   state.runner_ready = state.runner_known = true;
-  if (state.lease_until && now.mono < *state.lease_until) out.lease_until = state.lease_until;  // it may be a new one
+  // A new runner lacks the lease.
+  if (state.lease_until && now.mono < *state.lease_until) out.lease_until = state.lease_until;
   StartWaiting(state, out, now);
 }
 

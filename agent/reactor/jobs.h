@@ -1,4 +1,4 @@
-// From Assign to the attempt's end.
+// Brings an attempt from Assign to its end.
 #pragma once
 
 #include <string>
@@ -16,26 +16,26 @@ namespace furrow {
 Status On(AgentState& state, AgentOutbox& out, Now now, const Assign& message);
 Status On(AgentState& state, AgentOutbox& out, Now now, const Kill& message);
 
-// The controller assigns what this build cannot read: the attempt fails, in words.
+// Fails an attempt whose Assign this build cannot read: its report says `why`.
 void OnUnreadableAssign(AgentState& state, AgentOutbox& out, Now now, SessionId session, AttemptRef attempt,
                         const std::string& why);
 
 void On(AgentState& state, AgentOutbox& out, Now now, const WorkspaceEvent& event);
 
-// The runner's table, after we connected to it: attempts that we did not know are taken over, those that
-// we believed to be there and are not are started again. From then on we may register.
+// Compares the runner's table with the state after each connection: takes over unknown attempts of an earlier process
+// of the agent, and starts attempts again that the table lacks. After the first Listing the agent may register.
 void On(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& listing);
 void On(AgentState& state, AgentOutbox& out, Now now, const runner::Started& event);
 void On(AgentState& state, AgentOutbox& out, Now now, const runner::Exited& event);
-// The runner cannot be told to start it: the attempt fails, in words.
+// Fails an attempt whose Start cannot be sent to the runner: its report says `why`.
 void OnStartRefused(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref, const std::string& why);
-// The connection broke. main starts a runner again and asks for its table.
+// Notes that the connection broke. The loop starts a runner again and asks for its table.
 void OnRunnerGone(AgentState& state);
 
-// The reason of attempts that ended because the controller was not heard for a whole lease.
+// Why an attempt ended: the controller was not heard for a whole lease, or the agent was stopped.
 inline constexpr const char* kLeaseOut = "the lease ran out: the controller was not heard";
 inline constexpr const char* kStopped = "the agent was stopped, and its jobs with it";
-// Ends an attempt without a process, or tells the runner to end it.
+// Ends an attempt that has no process, or orders the runner to end the attempt.
 void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeKind kind, const std::string& reason);
 
 }  // namespace furrow

@@ -1,6 +1,6 @@
-// The agent's decisions: one plain function On(state, outbox, now, …) for everything that is said to it or happens to
-// it, found in the header named after what it acts on. They change the state and fill the outbox; they read no clock,
-// file or socket.
+// Includes the agent's decisions: one plain function On(state, outbox, now, …) for each message and event, in the
+// header named after the subject. The functions change the state and fill the outbox; they read no clock, file or
+// socket.
 #pragma once
 
 #include "agent/reactor/devices.h"

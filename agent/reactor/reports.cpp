@@ -1,7 +1,7 @@
 #include "agent/reactor/reports.h"
 
-// What an attempt leaves behind when it has ended – output, artifacts, metrics – and the report of it, until the
-// controller has acknowledged that.
+// Collects the output, artifacts and metrics of an attempt that has ended, and repeats its report until the controller
+// has acknowledged the report.
 #include <algorithm>
 
 #include "agent/reactor/devices.h"
@@ -21,14 +21,14 @@ constexpr Duration kFirstRepeat = std::chrono::seconds(1);
 constexpr Duration kLastRepeat = std::chrono::seconds(10);
 constexpr std::size_t kMetricsBatch = 1000;  // lines in one message
 
-// Something more that the reader of the report should know.
+// Adds a line to the report's detail.
 void AddDetail(HeldJob& job, const std::string& detail) {
   if (detail.empty()) return;
   std::string& said = job.report.outcome.detail;
   said += (said.empty() ? "" : "\n") + detail;
 }
 
-// How many of the waiting lines fit into one message.
+// Returns how many of the waiting lines fit into one message.
 std::size_t MetricsThatFit(const HeldJob& job) {
   std::size_t count = 0;
   std::size_t bytes = 0;
@@ -81,7 +81,7 @@ void TakeMetrics(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, con
     job.metrics.push_back(event.lines[i]);
     job.metrics.back().at = now.wall;
   }
-  // A job that has ended says the rest in its report.
+  // A job that has ended sends the remaining metrics with its report.
   if (job.metrics.empty() || job.stage != Stage::kRunning) return;
   state.reporting.insert(job.ref());
   SendMetrics(state, out, now, job);
@@ -194,7 +194,7 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& messag
   const auto it = state.jobs.find(message.attempt);
   if (it == state.jobs.end()) return {};
   HeldJob& job = it->second;
-  if (message.count <= job.metrics_first) return {};  // nothing new; what is not acknowledged is repeated in time
+  if (message.count <= job.metrics_first) return {};  // The acknowledgement is old; SendReports repeats the rest.
   while (job.metrics_first < message.count && !job.metrics.empty()) {
     job.metrics.pop_front();
     ++job.metrics_first;
@@ -219,7 +219,7 @@ void OnUnsendable(AgentState& state, AgentOutbox& out, Now now, const AgentMessa
   HeldJob& job = it->second;
   const std::size_t count = metrics != nullptr ? metrics->lines.size() : finished->metrics.size();
   if (count == 0) return;
-  // The lines keep their numbers, for the controller counts them.
+  // The emptied lines keep their numbers, since the controller counts the lines.
   for (std::size_t i = 0; i < std::min(count, job.metrics.size()); ++i) job.metrics[i].values.clear();
   const std::string said = "metrics could not be sent: " + why;
   if (finished != nullptr) AddDetail(job, said);

@@ -1,4 +1,4 @@
-// From an attempt's end to the report's acknowledgement.
+// Brings an attempt from its end to the acknowledgement of its report.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +17,16 @@ void On(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event);
 Status On(AgentState& state, AgentOutbox& out, Now now, const FinishedAck& message);
 Status On(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& message);
 
-// The attempt has ended, after a process of it `ran` or without: collects what it leaves behind.
+// Collects the log and artifacts of an attempt that has ended. `ran`: the attempt had a process.
 void CollectOutputs(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran);
-// Nothing more is to be said of the attempt: has everything of it removed.
+// Forgets an attempt that needs no more reports, and has its files and the runner's entry removed.
 void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref);
-// A message of ours broke a cap, which is a fault of whoever made it: what of it cannot travel is left out of the next
-// one, and the report says so. A Register or Heartbeat has nothing that could be left out.
+// Handles an agent's message that broke a cap, which is a fault of the code that made the message: the metrics that
+// cannot travel are left out of the next message, and the report says so. Nothing of a Register or Heartbeat could be
+// left out.
 void OnUnsendable(AgentState& state, AgentOutbox& out, Now now, const AgentMessage& message, const std::string& why);
-// Sends everything that waits for an acknowledgement: after a new session, and as time passes.
+// Sends the reports and metrics that wait for an acknowledgement. `all`: at once, as a new session needs; otherwise
+// only those whose time to repeat has come.
 void SendReports(AgentState& state, AgentOutbox& out, Now now, bool all);
 
 }  // namespace furrow

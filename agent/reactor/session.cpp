@@ -11,12 +11,14 @@
 namespace furrow {
 namespace {
 
-constexpr Duration kRegisterWait = std::chrono::seconds(1);  // for an answer to Register; doubles up to
-constexpr Duration kRegisterMost = std::chrono::seconds(4);  // this: a busy controller must answer the newest one
-constexpr Duration kDoneMemory = std::chrono::seconds(60);   // longer than a message can be under way
+// The agent waits kRegisterWait for an answer to Register and doubles the wait up to kRegisterMost, so that a busy
+// controller has time to answer the newest Register.
+constexpr Duration kRegisterWait = std::chrono::seconds(1);
+constexpr Duration kRegisterMost = std::chrono::seconds(4);
+constexpr Duration kDoneMemory = std::chrono::seconds(60);  // No message is under way for longer.
 constexpr std::size_t kDoneLimit = 200000;
 
-// A share of `span` that differs from agent to agent and from try to try, so that thousands do not register at once.
+// Returns a share of `span` that differs by agent and by try, so that thousands of agents do not register at once.
 Duration Jitter(const AgentState& state, Duration span) {
   std::uint64_t mixed = (state.settings.seed ^ state.nonce * 0x9E3779B97F4A7C15ULL) * 0xBF58476D1CE4E5B9ULL;
   mixed ^= mixed >> 31;
@@ -61,7 +63,8 @@ void SendHeartbeat(AgentState& state, AgentOutbox& out, Now now) {
       Heartbeat{session.id, session.sequence, HeldList(state), session.clock_ahead_ms, state.condition});
 }
 
-// The lease as we keep it ends early by the time that a kill may take, so that nothing runs when it truly ends.
+// Extends the agent's lease, which ends earlier than the controller's by the time of a kill: no job runs when the
+// controller's lease ends.
 void RenewLease(AgentState& state, AgentOutbox& out, TimePoint sent) {
   const Duration lease = state.session->lease;
   const TimePoint until = sent + lease - std::min(state.settings.kill_grace, lease / 4);
@@ -69,7 +72,8 @@ void RenewLease(AgentState& state, AgentOutbox& out, TimePoint sent) {
   state.lease_until = out.lease_until = until;
 }
 
-// The controller read its clock somewhere between our Register and now: half of that is doubt.
+// Returns how far this clock is certainly ahead of the controller's, in milliseconds; 0: no difference is certain. The
+// controller read its clock at some time between Register and now, so half of that span is doubt.
 std::int64_t ClockAhead(const AgentState& state, Now now, WallTime controller) {
   if (controller == WallTime{}) return 0;
   const auto sent = static_cast<std::int64_t>(state.register_sent_wall);
@@ -126,7 +130,7 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const Welcome& message) 
   state.session->lease = std::chrono::milliseconds(std::max(1u, message.lease_ms));
   state.session->clock_ahead_ms = ClockAhead(state, now, message.wall);
   state.session->heartbeat_sent = now.mono;
-  state.done.clear();  // messages of earlier sessions are refused anyway
+  state.done.clear();  // A repeated Assign of an earlier session is refused anyway.
   state.done_order.clear();
   RenewLease(state, out, state.register_sent);
   for (auto& [ref, job] : state.jobs)
@@ -170,7 +174,7 @@ void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings sett
                 std::uint64_t cache_bytes) {
   state.settings = std::move(settings);
   out.workspace.emplace_back(LimitCache{cache_bytes});
-  if (state.stopping || state.offer == offer) return;  // one that stops offers nothing any more
+  if (state.stopping || state.offer == offer) return;  // A stopping agent offers nothing.
   state.offer = std::move(offer);
   state.session.reset();
   state.registering = false;
@@ -180,7 +184,7 @@ void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings sett
 void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t free_bytes) {
   const std::uint64_t low = state.settings.disk_low_bytes;
   const bool was_low = !state.condition.empty();
-  const bool is_low = free_bytes < (was_low ? low + low / 16 : low);  // it must not come and go with every file
+  const bool is_low = free_bytes < (was_low ? low + low / 16 : low);  // The margin keeps the condition from flapping.
   if (is_low == was_low) return;
   state.condition = is_low ? "its disk is nearly full: " + std::to_string(free_bytes >> 20) +
                                  " MiB free, less than disk.low (" + std::to_string(low >> 20) + " MiB)"

@@ -1,4 +1,4 @@
-// Registration, heartbeats, the lease.
+// Keeps the session with the controller: registration, heartbeats, the lease.
 #pragma once
 
 #include <cstdint>
@@ -11,29 +11,30 @@
 
 namespace furrow {
 
-// Calls the handler of a message. kRejected: of another session than ours, or refused; for the log.
+// Calls the handler of a message. kRejected, for the log: the message is of another session, or the controller refuses.
 Status OnControllerMessage(AgentState& state, AgentOutbox& out, Now now, const ToAgent& message);
 
-// Also compares the clocks: AgentSession::clock_ahead_ms, sure to that much.
+// Begins a session, and compares the clocks: AgentSession::clock_ahead_ms is the difference that is certain.
 Status On(AgentState& state, AgentOutbox& out, Now now, const Welcome& message);
 Status On(AgentState& state, AgentOutbox& out, Now now, const Refused& message);
 Status On(AgentState& state, AgentOutbox& out, Now now, const Reregister& message);
 Status On(AgentState& state, AgentOutbox& out, Now now, const HeartbeatAck& message);
 
-// Registrations, heartbeats, repetitions, leases. Returns how long nothing needs to be done.
+// Sends due registrations, heartbeats and repeated reports, and ends the jobs whose lease is out. Returns the time
+// until the next call is due.
 Duration OnTick(AgentState& state, AgentOutbox& out, Now now);
 
-// The configuration changed while we run, or the machine did. Jobs that run keep what they have; a changed offer is
-// told to the controller by registering anew.
+// Takes over a configuration or a machine that changed. Running jobs keep their devices and environment; the agent
+// registers again to announce a changed offer.
 void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings settings, Offer offer,
                 std::uint64_t cache_bytes);
 
-// How much space is free where jobs work. Too little is told to the controller before anything else of this turn, so
-// that a job which failed for it is not given to us again.
+// Takes in the free space of the disk that jobs work on. A lack of space goes to the controller before the other
+// messages of this turn, so that a job which failed for lack of space is not assigned to this agent again.
 void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t free_bytes);
 
-// The agent is to stop and its jobs with it: offers nothing any more and reports what it held as lost, so that the
-// controller gives it to others at once. main has the runner end the processes and waits until nothing is held.
+// Stops the agent and its jobs: withdraws the offer and reports the held jobs as lost, so that the controller assigns
+// them to other agents at once. The loop has the runner end the processes and waits until no job is held.
 void OnStop(AgentState& state, AgentOutbox& out, Now now);
 
 }  // namespace furrow
