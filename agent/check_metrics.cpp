@@ -17,7 +17,8 @@ bool ParseNumber(const std::string& text, double& value) {
   return !text.empty() && *end == '\0';
 }
 
-// What is not finite keeps no rule: a training that diverged has no accuracy of infinity.
+// Returns whether the value satisfies the rule. A value that is not finite satisfies none: a training that diverged has
+// no accuracy of infinity.
 bool Holds(double value, const std::string& sign, double bound) {
   if (!std::isfinite(value)) return false;
   if (sign == "<") return value < bound;
@@ -27,7 +28,7 @@ bool Holds(double value, const std::string& sign, double bound) {
   return value == bound;
 }
 
-// With as many digits as it takes, so that 0.79999 does not pass for 0.8.
+// Returns the shortest text that names exactly this number, so that 0.79999 is not printed as 0.8.
 std::string Shortest(double value) {
   char text[32];
   return {text, std::to_chars(text, text + sizeof(text), value).ptr};
@@ -43,7 +44,7 @@ int Usage(const std::string& argument) {
 int CheckMetricsMain(std::span<const std::string> arguments) {
   std::map<std::string, double> have;
   std::vector<std::string> rules;
-  std::string reported;  // the names of all, where `have` lacks some
+  std::string reported;  // names of all reported metrics; empty: `have` holds all
   for (const std::string& argument : arguments) {
     if (argument.starts_with("--have=")) {
       const std::string pair = argument.substr(7);

@@ -1,4 +1,4 @@
-// The program behind a `check` step: `furrow-agent check-metrics --have=NAME=VALUE … --rule="NAME >= BOUND" …`.
+// Runs a `check` step: `furrow-agent check-metrics --have=NAME=VALUE … --rule="NAME >= BOUND" …`.
 #pragma once
 
 #include <span>
@@ -6,8 +6,8 @@
 
 namespace furrow {
 
-// Prints each rule with the value that it was held against. Returns 0 if all hold, 1 if one does not or its
-// metric was never reported, 2 for an argument that cannot be read.
+// Prints each rule with the value of its metric. Returns 0 if all rules hold, 1 if one does not hold or lacks its
+// metric, 2 for an argument that cannot be read.
 int CheckMetricsMain(std::span<const std::string> arguments);
 
 }  // namespace furrow

@@ -29,7 +29,7 @@ std::optional<TimePoint> ReadLease(const std::string& state_folder) {
 Status WriteLease(const std::string& state_folder, TimePoint until) {
   static const std::string boot = BootId();
   const std::string text = boot + " " + std::to_string(until.since_start.count()) + "\n";
-  return ReplaceFile(state_folder + "/lease", text, 0600, Durability::kNotSynced);  // of no use after a power cut
+  return ReplaceFile(state_folder + "/lease", text, 0600, Durability::kNotSynced);
 }
 
 }  // namespace furrow

@@ -1,4 +1,4 @@
-// The lease survives a restart of the agent in a small file: without it an agent that restarts while the
+// Keeps the lease in a small file across a restart of the agent. Without the file an agent that restarts while the
 // controller is away would believe its lease to be new.
 #pragma once
 
@@ -10,9 +10,9 @@
 
 namespace furrow {
 
-// The lease noted last in this boot of the machine; nullopt: none (jobs do not survive a boot either).
+// Returns the lease that was written last in this boot of the machine; nullopt: none. Jobs end with the boot, too.
 std::optional<TimePoint> ReadLease(const std::string& state_folder);
-// Not synced: a crash of the machine ends the jobs anyway.
+// Writes the lease without a sync: a crash of the machine ends the jobs anyway.
 Status WriteLease(const std::string& state_folder, TimePoint until);
 
 }  // namespace furrow

@@ -24,10 +24,10 @@ namespace furrow {
 namespace {
 
 constexpr int kFramesATurn = 256;
-constexpr Duration kReportPatience = std::chrono::seconds(5);  // for the reports of jobs that were ended
+constexpr Duration kReportPatience = std::chrono::seconds(5);  // time for the reports of ended jobs
 constexpr Duration kDiskLook = std::chrono::seconds(1);
 constexpr std::size_t kDoubt = 4;  // heartbeats or registrations without an answer
-constexpr int kRunnerTries = 5;    // in a row, before the agent gives up: something is wrong with the machine
+constexpr int kRunnerTries = 5;    // After so many failures in a row the agent gives up: the machine is at fault.
 
 }  // namespace
 
@@ -76,10 +76,10 @@ Status AgentLoop::DrainRunner() {
     if (runner_->wants_write()) return runner_->Flush();
     return {};
   }
-  out_.runner.clear();  // what they meant is found again from the listing
+  out_.runner.clear();  // The next Listing brings these requests about again.
   poller_.RemoveFd(runner_->fd());
   runner_.reset();
-  if (end_by_) return {};  // it has done what it was told
+  if (end_by_) return {};  // The runner has carried out the Shutdown.
   log::Warning("{}", events.error().message);
   OnRunnerGone(state_);
   if (++runner_failures_ > kRunnerTries)
@@ -87,7 +87,7 @@ Status AgentLoop::DrainRunner() {
   return ConnectRunner();
 }
 
-// What earlier processes left in slots that no attempt holds: those slots will be used as if they were new.
+// Removes the files that earlier processes left in slots without an attempt, since new jobs use these slots as new.
 void AgentLoop::RemoveLeftovers() {
   std::set<std::string> held;
   for (const auto& [ref, job] : state_.jobs) {
@@ -142,7 +142,7 @@ void AgentLoop::DrainThreads() {
   for (const UploadEvent& event : upload_events_.TakeAll()) On(state_, out_, now, event);
 }
 
-// Every second, and at once where something has failed that a full disk may be the reason for.
+// Looks at the free space every second. `at_once`: something has failed that a full disk may explain.
 void AgentLoop::LookAtDisk(bool at_once) {
   const Now now = parts_.clock.Read();
   if (!at_once && now.mono < disk_look_) return;
@@ -165,7 +165,7 @@ void AgentLoop::SaveLease(TimePoint until) {
   out_.runner.emplace_back(runner::Lease{static_cast<std::uint64_t>(until.since_start.count())});
 }
 
-// Leaves in out_ what follows from what could not be carried out.
+// Carries out the effects in out_, and leaves there the effects of those that failed.
 void AgentLoop::CarryOut() {
   if (out_.lease_until) SaveLease(*out_.lease_until);
   AgentOutbox out = std::exchange(out_, {});
@@ -178,7 +178,7 @@ void AgentLoop::CarryOut() {
       log::Error("{}", frame.error().message);
       OnUnsendable(state_, out_, parts_.clock.Read(), message, frame.error().message);
     } else if (control_->Send(*frame) == SendResult::kFull) {
-      break;  // whatever matters is sent again
+      break;  // Everything that matters is sent again.
     }
   }
 }
@@ -191,7 +191,7 @@ void AgentLoop::TellRunner(const std::vector<runner::Request>& requests) {
     if (const auto* start = std::get_if<runner::Start>(&request))
       OnStartRefused(state_, out_, parts_.clock.Read(), start->ref, queued.error().message);
   }
-  // An error shows again, as the end of the connection, at the next Receive.
+  // The next Receive reports the error again, as the end of the connection.
   if (const Status sent = runner_->Flush(); !sent) log::Warning("runner: {}", sent.error().message);
 }
 
@@ -213,7 +213,8 @@ void AgentLoop::ReportLink() {
     log::Warning("the controller at {} is away; trying again", parts_.control.address);
 }
 
-// A controller that has revoked our key keeps the connection and says nothing on it: a new one it refuses.
+// Reconnects once when the controller is silent: a controller that has revoked the agent's key keeps the connection
+// without a word, but refuses a new connection.
 void AgentLoop::DoubtLink() {
   const std::size_t unanswered =
       state_.session ? state_.session->unanswered.size() : static_cast<std::size_t>(state_.register_tries);
@@ -247,7 +248,7 @@ std::optional<StopMode> AgentLoop::HandleSignals() {
       return end_by_ ? StopMode::kEndJobs : StopMode::kLeaveJobs;
     } else {
       BeginEnd();
-      CarryOut();  // with no job to wait for this is the last turn
+      CarryOut();  // Without a job to wait for this turn is the last one.
     }
   }
   if (const auto fresh = parts_.reloader.Take()) Reload(*fresh);

@@ -1,4 +1,4 @@
-// The agent's loop: brings events to the reactor and carries out what it asks for. The only place where the
+// Runs the agent's loop, which brings events to the reactor and carries out the reactor's effects. Only here do the
 // agent's sockets, its runner and its threads meet.
 #pragma once
 
@@ -22,11 +22,11 @@
 namespace furrow {
 
 enum class StopMode : std::uint8_t {
-  kLeaveJobs,  // they go on in the runner; the next agent takes them over
-  kEndJobs,    // the runner ends them and goes
+  kLeaveJobs,  // The jobs go on in the runner; the next agent takes them over.
+  kEndJobs,    // The runner ends the jobs and itself.
 };
 
-// What a reload reads.
+// Holds the configuration and the devices that a reload reads.
 struct AgentReload {
   AgentConfig config;
   devices::Detected detected;
@@ -40,18 +40,19 @@ class AgentLoop {
     ChannelOptions control;
     WorkspaceOptions workspace;
     UploaderOptions uploader;
-    std::string runner_program;  // furrow-runner
+    std::string runner_program;  // path of furrow-runner
     ServiceManager& service;
     Reloader<AgentReload>& reloader;
-    AgentConfig config;  // as it is in force
+    AgentConfig config;  // the configuration in force
     std::string config_file;
-    int signals = -1;  // daemon::CatchSignals; SIGINT ends the jobs too, SIGTERM leaves them
+    int signals = -1;  // from daemon::CatchSignals; SIGINT ends the jobs, SIGTERM leaves them running.
   };
 
-  // Connects everything. `state` has its settings, offer and incarnation.
+  // Connects the controller, the threads and the runner. The caller has set the settings, offer and incarnation of
+  // `state`.
   static Result<std::unique_ptr<AgentLoop>> Create(Parts parts, AgentState state);
 
-  // Until a signal. An error only for what no retry can mend.
+  // Runs until a signal ends the agent. Returns an error only for a failure that no retry can mend.
   Result<StopMode> Run();
 
  private:
@@ -68,9 +69,9 @@ class AgentLoop {
   void TellRunner(const std::vector<runner::Request>& requests);
   void ReportLink();
   void DoubtLink();
-  std::optional<StopMode> HandleSignals();  // a value: to stop at once
+  std::optional<StopMode> HandleSignals();  // A value means: stop at once.
   void Reload(const Result<AgentReload>& fresh);
-  Duration TellServiceManager();  // how long it may wait for the next word
+  Duration TellServiceManager();  // Returns the time until the next call is due.
   void BeginEnd();
   bool HasEnded() const;
   void SaveLease(TimePoint until);
@@ -85,12 +86,12 @@ class AgentLoop {
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<runner::RunnerClient> runner_;
   int runner_failures_ = 0;
-  LinkState link_ = LinkState::kConnecting;  // as reported last
-  std::optional<TimePoint> end_by_;          // set: the jobs are being ended, and reported until then
-  bool ready_sent_ = false;                  // the service manager knows that we serve
-  bool doubted_ = false;                     // the connection was made anew since the controller last answered
-  TimePoint disk_look_;                      // when to look next
-  bool cleaned_ = false;                     // leftovers of earlier processes are gone
+  LinkState link_ = LinkState::kConnecting;  // state that was logged last
+  std::optional<TimePoint> end_by_;          // A value means: the jobs are being ended, and reported until then.
+  bool ready_sent_ = false;                  // The service manager knows that the agent serves.
+  bool doubted_ = false;                     // The connection was made anew since the controller last answered.
+  TimePoint disk_look_;                      // time of the next look at the disk
+  bool cleaned_ = false;                     // The leftovers of earlier processes are removed.
   Poller poller_;
 };
 

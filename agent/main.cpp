@@ -1,4 +1,4 @@
-// furrow-agent: offers a machine's devices to a controller and runs the jobs that it is given.
+// furrow-agent offers a machine's devices to a controller and runs the jobs that the controller assigns.
 //
 // Exit status: 0 stopped by a signal, 1 cannot run (the last line says why), 2 usage or configuration.
 #include <fcntl.h>
@@ -35,8 +35,7 @@ fs::path FolderOfProgram() {
   return fs::read_symlink("/proc/self/exe").parent_path();
 }
 
-// Makes the folders and takes the lock that keeps two agents from one state folder. The lock lives as long as the
-// process.
+// Makes the folders, and takes the lock that keeps two agents from one state folder for as long as the process lives.
 Status TakeStateFolder(const fs::path& folder) {
   std::error_code error;
   for (const char* part : {"", "work", "spool", "cache"}) {
@@ -54,7 +53,8 @@ Status TakeStateFolder(const fs::path& folder) {
   return {};
 }
 
-// The state folder's identity: a new one where there was none tells the controller that attempts are lost.
+// Returns the state folder's identity and makes a missing one: a new identity tells the controller that attempts are
+// lost.
 Result<Uuid> Incarnation(const fs::path& folder) {
   const fs::path path = folder / "incarnation";
   std::ifstream file(path);
@@ -69,7 +69,7 @@ Result<KeyPair> OwnKey(const AgentConfig& config) {
   return LoadOrMakeKeyPair(KeyFileOf(config));
 }
 
-// What the configuration and the machine say now; may take seconds, where a GPU is sick.
+// Reads the configuration and the machine's devices again, which may take seconds with a faulty GPU.
 Result<AgentReload> ReadAgain(const std::string& config_file) {
   AgentReload read;
   FURROW_ASSIGN(read.config, LoadAgentConfig(config_file));
@@ -79,8 +79,8 @@ Result<AgentReload> ReadAgain(const std::string& config_file) {
   return read;
 }
 
-// Completes the configuration with this machine's enrolment; waits for one if it has none. False: told to stop
-// meanwhile.
+// Completes the configuration with this machine's enrolment, and waits for an enrolment if there is none. false: a
+// signal ended the wait.
 Result<bool> Join(AgentConfig& config, const std::string& config_file, int signals, ServiceManager& service) {
   const SystemClock clock;
   auto known = ReadEnrolment(config.state);
@@ -90,7 +90,7 @@ Result<bool> Join(AgentConfig& config, const std::string& config_file, int signa
   } else if (!IsConfiguredByHand(config)) {
     if (known.error().code != Errc::kNotFound) return tl::unexpected(known.error());
     log::Info("{}; waiting for it", known.error().message);
-    service.Ready();  // there is nothing to do but what a person does: the unit is up, and goes on by itself
+    service.Ready();  // Only a person can enrol the machine: the unit counts as up, and goes on by itself then.
     service.Say("not enrolled: waits for `furrow-agent enrol`");
     bool reload = false;
     FURROW_ASSIGN(enrolment, AwaitEnrolment(config.state, signals, [&] {

@@ -1,4 +1,4 @@
-// What the reactor, and people who ask systemd, are told of the configuration and the state.
+// Derives the reactor's settings from the configuration, and systemd's status line from the state.
 #pragma once
 
 #include <filesystem>
@@ -10,13 +10,13 @@
 
 namespace furrow {
 
-// The name that people see: the configured one, else that of the enrolment, else the host's.
+// Returns the agent's name for people: the configured one, else the enrolment's, else the host's.
 std::string NameOf(const AgentConfig& config);
 
-// `programs`: the folder that furrow-agent lies in. Reads the environment and looks for a shell.
+// Derives the settings; reads the environment and looks for a shell. `programs`: the folder of furrow-agent.
 AgentSettings SettingsOf(const AgentConfig& config, const std::filesystem::path& programs);
 
-// One line for `systemctl status`: the controller, whether it hears us, the jobs.
+// Returns one line for `systemctl status`: the controller, the state of the connection, the jobs.
 std::string StatusLine(const AgentState& state, const std::string& controller, LinkState link);
 
 }  // namespace furrow
