@@ -23,16 +23,16 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int kThreads = 2;
-constexpr int kMaxScans = 3;               // of files that keep changing
-constexpr int kMaxFailures = 20;           // that the controller reports in a row; with the pauses about 8 minutes
-constexpr auto kLook = milliseconds(100);  // for a cancellation
-constexpr auto kPatience = std::chrono::seconds(60);  // without an answer; syncing a large tree may take that long
+constexpr int kMaxScans = 3;                          // scans of files that keep changing
+constexpr int kMaxFailures = 20;                      // refusals by the controller; about 8 minutes with the pauses
+constexpr auto kLook = milliseconds(100);             // between looks for a cancellation
+constexpr auto kPatience = std::chrono::seconds(60);  // Syncing a large tree may delay an answer for this time.
 constexpr auto kLeastPause = milliseconds(100);
 constexpr auto kMostPause = milliseconds(30'000);
 
 }  // namespace
 
-// The conversation about one tree. Blocks, but looks at `wanted` all the time.
+// Uploads one tree. A Sender blocks, but asks `wanted` again and again.
 class ArtifactUploader::Sender {
  public:
   Sender(Channel& channel, const Tree& tree, const EncodedTree& encoded, ScannedChunks& chunks,
@@ -41,7 +41,8 @@ class ArtifactUploader::Sender {
     poller_.Add(channel_);
   }
 
-  // kRejected: not wanted any more. kCorrupt: a file changed after the scan. kUnavailable: try again from the front.
+  // Sends the missing chunks and the tree. kRejected: the attempt was cancelled. kCorrupt: a file changed after the
+  // scan. kUnavailable: the caller should try again from the beginning.
   Status Send() {
     FURROW_TRY(Connected());
     std::vector<ChunkRef> all = tree_.UniqueChunks();
@@ -58,7 +59,7 @@ class ArtifactUploader::Sender {
     return Fail(Errc::kUnavailable, "the controller keeps losing chunks; is its disk sound?");
   }
 
-  // Whether what Send failed of was the controller's word, not its absence.
+  // Returns whether Send failed because of the controller's answer, and not because the controller was away.
   bool refused() const { return refused_; }
 
  private:
@@ -68,7 +69,7 @@ class ArtifactUploader::Sender {
       poller_.Wait(kLook);
       channel_.Receive();
     }
-    while (channel_.Receive()) {  // answers to an earlier conversation
+    while (channel_.Receive()) {  // These answers belong to an earlier Sender.
     }
     connection_ = channel_.connections();
     return {};
@@ -82,7 +83,7 @@ class ArtifactUploader::Sender {
       }
       if (!wanted_()) return Fail(Errc::kRejected, "not wanted any more");
       if (channel_.link() != LinkState::kConnected || channel_.connections() != connection_) {
-        refused_ = false;  // being away is no refusal
+        refused_ = false;  // A controller that is away does not refuse.
         return Fail(Errc::kUnavailable, "the connection was lost");
       }
       if (std::chrono::steady_clock::now() > deadline) {
@@ -137,7 +138,8 @@ class ArtifactUploader::Sender {
     return {};
   }
 
-  // Chunks are sent as they lie there; that one does not have its hash any more shows at the controller.
+  // Explains a refused chunk. Chunks are sent unverified, so only the controller notices a chunk of another hash: a
+  // verified read tells whether the file changed.
   Status WhyRefused(const ChunkStored& refused) {
     if (const ScannedChunks::Location* location = chunks_.Find(refused.hash)) {
       std::string bytes(location->length, '\0');
@@ -159,7 +161,7 @@ class ArtifactUploader::Sender {
     return {};
   }
 
-  // What the controller still lacks; empty: committed.
+  // Sends the tree and returns the chunks that the controller still lacks; empty: the tree is committed.
   Result<std::vector<Hash>> PutTree() {
     std::uint32_t under_way = 0;
     const std::string& bytes = encoded_.bytes;
@@ -208,7 +210,7 @@ ArtifactUploader::~ArtifactUploader() {
 void ArtifactUploader::Post(Collect order) {
   {
     std::lock_guard lock(mutex_);
-    if (!wanted_.insert(order.attempt).second) return;  // at it already
+    if (!wanted_.insert(order.attempt).second) return;  // The attempt is queued already.
     queue_.push_back(std::move(order));
   }
   wake_.notify_one();
@@ -277,8 +279,8 @@ UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channe
         return ArtifactsCommitted{order.attempt, encoded->name};
       }
       why = sent.error().message;
-      if (sent.error().code == Errc::kRejected) return failed(why);  // cancelled: nobody will hear it
-      if (sent.error().code == Errc::kCorrupt || sent.error().code == Errc::kNotFound) break;  // scan again
+      if (sent.error().code == Errc::kRejected) return failed(why);  // The attempt is cancelled: Work drops the event.
+      if (sent.error().code == Errc::kCorrupt || sent.error().code == Errc::kNotFound) break;
       log::Warning("artifacts of attempt {}/{} are tried again: {}", Raw(order.attempt.job), Raw(order.attempt.epoch),
                    why);
       if (sender.refused() && ++failures >= kMaxFailures)

@@ -1,5 +1,6 @@
-// Brings artifacts to the controller: scan, ask what is missing, send that, commit the tree. A few threads, each with
-// a connection of its own and one attempt at a time, so that a large artifact does not hold up a small one.
+// Uploads artifacts to the controller: scans the workspace, asks which chunks are missing, sends these and commits the
+// tree. A few threads work, each with a connection of its own and one attempt at a time, so that a large artifact does
+// not hold up a small one.
 #pragma once
 
 #include <condition_variable>
@@ -21,14 +22,15 @@ namespace furrow {
 
 class ArtifactUploader {
  public:
-  // Connections are made when there is something to send. `on_event` is called on the threads. `cache_file` is where
-  // the hashes of unchanged files are kept.
+  // Starts the threads, which connect when there is something to send and call `on_event`. `cache_file` keeps the
+  // hashes of unchanged files.
   ArtifactUploader(Context& context, const ChannelOptions& bulk, const std::string& cache_file,
                    std::function<void(UploadEvent)> on_event);
   ~ArtifactUploader();
 
-  void Post(Collect order);         // any thread
-  void Cancel(AttemptRef attempt);  // any thread; no event about it will follow
+  // Any thread may call Post and Cancel. After Cancel no event about the attempt follows.
+  void Post(Collect order);
+  void Cancel(AttemptRef attempt);
 
  private:
   class Sender;
@@ -44,7 +46,7 @@ class ArtifactUploader {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Collect> queue_;
-  std::unordered_set<AttemptRef> wanted_;  // posted and not cancelled
+  std::unordered_set<AttemptRef> wanted_;  // attempts that are posted and not cancelled
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -16,14 +16,14 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr auto kInlineTime = milliseconds(20);  // a log that is whole by then goes inline
+constexpr auto kInlineTime = milliseconds(20);  // A log that is complete by then goes inline.
 constexpr auto kFirstDelay = milliseconds(8);   // from the first bytes after a pause to their frame
 constexpr auto kNextDelay = milliseconds(100);  // between the small frames of a log that grows steadily
 constexpr auto kLeastBackoff = milliseconds(50);
 constexpr auto kMostBackoff = milliseconds(30'000);
 constexpr auto kRefusedBackoff = milliseconds(2'000);
 constexpr std::uint64_t kHashAtOnce = 8 << 20;
-constexpr std::uint64_t kHashBeside = 64 << 10;  // from so many bytes on another thread's help is worth its wake-up
+constexpr std::uint64_t kHashBeside = 64 << 10;  // From this length on the other thread is worth its wake-up.
 
 }  // namespace
 
@@ -62,7 +62,7 @@ std::optional<LogUpload::Time> LogUpload::wake_at(Time now, bool may_append) con
     case LogState::kSending: break;
   }
   const bool all_sent = final_length_ && sent_ >= *final_length_;
-  if (all_sent ? durable_ < *final_length_ : !may_append) return std::nullopt;  // an acknowledgement has to come first
+  if (all_sent ? durable_ < *final_length_ : !may_append) return std::nullopt;  // An acknowledgement must come first.
   if (final_length_) return std::max(retry_at_, now);
   return grown_ ? std::optional(std::max(flush_at_, retry_at_)) : std::nullopt;
 }
@@ -77,7 +77,7 @@ void LogUpload::OnFinish(std::uint64_t length, Time now) {
   final_length_ = length;
   flush_at_ = retry_at_ = now;
   if (length >= sent_) return;
-  // The runner cut the log to its quota, and wrote why, behind what we had sent already.
+  // The runner cut the log to its quota and added a line with the reason, after the agent had sent more.
   Move(LogEvent::kCut);
   ForgetHash();
 }
@@ -87,7 +87,7 @@ void LogUpload::Move(LogEvent event) {
   if (state_ != LogState::kSending) under_way_.clear();
 }
 
-// The next try is not made before this pause is over; it doubles until something is acknowledged.
+// Delays the next try. The pause doubles until the controller acknowledges something.
 void LogUpload::Pause(Time now, milliseconds least) {
   retry_at_ = now + std::max(least, backoff_);
   backoff_ = std::clamp(2 * backoff_, kLeastBackoff, kMostBackoff);
@@ -103,7 +103,7 @@ std::optional<BulkRequest> LogUpload::Next(Time now, bool may_append, Tools tool
   if (state_ == LogState::kAsked || state_ == LogState::kSealing || state_ == LogState::kSealed) return std::nullopt;
   if (!OpenSpool()) {
     if (!final_length_) {
-      retry_at_ = now + kNextDelay;  // the job's first process is about to make it
+      retry_at_ = now + kNextDelay;  // The runner is about to make the spool.
       return std::nullopt;
     }
     log::Error("the spool {} is gone; its log will be what the controller has", order_.spool);
@@ -134,7 +134,7 @@ std::optional<BulkRequest> LogUpload::Next(Time now, bool may_append, Tools tool
 std::optional<BulkRequest> LogUpload::NextFrame(Time now, std::uint64_t end, Tools tools) {
   const std::uint64_t length = std::min<std::uint64_t>(end - sent_, kMaxFrameRawBytes);
   if (length < kMaxFrameRawBytes && !final_length_ && now < flush_at_) return std::nullopt;
-  // What an earlier process of the agent had sent is read again for the hash, before anything new.
+  // The hash needs the bytes that an earlier process of the agent sent: they are read again before new ones.
   if (hashed_ < sent_ && !HashUpTo(sent_, now, tools.buffer)) return std::nullopt;
   tools.buffer.resize(kMaxFrameRawBytes);
   const std::span<std::byte> raw(reinterpret_cast<std::byte*>(tools.buffer.data()), length);
@@ -187,7 +187,7 @@ void LogUpload::OnAck(const LogAck& ack, Time now) {
   Move(LogEvent::kAck);
   if (asked) {
     sent_ = durable_ = ack.durable;
-    if (final_length_ && sent_ > *final_length_) sent_ = durable_ = *final_length_;  // sealing will tell
+    if (final_length_ && sent_ > *final_length_) sent_ = durable_ = *final_length_;  // LogSeal settles it.
     grown_ = true;
     flush_at_ = now;
     return;
@@ -208,7 +208,7 @@ void LogUpload::OnSealed(const LogSealed& answer, Time now) {
 }
 
 void LogUpload::OnError(const BulkError& error, Time now) {
-  if (state_ == LogState::kUnsure) return;  // one of several about the same loss
+  if (state_ == LogState::kUnsure) return;  // Several errors may come about the same loss.
   log::Debug("log {}: {}", order_.spool, error.message);
   Move(LogEvent::kLost);
   Pause(now, error.code == Errc::kRejected ? kRefusedBackoff : backoff_);

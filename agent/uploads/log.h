@@ -1,5 +1,5 @@
-// One attempt's log on its way to the controller: what was sent, what is durable there, what to do next. Belongs to
-// the uploader's thread; does not wait.
+// Sends one attempt's log to the controller: knows which bytes are sent, which are durable there, and the next step.
+// A LogUpload belongs to the uploader's thread and never waits.
 #pragma once
 
 #include <chrono>
@@ -25,26 +25,26 @@ class LogUpload {
 
   LogUpload(Follow order, Time now);
 
-  // What the uploader lends to Step.
+  // Holds the tools that the uploader lends to Next.
   struct Tools {
     FrameEncoder& encoder;
-    std::string& buffer;  // room for one frame's raw bytes
+    std::string& buffer;  // buffer for one frame's raw bytes
     HashBeside& beside;
   };
-  // The next message to send, if there is one and it is time for it. `Sent` must follow if it was.
-  // `may_append`: the window has room.
+  // Returns the next message if one is due. The caller calls `Sent` when the message has been sent. `may_append`: the
+  // window has room.
   std::optional<BulkRequest> Next(Time now, bool may_append, Tools tools);
   void Sent(const BulkRequest& request, Time now);
 
   void OnFinish(std::uint64_t length, Time now);
-  void OnGrown(Time now);  // the spool may have grown
+  void OnGrown(Time now);  // The spool may have grown.
   void OnAck(const LogAck& ack, Time now);
   void OnSealed(const LogSealed& sealed, Time now);
   void OnError(const BulkError& error, Time now);
   void OnDisconnected();
-  void OnSilence(Time now);  // nothing was heard for long: what is under way may be lost
+  void OnSilence(Time now);  // The controller was not heard for long: messages under way may be lost.
 
-  // The log is complete and nothing of it is at the controller: take it as it is.
+  // Returns whether the log is complete and small, and no part is at the controller: such a log can go inline.
   bool CanGoInline() const;
   LogState state() const { return state_; }
   const std::optional<std::uint64_t>& final_length() const { return final_length_; }
@@ -53,20 +53,20 @@ class LogUpload {
     return !under_way_.empty() || state_ == LogState::kAsked || state_ == LogState::kSealing;
   }
   Hash hash() const { return sha_.Digest(); }
-  // When Next should be asked again though nothing happens; nullopt: never. `may_append` as there.
+  // Returns when to call Next again if no event comes first; nullopt: never. `may_append`: the window has room.
   std::optional<Time> wake_at(Time now, bool may_append) const;
   const Follow& order() const { return order_; }
-  bool quiet(Time now) const { return now < begin_ && !final_length_; }  // the first 20 ms
+  bool quiet(Time now) const { return now < begin_ && !final_length_; }  // true in the first 20 ms
 
   MetricsReader metrics;
-  Time metrics_at;  // next look at the metrics
-  int watch = -1;   // inotify's number; -1: not watched
+  Time metrics_at;  // time of the next look at the metrics
+  int watch = -1;   // inotify's number of the watch; -1: none
 
  private:
   bool OpenSpool();
   std::uint64_t SpoolBytes() const;
   std::optional<BulkRequest> NextFrame(Time now, std::uint64_t end, Tools tools);
-  // Hashes [hashed_, until) from the spool, a few MiB at once; true if that is done.
+  // Hashes [hashed_, until) from the spool, a few MiB in one call. Returns true when `until` is reached.
   bool HashUpTo(std::uint64_t until, Time now, std::string& buffer);
   void Move(LogEvent event);
   void Pause(Time now, std::chrono::milliseconds least);
@@ -74,17 +74,17 @@ class LogUpload {
 
   const Follow order_;
   FileHandle spool_;
-  Time begin_;         // before it nothing is sent
-  Time flush_at_;      // when what has grown is sent
-  bool grown_ = true;  // the spool may hold more than was sent; not asked any more once it is complete
-  std::optional<std::uint64_t> final_length_;  // the spool is complete
+  Time begin_;         // earliest time of the first message
+  Time flush_at_;      // time when new bytes are sent, even if they fill no frame
+  bool grown_ = true;  // The spool may hold more than was sent; not used once the spool is complete.
+  std::optional<std::uint64_t> final_length_;  // absent: the spool is not complete
   LogState state_;
   Time retry_at_{};
   std::chrono::milliseconds backoff_{0};
-  std::uint64_t sent_ = 0;               // raw bytes
-  std::uint64_t durable_ = 0;            // of those, acknowledged
-  std::deque<std::uint64_t> under_way_;  // ends of frames that are not acknowledged; empty unless kSending
-  Sha256 sha_;                           // of [0, hashed_)
+  std::uint64_t sent_ = 0;               // raw bytes sent
+  std::uint64_t durable_ = 0;            // raw bytes acknowledged
+  std::deque<std::uint64_t> under_way_;  // ends of frames without an acknowledgement; empty unless kSending
+  Sha256 sha_;                           // hash of [0, hashed_)
   std::uint64_t hashed_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// How far an attempt's log has got on its way to the controller, and what brings it from one state to the next.
+// Defines the states of an attempt's log on its way to the controller, and the events that change the state.
 #pragma once
 
 #include <cstdint>
@@ -10,24 +10,24 @@ namespace furrow {
 
 enum class LogState : std::uint8_t {
   kNew,      // Nothing was ever sent, so the first frame needs no question.
-  kUnsure,   // How much the controller has is not known: it has to be asked.
+  kUnsure,   // The durable length is not known: the agent has to ask the controller.
   kAsked,    // LogOpen is sent; its answer says where to go on.
-  kSending,  // The controller goes on where we do: frames may be sent.
+  kSending,  // Both sides agree on the durable length: frames may be sent.
   kSealing,  // Everything is durable there, and LogSeal is sent.
   kSealed,   // The controller has the whole log.
 };
 
-// The first four are brought about here, by Next and OnFinish. The others can come at any time, also late, about
-// something that was given up meanwhile; then they change nothing.
+// Sent and OnFinish cause the first four events. The other events can come at any time. An event about a message that
+// the agent has given up meanwhile comes late and changes nothing.
 enum class LogEvent : std::uint8_t {
   kOpenSent,
   kFrameSent,
   kSealSent,
-  kCut,  // The log turned out shorter than what was sent of it.
+  kCut,  // The complete log is shorter than the part that was sent.
   kAck,
   kSealed,
-  kRefused,  // It was not sealed: what the controller has is not this log.
-  kLost,     // The connection broke, nothing was heard for long, or the controller could not take something.
+  kRefused,  // The controller did not seal the log, because its bytes are not this log's.
+  kLost,     // The connection broke, the controller was not heard for long, or the controller reported an error.
 };
 
 constexpr LogState After(LogState state, LogEvent event) {

@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t kMaxLineBytes = 1 << 20;
 constexpr const char* kTooLong = "is longer than 1 MiB";
 
-// How languages print what JSON has no numbers for.
+// Lists the words that languages print for values without a JSON number.
 constexpr std::array<std::pair<std::string_view, double>, 7> kNotFinite{{
     {"-Infinity", -HUGE_VAL},
     {"Infinity", HUGE_VAL},
@@ -31,7 +31,7 @@ constexpr std::array<std::pair<std::string_view, double>, 7> kNotFinite{{
     {"-nan", NAN},
 }};
 
-// The line with such words in quotation marks, as JSON takes them.
+// Returns the line with the words of kNotFinite in quotation marks, which make them JSON.
 std::string QuoteNotFinite(std::string_view line) {
   std::string quoted;
   bool in_string = false;
@@ -52,7 +52,7 @@ std::string QuoteNotFinite(std::string_view line) {
   return quoted;
 }
 
-// A number, or one of the words above.
+// Returns the value of a number or of a word of kNotFinite.
 std::optional<double> NumberOf(const nlohmann::json& value) {
   if (value.is_number()) return value.get<double>();
   if (!value.is_string()) return std::nullopt;

@@ -1,4 +1,4 @@
-// Reads the metrics that a job writes: a file of JSON lines, {"step": 10, "loss": 0.25, …}, that grows.
+// Reads the metrics that a job writes into a growing file of JSON lines: {"step": 10, "loss": 0.25, …}.
 #pragma once
 
 #include <cstddef>
@@ -15,27 +15,26 @@
 namespace furrow {
 
 struct ParsedMetricLine {
-  MetricLine line;    // without values: there is nothing to keep
-  std::string wrong;  // what was left out of it, as the end of a sentence: "is no JSON object"; empty: nothing
+  MetricLine line;    // A line without values is not kept.
+  std::string wrong;  // why a part was left out, as the end of a sentence: "is no JSON object"; empty: all is kept
 };
 
-// Every number but "step" is a value.
+// Parses one line of the metrics file: every number but "step" is a value.
 ParsedMetricLine ParseMetricLine(std::string_view line);
 
 class MetricsReader {
  public:
-  // Of the file's metrics the first `done` are passed over. An empty path: there are none.
+  // Skips the first `done` metrics of the file. With an empty path there are no metrics.
   MetricsReader(std::string path, std::uint64_t done) : path_(std::move(path)), pass_over_(done), next_(done) {}
 
-  // Whole lines that were written since the last call, as many as one message takes; with `last` the end of the file
-  // ends a line too. Nothing while there is no file. `first()` is the index of the first one returned.
+  // Returns the whole lines that were written since the last call, as many as one message takes; none if there is no
+  // file. With `last` the end of the file ends a line, too. `first()` returns the index of the first returned line.
   static constexpr std::size_t kMaxLinesAtOnce = 1000;
   std::vector<MetricLine> Read(bool last);
   std::uint64_t first() const { return first_; }
-  // Whether the last Read ended at its limit rather than at the end of the file.
+  // Returns whether the last Read ended at its limit rather than at the end of the file.
   bool more() const { return more_; }
-  // What of the file so far was left out, for people: of how many lines, and what is wrong with the first. Empty:
-  // nothing.
+  // Tells people of how many lines so far a part was left out, and the fault of the first such line. Empty: none.
   std::string LeftOut() const;
 
  private:
@@ -45,17 +44,17 @@ class MetricsReader {
 
   const std::string path_;
   FileHandle file_;
-  std::uint64_t offset_ = 0;  // in the file, of the first byte that is not in pending_
-  std::string pending_;       // read, not yet taken apart
+  std::uint64_t offset_ = 0;  // offset in the file up to which bytes were read into pending_
+  std::string pending_;       // bytes that are read and not yet parsed
   bool more_ = false;
-  std::size_t bytes_ = 0;        // of the metrics that this Read returns
-  bool too_long_ = false;        // within a line that is longer than allowed
-  std::uint64_t pass_over_ = 0;  // metrics still to be passed over
-  std::uint64_t next_ = 0;       // index of the next metric to be returned
+  std::size_t bytes_ = 0;        // bytes of the metrics that this Read returns
+  bool too_long_ = false;        // The line at offset_ is longer than allowed.
+  std::uint64_t pass_over_ = 0;  // number of metrics that are still to skip
+  std::uint64_t next_ = 0;       // index of the next metric to return
   std::uint64_t first_ = 0;
-  std::uint64_t line_ = 0;      // of the file, from 1
-  std::uint64_t left_out_ = 0;  // lines so far that were left out
-  std::string complaint_;       // about the first of them
+  std::uint64_t line_ = 0;      // number of the line in the file, from 1
+  std::uint64_t left_out_ = 0;  // number of lines so far that were left out in whole or in part
+  std::string complaint_;       // fault of the first such line
   std::set<std::string, std::less<>> names_;
 };
 

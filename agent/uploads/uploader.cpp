@@ -34,10 +34,10 @@ namespace {
 using std::chrono::milliseconds;
 using Time = std::chrono::steady_clock::time_point;
 
-constexpr auto kPatience = std::chrono::seconds(10);  // without an answer: ask where the controller is
-constexpr auto kInotifyPause = milliseconds(5);       // a job that prints all the time must not wake us all the time
+constexpr auto kPatience = std::chrono::seconds(10);  // time without an answer until the logs are asked about again
+constexpr auto kInotifyPause = milliseconds(5);       // A job that always prints must not keep the thread awake.
 constexpr auto kMetricsPause = milliseconds(250);
-constexpr auto kUnwatchedPause = milliseconds(100);  // looks at a spool where inotify's watches have run out
+constexpr auto kUnwatchedPause = milliseconds(100);  // between looks at a spool without an inotify watch
 constexpr auto kFullPause = milliseconds(5);
 constexpr auto kIdle = std::chrono::hours(1);
 constexpr int kFramesPerTurn = 16;
@@ -47,7 +47,7 @@ constexpr off_t kLargeSpool = 1 << 20;
 struct Stop {};
 using Input = std::variant<UploadCommand, Stop>;
 
-// True for a folder without entries, and for none at all.
+// Returns true for a folder without entries and for a missing folder.
 bool IsEmptyFolder(const std::string& path) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
   if (!folder) return errno == ENOENT;
@@ -66,15 +66,15 @@ bool EmptyFolder(const std::string& path) {
   return removed.has_value();
 }
 
-// A large spool is made anew rather than cut to nothing: ext4 sends a file that was to the disk at its next close, lest
-// a power cut take the old and the new, which keeps the runner for 0.5 s after another gigabyte. For small ones that
-// costs no more than a new inode.
+// Empties the spool; returns false if an error prevents that. A large spool is made anew rather than truncated: ext4
+// flushes a truncated file at its next close, lest a power cut lose the old and the new content, and so delays the
+// runner by 0.5 s after another gigabyte. For a small spool the flush costs no more than a new inode.
 bool EmptySpool(const std::string& path) {
   struct stat spool {};
   if (::stat(path.c_str(), &spool) != 0 || spool.st_size == 0) return true;
   if (spool.st_size < kLargeSpool) return ::truncate(path.c_str(), 0) == 0;
   if (::unlink(path.c_str()) != 0) return false;
-  // There from the start, so that it can be watched; else the job makes it.
+  // The new spool exists from the start, so that inotify can watch the file; if this fails, the runner makes the spool.
   const FileHandle made(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   return true;
 }
@@ -105,7 +105,7 @@ struct Uploader::Impl {
 
   void Run();
   milliseconds TimeToNext() const;
-  std::uint32_t UnderWay() const;  // frames of all logs that are not acknowledged
+  std::uint32_t UnderWay() const;  // Returns the number of frames without an acknowledgement, over all logs.
   void Take(const UploadCommand& command);
   void Begin(const Follow& follow);
   void Finish(const FinishLog& finish);
@@ -116,7 +116,7 @@ struct Uploader::Impl {
   void Watch(LogUpload& upload);
   void SendLogs();
   void ReadMetrics(LogUpload& upload, bool last);
-  // Reports a log that is done and forgets it.
+  // Reports a log that is done and forgets the upload.
   void Complete(AttemptRef attempt, UploadEvent event);
   void GoInline(LogUpload& upload);
 
@@ -126,15 +126,15 @@ struct Uploader::Impl {
   Poller poller;
   FileHandle inotify;
   bool inotify_polled = false;
-  Time inotify_at{};  // not read before
+  Time inotify_at{};  // earliest time of the next read of inotify
   std::map<AttemptRef, LogUpload> uploads;
   std::unordered_map<int, AttemptRef> watches;
-  AttemptRef last_served{};  // whose frame was sent last: the next one's turn
+  AttemptRef last_served{};  // The last frame was this attempt's; the next attempt in order has its turn.
   FrameEncoder encoder;
   std::string buffer;
   HashBeside beside;
   Time now{}, heard{};
-  Time send_at{};  // not before: the network took no more
+  Time send_at{};  // earliest time of the next frame, since the channel's queue was full
   std::uint64_t connection = 0;
   bool stopping = false;
   ArtifactUploader artifacts;
@@ -275,7 +275,7 @@ void Uploader::Impl::GoInline(LogUpload& upload) {
   const Follow& order = upload.order();
   std::uint64_t length = *upload.final_length();
   auto whole = ReadInline(order.attempt, order.spool, length);
-  while (!whole && length > 0) whole = ReadInline(order.attempt, order.spool, --length);  // what there still is
+  while (!whole && length > 0) whole = ReadInline(order.attempt, order.spool, --length);
   if (length != *upload.final_length())
     log::Error("the spool {} has {} bytes and should have {}; its log will be what is there", order.spool, length,
                *upload.final_length());
@@ -306,7 +306,7 @@ void Uploader::Impl::Forget(const Clear& clear) {
     if (ClearFiles(clear)) on_event(Cleared{clear.attempt});
     return;
   }
-  // A workspace may hold much: that is done beside.
+  // A workspace may hold many files: another thread removes them.
   removals.Run([this, clear] {
     if (EmptyFolder(clear.workspace) && ClearFiles(clear)) on_event(Cleared{clear.attempt});
   });
@@ -341,7 +341,7 @@ void Uploader::Impl::SendLogs() {
   int frames = 0;
   for (bool progress = true; progress && frames < kFramesPerTurn;) {
     progress = false;
-    auto at = uploads.upper_bound(last_served);  // each in turn
+    auto at = uploads.upper_bound(last_served);  // The logs have their turns in order.
     for (std::size_t left = uploads.size(); left > 0 && frames < kFramesPerTurn; --left, ++at) {
       if (at == uploads.end()) at = uploads.begin();
       const auto request = at->second.Next(now, under_way < kBulkWindow, {encoder, buffer, beside});
@@ -368,7 +368,7 @@ void Uploader::Impl::Watch(LogUpload& upload) {
   if (watch >= 0) {
     upload.watch = watch;
     watches[watch] = upload.order().attempt;
-    upload.OnGrown(now);  // what came before the watch
+    upload.OnGrown(now);  // The spool may have grown before the watch.
   } else if (errno != ENOENT) {
     log::Warning("cannot watch {}: {}; it is looked at ten times a second instead", upload.order().spool,
                  ErrnoError("inotify", errno).message);
@@ -394,7 +394,7 @@ void Uploader::Impl::ReadInotify() {
       }
     }
   }
-  // Not asked again for a moment, so that a job that prints all the time costs two hundred wake-ups a second at most.
+  // The pause limits a job that always prints to two hundred wake-ups a second.
   if (any) inotify_at = now + kInotifyPause;
   if (any == inotify_polled) {
     if (any) poller.RemoveFd(inotify.Get());

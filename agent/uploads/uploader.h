@@ -1,6 +1,6 @@
-// Brings logs, metrics and artifacts of attempts away from this machine: a thread with a connection of its
-// own. The controller may be away for as long as it likes; everything that is not acknowledged stays on disk
-// and is sent again, with bounded memory.
+// Sends logs and artifacts of attempts to the controller and reads their metrics, in a thread with a connection of its
+// own. The controller may be away for any time: everything without an acknowledgement stays on disk and is sent again,
+// with bounded memory.
 #pragma once
 
 #include <cstdint>
@@ -16,21 +16,22 @@
 namespace furrow {
 
 struct UploaderOptions {
-  ChannelOptions bulk;          // max_frame_bytes and queues are set here, not by the caller
+  ChannelOptions bulk;          // The uploader, not the caller, sets max_frame_bytes and the queues.
   std::filesystem::path state;  // folder for the cache of hashes
 };
 
 class Uploader {
  public:
-  // `on_event` is called on the uploader's threads and must not block. `context` must outlive this.
+  // Starts the thread. The uploader's threads call `on_event`, which must not block. `context` must outlive the
+  // uploader.
   static Result<std::unique_ptr<Uploader>> Start(Context& context, const UploaderOptions& options,
                                                  std::function<void(UploadEvent)> on_event);
   ~Uploader();
 
-  void Post(UploadCommand command);  // any thread
+  void Post(UploadCommand command);  // Any thread may call Post.
 
-  // What FinishLog does for an attempt that was never followed: 15 µs, any thread. kInvalid: `length` is more
-  // than kSmallLogBytes; kCorrupt: the file is shorter.
+  // Reads a whole small log in 15 µs, without Follow and FinishLog; any thread may call it. kInvalid: `length` is more
+  // than kSmallLogBytes. kCorrupt: the file is shorter.
   static Result<LogInline> ReadInline(AttemptRef attempt, const std::string& spool, std::uint64_t length);
 
   struct Impl;
