@@ -12,8 +12,8 @@
 namespace furrow {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(5);  // without any answer: ask again
-constexpr int kMaxFailures = 6;                      // with pauses that double from 100 ms: 6 s
+constexpr auto kPatience = std::chrono::seconds(5);  // time without any answer until requests are repeated
+constexpr int kMaxFailures = 6;                      // The pauses double from 100 ms and last 3.1 s in all.
 
 }  // namespace
 
@@ -54,7 +54,7 @@ std::vector<ChunkFetcher::Fetched> ChunkFetcher::Turn(Time now) {
   if (under_way_ == 0) heard_ = now;
   const std::uint64_t connection = channel_.connections();
   if (std::exchange(connection_, connection) != connection || now - heard_ > kPatience) {
-    // What was asked may have been lost with the connection.
+    // The requests may have been lost with the connection.
     for (auto& [hash, wanted] : wanted_) {
       if (!std::exchange(wanted.under_way, false)) continue;
       wanted.partial.clear();
@@ -114,7 +114,7 @@ void ChunkFetcher::OnData(const ChunkData& data, Time now) {
     return Again(data.hash, wanted, now,
                  {Errc::kCorrupt, "parts of " + data.hash.ToHex() + " do not follow each other"});
   Status stored;
-  if (data.bytes.size() == data.total_bytes) {  // whole in one part: no copy
+  if (data.bytes.size() == data.total_bytes) {  // The bytes come in one part and need no copy.
     stored = store_.Put(data.hash, AsBytes(data.bytes));
   } else {
     wanted.partial += data.bytes;

@@ -1,5 +1,5 @@
-// Fetches chunks and tree encodings from the controller into the local store, a window at a time. Belongs to the
-// thread of its channel.
+// Fetches chunks and tree encodings from the controller into the local store, a window at a time. A ChunkFetcher
+// belongs to the thread of its channel.
 #pragma once
 
 #include <chrono>
@@ -22,16 +22,16 @@ class ChunkFetcher {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  // Borrowed; both must outlive this.
+  // Borrows the channel and the store, which must outlive the fetcher.
   ChunkFetcher(Channel& channel, ChunkStore& store) : channel_(channel), store_(store) {}
 
-  // Asks for what is not asked for already. Each ends in one Fetched.
+  // Asks for the chunk or tree unless a request is already open. Each request ends in one Fetched or a Forget.
   void Want(const Hash& hash, bool tree);
-  // Nobody needs it any more; an answer that still comes is dropped.
+  // Gives the request up; a late answer is dropped.
   void Forget(const Hash& hash);
 
-  // Takes the answers that have arrived, sends what the window allows and repeats what got lost with a connection.
-  // Returns what ended: present in the store now, or an error that trying again will not cure.
+  // Takes the answers that have arrived, sends as many requests as the window allows and repeats those that a broken
+  // connection lost. Returns the requests that ended: the store has the bytes, or an error that a retry will not cure.
   struct Fetched {
     Hash hash;
     Status status;
@@ -44,9 +44,9 @@ class ChunkFetcher {
   struct Wanted {
     bool tree = false;
     bool under_way = false;
-    int failures = 0;     // answers that were no good
-    Time not_before{};    // after a failure
-    std::string partial;  // of an encoding that comes in parts
+    int failures = 0;     // number of answers that failed or were corrupt
+    Time not_before{};    // earliest time of the next request
+    std::string partial;  // bytes so far of an encoding that comes in parts
   };
 
   void OnReply(const BulkReply& reply, Time now);
@@ -58,9 +58,9 @@ class ChunkFetcher {
   Channel& channel_;
   ChunkStore& store_;
   std::unordered_map<Hash, Wanted> wanted_;
-  std::deque<Hash> queue_;  // wanted and not under way; may hold forgotten ones
+  std::deque<Hash> queue_;  // hashes that are wanted and not under way; some may be forgotten
   std::uint32_t under_way_ = 0;
-  Time heard_{};  // last answer, or when there was nothing to answer
+  Time heard_{};  // time of the last answer, or of the last Turn without an open request
   std::uint64_t connection_ = 0;
   std::vector<Fetched> done_;
 };

@@ -27,12 +27,12 @@
 namespace furrow {
 namespace {
 
-constexpr unsigned kThreads = 2;  // that write workspaces
-constexpr int kMaxRounds = 4;     // of fetching what vanished from the cache or turned out damaged
+constexpr unsigned kThreads = 2;  // threads that write workspaces
+constexpr int kMaxRounds = 4;     // rounds of fetching chunks that vanished from the cache or were damaged there
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kIdle = std::chrono::hours(1);
 
-// A worker has written a workspace, or failed to.
+// Says that a worker has written a workspace or failed.
 struct Written {
   AttemptRef attempt;
   Status status;
@@ -44,7 +44,7 @@ using Input = std::variant<WorkspaceCommand, Written, Trimmed, Stop>;
 struct Preparation {
   Prepare order;
   enum class Stage { kTrees, kChunks, kWriting } stage = Stage::kTrees;
-  std::unordered_set<Hash> missing;  // being fetched
+  std::unordered_set<Hash> missing;  // hashes being fetched
   std::shared_ptr<std::vector<Tree>> trees;
   int rounds = 0;
   bool cancelled = false;
@@ -85,9 +85,9 @@ struct Workspace::Impl {
   void Limit(std::uint64_t bytes);
   void OnFetched(const ChunkFetcher::Fetched& fetched);
   void OnWritten(Written& written);
-  // Goes on as far as it can without waiting.
+  // Continues the preparation as far as possible without waiting.
   void Advance(Preparation& preparation);
-  Result<bool> ReadTrees(Preparation& preparation);  // false: encodings must be fetched first
+  Result<bool> ReadTrees(Preparation& preparation);  // false: Fetch has begun for missing encodings.
   void Fetch(Preparation& preparation, const std::vector<Hash>& hashes, bool tree);
   void Fail(AttemptRef attempt, const Error& error, bool permanent = false);
   void Drop(AttemptRef attempt);
@@ -100,11 +100,11 @@ struct Workspace::Impl {
   Mailbox<Input> inputs;
   ChunkFetcher fetcher;
   std::map<AttemptRef, Preparation> preparations;
-  std::unordered_map<Hash, std::unordered_set<AttemptRef>> waiting;  // for a fetch
-  std::uint64_t fetched_since_trim = UINT64_MAX;                     // chunks; the first look comes with the first job
+  std::unordered_map<Hash, std::unordered_set<AttemptRef>> waiting;  // attempts that wait for a fetch
+  std::uint64_t fetched_since_trim = UINT64_MAX;                     // chunks; UINT64_MAX: TrimCache is due
   bool trimming = false;
   bool stopping = false;
-  WorkerPool pool;  // last: its threads post into `inputs`
+  WorkerPool pool;  // Its threads use the members above, so the pool stands below them.
   std::thread thread;
 };
 
@@ -151,7 +151,7 @@ void Workspace::Impl::Run() {
     poller.Wait(fetcher.Idle() ? std::chrono::duration_cast<std::chrono::milliseconds>(kIdle) : kTick);
     for (Input& input : inputs.TakeAll()) Take(input);
     for (const auto& fetched : fetcher.Turn(std::chrono::steady_clock::now())) OnFetched(fetched);
-    // What just ended may have begun the next stage of a preparation: ask for it at once.
+    // A preparation may have begun its next stage: the second Turn asks for the chunks at once.
     for (const auto& fetched : fetcher.Turn(std::chrono::steady_clock::now())) OnFetched(fetched);
   }
 }
@@ -165,20 +165,20 @@ void Workspace::Impl::Take(Input& input) {
   if (auto* written = std::get_if<Written>(&input)) return OnWritten(*written);
   if (std::holds_alternative<Trimmed>(input)) {
     trimming = false;
-    if (fetched_since_trim == UINT64_MAX) TrimCache();  // the limit changed meanwhile
+    if (fetched_since_trim == UINT64_MAX) TrimCache();  // The limit changed meanwhile.
   }
   if (std::holds_alternative<Stop>(input)) stopping = true;
 }
 
 void Workspace::Impl::Limit(std::uint64_t bytes) {
   cache_bytes = bytes;
-  fetched_since_trim = UINT64_MAX;  // look at once
+  fetched_since_trim = UINT64_MAX;
   TrimCache();
 }
 
 void Workspace::Impl::Begin(Prepare order) {
   const AttemptRef attempt = order.attempt;
-  if (order.trees.empty()) {  // most short jobs: not worth a hop to the pool and back
+  if (order.trees.empty()) {  // Most short jobs come here: a hop to the pool and back would cost more.
     if (const Status made = Workspace::MakeEmpty(order.dir); !made)
       return Fail(attempt, Annotate(made.error(), "inputs"));
     return on_event(Prepared{attempt});
@@ -193,7 +193,7 @@ void Workspace::Impl::Cancel(AttemptRef attempt) {
   const auto found = preparations.find(attempt);
   if (found == preparations.end()) return;
   if (found->second.stage == Preparation::Stage::kWriting) {
-    found->second.cancelled = true;  // the worker is still at it
+    found->second.cancelled = true;  // The worker still writes.
   } else {
     Drop(attempt);
   }
@@ -232,7 +232,7 @@ Result<bool> Workspace::Impl::ReadTrees(Preparation& preparation) {
     for (const Hash& hash : preparation.order.trees) {
       const auto encoding = store->Get(hash);
       if (!encoding && encoding.error().code != Errc::kInternal) {
-        absent.push_back(hash);  // torn by a power cut, and put aside
+        absent.push_back(hash);  // A power cut tore the encoding, and the store put it aside.
         continue;
       }
       if (!encoding) return tl::unexpected(encoding.error());
@@ -296,7 +296,7 @@ void Workspace::Impl::OnWritten(Written& written) {
     preparations.erase(found);
     on_event(Prepared{written.attempt});
   } else if (written.status.error().code == Errc::kNotFound || written.status.error().code == Errc::kCorrupt) {
-    return Advance(preparation);  // a chunk left the cache, or was damaged there: it is missing now
+    return Advance(preparation);  // A chunk left the cache or was damaged there, and is missing now.
   } else {
     Fail(written.attempt, Annotate(written.status.error(), "inputs"),
          /*permanent=*/written.status.error().code == Errc::kRejected);
@@ -305,7 +305,8 @@ void Workspace::Impl::OnWritten(Written& written) {
 }
 
 void Workspace::Impl::TrimCache() {
-  // Looking costs a walk over the cache; a chunk has 256 KiB on average.
+  // A trim costs a walk over the cache, so it waits until chunks for a sixteenth of the cache have come; a chunk has
+  // 256 KiB on average.
   if (trimming || (fetched_since_trim != UINT64_MAX && fetched_since_trim < (cache_bytes >> 18) / 16 + 1)) return;
   trimming = true;
   fetched_since_trim = 0;

@@ -1,4 +1,4 @@
-// Makes the inputs of attempts present: a thread with a connection and a chunk cache of its own.
+// Prepares the workspaces of attempts, in a thread with a connection and a chunk cache of its own.
 #pragma once
 
 #include <cstdint>
@@ -14,21 +14,21 @@
 namespace furrow {
 
 struct WorkspaceOptions {
-  ChannelOptions bulk;                      // max_frame_bytes and queues are set here, not by the caller
+  ChannelOptions bulk;                      // The workspace, not the caller, sets max_frame_bytes and the queues.
   std::filesystem::path cache;              // folder of the chunk cache
-  std::uint64_t cache_bytes = 10ull << 30;  // it is cut back to this from time to time
+  std::uint64_t cache_bytes = 10ull << 30;  // The cache is cut back to this size from time to time.
 };
 
 class Workspace {
  public:
-  // `on_event` is called on the workspace's thread and must not block. `context` must outlive this.
+  // Starts the thread, which calls `on_event`; `on_event` must not block. `context` must outlive the workspace.
   static Result<std::unique_ptr<Workspace>> Start(Context& context, const WorkspaceOptions& options,
                                                   std::function<void(WorkspaceEvent)> on_event);
-  ~Workspace();  // stops where it is; what is half prepared is prepared anew by the next process
+  ~Workspace();  // Stops at once; the next process prepares unfinished workspaces anew.
 
-  void Post(WorkspaceCommand command);  // any thread
+  void Post(WorkspaceCommand command);  // Any thread may call Post.
 
-  // What Prepare does where there are no trees: 10 µs, any thread. Errors name the folder.
+  // Makes an empty folder, as Prepare does without trees, in 10 µs; any thread may call it. Errors name the folder.
   static Status MakeEmpty(const std::string& dir);
 
   struct Impl;
