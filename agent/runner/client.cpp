@@ -119,7 +119,7 @@ Result<std::vector<Event>> RunnerClient::Receive() {
     }
     if (!greeted_) return Fail(Errc::kCorrupt, "what answers on the runner's socket is no furrow-runner");
   }
-  if (closed && events.empty()) return Gone("it closed the connection");  // else the next call says so
+  if (closed && events.empty()) return Gone("it closed the connection");  // After events the next call reports the end.
   return events;
 }
 

@@ -17,13 +17,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// The fastest that a job is assumed to write: decides when its spool is looked at again. Pages of memory are copied to
-// the page cache at a few GB/s at best; a faster job overshoots its quota, and is cut back to it all the same.
+// The assumed greatest speed of a job's output decides when the runner looks at the spool again. The kernel copies
+// memory to the page cache at a few GB/s at best; a faster job overshoots its quota, and its spool is cut all the same.
 constexpr double kBytesPerSecond = 4e9;
 constexpr Duration kQuotaSoonest = milliseconds(10);
 constexpr Duration kQuotaLatest = milliseconds(500);
 
-// A wrong duration from outside (near the end of 64 bits) must not wrap around: a year is for ever.
+// Converts milliseconds, at most a year's: a wrong duration near the end of 64 bits must not wrap around.
 Duration Ms(std::uint64_t ms) {
   return milliseconds(std::min<std::uint64_t>(ms, 366ull * 24 * 3600 * 1000));
 }
@@ -58,7 +58,7 @@ Executor::~Executor() {
 
 void Executor::OnStart(Now now, Start start) {
   const AttemptRef ref = start.ref;
-  if (const auto it = table_.find(ref); it != table_.end()) {  // asked again: say what is true
+  if (const auto it = table_.find(ref); it != table_.end()) {  // A repeated Start is answered with the present state.
     if (!it->second.running)
       events_.push_back(it->second.exited);
     else if (!it->second.leaders.empty())
@@ -96,7 +96,7 @@ void Executor::OnStart(Now now, Start start) {
   }
 }
 
-// Lets a held attempt go; nothing happens to any other.
+// Makes a held attempt due; nothing happens to an attempt in another phase.
 void Executor::Release(const AttemptRef& ref) {
   const auto it = jobs_.find(ref);
   if (it == jobs_.end() || it->second.phase != Phase::kHeld) return;
@@ -152,7 +152,7 @@ void Executor::OnChildren(Now now) {
   };
   std::vector<Dead> dead;
   bool orphan_died = false;
-  for (;;) {  // all of them first: what died together with a job's last step is then not mistaken for left behind
+  for (;;) {  // All dead children come first: a process that died with a job's last step does not count as left behind.
     int status = 0;
     rusage usage{};
     const pid_t pid = ::wait4(-1, &status, WNOHANG, &usage);
@@ -221,10 +221,10 @@ void Executor::Commit(Now now) {
 
 void Executor::Spawn(Now now) {
   std::vector<AttemptRef> later;
-  while (!due_.empty()) {  // one that cannot start lets others go
+  while (!due_.empty()) {  // An attempt that cannot start makes its successors due.
     for (const AttemptRef& ref : std::exchange(due_, {})) {
       const auto it = jobs_.find(ref);
-      if (it == jobs_.end() || it->second.phase != Phase::kDue) continue;  // killed meanwhile
+      if (it == jobs_.end() || it->second.phase != Phase::kDue) continue;  // The attempt was killed meanwhile.
       if (std::find(uncommitted_.begin(), uncommitted_.end(), ref) != uncommitted_.end())
         later.push_back(ref);
       else if (const Status spawned = SpawnStep(now, ref, it->second); !spawned)
@@ -272,13 +272,13 @@ void Executor::CheckQuota(Now now, const AttemptRef& ref, Job& job) {
   const std::uint64_t quota = job.start.log_quota_bytes;
   const std::uint64_t size = SpoolBytes(job.spool);
   if (size > quota) {
-    // At once: whatever it still wrote during a grace would fill the disk.
+    // The job is killed at once, since its output during a grace would fill the disk.
     job.quota_check.reset();
     return End(now, ref, job, {OutcomeKind::kLogQuota, 0, ""}, "", Duration{0});
   }
   const auto soonest = std::chrono::duration_cast<Duration>(
       std::chrono::duration<double>(static_cast<double>(quota - size) / kBytesPerSecond));
-  // A job that is quiet is looked at less and less often.
+  // The interval doubles while the job writes nothing.
   job.quota_interval = size == job.spool_bytes ? job.quota_interval * 2 : soonest;
   job.quota_interval = std::clamp(job.quota_interval, kQuotaSoonest, kQuotaLatest);
   job.spool_bytes = size;

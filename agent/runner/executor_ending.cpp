@@ -1,4 +1,4 @@
-// How an attempt ends: its processes are asked, then killed, until none is left; then, once, it has exited.
+// Ends an attempt: sends SIGTERM to its processes, then SIGKILL until none is left, and reports Exited once.
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,12 +12,12 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// What a finished step has left behind may be about to end: `tee` behind `exec > >(tee log)` has yet to write its
-// last lines.
+// A process that a finished step has left behind may be about to end: `tee` behind `exec > >(tee log)` has yet to write
+// its last lines.
 constexpr Duration kSettle = milliseconds(250);
-// Nobody waits for what was left behind as long as for a job that was told to end.
+// A process that was left behind gets a shorter grace than a job.
 constexpr Duration kLeftBehindGrace = std::chrono::seconds(2);
-constexpr std::size_t kMaxTextBytes = 8192;  // of an outcome: a reason may be as long as a frame
+constexpr std::size_t kMaxTextBytes = 8192;  // An outcome's text is cut here: a reason may be as long as a frame.
 constexpr Duration kTerminateFirst = milliseconds(10);
 constexpr Duration kTerminateLast = std::chrono::seconds(1);
 constexpr Duration kKillFirst = milliseconds(5);
@@ -28,7 +28,7 @@ constexpr Duration kKillLast = milliseconds(500);
 void Executor::End(Now now, const AttemptRef& ref, Job& job, Outcome outcome, std::string last_words, Duration grace) {
   if (job.phase == Phase::kKilling) return;
   if (job.phase == Phase::kSettling ||
-      job.phase == Phase::kTerminating) {  // it has its outcome; it may only be hurried
+      job.phase == Phase::kTerminating) {  // Such a job has its outcome; only its end may come sooner.
     if (grace <= Duration{0}) return KillAll(now, ref, job);
     if (job.phase == Phase::kSettling) return Terminate(now, ref, job, grace);
     job.grace_end = std::min(job.grace_end, now.mono + grace);
@@ -39,7 +39,7 @@ void Executor::End(Now now, const AttemptRef& ref, Job& job, Outcome outcome, st
   job.outcome = std::move(outcome);
   job.last_words = std::move(last_words);
   owners_.SetEnding(ref);
-  if (untouched) return Finish(now, ref);  // nothing was started yet
+  if (untouched) return Finish(now, ref);  // No process was started yet.
   if (grace <= Duration{0}) return KillAll(now, ref, job);
   Terminate(now, ref, job, grace);
 }
@@ -50,7 +50,7 @@ void Executor::Escalate(Now now, const AttemptRef& ref, Job& job) {
   if (job.phase != Phase::kTerminating || now.mono >= job.grace_end) return KillAll(now, ref, job);
   job.sweep_interval = std::min(job.sweep_interval * 2, kTerminateLast);
   job.deadline = std::min(now.mono + job.sweep_interval, job.grace_end);
-  owners_.TerminateAll(ref);  // those that were forked while the others were told
+  owners_.TerminateAll(ref);  // New processes may have been forked during the last sweep.
 }
 
 void Executor::Terminate(Now now, const AttemptRef& ref, Job& job, Duration grace) {
@@ -63,7 +63,7 @@ void Executor::Terminate(Now now, const AttemptRef& ref, Job& job, Duration grac
 }
 
 void Executor::KillAll(Now now, const AttemptRef& ref, Job& job) {
-  // A process that forks faster than we look escapes one sweep but not many: none of those that were seen lives on.
+  // A process that forks faster than a sweep may escape one sweep but not many: every process that was seen is dead.
   job.sweep_interval = job.phase == Phase::kKilling ? std::min(job.sweep_interval * 2, kKillLast) : kKillFirst;
   job.phase = Phase::kKilling;
   job.deadline = now.mono + job.sweep_interval;
@@ -83,7 +83,7 @@ void Executor::Finish(Now now, const AttemptRef& ref) {
   const auto it = jobs_.find(ref);
   Job& job = it->second;
   const std::uint64_t quota = job.start.log_quota_bytes;
-  if (quota > 0 && job.spool >= 0 && CutSpool(job.spool, quota)) {  // however it ended: it wrote more than it may
+  if (quota > 0 && job.spool >= 0 && CutSpool(job.spool, quota)) {  // The quota counts for every outcome.
     job.last_words = "the log quota of " + std::to_string(quota) +
                      " bytes was exceeded; the job was killed and its output cut there. Print less, or raise the quota";
     job.outcome = {OutcomeKind::kLogQuota, 0, job.last_words};
@@ -99,7 +99,7 @@ void Executor::Finish(Now now, const AttemptRef& ref) {
   exited.spool_bytes = job.spool >= 0 && job.last_words.empty() ? SpoolBytes(job.spool) : SpoolBytes(job.start.spool);
   exited.started = entry.started;
   exited.ended = now.wall;
-  if (job.spool >= 0)  // else it was held, or never came to its first step
+  if (job.spool >= 0)  // A job without a spool was held or never came to its first step.
     exited.elapsed_ms =
         static_cast<std::uint64_t>(std::chrono::duration_cast<milliseconds>(now.mono - job.began).count());
   exited.max_rss_bytes = job.max_rss_bytes;
@@ -110,7 +110,7 @@ void Executor::Finish(Now now, const AttemptRef& ref) {
   events_.push_back(exited);
   if (job.spool >= 0) ::close(job.spool);
   owners_.RemoveJob(ref);
-  const AttemptRef over = ref;  // `ref` may be the key itself
+  const AttemptRef over = ref;  // `ref` may refer to the key that erase destroys.
   jobs_.erase(it);
   ReleaseHeirs(over);
 }

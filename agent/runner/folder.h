@@ -1,4 +1,4 @@
-// Folders that are made where they are missing.
+// Makes folders.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace furrow::runner {
 
-// Makes `path` and what is missing above it (0700). Nothing happens if it is there.
+// Makes `path` and the missing folders above it, with mode 0700. An existing folder is no error.
 Status MakeFolder(const std::string& path);
 
 }  // namespace furrow::runner

@@ -17,9 +17,9 @@ enum class Record : std::uint8_t { kStart = 1, kSpawned = 2, kExited = 3, kForgo
 
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kRecordHeaderBytes = 8;
-constexpr std::uint64_t kReserveStep = 256u << 10;  // asked for at once: one fallocate for hundreds of jobs
-constexpr std::uint64_t kReserveLeast = 64u << 10;  // what must be free before a start: the ends of everything running
-constexpr std::uint64_t kRewriteFrom = 4u << 20;    // a smaller file is not worth writing anew
+constexpr std::uint64_t kReserveStep = 256u << 10;  // One fallocate of this size serves hundreds of jobs.
+constexpr std::uint64_t kReserveLeast = 64u << 10;  // A start needs this space free, for the ends of all running jobs.
+constexpr std::uint64_t kRewriteFrom = 4u << 20;    // A smaller file is not worth a rewrite.
 
 std::string FileHeader() {
   std::string header = "FURROWRJ";
@@ -141,7 +141,7 @@ Journal::~Journal() {
 Status Journal::Replay(Table& table) {
   FURROW_ASSIGN(const std::string bytes, ReadAll(fd_, path_));
   const std::string header = FileHeader();
-  if (bytes.size() < header.size() && header.starts_with(bytes)) {  // new, or killed while it was being made
+  if (bytes.size() < header.size() && header.starts_with(bytes)) {  // The file is new or its creation was interrupted.
     FURROW_TRY(WriteAt(header));
     rewritten_size_ = size_;
     return {};
@@ -193,7 +193,7 @@ Status Journal::Reserve(std::size_t bytes) {
   if (::fallocate(fd_, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(from), static_cast<off_t>(wanted - from)) != 0) {
     if (errno != EOPNOTSUPP && errno != EINTR)
       return tl::unexpected(ErrnoError("cannot reserve space in " + path_, errno));
-    return {};  // a file system without promises: the write itself will tell
+    return {};  // This file system reserves no space: the write itself may fail.
   }
   reserved_ = wanted;
   return {};
@@ -206,7 +206,7 @@ Status Journal::WriteAt(std::string_view bytes) {
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) {
       const int number = put < 0 ? errno : ENOSPC;
-      // Half a record would be dropped by a replay anyway; without it the file reads well meanwhile.
+      // A replay drops half a record anyway; the cut keeps the file readable until then.
       if (::ftruncate(fd_, static_cast<off_t>(size_)) != 0) Log("cannot cut a half-written record off " + path_);
       return tl::unexpected(ErrnoError("cannot write " + path_, number));
     }
@@ -220,9 +220,9 @@ Status Journal::Flush() {
   Status status;
   if (!starts_.empty()) status = Reserve(rest_.size() + starts_.size());
   if (!status.has_value()) {
-    if (!rest_.empty() && WriteAt(rest_).has_value()) rest_.clear();  // what is reserved is for these
+    if (!rest_.empty() && WriteAt(rest_).has_value()) rest_.clear();  // The reserved space is for these records.
   } else if (!starts_.empty() || !rest_.empty()) {
-    status = WriteAt(starts_ + rest_);  // an attempt that ended in the turn it was started in has both
+    status = WriteAt(starts_ + rest_);  // Starts come first: an attempt may end in the turn of its start.
     if (status.has_value()) rest_.clear();
   }
   starts_.clear();
@@ -244,7 +244,7 @@ Status Journal::Rewrite(const Table& table) {
   const int fd = ::open(next_path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return tl::unexpected(ErrnoError("cannot open " + next_path, errno));
   Journal next(next_path, fd);
-  rewritten_size_ = size_;  // should it fail, do not try again before the file has doubled once more
+  rewritten_size_ = size_;  // After a failure the next try waits until the file has doubled once more.
   Status status = next.WriteAt(bytes);
   if (status && ::fdatasync(fd) != 0) status = tl::unexpected(ErrnoError("cannot sync " + next_path, errno));
   if (status && ::rename(next_path.c_str(), path_.c_str()) != 0)

@@ -1,4 +1,4 @@
-// The runner's table of attempts on disk: <state>/runner.journal, append-only.
+// Keeps the runner's table of attempts on disk, in the append-only file <state>/runner.journal.
 //
 //   file    "FURROWRJ", u32 version, then records
 //   record  u32 bytes of type and body, u32 CRC-32 of them, u8 type, body (little-endian, see wire.h)
@@ -7,15 +7,15 @@
 //   3 exited     Exited, as on the socket                                   before any client is told
 //   4 forgotten  ref
 //
-// Replay stops at the first record that is not whole (the tail torn by a kill or a power cut), and the next write
-// goes there.
+// Replay stops at the first record that is not whole (a kill or a power cut tore the tail), and the next write goes
+// there.
 //
-// What is synced, and why so little. A killed runner loses nothing, since the page cache outlives it. A power cut
-// ends every job anyway: if it takes a Start along, the controller finds the attempt missing in the agent's first
-// heartbeat; if it takes an Exited along, the attempt is listed as lost, or missing. In both cases the job runs again
-// under a new epoch, and nothing was acknowledged. So appending is never synced (1.3 us a record; 224 us with an
-// fdatasync, as long as the whole job in a run of short ones). The rewritten file is,
-// before it replaces the old one: else a power cut could leave an empty table in place of one that was on disk.
+// Appended records are never synced. A killed runner loses no record, since the page cache outlives the runner. A power
+// cut ends every job anyway: if a Start is lost, the controller finds the attempt missing in the agent's first
+// heartbeat; if an Exited is lost, the attempt is listed as lost or is missing. In both cases the job runs again under
+// a new epoch, and nothing was acknowledged. A record costs 1.3 us, and 224 us with an fdatasync, as long as a whole
+// short job. A rewritten file is synced before it replaces the old one: otherwise a power cut could leave an empty
+// table in place of the one on disk.
 #pragma once
 
 #include <cstdint>
@@ -31,50 +31,50 @@
 
 namespace furrow::runner {
 
-// What is durable about one attempt.
+// Holds the durable facts of one attempt.
 struct Entry {
   AttemptRef ref;
   WallTime started{};
-  std::uint64_t boot = 0;  // of the kernel that ran it (BootIdentity): pids mean nothing under another
-  std::string token;       // value of FURROW_TOKEN in its environment
+  std::uint64_t boot = 0;  // BootIdentity at the start: after another boot the pids mean nothing.
+  std::string token;       // value of FURROW_TOKEN in the job's environment
   std::string spool;
   std::string blob;
   std::vector<Leader> leaders;  // one for each step that was spawned
   bool running = true;
-  Exited exited;  // if not running
+  Exited exited;  // valid if not running
 };
 
 using Table = std::map<AttemptRef, Entry>;
 
 class Journal {
  public:
-  // Opens or creates the journal and replays it into `table` (empty before). Records are added from then on.
-  // kCorrupt: not a journal. kInvalid: written by a newer version. Else the file could not be opened, read or written.
+  // Opens or creates the journal and replays the records into `table`, which is empty before. kCorrupt: the file is no
+  // journal. kInvalid: a newer version wrote the journal. Other errors: the file cannot be opened, read or written.
   static Result<std::unique_ptr<Journal>> Open(const std::string& path, Table& table);
 
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
   ~Journal();
 
-  // How many bytes of a torn tail Open dropped.
+  // Returns the number of bytes of a torn tail that Open dropped.
   std::uint64_t torn_bytes() const { return torn_bytes_; }
 
-  // Add one record each; nothing is written before Flush.
+  // Add one record each; Flush writes the records.
   void AddStart(const Entry& entry);
   void AddSpawned(const AttemptRef& ref, const Leader& leader);
   void AddExited(const Exited& exited);
   void AddForgotten(const AttemptRef& ref);
 
-  // Writes what was added. On failure the file is as before, the added starts are dropped (refuse these attempts), and
-  // everything else is kept for the next Flush. Space for it is reserved before a start is accepted, so a full disk
-  // refuses new attempts but does not keep a running one from recording its end.
+  // Writes the added records. On failure the added starts are dropped (the caller refuses these attempts), and the
+  // other records are written or kept for the next Flush. Space for an attempt's end is reserved before its start is
+  // accepted, so a full disk prevents new attempts but no record of a running attempt's end.
   Status Flush();
 
-  // Whether the file has doubled since it was last written anew and is worth a Rewrite.
+  // Returns whether the file has doubled since the last Rewrite and is worth another.
   bool WantsRewrite() const;
 
-  // Replaces the file by one that holds just `table` (and nothing that waits for Flush: call it after a Flush that
-  // succeeded). On failure the old file stays in use.
+  // Replaces the file by one that holds just `table`; the caller calls Flush first, since records that wait for Flush
+  // are not included. On failure the old file stays in use.
   Status Rewrite(const Table& table);
 
  private:
@@ -86,7 +86,7 @@ class Journal {
   std::string path_;
   int fd_;
   std::uint64_t size_ = 0;            // end of the last whole record
-  std::uint64_t reserved_ = 0;        // the file system has promised space up to here
+  std::uint64_t reserved_ = 0;        // end of the space that the file system has reserved
   std::uint64_t rewritten_size_ = 0;  // size after the last rewrite or replay
   std::uint64_t torn_bytes_ = 0;
   std::string starts_;

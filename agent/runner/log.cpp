@@ -8,7 +8,7 @@
 namespace furrow::runner {
 
 void Log(std::string_view message) {
-  const std::time_t now = std::time(nullptr);  // for people only; nothing is decided by it
+  const std::time_t now = std::time(nullptr);  // Only people read this time; no decision depends on the clock.
   std::tm utc{};
   ::gmtime_r(&now, &utc);
   char stamp[32];
@@ -16,7 +16,7 @@ void Log(std::string_view message) {
   std::string line(stamp, size);
   line += message;
   line += '\n';
-  if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;  // there is nowhere left to complain
+  if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;  // A failure cannot be reported anywhere.
 }
 
 }  // namespace furrow::runner

@@ -1,4 +1,4 @@
-// The runner's own messages: one line each on stderr, which is <state>/runner.log once it is detached.
+// Logs the runner's own messages to stderr, one line each; stderr of a detached runner is <state>/runner.log.
 #pragma once
 
 #include <string_view>

@@ -1,4 +1,4 @@
-// furrow-runner: runs the jobs of one agent, and outlives it.
+// furrow-runner runs the jobs of one agent and outlives the agent.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -41,7 +41,7 @@ struct Options {
   int ready_fd = -1;
 };
 
-// Returns an exit status to end with at once, or -1 to go on.
+// Parses the command line. Returns the exit status of a program that ends at once, or -1 to go on.
 int ParseOptions(int argc, char** argv, Options& options) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
@@ -63,7 +63,7 @@ int ParseOptions(int argc, char** argv, Options& options) {
   return -1;
 }
 
-// Nothing of the starter's may reach the jobs: descriptors, dispositions, masks, a low descriptor limit.
+// Drops the starter's descriptors, signal dispositions and signal mask, so that none of them reaches the jobs.
 void ShedInheritance(int& ready_fd) {
   if (ready_fd >= 0) {
     ready_fd = ::dup2(ready_fd, STDERR_FILENO + 1);
@@ -72,14 +72,14 @@ void ShedInheritance(int& ready_fd) {
   ::close_range(static_cast<unsigned>(ready_fd >= 0 ? STDERR_FILENO + 2 : STDERR_FILENO + 1), ~0u, 0);
   for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
   ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGXFSZ, SIG_IGN);  // a write past a file size limit is an error to report, not an end
+  ::signal(SIGXFSZ, SIG_IGN);  // A write past a file size limit must return an error and not end the runner.
   sigset_t set;
   ::sigemptyset(&set);
   for (const int number : {SIGCHLD, SIGTERM, SIGINT}) ::sigaddset(&set, number);
   ::sigprocmask(SIG_SETMASK, &set, nullptr);
 }
 
-// Goes on as a child of init in a session of its own, with stderr in runner.log.
+// Continues as a child of init in a session of its own, with stderr in runner.log.
 Status Detach() {
   struct stat info {};
   if (::stat("runner.log", &info) == 0 && info.st_size > kMaxLogBytes) ::rename("runner.log", "runner.log.1");
@@ -97,8 +97,8 @@ Status Detach() {
   return {};
 }
 
-// Locks the state folder, for as long as this process lives. A runner that is about to end, or still coming up, is
-// waited for a little; one that serves is not.
+// Locks the state folder for as long as this process lives. The call waits a little for another runner that starts or
+// ends, but not for a runner that serves.
 Status Lock(const std::string& state) {
   const int fd = ::open("runner.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return tl::unexpected(ErrnoError("cannot open runner.lock", errno));
@@ -121,7 +121,7 @@ Status Lock(const std::string& state) {
 void RaiseDescriptorLimit() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;  // a descriptor for each job that runs
+  limit.rlim_cur = limit.rlim_max;  // Every running job takes a descriptor.
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
@@ -172,7 +172,7 @@ int Main(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return furrow::runner::Main(argc, argv);
-  } catch (const std::exception& error) {  // out of memory, in practice
+  } catch (const std::exception& error) {  // In practice the exception means: out of memory.
     furrow::runner::Log(std::string("ends on an exception: ") + error.what());
     return 1;
   }

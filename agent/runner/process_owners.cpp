@@ -43,7 +43,7 @@ std::optional<AttemptRef> ProcessOwners::OnReaped(pid_t pid) {
 }
 
 std::set<AttemptRef> ProcessOwners::SuspectsOf(const Process& process) const {
-  const Leader* nearest = nullptr;  // of several that had the pid of its session, the last before it
+  const Leader* nearest = nullptr;  // the last leader before the process that had the pid of its session
   AttemptRef owner;
   for (const auto& [ref, job] : jobs_) {
     for (const Leader& leader : job.leaders) {
@@ -71,11 +71,11 @@ void ProcessOwners::Look() {
   for (const pid_t pid : children_.Read()) {
     if (leaders_.contains(pid)) continue;
     const auto process = ReadProcess(pid);
-    if (!process || process->state == 'Z' || process->state == 'X') continue;  // SIGCHLD tells us of these
+    if (!process || process->state == 'Z' || process->state == 'X') continue;  // SIGCHLD reports the dead.
     const auto it = known_.find(pid);
     if (it == known_.end() || it->second.start != process->start) {
       Known known{process->start, SuspectsOf(*process)};
-      if (known.suspects.empty()) {  // all the jobs that it could be from have ended
+      if (known.suspects.empty()) {  // All jobs that the process may belong to have ended.
         known.denied = SignalExactly(*process, SIGKILL) == Signalled::kDenied;
         if (known.denied) Log("process " + std::to_string(pid) + " outlived its job and may not be killed by us");
       }
@@ -100,13 +100,13 @@ bool ProcessOwners::HasOrphans(const AttemptRef& ref) {
 
 void ProcessOwners::Signal(const AttemptRef& ref, const Process& process, const std::set<AttemptRef>& suspects,
                            int signal) {
-  Known& known = known_[process.pid];  // remembered, so that it is known when its parent dies first
+  Known& known = known_[process.pid];  // The entry keeps the owner, in case the parent dies first.
   if (known.start != process.start) known = Known{process.start, suspects};
   if (known.denied || process.state == 'Z' || (signal == SIGTERM && known.terminated == process.image)) return;
   if (signal == SIGTERM) known.terminated = process.image;
   const Signalled sent = SignalExactly(process, signal);
   if (sent == Signalled::kSent && signal == SIGTERM)
-    SignalExactly(process, SIGCONT);  // stopped, it could not act on it
+    SignalExactly(process, SIGCONT);  // A stopped process could not act on SIGTERM.
   if (sent != Signalled::kDenied) return;
   known.denied = true;
   Log(Describe(ref) + ": process " + std::to_string(process.pid) + " runs as another user and may not be killed by us");

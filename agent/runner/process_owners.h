@@ -1,8 +1,8 @@
-// Which of the runner's descendants belong to which job.
+// Finds the job of each of the runner's descendants.
 //
-// What descends from a job's leader is the job's. An orphan (a child of ours that we did not start) is known by its
-// session, its token, its working directory or its output. One that has shed all four is suspected of every job that
-// was running when it was first seen and had begun before it; it is killed with the last of these jobs.
+// A descendant of a job's leader belongs to the job. An orphan (a child that the runner did not start) is recognised by
+// its session, its token, its working directory or its output. An orphan without these four marks may belong to each
+// job that was running at its first sight and had begun before the orphan; it is killed with the last of these jobs.
 #pragma once
 
 #include <signal.h>
@@ -22,18 +22,21 @@ class ProcessOwners {
  public:
   void AddJob(const AttemptRef& ref, std::string token, std::string workspace, std::string spool);
   void AddLeader(const AttemptRef& ref, const Leader& leader);
-  // From now on what belongs to the job (or to jobs that all end) counts as its members.
+  // Marks the job as ending. A process counts as a member of an ending job if all its possible jobs are ending.
   void SetEnding(const AttemptRef& ref);
   void RemoveJob(const AttemptRef& ref);
 
-  // Must hear of every child that was reaped, before the next question. Returns the job whose leader it was, if any.
+  // Takes in a reaped child; the caller reports every one before the next question. Returns the job whose leader the
+  // child was; nullopt: none.
   std::optional<AttemptRef> OnReaped(pid_t pid);
 
-  // Whether a process of an ending job is alive, its leader aside. One read of /proc if there are no orphans.
+  // Returns whether a process of an ending job other than its leader is alive. Without orphans the call costs one read
+  // in /proc.
   bool HasOrphans(const AttemptRef& ref);
 
-  // Sends SIGTERM to every living process of an ending job that has not had it from us; wakes those that are stopped.
-  // A process that was caught between fork and exec, where a shell's handlers swallow a signal, has it again.
+  // Sends SIGTERM to every living process of an ending job, once for each program that the process executes, and wakes
+  // stopped processes. The next program needs the signal, since a shell's handlers swallow a signal between fork and
+  // exec.
   void TerminateAll(const AttemptRef& ref) { SignalAll(ref, SIGTERM); }
   // Sends SIGKILL to every living process of an ending job.
   void KillAll(const AttemptRef& ref) { SignalAll(ref, SIGKILL); }
@@ -43,15 +46,15 @@ class ProcessOwners {
     std::string token;
     std::string workspace;
     std::string spool;
-    std::uint64_t since = 0;      // ticks: nothing that started earlier is the job's
+    std::uint64_t since = 0;      // ticks; no process of the job started earlier
     std::vector<Leader> leaders;  // one for each step so far
     bool ending = false;
   };
   struct Known {
-    std::uint64_t start = 0;                    // ticks: tells it from a later process of the same pid
-    std::set<AttemptRef> suspects;              // one: the owner is certain
-    std::optional<std::uint64_t> terminated{};  // the image that has had SIGTERM
-    bool denied = false;                        // beyond our reach: not waited for
+    std::uint64_t start = 0;                    // ticks; a later process of the same pid has another start
+    std::set<AttemptRef> suspects;              // possible jobs; one: the owner is certain
+    std::optional<std::uint64_t> terminated{};  // image that has received SIGTERM
+    bool denied = false;                        // The runner may not signal the process and does not wait for its end.
   };
 
   void SignalAll(const AttemptRef& ref, int signal);
@@ -62,9 +65,9 @@ class ProcessOwners {
 
   Children children_;
   std::map<AttemptRef, Job> jobs_;
-  std::map<pid_t, AttemptRef> leaders_;  // alive or not yet reaped
-  std::map<pid_t, Known> known_;         // orphans, and what was seen below a job that was being killed
-  std::vector<Process> orphans_;         // our children at the last Look, without leaders and the dead
+  std::map<pid_t, AttemptRef> leaders_;  // leaders that are not reaped yet
+  std::map<pid_t, Known> known_;         // orphans and all processes that were signalled
+  std::vector<Process> orphans_;         // the runner's children at the last Look, without leaders and the dead
 };
 
 }  // namespace furrow::runner

@@ -25,7 +25,7 @@ std::string ProcPath(pid_t pid, const char* name) {
   return "/proc/" + std::to_string(pid) + "/" + name;
 }
 
-// Whole content of a small file of /proc; empty if it cannot be read.
+// Returns the whole content of a small file of /proc; empty if the file cannot be read.
 std::string Slurp(const std::string& path) {
   std::string bytes;
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -47,7 +47,7 @@ std::string LinkTarget(const std::string& path) {
   return size < 0 ? std::string() : std::string(buffer, static_cast<std::size_t>(size));
 }
 
-// The <sys/pidfd.h> of glibc 2.36 lacks its extern "C".
+// Calls pidfd_open directly, since the <sys/pidfd.h> of glibc 2.36 lacks its extern "C".
 int PidfdOpen(pid_t pid) {
   return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
 }
@@ -56,15 +56,15 @@ bool IsLeader(const Process& process, const Leader& leader) {
   return process.pid == leader.pid && process.start >= leader.earliest && process.start <= leader.latest;
 }
 
-// Those of `all`, alive, that an attempt of a dead runner has left behind.
+// Returns the living processes of `all` that an attempt of a dead runner has left behind.
 std::vector<Process> LeftBehind(const std::vector<Leader>& leaders, std::string_view token,
                                 const std::vector<Process>& all) {
   std::unordered_set<pid_t> found;
   for (const Leader& leader : leaders) {
     const auto holder = std::find_if(all.begin(), all.end(), [&](const Process& p) { return p.pid == leader.pid; });
     const bool reused = holder != all.end() && !IsLeader(*holder, leader);
-    // A session outlives its leader, and keeps its number while it does. Once an earlier step's session was
-    // empty the number may be a stranger's by now, so without its leader only the last step's is believed.
+    // A session outlives its leader and keeps its number as long as it has processes. The number of an earlier step's
+    // session may belong to a stranger by now, so a session without its leader counts only for the last step.
     const bool trusted = holder != all.end() || &leader == &leaders.back();
     if (reused || !trusted) continue;
     for (const Process& p : all) {
@@ -90,7 +90,7 @@ std::vector<Process> LeftBehind(const std::vector<Leader>& leaders, std::string_
 std::uint64_t TicksSinceBoot() {
   static const auto per_second = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
   std::timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);  // the clock that the kernel stamps a fork with: not a wait, an identity
+  ::clock_gettime(CLOCK_BOOTTIME, &now);  // The kernel stamps a fork with this clock; no wait depends on the time.
   return static_cast<std::uint64_t>(now.tv_sec) * per_second +
          static_cast<std::uint64_t>(now.tv_nsec) / (1'000'000'000u / per_second);
 }
@@ -107,7 +107,7 @@ std::uint64_t BootIdentity() {
 
 std::optional<Process> ReadProcess(pid_t pid) {
   const std::string stat = Slurp(ProcPath(pid, "stat"));
-  const std::size_t name_end = stat.rfind(')');  // the name before it may hold anything, brackets too
+  const std::size_t name_end = stat.rfind(')');  // The name may contain any character, even a bracket.
   if (name_end == std::string::npos) return std::nullopt;
   Process process;
   process.pid = pid;
@@ -164,7 +164,7 @@ std::vector<Process> DescendantsOf(pid_t root, const std::vector<Process>& all) 
   std::unordered_multimap<pid_t, const Process*> by_parent;
   for (const Process& p : all) by_parent.emplace(p.parent, &p);
   std::vector<Process> found;
-  std::unordered_set<pid_t> visited{root};  // /proc is not read at one instant: pids may seem to form a ring
+  std::unordered_set<pid_t> visited{root};  // /proc is not read at one instant: pids may seem to form a ring.
   std::vector<pid_t> open{root};
   while (!open.empty()) {
     const auto [from, to] = by_parent.equal_range(open.back());
@@ -182,7 +182,7 @@ Signalled SignalExactly(const Process& process, int signal) {
   const int fd = PidfdOpen(process.pid);
   if (fd < 0) return Signalled::kGone;
   Signalled result = Signalled::kGone;
-  const auto holder = ReadProcess(process.pid);  // the descriptor holds the pid: what is read now is what it names
+  const auto holder = ReadProcess(process.pid);  // The descriptor pins the pid, so both name the same process.
   if (holder && holder->start == process.start) {
     if (::syscall(SYS_pidfd_send_signal, fd, signal, nullptr, 0) == 0)
       result = Signalled::kSent;
@@ -195,7 +195,7 @@ Signalled SignalExactly(const Process& process, int signal) {
 
 std::size_t KillLeftBehind(const std::vector<Leader>& leaders, std::string_view token, int patience_ms) {
   using std::chrono::milliseconds;
-  using Clock = std::chrono::steady_clock;  // a wait on the system, before there is a loop to come back to
+  using Clock = std::chrono::steady_clock;  // This wait happens before the loop and its clock exist.
   const auto deadline = Clock::now() + milliseconds(patience_ms);
   for (;;) {
     const std::vector<Process> living = LeftBehind(leaders, token, ReadAllProcesses());
@@ -207,7 +207,7 @@ std::size_t KillLeftBehind(const std::vector<Leader>& leaders, std::string_view 
       if (fd >= 0) waits.push_back({fd, POLLIN, 0});
     }
     bool late = false;
-    for (const pollfd& wait : waits) {  // each becomes readable when its process dies
+    for (const pollfd& wait : waits) {  // A descriptor becomes readable when its process dies.
       pollfd one = wait;
       const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()).count();
       late = ::poll(&one, 1, static_cast<int>(std::max<long long>(left, 0))) == 0 || late;
@@ -240,7 +240,7 @@ std::vector<pid_t> Children::Read() {
     if (got <= 0) break;
     text.append(buffer, static_cast<std::size_t>(got));
     at += got;
-    if (static_cast<std::size_t>(got) < sizeof(buffer) / 2) break;  // a short read: that was all
+    if (static_cast<std::size_t>(got) < sizeof(buffer) / 2) break;  // A short read is the last one.
   }
   const char* p = text.data();
   const char* const end = p + text.size();

@@ -1,8 +1,8 @@
-// Processes as /proc shows them: who descends from whom, and a signal that reaches exactly the process meant.
+// Reads processes and their descent from /proc, and sends a signal to exactly the process that was read.
 //
-// The runner is a subreaper, so while it lives every process of every job descends from it: a process whose parent
-// dies becomes a child of the runner, whatever sessions, groups or environments it changed. What can be unknown about
-// such an orphan is only which job it came from.
+// The runner is a subreaper, so every process of every job descends from the living runner: a process whose parent dies
+// becomes a child of the runner, whatever its session, group or environment. Only the job of such an orphan can be
+// unknown.
 #pragma once
 
 #include <sys/types.h>
@@ -15,8 +15,8 @@
 
 namespace furrow::runner {
 
-// The first process of a step. Its start is known within a tick or two without asking /proc, and together with the pid
-// names it until the next boot: a later process of the same pid starts later.
+// Names the first process of a step until the next boot, by its pid and its start: a later process of the same pid
+// starts later. The start is known within a tick or two without a read of /proc.
 struct Leader {
   pid_t pid = 0;
   std::uint64_t earliest = 0;  // clock ticks since boot, as in /proc/PID/stat
@@ -28,42 +28,42 @@ struct Process {
   pid_t pid = 0;
   pid_t parent = 0;
   pid_t session = 0;
-  char state = '?';         // 'Z': dead, waiting to be reaped
+  char state = '?';         // 'Z': dead and not reaped yet
   std::uint64_t start = 0;  // clock ticks since boot
-  std::uint64_t image = 0;  // another number after an exec: where its stack was put
+  std::uint64_t image = 0;  // address of the stack, which changes with an exec
 };
 
-// Now, in the ticks that /proc/PID/stat counts starts in.
+// Returns the present time in clock ticks since boot, as /proc/PID/stat counts starts.
 std::uint64_t TicksSinceBoot();
 
-// A number that is another one after each boot (from the kernel's boot_id). 0: not readable.
+// Returns a number that changes with each boot, from the kernel's boot_id. 0: boot_id is not readable.
 std::uint64_t BootIdentity();
 
-// Nothing: there is no such process (any more).
+// Reads one process. nullopt: there is no such process any more.
 std::optional<Process> ReadProcess(pid_t pid);
 std::vector<Process> ReadAllProcesses();
 
-// The FURROW_TOKEN in the environment that the process was started with; empty: none, or not readable.
+// Returns FURROW_TOKEN from the environment at the start of the process; empty: none, or not readable.
 std::string TokenOf(pid_t pid);
 
-// Whether its working directory lies in `folder`, or its stdout or stderr is the file `spool`.
+// Returns whether the process's working directory lies in `folder`, or its stdout or stderr is the file `spool`.
 bool UsesFiles(pid_t pid, std::string_view folder, std::string_view spool);
 
-// Those of `all` that descend from `root` (itself not included), living or dead.
+// Returns the processes of `all` that descend from `root`, living or dead, without `root` itself.
 std::vector<Process> DescendantsOf(pid_t root, const std::vector<Process>& all);
 
 enum class Signalled { kSent, kGone, kDenied };
 
-// Sends `signal` to the very process that was read, never to another that got its pid since. kDenied: it changed its
-// user (a set-uid program) and is beyond our reach.
+// Sends `signal` to exactly the process that was read, never to a later process of the same pid. kDenied: the process
+// changed its user (a set-uid program), so that the runner may not signal the process.
 Signalled SignalExactly(const Process& process, int signal);
 
-// Kills what an attempt of a runner that died has left behind: the session leaders, their sessions, everything that
-// carries the token, and the descendants of all these. Blocks until they are dead, at most `patience_ms`. Returns how
-// many are still there.
+// Kills the processes that an attempt of a dead runner has left behind: the session leaders, their sessions, all
+// processes with the token, and the descendants of all these. Blocks until they are dead, at most `patience_ms`.
+// Returns how many are still alive.
 std::size_t KillLeftBehind(const std::vector<Leader>& leaders, std::string_view token, int patience_ms);
 
-// Lists the children of the calling thread's process, in one read in most cases. One thread only: the one that made it.
+// Lists the children of this process, in most cases with one read. Only the thread that made the object may use it.
 class Children {
  public:
   Children();
@@ -71,11 +71,11 @@ class Children {
   Children(const Children&) = delete;
   Children& operator=(const Children&) = delete;
 
-  // The pids of our children, dead ones not yet reaped included.
+  // Returns the pids of the children, including dead ones that are not reaped yet.
   std::vector<pid_t> Read();
 
  private:
-  int fd_;  // /proc/thread-self/children, or -1 where the kernel lacks it: then all of /proc is looked at
+  int fd_;  // /proc/thread-self/children; -1: the kernel lacks the file, and Read looks at all of /proc.
 };
 
 }  // namespace furrow::runner

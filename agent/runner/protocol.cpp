@@ -7,7 +7,7 @@
 namespace furrow::runner {
 namespace {
 
-// The frame types, on the wire for ever. Never reused.
+// Numbers the frame types on the wire. A number is never reused.
 enum class Type : std::uint8_t {
   kHello = 1,
   kStart = 2,
@@ -29,7 +29,7 @@ void WriteOptional(Writer& w, const std::optional<AttemptRef>& ref) {
   if (ref) WriteRef(w, *ref);
 }
 
-// None, too, where an older peer ends the body before it.
+// Reads an optional ref; nullopt, too, if an older peer's body ends before the ref.
 std::optional<AttemptRef> ReadOptional(Reader& r) {
   if (!r.ok() || r.empty() || r.U8() == 0) return std::nullopt;
   return ReadRef(r);
@@ -150,7 +150,7 @@ Type Write(Writer& w, const Listed& m) {
   w.U8(m.attempt.running ? 1 : 0);
   w.I64(static_cast<std::int64_t>(m.attempt.started));
   w.Text(m.attempt.blob);
-  std::string exited;  // in a text of its own, so that Exited can grow in the middle of this body
+  std::string exited;  // Exited has a text of its own, so that its fields can grow in the middle of this body.
   Writer inner(exited);
   WriteExited(inner, m.attempt.exited);
   w.Text(exited);
@@ -278,7 +278,7 @@ Status FrameReader::Feed(std::string_view bytes, std::vector<Frame>& frames) {
     bytes.remove_prefix(kHeaderBytes + size);
   }
   if (joined)
-    pending_.erase(0, pending_.size() - bytes.size());  // nothing moves while a large frame is arriving
+    pending_.erase(0, pending_.size() - bytes.size());  // No byte moves while a large frame arrives.
   else
     pending_.assign(bytes);
   return {};

@@ -7,7 +7,7 @@
 namespace furrow::runner {
 namespace {
 
-constexpr int kPatienceMs = 10'000;  // SIGKILL takes milliseconds, except on a process stuck in the kernel
+constexpr int kPatienceMs = 10'000;  // SIGKILL takes milliseconds, except on a process that hangs in the kernel.
 
 }  // namespace
 

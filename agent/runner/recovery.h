@@ -1,4 +1,4 @@
-// What a new runner does about the attempts that its predecessor was running when it died.
+// Ends the attempts that were running when the runner's predecessor died.
 #pragma once
 
 #include "agent/runner/journal.h"
@@ -7,8 +7,8 @@
 
 namespace furrow::runner {
 
-// Kills what is left of every running attempt of the table, and records each as lost. Blocks until the processes are
-// dead, some seconds at most. On failure the journal could not be written.
+// Kills the processes of every running attempt of the table, and records each attempt as lost. Blocks until the
+// processes are dead, some seconds at most. An error means that the journal cannot be written.
 Status EndLost(Table& table, Journal& journal, Now now);
 
 }  // namespace furrow::runner

@@ -20,17 +20,17 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr Duration kLinger = seconds(10);  // an agent that restarts finds its runner
+constexpr Duration kLinger = seconds(10);  // An agent that restarts in this time finds its runner.
 constexpr std::size_t kMaxClients = 16;
 constexpr std::size_t kReadBytes = 256u << 10;
-constexpr std::size_t kMaxReadBytes = 1u << 20;     // of one client in one turn
-constexpr std::size_t kMaxWaitingBytes = 8u << 20;  // to a client: above, its requests wait
-constexpr Duration kMaxStalled = seconds(10);       // such a client is dropped when it takes nothing for so long
+constexpr std::size_t kMaxReadBytes = 1u << 20;     // read from one client in one turn
+constexpr std::size_t kMaxWaitingBytes = 8u << 20;  // While more bytes wait for a client, its requests wait, too.
+constexpr Duration kMaxStalled = seconds(10);       // Such a client is dropped if it takes no bytes for this time.
 
-// A job that is over at once is told of once: its Started waits this long for company.
+// A Started waits this long, so that the Exited of a job that is over at once goes with it in one write.
 constexpr Duration kStartsWait = std::chrono::milliseconds(1);
 
-// Marks in epoll's user data; connections are their addresses.
+// These marks name the two descriptors in epoll's user data; a connection's mark is its address.
 constexpr std::uint64_t kListenerMark = 1;
 constexpr std::uint64_t kSignalsMark = 2;
 
@@ -41,7 +41,8 @@ bool Watch(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t
   return ::epoll_ctl(epoll, operation, fd, &event) == 0;
 }
 
-// Whether the program's file was replaced or removed since this process began: the next runner is another version.
+// Returns whether the program's file was replaced or removed since this process began: the next runner is another
+// version.
 bool WasReplaced() {
   constexpr std::string_view kMark = " (deleted)";
   char path[4096];
@@ -91,13 +92,13 @@ Status Server::Run() {
         ReadRequests(now, *static_cast<Connection*>(ready[i].data.ptr));
     }
     executor_.OnTimers(now);
-    executor_.Spawn(now);  // first what is on disk: the CPUs of what has ended are free
+    executor_.Spawn(now);  // Starts that are on disk come first: the CPUs of ended jobs are free.
     executor_.Commit(now);
     Tell(executor_.TakeEvents());
     for (const auto& connection : connections_) {
       if (std::exchange(connection->wants_list, false)) SendList(*connection);
     }
-    Write(now);  // before the new spawns, which take their time: a client can prepare its next message meanwhile
+    Write(now);  // The new spawns take time, in which a client can prepare its next message.
     executor_.Spawn(now);
     executor_.Commit(now);
     const std::vector<Frame> events = executor_.TakeEvents();
@@ -186,7 +187,7 @@ void Server::ReadRequests(Now now, Connection& connection) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
     if (got <= 0) {
-      connection.broken = true;  // what it sent before it went still counts
+      connection.broken = true;  // The requests before the end still count.
       break;
     }
     const Status fed = connection.frames.Feed({buffer_.data(), static_cast<std::size_t>(got)}, frames);
@@ -209,7 +210,7 @@ void Server::Handle(Now now, Connection& connection, Frame frame) {
                  [&](const List&) { connection.wants_list = true; },
                  [&](const Shutdown& m) { executor_.OnShutdown(now, m.kill_jobs, "the runner was shut down"); },
                  [&](const Lease& m) { executor_.OnLease(m); },
-                 [](const Hello&) {},  // there is one version so far
+                 [](const Hello&) {},  // There is one version so far.
                  [&](const auto&) {
                    Log("a client is disconnected: it sent what only a runner sends");
                    connection.broken = true;
@@ -269,7 +270,7 @@ void Server::Write(Now now) {
 
 void Server::DropBroken() {
   std::erase_if(connections_, [](const auto& connection) {
-    if (connection->broken) ::close(connection->fd);  // epoll forgets it by itself
+    if (connection->broken) ::close(connection->fd);  // close also removes the descriptor from epoll.
     return connection->broken;
   });
 }

@@ -1,4 +1,4 @@
-// The runner's loop: signals, clients and deadlines in; frames out.
+// Runs the runner's loop, which takes in signals, requests and deadlines and sends frames.
 #pragma once
 
 #include <memory>
@@ -14,15 +14,15 @@ namespace furrow::runner {
 
 class Server {
  public:
-  // Takes over `listener` (a listening, non-blocking unix socket). SIGCHLD, SIGTERM and SIGINT must be blocked already.
-  // The others are the caller's and outlive this.
+  // Takes over `listener` (a listening, non-blocking unix socket). The caller has blocked SIGCHLD, SIGTERM and SIGINT,
+  // and owns the executor and the clock, which outlive the server.
   Server(int listener, Executor& executor, const Clock& clock);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Serves until there is nothing left to do: shut down and no job runs, or for kLinger no client and no job.
-  // kInternal: epoll failed.
+  // Serves until no job runs and the runner is shut down, had no client for kLinger, or had its program replaced and
+  // has no client. kInternal: epoll failed.
   Status Run();
 
  private:
@@ -31,9 +31,9 @@ class Server {
     FrameReader frames;
     std::string output;
     std::size_t sent = 0;
-    TimePoint progress;         // when the client last took something, or had nothing to take
-    std::uint32_t watched = 0;  // events that epoll reports for it
-    bool wants_list = false;    // answered once the turn is on disk
+    TimePoint progress;         // last time when the client took bytes, or none waited for the client
+    std::uint32_t watched = 0;  // events that epoll reports for the client
+    bool wants_list = false;    // The Listing is sent once the turn is on disk.
     bool broken = false;
   };
 
@@ -55,7 +55,7 @@ class Server {
   const Clock& clock_;
   std::vector<std::unique_ptr<Connection>> connections_;
   TimePoint alone_since_;
-  bool starts_wait_ = false;  // some Started were not sent yet; they go with the next turn
+  bool starts_wait_ = false;  // Some Started events wait for the next turn.
   std::vector<char> buffer_;
 };
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kBacklog = 16;
 
-sockaddr_un AddressOf(const std::string& path) {  // always short: see ConnectSocket
+sockaddr_un AddressOf(const std::string& path) {  // The path is always short: see ConnectSocket.
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
@@ -35,7 +35,7 @@ Result<int> ConnectSocket(const std::string& state_dir) {
     ::close(folder);
     return tl::unexpected(ErrnoError("cannot make a socket", number));
   }
-  // A socket's address holds 108 bytes; by way of the descriptor any folder will do.
+  // A socket's address holds 108 bytes; a path through the descriptor fits for any folder.
   const sockaddr_un address = AddressOf("/proc/self/fd/" + std::to_string(folder) + "/" + kSocketName);
   const int failed = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 ? 0 : errno;
   ::close(folder);

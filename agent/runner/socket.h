@@ -1,4 +1,4 @@
-// The unix socket by which one state folder is served.
+// Opens the unix socket of one state folder.
 #pragma once
 
 #include <string>
@@ -9,12 +9,12 @@ namespace furrow::runner {
 
 inline constexpr char kSocketName[] = "runner.sock";
 
-// Connects to <state_dir>/runner.sock, however long that path is. The descriptor is non-blocking and the caller's.
-// kUnavailable: nobody listens there. kRejected: the listener is another user's.
+// Connects to <state_dir>/runner.sock, however long the path is. Returns a non-blocking descriptor, which the caller
+// owns. kUnavailable: no runner listens there. kRejected: the listener belongs to another user.
 Result<int> ConnectSocket(const std::string& state_dir);
 
-// Listens on runner.sock (mode 0600) in the current folder, in place of what is there: the caller holds the lock of the
-// folder. The descriptor is non-blocking and the caller's.
+// Listens on runner.sock (mode 0600) in the current folder and replaces an old socket: the caller holds the folder's
+// lock. Returns a non-blocking descriptor, which the caller owns.
 Result<int> ListenSocket();
 
 }  // namespace furrow::runner

@@ -23,7 +23,7 @@ std::string_view ValueOf(const std::vector<std::string>& env, std::string_view k
   return {};
 }
 
-// Where a relative path leads for a process that runs in `workspace`.
+// Returns the absolute path of `path` for a process that runs in `workspace`.
 std::string From(const std::string& workspace, std::string_view path) {
   return path.starts_with('/') ? std::string(path) : workspace + "/" + std::string(path);
 }
@@ -33,7 +33,8 @@ bool IsProgram(const std::string& path) {
   return ::access(path.c_str(), X_OK) == 0 && ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
 }
 
-// The file that `name` means: itself if it has a slash, else the first on the job's PATH. Empty: none there.
+// Returns the program file of `name`: the name itself if it has a slash, else the first match on the job's PATH; empty:
+// none.
 std::string Resolve(const std::string& name, const std::vector<std::string>& env, const std::string& workspace) {
   if (name.find('/') != std::string::npos) return From(workspace, name);
   std::string_view path = ValueOf(env, "PATH");
@@ -74,7 +75,7 @@ Error CannotStart(const std::string& name, const std::string& path, const std::s
 std::vector<char*> Pointers(const std::vector<std::string>& strings) {
   std::vector<char*> pointers;
   pointers.reserve(strings.size() + 1);
-  for (const std::string& s : strings) pointers.push_back(const_cast<char*>(s.c_str()));  // exec's old signature
+  for (const std::string& s : strings) pointers.push_back(const_cast<char*>(s.c_str()));  // exec lacks const.
   pointers.push_back(nullptr);
   return pointers;
 }
@@ -105,7 +106,7 @@ Result<Leader> Spawner::Spawn(const std::vector<std::string>& argv, const std::v
   ::posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
   sigset_t none;
   ::sigemptyset(&none);
-  sigset_t ignored;  // the two that the runner ignores; exec itself resets those that are caught
+  sigset_t ignored;  // The runner ignores these two signals; exec itself resets caught signals.
   ::sigemptyset(&ignored);
   ::sigaddset(&ignored, SIGPIPE);
   ::sigaddset(&ignored, SIGXFSZ);

@@ -12,7 +12,7 @@
 
 namespace furrow::runner {
 
-// Starts processes. One for the runner's life: it keeps /dev/null open.
+// Starts processes. A runner keeps one Spawner, which holds /dev/null open.
 class Spawner {
  public:
   Spawner();
@@ -20,9 +20,9 @@ class Spawner {
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;
 
-  // Starts argv[0] in a session of its own: in `workspace`, with just `env`, stdin from /dev/null, stdout and stderr to
-  // `output`, no signal blocked or ignored, no other descriptor open. Blocks until the program is executing. The
-  // error's message is for the job's author and names the program.
+  // Starts argv[0] in a session of its own: in `workspace`, with only `env`, stdin from /dev/null, stdout and stderr to
+  // `output`, no signal blocked or ignored, and no other descriptor open. Blocks until the program is executing. An
+  // error names the program to the job's author.
   Result<Leader> Spawn(const std::vector<std::string>& argv, const std::vector<std::string>& env,
                        const std::string& workspace, int output);
 

@@ -1,5 +1,5 @@
-// The file that a job's output goes to. The job's processes write to it themselves; the runner only looks at its
-// length, and adds a line of its own when it ends the job or cannot start it.
+// Handles the spool, the file of a job's output. The job's processes write the output themselves; the runner only looks
+// at the spool's length, and adds a line of its own when the runner ends the job or cannot start a step.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +10,19 @@
 
 namespace furrow::runner {
 
-// Opens the spool for appending (made 0600 if missing; links are not followed); the caller owns the descriptor.
+// Opens the spool for appending, and makes a missing one with mode 0600; links are not followed. The caller owns the
+// descriptor.
 Result<int> OpenSpool(const std::string& path);
 
-// The length, or 0 if it cannot be told.
+// Returns the spool's length, or 0 if the length cannot be read.
 std::uint64_t SpoolBytes(int fd);
 std::uint64_t SpoolBytes(const std::string& path);
 
-// Cuts the spool to `bytes` if it is longer. Returns whether it was.
+// Cuts a spool that is longer than `bytes`. Returns whether the spool was longer.
 bool CutSpool(int fd, std::uint64_t bytes);
 
-// Appends "furrow: `words`" as a line of its own, line breaks in it turned into spaces. A full disk loses the line; the
-// outcome says the same.
+// Appends "furrow: `message`" as a line of its own, with line breaks turned into spaces. A full disk loses the line;
+// the outcome says the same.
 void AppendFurrowLine(const std::string& path, std::string_view message);
 
 }  // namespace furrow::runner

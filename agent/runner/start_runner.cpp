@@ -1,4 +1,4 @@
-// StartRunner of client.h: the agent's way to a runner that outlives it.
+// Defines StartRunner of agent/runner/client.h: starts a runner that outlives the agent.
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -15,10 +15,10 @@
 namespace furrow::runner {
 namespace {
 
-constexpr int kReadyFd = 3;          // in the new process
-constexpr int kPatienceMs = 60'000;  // it may have the processes of a dead runner to end first
+constexpr int kReadyFd = 3;          // descriptor in the new process
+constexpr int kPatienceMs = 60'000;  // The new runner may have to end the processes of a dead runner first.
 
-// Runs `program`; its child, the runner proper, is nobody's but init's when this returns.
+// Runs `program`; on return the runner proper, a child of `program`, is a child of init.
 Status Launch(const std::string& state_dir, const std::string& program, int ready) {
   SpawnOptions spawn;
   spawn.descriptors = {{ready, kReadyFd}};
@@ -29,7 +29,7 @@ Status Launch(const std::string& state_dir, const std::string& program, int read
   return {};
 }
 
-// What the runner says through the pipe: "ready\n", or why not.
+// Returns the runner's text on the pipe: "ready\n", or the reason of a failure.
 Result<std::string> AwaitWord(int from) {
   std::string word;
   for (;;) {
@@ -58,7 +58,7 @@ Status StartRunner(const std::string& state_dir, const std::string& program) {
   FURROW_TRY(MakeFolder(state_dir));
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return tl::unexpected(ErrnoError("cannot make a pipe", errno));
-  // The write end must not be number 3 itself: a dup2 onto itself would leave it close-on-exec.
+  // The write end must not have number 3: dup2 onto the same number would leave the descriptor close-on-exec.
   const int ready = ::fcntl(ends[1], F_DUPFD_CLOEXEC, kReadyFd + 1);
   ::close(ends[1]);
   const Status launched =
@@ -68,7 +68,7 @@ Status StartRunner(const std::string& state_dir, const std::string& program) {
   ::close(ends[0]);
   FURROW_TRY(launched);
   if (word && *word == "ready\n") return {};
-  if (serves()) return {};  // another agent's runner was faster
+  if (serves()) return {};  // Another agent's runner was faster.
   std::string why = word ? *word : word.error().message;
   if (why.empty()) why = "it ended without a word";
   while (!why.empty() && why.back() == '\n') why.pop_back();

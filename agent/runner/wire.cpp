@@ -78,7 +78,7 @@ std::uint32_t Crc32(std::string_view bytes) {
   std::uint32_t crc = ~0u;
   std::size_t i = 0;
   const auto at = [&](std::size_t k) { return static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[k])); };
-  for (; i + 8 <= bytes.size(); i += 8) {  // eight tables, eight bytes a round
+  for (; i + 8 <= bytes.size(); i += 8) {  // Each round takes eight bytes with eight tables.
     crc ^= at(i) | at(i + 1) << 8 | at(i + 2) << 16 | at(i + 3) << 24;
     crc = kTables[7][crc & 255] ^ kTables[6][crc >> 8 & 255] ^ kTables[5][crc >> 16 & 255] ^ kTables[4][crc >> 24] ^
           kTables[3][at(i + 4)] ^ kTables[2][at(i + 5)] ^ kTables[1][at(i + 6)] ^ kTables[0][at(i + 7)];

@@ -1,4 +1,4 @@
-// Little-endian bytes in and out: what the runner's socket and journal are written with. No I/O here.
+// Writes and reads the little-endian bytes of the runner's socket and journal, without I/O.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace furrow::runner {
 
-// Appends to a string that it does not own and that must outlive it.
+// Appends to a string that the writer does not own and that must outlive the writer.
 class Writer {
  public:
   explicit Writer(std::string& out) : out_(out) {}
@@ -26,9 +26,9 @@ class Writer {
   std::string& out_;
 };
 
-// Reads from bytes that it does not own. A read past the end gives zero or an empty text and makes
-// ok() false for good, so a decoder reads all its fields and asks once. Bytes left over are no
-// error: a newer peer appends its new fields.
+// Reads from bytes that the reader does not own. A read past the end returns zero or an empty text and makes ok() false
+// for good, so a decoder reads all its fields and asks once. Remaining bytes are no error: a newer peer appends its new
+// fields.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
@@ -40,8 +40,8 @@ class Reader {
   std::string Text();
   std::vector<std::string> Texts();
 
-  // Reads a count of things that take at least `least_bytes` each; a count that cannot fit fails,
-  // so no garbage makes a decoder reserve memory that never arrives.
+  // Reads a count of items that take at least `least_bytes` each. A count that cannot fit fails, so that garbage does
+  // not make a decoder reserve memory.
   std::uint32_t Count(std::size_t least_bytes);
 
   bool ok() const { return ok_; }
@@ -53,7 +53,7 @@ class Reader {
   bool ok_ = true;
 };
 
-// CRC-32 (IEEE 802.3, as in zlib) of `bytes`.
+// Returns the CRC-32 (IEEE 802.3, as in zlib) of `bytes`.
 std::uint32_t Crc32(std::string_view bytes);
 
 }  // namespace furrow::runner
