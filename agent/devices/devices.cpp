@@ -19,7 +19,7 @@ std::string Named(const GpuState& state) {
   return name;
 }
 
-// One letter wrong in a UUID is found by looking at those that are there.
+// Lists the UUIDs that are present, in which a person finds a wrong letter of a configured one.
 std::string Present(const std::vector<GpuState>& gpus) {
   if (gpus.empty()) return "this machine has none";
   std::string text = "this machine has ";
@@ -49,7 +49,7 @@ Status OfferListed(const std::vector<std::string>& uuids, Detected& detected) {
       problem(Named(*state) + ": " + state->fault);
     }
   }
-  // A lost GPU has lost its UUID too, and may be the one that is missed.
+  // A lost GPU has no readable UUID, and may be a GPU that the list names.
   for (const GpuState& state : detected.gpus) {
     if (state.gpu.uuid.empty() && !problems.empty()) problem(Named(state) + ": " + state.fault);
   }
@@ -97,7 +97,7 @@ Status CheckLeast(std::uint32_t least, const Detected& detected) {
   for (const GpuState& state : detected.gpus)
     if (!state.fault.empty()) message += "; " + Named(state) + ": " + state.fault;
   if (detected.gpus.empty()) {
-    // What was found out on the way, if anything was, says more than that there is nothing.
+    // A warning about GPUs, if there is one, explains the lack of GPUs.
     const auto why = std::find_if(detected.warnings.begin(), detected.warnings.end(),
                                   [](const std::string& one) { return one.find("GPU") != std::string::npos; });
     message += why != detected.warnings.end() ? "; " + *why

@@ -1,4 +1,4 @@
-// What this machine offers to the farm, by its configuration and by what is found.
+// Determines the offer of this machine, from its configuration and its devices.
 #pragma once
 
 #include <string>
@@ -13,17 +13,17 @@
 namespace furrow::devices {
 
 struct Detected {
-  Offer offer;                        // healthy devices alone
-  std::vector<GpuState> gpus;         // every GPU that was looked at, also sick and unlisted ones
-  std::string driver_version;         // NVIDIA's; empty without GPUs
-  std::vector<std::string> warnings;  // for the log: what was left out and why, what to do
+  Offer offer;                        // healthy devices only
+  std::vector<GpuState> gpus;         // all GPUs, including faulty and unlisted ones
+  std::string driver_version;         // version of NVIDIA's driver; empty: none or unknown
+  std::vector<std::string> warnings;  // Each warning tells the log what was left out, why, and the cure.
 };
 
-// Looks once; may block for seconds on a sick driver, so before the loop starts or in a thread of its own.
-// `gpus: auto` takes what works and warns of the rest; no NVML at all is no warning. With a list every
-// GPU in it must be there and healthy: kNotFound names those that are not and the ones that are there,
-// kUnavailable that NVML does not work. Fewer healthy GPUs than `least_gpus`: kNotFound, with what is wrong with the
-// others. The library is config.nvml, else $FURROW_NVML, else kNvmlLibrary.
+// Detects the devices once. The call may block for seconds on a faulty driver, so it runs before the loop starts or in
+// a thread of its own. `gpus: auto` offers the healthy GPUs and warns of the others; a missing NVML is no warning. With
+// a list every listed GPU must be present and healthy: kNotFound names the GPUs that are not, and the present ones.
+// kUnavailable: NVML does not work. Fewer healthy GPUs than `least_gpus`: kNotFound, with the faults of the others. The
+// library is config.nvml, else $FURROW_NVML, else kNvmlLibrary.
 Result<Detected> DetectDevices(const AgentConfig& config, const MachineFiles& files = {});
 
 }  // namespace furrow::devices

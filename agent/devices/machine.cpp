@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
 
-// The first line of a file; nothing if it cannot be read.
+// Returns the first line of a file; nullopt: the file cannot be read.
 std::optional<std::string> FirstLine(const std::string& path) {
   std::ifstream file(path);
   std::string line;
@@ -25,7 +25,7 @@ std::optional<std::string> FirstLine(const std::string& path) {
   return line;
 }
 
-// nullopt for "max", "-1" and everything else that is no count.
+// Parses a count; nullopt for "max", "-1" and any other text.
 std::optional<std::uint64_t> Number(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -33,10 +33,10 @@ std::optional<std::uint64_t> Number(std::string_view text) {
   return value;
 }
 
-// One hierarchy that the process is in.
+// Describes one cgroup hierarchy of the process.
 struct Hierarchy {
   bool v2 = false;
-  std::string controllers;  // of version 1: "cpu,cpuacct"
+  std::string controllers;  // version 1: "cpu,cpuacct"; version 2: empty
   std::string path;         // "/" or "/a/b"
 };
 
@@ -61,8 +61,8 @@ std::vector<Hierarchy> ReadHierarchies(const MachineFiles& files) {
   return found;
 }
 
-// The folders of a controller's cgroups from the process's own up to the root. In a container the path may be the
-// host's and lead nowhere; the root is the container's own cgroup then.
+// Returns the folders of a controller's cgroups from the process's own up to the root. In a container the path may be
+// the host's and not exist; then the root is the container's own cgroup.
 std::vector<std::string> Folders(const std::string& mount, std::string path) {
   std::vector<std::string> folders;
   while (path.size() > 1) {
@@ -100,7 +100,7 @@ std::uint64_t CpuLimitMilli(const std::string& folder, bool v2) {
     std::istringstream words(FirstLine(folder + "/cpu.max").value_or(""));  // "max 100000" or "150000 100000"
     words >> quota >> period;
   } else {
-    quota = FirstLine(folder + "/cpu.cfs_quota_us").value_or("");  // -1: none
+    quota = FirstLine(folder + "/cpu.cfs_quota_us").value_or("");  // -1: no quota
     period = FirstLine(folder + "/cpu.cfs_period_us").value_or("");
   }
   const auto quota_us = Number(quota);
@@ -115,7 +115,7 @@ std::uint64_t MemoryLimit(const std::string& folder, bool v2) {
 }
 
 std::uint64_t CpusOfAffinity(pid_t pid) {
-  // Machines may have more CPUs than cpu_set_t has bits; the kernel says EINVAL until the mask is large enough.
+  // A machine may have more CPUs than cpu_set_t has bits; the kernel returns EINVAL until the mask is large enough.
   for (int cpus = 1024; cpus <= 1 << 20; cpus *= 2) {
     cpu_set_t* mask = CPU_ALLOC(cpus);
     if (mask == nullptr) break;

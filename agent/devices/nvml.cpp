@@ -17,7 +17,7 @@ struct CloseLibrary {
 };
 using Library = std::unique_ptr<void, CloseLibrary>;
 
-// The functions, found by name; those below the line may be null in older libraries.
+// Holds the library's functions, found by name; functions below the line may be null in older libraries.
 struct Functions {
   decltype(&nvmlInit_v2) init = nullptr;
   decltype(&nvmlShutdown) shutdown = nullptr;
@@ -41,7 +41,7 @@ bool Find(void* library, const char* symbol, Function& function) {
   return function != nullptr;
 }
 
-// The name of the first function that is needed and missing; null if all are there.
+// Finds all functions. Returns the name of the first required function that is missing; null: none.
 const char* FindAll(void* library, Functions& f) {
   Find(library, "nvmlErrorString", f.error_string);
   Find(library, "nvmlSystemGetDriverVersion", f.driver_version);
@@ -59,7 +59,7 @@ const char* FindAll(void* library, Functions& f) {
   return nullptr;
 }
 
-// What an NVML error means to the machine's owner.
+// Explains an NVML error to the machine's owner.
 std::string Explain(const Functions& f, nvmlReturn_t code) {
   switch (code) {
     case NVML_ERROR_LIB_RM_VERSION_MISMATCH:
@@ -90,7 +90,7 @@ struct Nvml::Impl {
   Functions f;
   std::string driver_version;
 
-  // Fills what can be read of one device; what cannot becomes its fault.
+  // Fills the readable facts of one device; the first unreadable one becomes the device's fault.
   void Describe(nvmlDevice_t device, GpuState& state) const {
     char uuid[NVML_DEVICE_UUID_V2_BUFFER_SIZE] = {};
     char name[NVML_DEVICE_NAME_V2_BUFFER_SIZE] = {};
@@ -101,7 +101,7 @@ struct Nvml::Impl {
     };
     if (!failed(f.uuid(device, uuid, sizeof(uuid)))) state.gpu.uuid = RepairedUtf8(uuid);
     if (!failed(f.name(device, name, sizeof(name)))) state.gpu.model = RepairedUtf8(name);
-    // GPUs that share the machine's memory have none of their own to tell of.
+    // A GPU that shares the machine's memory has no memory of its own to report.
     const nvmlReturn_t answer = f.memory(device, &memory);
     if (answer != NVML_ERROR_NOT_SUPPORTED && !failed(answer)) state.gpu.memory_bytes = memory.total;
     if (state.fault.empty()) state.processes = Processes(device);
@@ -112,7 +112,7 @@ struct Nvml::Impl {
     std::vector<nvmlProcessInfo_t> infos(64);
     unsigned int count = 0;
     nvmlReturn_t code = NVML_ERROR_INSUFFICIENT_SIZE;
-    // Processes may start between two calls; after a few the list is of no use anyway.
+    // Processes may start between two calls; a list that grew in four calls is of no use.
     for (int tries = 0; tries < 4 && code == NVML_ERROR_INSUFFICIENT_SIZE; ++tries) {
       if (count > infos.size()) infos.resize(count + 16);
       count = static_cast<unsigned int>(infos.size());
@@ -139,7 +139,7 @@ struct Nvml::Impl {
     if (f.mig_count(device, &most) != NVML_SUCCESS) return;
     for (unsigned int i = 0; i < most; ++i) {
       nvmlDevice_t instance = nullptr;
-      if (f.mig_by_index(device, i, &instance) != NVML_SUCCESS) continue;  // no instance in this place
+      if (f.mig_by_index(device, i, &instance) != NVML_SUCCESS) continue;  // This place has no instance.
       GpuState state;
       state.index = index;
       Describe(instance, state);

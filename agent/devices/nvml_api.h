@@ -1,9 +1,9 @@
-// The part of NVIDIA's management library (NVML) that Furrow calls, declared here so that building needs
-// nothing of NVIDIA's. Names, values and layouts are those of NVML's stable C interface:
+// Declares the part of NVIDIA's management library (NVML) that Furrow calls, so that building needs no file of
+// NVIDIA's. Names, values and layouts come from NVML's stable C interface:
 // https://docs.nvidia.com/deploy/nvml-api/
 #pragma once
 
-// Also compiled as C, by tests/support/fake_nvml.c.
+// tests/support/fake_nvml.c compiles this header as C.
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -57,7 +57,7 @@ nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t* memory);
 nvmlReturn_t nvmlDeviceGetMigMode(nvmlDevice_t device, unsigned int* current, unsigned int* pending);
 nvmlReturn_t nvmlDeviceGetMaxMigDeviceCount(nvmlDevice_t device, unsigned int* count);
 nvmlReturn_t nvmlDeviceGetMigDeviceHandleByIndex(nvmlDevice_t device, unsigned int index, nvmlDevice_t* mig);
-// count: in, the places in `infos`; out, the processes there are.
+// `count` takes the number of places in `infos` and returns the number of processes.
 nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(nvmlDevice_t device, unsigned int* count,
                                                      nvmlProcessInfo_t* infos);
 
