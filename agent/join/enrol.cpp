@@ -33,7 +33,7 @@ constexpr auto kAnswer = std::chrono::seconds(15);
 constexpr int kBusyTries = 5;
 constexpr std::size_t kMostLineBytes = 4096;
 
-// What ended it, as a person and as a program are told.
+// Holds why the enrolment ended: the exit status for programs and the message for people.
 struct Ending {
   int status = kEnrolFailed;
   std::string message;
@@ -98,7 +98,7 @@ Step<EnrolLine> ReadLine(const EnrolOptions& options) {
 
 // ---- the state folder --------------------------------------------------------------------------------------
 
-// The files of one enrolment under way. Whatever is not kept is taken away again at the end.
+// Owns the files of one enrolment under way. The destructor removes the new files that are not kept.
 class EnrolmentFolder {
  public:
   explicit EnrolmentFolder(const AgentConfig& config) : state_(config.state), key_(KeyFileOf(config)) {}
@@ -109,10 +109,10 @@ class EnrolmentFolder {
       fs::remove(Pending().string() + ".pub", ignored);
     }
     if (made_lock_ && !done_) fs::remove(state_ / "enrol.lock", ignored);
-    if (made_folder_ && !done_ && !keep_pending_) fs::remove(state_, ignored);  // if nothing is in it
+    if (made_folder_ && !done_ && !keep_pending_) fs::remove(state_, ignored);  // removes only an empty folder
   }
 
-  // Makes the folder if it is missing, becomes its owner, and keeps others from enrolling at the same time.
+  // Makes a missing folder, takes on the folder's owner, and keeps others from enrolling at the same time.
   Step<void> Enter() {
     std::error_code error;
     made_folder_ = !fs::exists(state_, error);
@@ -127,7 +127,7 @@ class EnrolmentFolder {
     return {};
   }
 
-  // An agent at work keeps its session with the key that it has: it must not be replaced beneath it.
+  // Fails if an agent is running: its session uses the old key, which must not be replaced meanwhile.
   Step<void> LockOutAgent() {
     const std::string path = (state_ / "lock").string();
     agent_lock_ = FileHandle(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -139,7 +139,8 @@ class EnrolmentFolder {
     return {};
   }
 
-  // The key to prove with: the machine's own if it has one, else one that becomes its own when it is let in.
+  // Returns the key for the proof: the machine's own, or else (or if `fresh`) a new key, which becomes the machine's
+  // own when the controller accepts it.
   Step<KeyPair> Key(bool fresh) {
     std::error_code error;
     use_own_ = !fresh && fs::exists(key_, error);
@@ -149,15 +150,15 @@ class EnrolmentFolder {
     return *keys;
   }
 
-  // The answer may have been lost: the next try has to use the same key.
+  // Keeps the new key after a lost answer: the next try has to use the same key.
   void KeepPending() { keep_pending_ = true; }
 
   Step<void> Install(const Enrolment& enrolment, bool replaced) {
-    keep_pending_ = true;  // the key is let in: from here on another try must find it
+    keep_pending_ = true;  // The controller has accepted the key: from here on another try must find the key.
     std::error_code error;
-    if (replaced) fs::remove(state_ / "incarnation", error);  // its jobs are the old farm's
+    if (replaced) fs::remove(state_ / "incarnation", error);  // The old incarnation's jobs belong to the old farm.
     if (!use_own_) {
-      for (const char* end : {".pub", ""}) {  // the secret last: it is what counts
+      for (const char* end : {".pub", ""}) {  // The secret key comes last, since only this file counts.
         fs::rename(Pending().string() + end, key_.string() + end, error);
         if (error) return End(ErrnoError("cannot write " + key_.string() + end, error.value()));
       }
@@ -170,7 +171,7 @@ class EnrolmentFolder {
  private:
   fs::path Pending() const { return state_ / "enrol.key"; }
 
-  // As root everything is to belong to whom the folder belongs to, usually furrow-agent.
+  // Makes root act as the folder's owner, usually furrow-agent, so that all files get this owner.
   Step<void> BecomeOwner() const {
     struct stat status {};
     if (::stat(state_.c_str(), &status) != 0) return End(ErrnoError(state_.string(), errno));
@@ -220,7 +221,7 @@ Step<Enrolled> Ask(Context& context, const EnrolLine& line, const KeyPair& keys,
     if (refused == nullptr) return End(kEnrolNoAnswer, "the controller's answer is of another kind than the question");
     if (refused->reason != EnrolRefusal::kBusy || tries == kBusyTries)
       return End(ExitOf(refused->reason), refused->message);
-    ::usleep(static_cast<useconds_t>(1'000'000 << std::min(tries, 2)));  // as it was told to: many may join at once
+    ::usleep(static_cast<useconds_t>(1'000'000 << std::min(tries, 2)));  // Many agents may join at once.
   }
 }
 

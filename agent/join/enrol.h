@@ -1,4 +1,4 @@
-// `furrow-agent enrol`: this machine joins a farm.
+// Runs `furrow-agent enrol`, with which this machine joins a farm.
 #pragma once
 
 #include <string>
@@ -9,17 +9,17 @@
 namespace furrow {
 
 struct EnrolOptions {
-  std::string line;      // the line itself, or "-": from stdin
-  std::string file;      // or from this file
+  std::string line;      // the enrolment line, or "-": stdin has the line
+  std::string file;      // file that has the line; empty: none
   std::string name;      // empty: the configuration's, else the host's
-  bool replace = false;  // leaves the farm that this machine belongs to
+  bool replace = false;  // true: the machine leaves its present farm
 };
 
-// What the program's exit status says, so that scripts need not read words. furrow-agent(8) lists them.
+// Numbers the program's exit statuses, so that scripts need not read messages. furrow-agent(8) lists the statuses.
 enum EnrolExit : int {
   kEnrolled = 0,
-  kEnrolFailed = 1,  // this machine's disk, or anything else of its own
-  kEnrolUsage = 2,   // the command, the configuration or the line is wrong
+  kEnrolFailed = 1,  // The cause is on this machine, such as its disk.
+  kEnrolUsage = 2,   // The command, the configuration or the line is wrong.
   kEnrolAlready = 3,
   kEnrolUnknown = 10,
   kEnrolRevoked = 11,
@@ -41,12 +41,12 @@ enum EnrolExit : int {
   kEnrolNoAnswer = 37,
 };
 
-// Makes this machine's key, proves the line's secret, and leaves agent.key and farm.json in the state folder, owned by
-// whom the folder belongs to. Every refusal leaves the machine as it was; where the answer got lost the key waits in
-// enrol.key, so that another try with the same line costs no second use. Prints what happened; returns the exit status.
+// Makes this machine's key, proves the line's secret, and leaves agent.key and farm.json in the state folder, with the
+// folder's owner. A refusal leaves the machine unchanged. If the answer is lost, the key stays in enrol.key, so that
+// another try with the same line costs no second use. Prints the result and returns the exit status.
 int EnrolMain(const AgentConfig& config, const EnrolOptions& options);
 
-// Blanks the words of `argv` that are an enrolment line, so that `ps` no longer shows them, and returns how many.
+// Blanks the arguments that are an enrolment line, so that `ps` no longer shows the line. Returns how many there were.
 int HideLine(int argc, char** argv);
 
 }  // namespace furrow

@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMostBytes = 64 << 10;
 
-// Reads the fields of farm.json; null where one is missing or of another kind.
+// Reads the fields of farm.json; nullopt: a field is missing or has another type.
 std::optional<Enrolment> FromJson(const Json& json) {
   const auto text = [&](const char* key) {
     return json.contains(key) && json[key].is_string() ? json[key].get<std::string>() : "";
@@ -44,7 +44,7 @@ std::optional<Enrolment> FromJson(const Json& json) {
   return whole ? std::optional(enrolment) : std::nullopt;
 }
 
-// "HOST:7072" for "HOST:7071".
+// Returns the address with the next port: "HOST:7072" for "HOST:7071".
 Result<std::string> PortAbove(const std::string& address) {
   FURROW_ASSIGN(const HostPort host_port, ParseHostPort(address));
   if (host_port.port == 0 || host_port.port == 65535)
@@ -130,7 +130,7 @@ Result<std::optional<Enrolment>> AwaitEnrolment(const fs::path& state, int wake_
   if (!watch) return tl::unexpected(ErrnoError("cannot watch folders", errno));
   if (::inotify_add_watch(watch.Get(), state.c_str(), IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR) < 0)
     return tl::unexpected(ErrnoError("cannot watch " + state.string(), errno));
-  while (go_on()) {  // the watch is there before the first look: nothing is missed in between
+  while (go_on()) {  // The watch precedes the first look, so no change is missed in between.
     auto enrolment = ReadEnrolment(state);
     if (enrolment) return std::optional(std::move(*enrolment));
     if (enrolment.error().code != Errc::kNotFound) return tl::unexpected(enrolment.error());

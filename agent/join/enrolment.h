@@ -1,5 +1,5 @@
-// What an agent's enrolment left in its state folder: which controller it belongs to. `furrow-agent enrol` writes it,
-// the daemon reads it, or waits for it.
+// Keeps the enrolment in the agent's state folder, which names the agent's controller. `furrow-agent enrol` writes the
+// file; the daemon reads or awaits the file.
 #pragma once
 
 #include <chrono>
@@ -18,36 +18,36 @@
 namespace furrow {
 
 struct Enrolment {
-  std::string host;  // of the controller; IPv6 without brackets
+  std::string host;  // host of the controller; IPv6 without brackets
   std::uint16_t control_port = 0;
   std::uint16_t bulk_port = 0;
   std::uint16_t enrol_port = 0;
   std::string controller_key;  // Z85
-  std::string name;            // that the agent has on the allowlist
+  std::string name;            // the agent's name on the allowlist
   std::vector<std::string> labels;
   WallTime enrolled{};
   friend bool operator==(const Enrolment&, const Enrolment&) = default;
 };
 
-// STATE/farm.json. Written whole or not at all, and durable.
+// Returns STATE/farm.json, which WriteEnrolment writes whole or not at all, and durably.
 std::filesystem::path EnrolmentFile(const std::filesystem::path& state);
 // kNotFound: this machine is not enrolled. kCorrupt: the file is damaged; the message says what to do.
 Result<Enrolment> ReadEnrolment(const std::filesystem::path& state);
 Status WriteEnrolment(const std::filesystem::path& state, const Enrolment& enrolment);
 
-// The agent's own key file: what the configuration names, else agent.key in the state folder.
+// Returns the agent's own key file: the configured one, else agent.key in the state folder.
 std::filesystem::path KeyFileOf(const AgentConfig& config);
 
-// Whether the configuration itself names a controller's key, so that no enrolment is needed.
+// Returns whether the configuration itself names a controller's key, so that the agent needs no enrolment.
 bool IsConfiguredByHand(const AgentConfig& config);
 
-// Fills in what the configuration leaves open, from the enrolment if there is one: afterwards name, both addresses and
-// controller_key are set, and the enrolment's labels stand behind the configured ones. kInvalid: the configuration
-// names a controller by halves.
+// Fills in the fields that the configuration leaves open, from the enrolment if there is one. Afterwards the name, both
+// addresses and controller_key are set, and the enrolment's labels follow the configured ones. kInvalid: the
+// configuration names a controller only in part.
 Status CompleteConfig(AgentConfig& config, const std::optional<Enrolment>& enrolment);
 
-// Waits until farm.json is there and whole. Calls `go_on` whenever `wake_fd` is readable and at least once a second;
-// when that says false it gives up (nullopt). The folder exists. Errors as ReadEnrolment, but for kNotFound.
+// Waits until farm.json exists and is whole. Calls `go_on` whenever `wake_fd` is readable and at least once a second;
+// when `go_on` returns false, returns nullopt. The folder must exist. Errors are ReadEnrolment's, except kNotFound.
 Result<std::optional<Enrolment>> AwaitEnrolment(const std::filesystem::path& state, int wake_fd,
                                                 const std::function<bool()>& go_on);
 

@@ -1,4 +1,4 @@
-// What tells this machine and this process from a copy of them.
+// Identifies this machine and this process, as distinct from their copies.
 #pragma once
 
 #include "common/base/ids.h"
@@ -6,12 +6,12 @@
 namespace furrow {
 
 struct MachineIdentity {
-  Uuid machine;  // digest of /etc/machine-id, which does not leave the machine itself; 0: there is none
-  Uuid boot;     // the same of the kernel's boot id
+  Uuid machine;  // digest of /etc/machine-id, which itself does not leave the machine; 0: none
+  Uuid boot;     // digest of the kernel's boot id; 0: none
   Uuid process;  // random
 };
 
-// Reads the ids. They are hashed together with Furrow's name, so that nobody else knows the machine by them.
+// Reads the ids and hashes them together with Furrow's name, so that other software cannot recognise the machine.
 MachineIdentity IdentifyMachine();
 
 }  // namespace furrow
