@@ -16,7 +16,7 @@ Finding WordsOf(const AgentConfig& config, const std::optional<Enrolment>& enrol
                              FormatHostPort(enrolment->host, enrolment->control_port));
 }
 
-// Where the enrol endpoint is: as enrolled, else where it is by default, two above the control port.
+// Returns the enrol endpoint: the enrolment's, else the default one, two ports above the control port.
 Result<HostPort> EnrolEndpoint(const AgentConfig& config, const std::optional<Enrolment>& enrolment) {
   if (enrolment && enrolment->controller_key == config.controller_key)
     return HostPort{enrolment->host, enrolment->enrol_port};

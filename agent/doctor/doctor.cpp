@@ -26,7 +26,7 @@ std::string FirstLine(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
-// The line of `text` that begins with `word`, without it.
+// Returns the rest of the first line of `text` that begins with `word`; empty: none.
 std::string LineOf(const std::string& text, const std::string& word) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);)
@@ -36,7 +36,7 @@ std::string LineOf(const std::string& text, const std::string& word) {
 
 Result<ProgramResult> Ask(const std::string& program, const char* question) {
   ProgramOptions options;
-  options.limit = std::chrono::seconds(60);  // LibTorch for CUDA takes its time from a cold disk
+  options.limit = std::chrono::seconds(60);  // LibTorch for CUDA loads slowly from a cold disk.
   return RunProgram({program, question}, options);
 }
 
@@ -44,7 +44,7 @@ Findings CheckMachine(pid_t pid, bool gpus) {
   Findings findings;
   Append(findings,
          CheckLimits({kUnit, kAgentFiles, "jobs with many open files will fail", 4096, gpus}, LimitsOf(pid), pid != 0));
-  devices::MachineFiles of_daemon;  // where none runs: of this shell
+  devices::MachineFiles of_daemon;  // Without a running daemon the limits are this process's.
   of_daemon.pid = pid;
   CgroupFacts cgroups;
   cgroups.version = CgroupVersion();

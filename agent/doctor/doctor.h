@@ -1,4 +1,5 @@
-// `furrow-agent doctor`: examines this machine, the configuration and the way to the controller. Changes nothing.
+// Runs `furrow-agent doctor`: examines this machine, the configuration and the way to the controller, and changes
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,11 @@ namespace furrow::doctor {
 // ---- GPUs ----------------------------------------------------------------------------------------------------
 
 struct GpuFacts {
-  std::size_t plugged_in = 0;    // NVIDIA's GPUs on the PCI bus
-  std::size_t device_files = 0;  // /dev/nvidia0 …
-  std::string kernel_module;     // its version, by /proc/driver/nvidia/version; empty: not loaded
+  std::size_t plugged_in = 0;    // number of NVIDIA's GPUs on the PCI bus
+  std::size_t device_files = 0;  // number of files /dev/nvidia0 …
+  std::string kernel_module;     // version of the module, by /proc/driver/nvidia/version; empty: not loaded
   std::string forbidden;         // a device file that may not be opened; empty: none
-  Result<devices::Detected> detected = devices::Detected{};  // as the agent would offer them
+  Result<devices::Detected> detected = devices::Detected{};  // the devices that the agent would offer
 };
 struct GpuPaths {
   std::string sys = "/sys";
@@ -31,20 +32,21 @@ Findings CheckGpus(const AgentConfig& config, const GpuFacts& facts);
 
 // ---- the controller ------------------------------------------------------------------------------------------------
 
-// Enrolment, reachability, clocks, whether our key is known. `key_file`: may be missing. Blocks.
+// Checks the enrolment, the way to the controller, the clocks, and whether the controller knows the agent's key.
+// `key_file` may be missing. Blocks.
 Findings CheckController(const AgentConfig& config, const std::string& key_file);
 
 // ---- programs ------------------------------------------------------------------------------------------------
 
-// What `furrow-torch --describe` said. `offers_gpus`: it should see some.
+// Checks the output of `furrow-torch --describe`. `offers_gpus`: the program should see GPUs.
 Findings CheckTorch(const std::string& program, const Result<ProgramResult>& described, bool offers_gpus);
-// What `furrow-runner --version` said; `version` is ours.
+// Checks the output of `furrow-runner --version` against the agent's own `version`.
 Finding CheckRunner(const std::string& program, const Result<ProgramResult>& said, const std::string& version);
 
-// ---- all of it -------------------------------------------------------------------------------------------------
+// ---- the whole examination -------------------------------------------------------------------------------------
 
-// `config`: as read from `config_file`, or what is wrong with it. Blocks, for some seconds where machines do not
-// answer.
+// Makes the whole report. `config`: the configuration of `config_file`, or the error in the file. Blocks, for some
+// seconds if a machine does not answer.
 Report ExamineAgent(const std::string& config_file, const Result<AgentConfig>& config, const std::string& programs);
 
 }  // namespace furrow::doctor

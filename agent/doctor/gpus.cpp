@@ -21,7 +21,7 @@ std::string FirstWord(const fs::path& file) {
   return word;
 }
 
-// NVIDIA's display controllers; its bridges and audio functions are no GPUs.
+// Counts NVIDIA's display controllers; NVIDIA's bridges and audio functions are no GPUs.
 std::size_t CountPluggedIn(const std::string& sys) {
   std::size_t count = 0;
   std::error_code ignored;
@@ -35,7 +35,8 @@ bool IsGpuFile(const std::string& name) {
   return name.starts_with("nvidia") && name.size() > 6 && name.find_first_not_of("0123456789", 6) == std::string::npos;
 }
 
-// "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 …": the first word of digits and dots.
+// Returns the first word of digits and dots in a line like "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01
+// Sun May 12 …".
 std::string ModuleVersion(const std::string& proc) {
   std::string line, word;
   std::getline(std::ifstream(proc + "/driver/nvidia/version"), line);
@@ -59,7 +60,7 @@ std::string Listed(const Offer& offer) {
 constexpr const char* kDriverCure =
     "apt install nvidia-driver firmware-misc-nonfree (Debian's non-free component), then reboot; nvidia-smi must work";
 
-// Why there is a GPU and no way to it; no value: nothing in sight explains it.
+// Explains why a GPU is present but cannot be used; nullopt: none of the facts explains that.
 std::optional<Finding> CheckDriver(const GpuFacts& facts) {
   const std::string present = Counted(facts.plugged_in) + " on the PCI bus";
   if (facts.plugged_in > 0 && facts.kernel_module.empty())
