@@ -1,4 +1,4 @@
-// The numbers of one data file, as its reader gives them. Plain C++, nothing of Torch.
+// Holds the numbers of one data file, as its reader returns them, in plain C++ without Torch.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +11,17 @@ namespace furrow::steps {
 
 using Shape = std::vector<std::int64_t>;
 
-// Row-major; the first dimension counts examples. Every integer type but uint8 is widened to int64,
-// every floating-point type stored as float32.
+// Holds values in row-major order; the first dimension counts examples. Every integer type but uint8 is widened to
+// int64, and every floating-point type is stored as float32.
 struct Array {
   Shape shape;
   std::variant<std::vector<std::uint8_t>, std::vector<std::int64_t>, std::vector<float>> values;
 };
 
-// The product of `shape`; absent where a dimension is negative or the product passes 2^48.
+// Returns the product of `shape`; nullopt: a dimension is negative or the product exceeds 2^48.
 std::optional<std::int64_t> CountOf(const Shape& shape);
 
-// "[64, 1, 28, 28]"
+// Returns a text like "[64, 1, 28, 28]".
 std::string ToString(const Shape& shape);
 
 }  // namespace furrow::steps

@@ -64,7 +64,7 @@ Result<std::size_t> LabelColumn(const std::string& path, const CsvOptions& optio
 Result<CsvTable> ReadCsv(const std::string& path, const CsvOptions& options) {
   FURROW_ASSIGN(const std::string bytes, ReadDataFile(path));
   std::string_view rest = bytes;
-  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // a byte order mark
+  if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // byte order mark
 
   CsvTable table;
   std::vector<float> values;

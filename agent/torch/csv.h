@@ -1,4 +1,4 @@
-// Comma-separated numbers: one example a line, one column of it the label.
+// Reads comma-separated numbers: each line is one example, and one column is the label.
 #pragma once
 
 #include <cstdint>
@@ -12,18 +12,17 @@
 namespace furrow::steps {
 
 struct CsvOptions {
-  bool header = true;                                  // the first line has the columns' names
-  std::variant<std::int64_t, std::string> label = -1;  // from 0, or negative from the end; or a name
+  bool header = true;                                  // The first line has the columns' names.
+  std::variant<std::int64_t, std::string> label = -1;  // column from 0, negative: from the end; or its name
 };
 
 struct CsvTable {
   Array inputs;                // float32 [lines, columns - 1]: every column but the label's, in order
-  std::vector<double> labels;  // one a line
+  std::vector<double> labels;  // one for each line
 };
 
-// Reads a CSV file, plain or gzip. Blank lines are skipped, blanks and quotes around a field too.
-// kInvalid: a field that is no number, a line with more or fewer columns, no such label column;
-// says line and column.
+// Reads a CSV file, plain or gzip. Blank lines are skipped, as are blanks and quotes around a field. kInvalid: a field
+// is no number, a line has more or fewer columns, or there is no such label column; the message has line and column.
 Result<CsvTable> ReadCsv(const std::string& path, const CsvOptions& options);
 
 }  // namespace furrow::steps

@@ -36,9 +36,9 @@ Result<std::string> ReadRaw(const std::string& path) {
   return bytes;
 }
 
-// Unpacks one or more gzip members that follow one another.
+// Unpacks one or more consecutive gzip members.
 Result<std::string> Gunzip(const std::string& path, const std::string& packed) {
-  constexpr std::size_t kTurn = 1U << 30;  // zlib counts in 32 bits
+  constexpr std::size_t kTurn = 1U << 30;  // zlib counts in 32 bits.
   z_stream stream{};
   if (inflateInit2(&stream, 15 + 16) != Z_OK) return Fail(Errc::kInternal, path + ": zlib does not start");
   std::string bytes(packed.size() * 4 + 65536, '\0');
@@ -53,7 +53,7 @@ Result<std::string> Gunzip(const std::string& path, const std::string& packed) {
     stream.avail_in = in;
     stream.next_out = reinterpret_cast<Bytef*>(bytes.data() + written);
     stream.avail_out = out;
-    code = inflate(&stream, Z_NO_FLUSH);  // Z_BUF_ERROR: no input left and nothing more to give
+    code = inflate(&stream, Z_NO_FLUSH);  // Z_BUF_ERROR: no input is left and no output pending.
     taken += in - stream.avail_in;
     written += out - stream.avail_out;
     if (code == Z_STREAM_END && taken < packed.size()) code = inflateReset(&stream);

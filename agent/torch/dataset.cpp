@@ -12,7 +12,7 @@ namespace {
 
 struct Files {
   Array inputs;
-  Array labels;  // for CSV: float32 [N]
+  Array labels;  // CSV: float32 [N]
 };
 
 Result<Files> ReadFiles(const DataSpec& spec) {
@@ -26,7 +26,7 @@ Result<Files> ReadFiles(const DataSpec& spec) {
         return Fail(Errc::kInvalid, spec.inputs + ": holds " + ToString(shape) +
                                         ", images of 2 to 4 dimensions expected; are images and labels exchanged?");
       }
-      if (shape.size() == 3) shape.insert(shape.begin() + 1, 1);  // grey images: one channel
+      if (shape.size() == 3) shape.insert(shape.begin() + 1, 1);  // Grey images have one channel.
       break;
     }
     case Format::kNpy: {
@@ -45,7 +45,7 @@ Result<Files> ReadFiles(const DataSpec& spec) {
   return files;
 }
 
-// Class numbers from any array of whole numbers.
+// Converts an array of whole numbers to class numbers.
 Result<std::vector<std::int64_t>> ToClasses(const std::string& file, const Array& labels, bool floats_allowed) {
   if (labels.shape.size() != 1) {
     return Fail(Errc::kInvalid, file + ": labels of shape " + ToString(labels.shape) +
@@ -147,7 +147,7 @@ Result<Dataset> LoadDataset(const DataSpec& spec, Loss loss) {
 
 void Dataset::CopyInputs(std::span<const std::int64_t> rows, float* out) const {
   const auto size = static_cast<std::size_t>(*CountOf(input_shape));
-  const std::size_t channels = factor.size();  // 1: the same for all
+  const std::size_t channels = factor.size();  // 1: one factor for all channels
   const std::size_t part = size / channels;
   if (const auto* floats = std::get_if<std::vector<float>>(&inputs)) {
     for (const std::int64_t row : rows) {
@@ -160,7 +160,7 @@ void Dataset::CopyInputs(std::span<const std::int64_t> rows, float* out) const {
     }
     return;
   }
-  // 256 values only: look them up, each exactly rounded.
+  // A byte has only 256 values: a table holds the exactly rounded result of each.
   std::vector<std::array<float, 256>> table(channels);
   for (std::size_t c = 0; c < channels; ++c) {
     for (std::size_t value = 0; value < 256; ++value) {

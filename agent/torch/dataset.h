@@ -1,5 +1,5 @@
-// The examples a step works on: checked against each other, kept as small as in the file, turned
-// into float32 a batch at a time. Plain C++, nothing of Torch.
+// Holds the examples of a step: checked against each other, as small as in the file, and converted to float32 one batch
+// at a time. The code is plain C++ without Torch.
 #pragma once
 
 #include <cstdint>
@@ -16,33 +16,33 @@
 namespace furrow::steps {
 
 struct Dataset {
-  std::string inputs_file;  // for messages
+  std::string inputs_file;  // name for messages
   std::string labels_file;
-  std::int64_t count = 0;  // examples
-  Shape input_shape;       // of one example
-  Shape target_shape;      // of one target; empty for a single number, and for classes
-  std::variant<std::vector<std::uint8_t>, std::vector<float>> inputs;  // as in the file, not yet scaled
-  std::vector<std::int64_t> classes;                                   // with nll and cross_entropy: one an example
-  std::vector<float> targets;                                          // with mse
-  std::vector<double> factor;  // one a channel: an input becomes value · factor + offset
+  std::int64_t count = 0;  // number of examples
+  Shape input_shape;       // shape of one example
+  Shape target_shape;      // shape of one target; empty for a single number and for classes
+  std::variant<std::vector<std::uint8_t>, std::vector<float>> inputs;  // values of the file, not yet scaled
+  std::vector<std::int64_t> classes;                                   // nll, cross_entropy: one for each example
+  std::vector<float> targets;                                          // mse: the targets of all examples
+  std::vector<double> factor;  // one for all channels or one for each: an input becomes value · factor + offset
   std::vector<double> offset;
 
-  // Writes the scaled inputs of `rows` to `out`, example after example; `out` has room for all of
-  // them. `rows` are less than `count`.
+  // Writes the scaled inputs of `rows` to `out`, example after example; `out` must have room for all rows, and each row
+  // is less than `count`.
   void CopyInputs(std::span<const std::int64_t> rows, float* out) const;
   void CopyClasses(std::span<const std::int64_t> rows, std::int64_t* out) const;
   void CopyTargets(std::span<const std::int64_t> rows, float* out) const;
 };
 
-// Reads the files of `spec` and checks that they fit each other: as many labels as inputs, whole
-// numbers ≥ 0 as classes, `shape`, `limit`, `mean` and `std` that fit. Errors name the file.
+// Reads the files of `spec` and checks that there are as many labels as inputs, that classes are whole numbers ≥ 0, and
+// that `shape`, `limit`, `mean` and `std` fit. Errors name the file.
 Result<Dataset> LoadDataset(const DataSpec& spec, Loss loss);
 
-// The first class that the output [*, classes] of a module does not have is an error; it names the
-// example. Asks nothing of a dataset with targets.
+// Returns an error for the first class that the output [*, classes] of a module lacks; the error names the example. A
+// dataset with targets always passes.
 Status CheckClasses(const Dataset& data, std::int64_t classes);
 
-// The half-open range of examples that shard `index` of `count` has among `examples`.
+// Returns the half-open range of the `examples` that belongs to shard `index` of `count`.
 std::pair<std::int64_t, std::int64_t> ShardRange(std::int64_t examples, std::int64_t index, std::int64_t count);
 
 }  // namespace furrow::steps

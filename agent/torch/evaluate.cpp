@@ -14,7 +14,7 @@
 namespace furrow::steps {
 namespace {
 
-// What one batch adds to a metric: its mean over the batch's examples.
+// Returns the mean of a metric over the examples of one batch.
 double BatchMean(Metric metric, Loss loss, const at::Tensor& output, const at::Tensor& labels) {
   switch (metric) {
     case Metric::kAccuracy: return output.argmax(1).eq(labels).to(at::kDouble).mean().item<double>();

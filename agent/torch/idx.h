@@ -1,5 +1,5 @@
-// IDX, the format of MNIST and its relatives: 00 00, a type byte (08: uint8), the number of
-// dimensions, each dimension as a big-endian uint32, then the values.
+// Reads IDX, the format of MNIST and similar data sets: 00 00, a type byte (08: uint8), the number of dimensions, each
+// dimension as a big-endian uint32, then the values.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace furrow::steps {
 
-// An IDX file of uint8 values, plain or gzip; `path` stands in every message.
-// kCorrupt: wrong magic, another type, or not as many bytes as its header says.
+// Reads an IDX file of uint8 values, plain or gzip; every message has `path`. kCorrupt: the magic is wrong, the type is
+// another one, or the number of bytes is not the header's.
 Result<Array> ReadIdx(const std::string& path);
 
 }  // namespace furrow::steps

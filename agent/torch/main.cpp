@@ -1,4 +1,4 @@
-// furrow-torch: runs one train or evaluate step in the current folder. SPEC.md has its words.
+// furrow-torch runs one train or evaluate step in the current folder. SPEC.md specifies both steps.
 
 #include <unistd.h>
 
@@ -63,16 +63,16 @@ Result<Shard> ShardFromEnvironment() {
                                   " must be less than FURROW_SHARD_COUNT " + std::to_string(shard.count));
 }
 
-// Threads of OpenMP spin while they wait for each other. Where jobs share CPUs they then burn the
-// time of the one they wait for: the example's training was 3 times slower beside a compiler.
-// OpenMP reads this when it is loaded, before main, so the program starts itself anew.
+// Makes OpenMP's threads sleep while they wait for each other. Threads that spin take CPU time from the thread that
+// they wait for when jobs share CPUs: the example's training was 3 times slower beside a compiler. OpenMP reads the
+// variable before main, when the library is loaded, so the program executes itself again.
 void WaitWithoutSpinning(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   setenv("OMP_WAIT_POLICY", "PASSIVE", 1);
-  execv("/proc/self/exe", argv);  // where it can't, it works all the same
+  execv("/proc/self/exe", argv);  // A failure costs only speed.
 }
 
-// Runs `step` on a parsed spec; the exit status.
+// Runs `step` on a parsed spec and returns the exit status.
 template <class Spec, class Run>
 int RunStep(const Result<Spec>& spec, const Run& step) {
   if (!spec) return Complain(spec.error().message, kUsage);
@@ -109,8 +109,8 @@ int Main(const std::vector<std::string>& words) {
 
 int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit becomes an error with words, like a full disk
-  if (argc > 2) furrow::steps::WaitWithoutSpinning(argv);  // a step, not --help
+  std::signal(SIGXFSZ, SIG_IGN);  // A file size limit must cause an error message, like a full disk.
+  if (argc > 2) furrow::steps::WaitWithoutSpinning(argv);  // A step has more than one argument, --help has not.
   try {
     return furrow::steps::Main({argv + 1, argv + argc});
   } catch (const std::exception& error) {

@@ -1,4 +1,4 @@
-// The file a job's metrics go to: one JSON object a line, each line written whole as it happens.
+// Writes a job's metrics to a file: one JSON object in a line, each line written whole and at once.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ namespace furrow::steps {
 class MetricsLine {
  public:
   MetricsLine& Add(std::string_view name, std::int64_t value);
-  MetricsLine& Add(std::string_view name, double value);  // shortest text that reads back the same
+  MetricsLine& Add(std::string_view name, double value);  // writes the shortest text that reads back as the same number
   std::string Text() const { return text_ + "}"; }
 
  private:
@@ -21,22 +21,22 @@ class MetricsLine {
   std::string text_ = "{";
 };
 
-// Owns the open file. Not for more than one thread.
+// Owns the open file. Only one thread may use the object.
 class MetricsFile {
  public:
-  // Opens `path` for appending, making it if it is not there; an empty path: lines go nowhere.
+  // Opens `path` for appending and makes a missing file. With an empty path the lines are dropped.
   static Result<MetricsFile> Open(const std::string& path);
   MetricsFile(MetricsFile&& other) noexcept;
   MetricsFile& operator=(MetricsFile&&) = delete;
   ~MetricsFile();
 
-  // Appends one line; a reader sees all of it or nothing.
+  // Appends one line; a reader sees the whole line or nothing.
   Status Write(const MetricsLine& line);
 
  private:
   MetricsFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
   std::string path_;
-  int fd_;  // -1: nowhere
+  int fd_;  // -1: no file
 };
 
 }  // namespace furrow::steps

@@ -1,4 +1,4 @@
-// A model as the steps see it, whatever format it came in. Today one: TorchScript.
+// Declares the steps' view of a model, independent of its format. The only format so far is TorchScript.
 #pragma once
 
 #include <memory>
@@ -14,32 +14,32 @@ class Tensor;
 
 namespace furrow::steps {
 
-// Owns the module's weights. Not for more than one thread.
+// Owns the module's weights. Only one thread may use the object.
 class Model {
  public:
   virtual ~Model() = default;
 
-  // inputs [B, …] → one tensor. kInvalid: the module does not take such inputs or returns no
-  // tensor; the message has the shapes of the module's first weight and of `inputs`.
+  // Computes one tensor from inputs [B, …]. kInvalid: the module does not accept such inputs or returns no tensor; the
+  // message has the shapes of the module's first weight and of `inputs`. kUnavailable: memory ran out.
   virtual Result<at::Tensor> Forward(const at::Tensor& inputs) = 0;
 
-  // What an optimizer changes: every parameter that requires a gradient, sharing the model's
-  // memory. kInvalid: there is none, or one that is no floating-point number; names it.
+  // Returns every parameter that requires a gradient, for the optimizer; the tensors share the model's memory.
+  // kInvalid: there is none, or a parameter is no floating-point number; the message names the parameter.
   virtual Result<std::vector<at::Tensor>> Trainable() = 0;
 
-  // A tensor without values, of the type and on the device that Forward wants its inputs to have.
+  // Returns a tensor without values, with the type and device that Forward requires of its inputs.
   virtual at::Tensor InputOptions() = 0;
 
-  // Training mode (dropout, batch statistics) or evaluation mode.
+  // Sets training mode (dropout, batch statistics) or evaluation mode.
   virtual void SetTraining(bool training) = 0;
 
-  // Writes the model to `path`, on the CPU and in the mode it was loaded in: whole, synced, under
-  // its name only when complete. On failure `path` is as before. Moves the model to the CPU.
+  // Writes the model to `path`, for the CPU and in the mode in which it was loaded. The file is synced and gets its
+  // name when it is complete; on failure `path` is unchanged. Moves the model to the CPU.
   virtual Status Save(const std::string& path) = 0;
 };
 
-// Loads `path` onto `device` ("cpu", "cuda:0"). kNotFound: no such file; kInvalid: no TorchScript,
-// says what it is instead and how to make one.
+// Loads `path` onto `device` ("cpu", "cuda:0"). kNotFound: no such file. kInvalid: the file is no TorchScript; the
+// message says what the file is and how to make a TorchScript file.
 Result<std::unique_ptr<Model>> LoadModel(const std::string& path, std::string_view device);
 
 }  // namespace furrow::steps

@@ -13,13 +13,13 @@ namespace furrow::steps {
 namespace {
 
 struct Header {
-  std::string type;  // "<f4"
+  std::string type;  // such as "<f4"
   bool fortran_order = false;
   Shape shape;
   std::size_t values_at = 0;  // bytes from the start of the file
 };
 
-// What follows `key` and its colon in the header's dict, without leading blanks; empty if it is not there.
+// Returns the rest of the header's dict after `key` and its colon, without leading blanks; empty: no such key.
 std::string_view ValueOf(std::string_view dict, std::string_view key) {
   const auto at = dict.find("'" + std::string(key) + "'");
   if (at == std::string_view::npos) return {};
@@ -80,7 +80,7 @@ Result<Header> ReadHeader(const std::string& path, const std::string& bytes) {
   return header;
 }
 
-// Converts `count` values of type From; exact where To can hold them.
+// Converts `count` values of type From; a value that To can hold stays exact.
 template <class From, class To>
 std::vector<To> Convert(const char* bytes, std::size_t count) {
   std::vector<To> values(count);
@@ -93,7 +93,7 @@ std::vector<To> Convert(const char* bytes, std::size_t count) {
 }
 
 struct Type {
-  std::string_view name;  // without the byte order
+  std::string_view name;  // name without the byte order
   std::size_t size;       // bytes
   decltype(Array::values) (*convert)(const char* bytes, std::size_t count);
 };

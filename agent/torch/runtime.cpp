@@ -25,7 +25,7 @@ int DefaultThreads() {
   return CPU_COUNT(&cpus);
 }
 
-// The shared library that multiplies matrices on the CPU, as the loader found it.
+// Returns the shared library that multiplies matrices on the CPU, as the loader found the file.
 std::string BlasFile() {
   Dl_info info{};
   void* symbol = dlsym(RTLD_DEFAULT, "sgemm_");
@@ -45,8 +45,8 @@ Shape BatchShape(std::size_t rows, const Shape& one) {
 }  // namespace
 
 void PrepareProcess(int threads) {
-  // A training step allocates and frees the same tens of megabytes each time. glibc would map and
-  // unmap them, and the kernel zero every page again; kept in the heap they are reused as they are.
+  // Every training step allocates and frees the same tens of megabytes. By default glibc maps and unmaps this memory,
+  // and the kernel zeroes every page again; memory that stays in the heap is reused at once.
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, -1);
   mallopt(M_TOP_PAD, 64 << 20);
@@ -80,7 +80,7 @@ std::string DescribeTorch() {
 std::string ReasonOf(const std::exception& error) {
   const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
   std::string text = torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
-  // TorchScript puts its traceback first and the exception that ended it last.
+  // TorchScript writes its traceback first and the causing exception last.
   constexpr std::string_view kLast = "RuntimeError: ";
   if (const auto last = text.rfind(kLast); last != std::string::npos) text = text.substr(last + kLast.size());
   if (const auto first = text.find_first_not_of(" \n"); first != std::string::npos) text = text.substr(first);

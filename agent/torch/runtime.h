@@ -1,4 +1,4 @@
-// What both steps need of Torch: threads, devices, batches, losses, its errors in one line.
+// Gives both steps their access to Torch: threads, devices, batches, losses and one-line errors.
 #pragma once
 
 #include <cstdint>
@@ -16,30 +16,30 @@ class Tensor;
 
 namespace furrow::steps {
 
-// Sets memory allocation and CPU threads for this process (0: OMP_NUM_THREADS, else every CPU it
-// may run on). Call once, before anything else of Torch.
+// Sets memory allocation and CPU threads for this process (0: OMP_NUM_THREADS, else every CPU that the process may run
+// on). The program calls it once, before any other function of Torch.
 void PrepareProcess(int threads);
 
-// The device of a step as Torch names it: "cpu" or "cuda:0". kUnavailable: a GPU is asked for, but
-// none is visible.
+// Returns Torch's name of a step's device: "cpu" or "cuda:0". kUnavailable: the step requires a GPU, but none is
+// visible.
 Result<std::string> SelectDevice(DeviceChoice choice);
 
-// For --describe: Torch's version, its devices, threads and quantised engines; several lines.
+// Returns the lines for --describe: Torch's version, devices, threads and quantised engines.
 std::string DescribeTorch();
 
-// What a Torch exception says, in one line, without traceback.
+// Returns the message of a Torch exception in one line, without the traceback.
 std::string ReasonOf(const std::exception& error);
 
-// The rows' inputs [B, …] or labels ([B] int64, or [B, …] for mse), with the type (inputs, and
-// targets of mse) and on the device of `like`.
+// Return the rows' inputs [B, …] or labels ([B] int64, or [B, …] for mse) on the device of `like`; inputs and targets
+// of mse have the type of `like`, too.
 at::Tensor InputsOf(const Dataset& data, std::span<const std::int64_t> rows, const at::Tensor& like);
 at::Tensor LabelsOf(const Dataset& data, std::span<const std::int64_t> rows, const at::Tensor& like);
 
-// Whether `output` can be compared with `labels` at all: [B, classes] that has every class of
-// `data`, or for mse as many values as there are. The message has both shapes.
+// Checks that `output` can be compared with `labels`: its shape is [B, classes] with every class of `data`, or for mse
+// it has as many values as `labels`. The message has both shapes.
 Status CheckOutput(const Dataset& data, Loss loss, const at::Tensor& output, const at::Tensor& labels);
 
-// The mean loss of one batch, a tensor of one value. For CheckOutput's good cases only.
+// Returns the mean loss of one batch as a tensor of one value. The output must have passed CheckOutput.
 at::Tensor LossOf(Loss loss, const at::Tensor& output, const at::Tensor& labels);
 
 }  // namespace furrow::steps

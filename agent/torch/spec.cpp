@@ -109,7 +109,7 @@ Result<std::variant<Sgd, Adam>> ParseOptimizer(const json& object, const std::st
               where + " must have exactly one of the keys sgd, adam, adamw, e.g. { sgd: { lr: 0.01 } }");
 }
 
-// What both steps say about model, loss and machine.
+// Reads the keys that both steps share: model, loss, batch and machine.
 template <class Spec>
 void ReadCommon(SpecReader& reader, Spec& spec) {
   spec.model = reader.Text("model");

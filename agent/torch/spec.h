@@ -1,4 +1,4 @@
-// A train or an evaluate step, as SPEC.md words it: values only, checked, defaults filled in.
+// Holds a train or an evaluate step of SPEC.md as checked values, with the defaults filled in.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +20,14 @@ enum class DeviceChoice : std::uint8_t { kAuto, kCpu, kCuda };
 
 struct DataSpec {
   Format format = Format::kIdx;
-  std::string inputs;  // images, inputs or file, with `dir` in front
-  std::string labels;  // with `dir` in front; empty for CSV
+  std::string inputs;  // path from images, inputs or file, below `dir`
+  std::string labels;  // path below `dir`; empty for CSV
   CsvOptions csv;
-  Shape shape;                    // of one example; empty: as in the file
-  std::int64_t limit = 0;         // 0: all
+  Shape shape;                    // shape of one example; empty: the file's
+  std::int64_t limit = 0;         // number of examples; 0: all
   double scale = 0;               // 0: by the inputs' type
-  std::vector<double> mean;       // empty: 0; one: every channel; else one a channel
-  std::vector<double> deviation;  // `std`; likewise, empty: 1
+  std::vector<double> mean;       // one value for all channels or one for each; empty: 0
+  std::vector<double> deviation;  // `std`: one value for all channels or one for each; empty: 1
 };
 
 struct Sgd {
@@ -44,7 +44,7 @@ struct Adam {
   double eps = 1e-8;
   double weight_decay = 0;
   bool amsgrad = false;
-  bool decoupled = false;  // AdamW
+  bool decoupled = false;  // true: AdamW
 };
 
 struct TrainSpec {
@@ -72,8 +72,8 @@ struct EvaluateSpec {
   int threads = 0;
 };
 
-// Each reads one JSON object. kInvalid: the first mistake, named by its path ("data.limit"), with
-// what is allowed there and, for an unknown key, the nearest known one.
+// Each function parses one JSON object. kInvalid: the message names the first mistake by its path ("data.limit"), with
+// the allowed values and, for an unknown key, the nearest known one.
 Result<TrainSpec> ParseTrainSpec(std::string_view json);
 Result<EvaluateSpec> ParseEvaluateSpec(std::string_view json);
 

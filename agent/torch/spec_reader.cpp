@@ -9,7 +9,7 @@ namespace {
 
 using nlohmann::json;
 
-// Single-character insertions, deletions and replacements between two words.
+// Counts the single-character insertions, deletions and replacements between two words.
 std::size_t Distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -31,14 +31,14 @@ std::string Joined(const std::vector<std::string>& words) {
   return text;
 }
 
-// A number as a person writes it.
+// Returns a number as a person writes it, without a trailing ".0".
 std::string Plain(double value) {
   std::string text = json(value).dump();
   if (text.ends_with(".0")) text.resize(text.size() - 2);
   return text;
 }
 
-// A value as it stands in the file, cut where it is long.
+// Returns a value as in the file, and cuts a long one.
 std::string Shown(const json& value) {
   std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
   if (text.size() > 40) text = text.substr(0, 37) + "…";

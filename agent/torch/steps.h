@@ -1,5 +1,5 @@
-// The two steps of furrow-torch. Each runs in the job's workspace, prints progress on stdout and
-// appends metrics as SPEC.md says; nothing is returned but whether it worked.
+// Declares the two steps of furrow-torch. Each runs in the job's workspace, prints progress on stdout, appends metrics
+// as SPEC.md specifies, and returns only success or an error.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace furrow::steps {
 
-// Trains spec.model on spec.data and writes spec.out. On failure spec.out is as before.
+// Trains spec.model on spec.data and writes spec.out. On failure spec.out is unchanged.
 Status Train(const TrainSpec& spec, MetricsFile& metrics);
 
 struct Shard {

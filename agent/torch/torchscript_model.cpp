@@ -1,4 +1,4 @@
-// The one implementation of Model: a TorchScript module.
+// Implements Model with a TorchScript module.
 
 #include <sys/stat.h>
 #include <torch/csrc/jit/serialization/export.h>
@@ -76,7 +76,7 @@ class TorchScriptModel final : public Model {
       module_.to(at::kCPU);
       torch::jit::ExportModule(module_, [&](const void* bytes, std::size_t size) {
         file.Write(bytes, size);
-        return size;  // Commit tells of a failure: Torch's writer, told, throws from a destructor
+        return size;  // Commit returns a failure, since Torch's writer would throw from a destructor.
       });
     } catch (const std::exception& error) {
       return Fail(Errc::kInternal, path + " was not written: " + ReasonOf(error));
@@ -87,7 +87,7 @@ class TorchScriptModel final : public Model {
  private:
   static bool OutOfMemory(const std::string& reason) { return reason.find("out of memory") != std::string::npos; }
 
-  // "its first weight conv1.weight is [32, 1, 3, 3] Float"
+  // Returns a text like "its first weight conv1.weight is [32, 1, 3, 3] Float".
   std::string FirstWeight() const {
     for (const auto& parameter : module_.named_parameters()) {
       if (parameter.value.dim() >= 2) return "its first weight " + parameter.name + " is " + Describe(parameter.value);
@@ -98,13 +98,13 @@ class TorchScriptModel final : public Model {
   std::string path_;
   torch::jit::Module module_;
   bool was_training_;
-  // TorchScript's optimiser fuses kernels on a GPU. On a CPU it fuses nothing and splits relu's
-  // gradient into slower pieces: training the example's network without it is 10 % faster.
+  // TorchScript's optimiser runs only on a GPU, where it fuses kernels. On a CPU the optimiser fuses nothing and splits
+  // relu's gradient into slower pieces: training the example's network without the optimiser is 10 % faster.
   bool on_gpu_;
   std::vector<c10::IValue> arguments_;
 };
 
-// kInvalid if the file can't be TorchScript, by its first bytes: a zip archive is needed.
+// Checks by the first bytes that the file is a zip archive. kInvalid: another file cannot be TorchScript.
 Status CheckIsArchive(const std::string& path) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) return tl::unexpected(ErrnoError(path, errno));

@@ -40,12 +40,12 @@ std::unique_ptr<torch::optim::Optimizer> MakeOptimizer(const TrainSpec& spec, co
   return std::make_unique<torch::optim::Adam>(weights, fill(torch::optim::AdamOptions(adam.lr)));
 }
 
-// Fisher and Yates' shuffle, written out: std::shuffle may differ from one library to the next.
+// Shuffles by Fisher and Yates' algorithm, since std::shuffle may differ from one library to the next.
 void Shuffle(std::vector<std::int64_t>& rows, std::mt19937_64& random) {
   for (std::size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[random() % i]);
 }
 
-// Losses stay on the device until they are read: a GPU must not wait for the CPU after each step.
+// Keeps losses on the device until Read, so that a GPU does not wait for the CPU after each step.
 class LossWindow {
  public:
   explicit LossWindow(bool on_gpu) : most_(on_gpu ? 32 : 1) {}
@@ -57,7 +57,7 @@ class LossWindow {
   }
   bool Full() const { return pending_.size() >= most_; }
 
-  // Reads what is pending. The step (from 1) of the first loss that is not finite, or 0.
+  // Reads the pending losses. Returns the step (from 1) of the first loss that is not finite, or 0.
   std::int64_t Read() {
     std::int64_t broken = 0;
     if (pending_.empty()) return broken;
@@ -77,7 +77,7 @@ class LossWindow {
   }
 
   std::int64_t steps() const { return steps_; }
-  // Mean since the last call; Read() first.
+  // Returns the mean since the last call; the caller calls Read() first.
   double TakeLineMean() {
     const double mean = line_sum_ / static_cast<double>(std::max<std::int64_t>(1, line_steps_));
     line_sum_ = 0;

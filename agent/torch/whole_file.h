@@ -1,4 +1,4 @@
-// A file that appears under its name whole or not at all.
+// Writes a file that appears under its name whole or not at all.
 #pragma once
 
 #include <cstddef>
@@ -8,25 +8,26 @@
 
 namespace furrow::steps {
 
-// Written beside its name, then synced and renamed. Destroyed before Commit, it leaves nothing.
+// Writes a temporary file beside the final name; Commit syncs and renames the file. The destructor removes a file
+// without Commit.
 class WholeFile {
  public:
-  // Opens the temporary file. Fails if the folder is not there or may not be written.
+  // Opens the temporary file. Fails if the folder is missing or not writable.
   static Result<WholeFile> Create(const std::string& path);
   WholeFile(WholeFile&& other) noexcept;
   WholeFile& operator=(WholeFile&&) = delete;
   ~WholeFile();
 
-  // Appends; after the first failure it writes nothing more and Commit gives that failure.
+  // Appends bytes. After the first failure Write writes nothing more, and Commit returns the failure.
   bool Write(const void* bytes, std::size_t size);
 
-  // Syncs, renames over the name, syncs the folder.
+  // Syncs the file, renames it to its final name and syncs the folder.
   Status Commit();
 
  private:
   WholeFile(std::string path, std::string temporary, int fd);
   std::string path_;
-  std::string temporary_;  // empty: committed or moved from
+  std::string temporary_;  // path of the temporary file; empty: committed or moved from
   int fd_;
   int failed_ = 0;  // errno of the first failure
 };
