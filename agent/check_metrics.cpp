@@ -17,8 +17,8 @@ bool ParseNumber(const std::string& text, double& value) {
   return !text.empty() && *end == '\0';
 }
 
-// Returns whether the value satisfies the rule. A value that is not finite satisfies none: a training that diverged has
-// no accuracy of infinity.
+// Returns whether the value satisfies the rule. An infinite value or NaN satisfies none: a diverged training has no
+// accuracy of infinity.
 bool Holds(double value, const std::string& sign, double bound) {
   if (!std::isfinite(value)) return false;
   if (sign == "<") return value < bound;
@@ -28,7 +28,7 @@ bool Holds(double value, const std::string& sign, double bound) {
   return value == bound;
 }
 
-// Returns the shortest text that names exactly this number, so that 0.79999 is not printed as 0.8.
+// Returns the shortest text of exactly this number, so that 0.79999 is not printed as 0.8.
 std::string Shortest(double value) {
   char text[32];
   return {text, std::to_chars(text, text + sizeof(text), value).ptr};

@@ -1,4 +1,4 @@
-// Declares the part of NVIDIA's management library (NVML) that Furrow calls, so that building needs no file of
+// Declares the part of NVIDIA's management library (NVML) that Furrow calls: building needs no file of
 // NVIDIA's. Names, values and layouts come from NVML's stable C interface:
 // https://docs.nvidia.com/deploy/nvml-api/
 #pragma once

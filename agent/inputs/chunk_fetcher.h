@@ -31,7 +31,7 @@ class ChunkFetcher {
   void Forget(const Hash& hash);
 
   // Takes the answers that have arrived, sends as many requests as the window allows and repeats those that a broken
-  // connection lost. Returns the requests that ended: the store has the bytes, or an error that a retry will not cure.
+  // connection lost. Returns the requests that ended: the store has the bytes, or a retry cannot cure the error.
   struct Fetched {
     Hash hash;
     Status status;

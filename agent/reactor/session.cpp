@@ -18,7 +18,7 @@ constexpr Duration kRegisterMost = std::chrono::seconds(4);
 constexpr Duration kDoneMemory = std::chrono::seconds(60);  // No message is under way for longer.
 constexpr std::size_t kDoneLimit = 200000;
 
-// Returns a share of `span` that differs by agent and by try, so that thousands of agents do not register at once.
+// Returns a share of `span` by agent and by try, so that thousands of agents do not register at once.
 Duration Jitter(const AgentState& state, Duration span) {
   std::uint64_t mixed = (state.settings.seed ^ state.nonce * 0x9E3779B97F4A7C15ULL) * 0xBF58476D1CE4E5B9ULL;
   mixed ^= mixed >> 31;

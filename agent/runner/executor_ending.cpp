@@ -63,7 +63,7 @@ void Executor::Terminate(Now now, const AttemptRef& ref, Job& job, Duration grac
 }
 
 void Executor::KillAll(Now now, const AttemptRef& ref, Job& job) {
-  // A process that forks faster than a sweep may escape one sweep but not many: every process that was seen is dead.
+  // A process that forks faster than a sweep may escape one sweep but not many: every process of a sweep is killed.
   job.sweep_interval = job.phase == Phase::kKilling ? std::min(job.sweep_interval * 2, kKillLast) : kKillFirst;
   job.phase = Phase::kKilling;
   job.deadline = now.mono + job.sweep_interval;

@@ -73,8 +73,8 @@ class Journal {
   // Returns whether the file has doubled since the last Rewrite and is worth another.
   bool WantsRewrite() const;
 
-  // Replaces the file by one that holds just `table`; the caller calls Flush first, since records that wait for Flush
-  // are not included. On failure the old file stays in use.
+  // Replaces the file by one that holds just `table`, without the records that wait for Flush: the caller calls
+  // Flush first. On failure the old file stays in use.
   Status Rewrite(const Table& table);
 
  private:

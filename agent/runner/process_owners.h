@@ -2,7 +2,7 @@
 //
 // A descendant of a job's leader belongs to the job. An orphan (a child that the runner did not start) is recognised by
 // its session, its token, its working directory or its output. An orphan without these four marks may belong to each
-// job that was running at its first sight and had begun before the orphan; it is killed with the last of these jobs.
+// job that was running at its first sight and had begun before the orphan, and is killed with the last of these jobs.
 #pragma once
 
 #include <signal.h>

@@ -63,7 +63,8 @@ Signalled SignalExactly(const Process& process, int signal);
 // Returns how many are still alive.
 std::size_t KillLeftBehind(const std::vector<Leader>& leaders, std::string_view token, int patience_ms);
 
-// Lists the children of this process, in most cases with one read. Only the thread that made the object may use it.
+// Lists the children of this process, in most cases with one read. Only the thread of the constructor may use the
+// object.
 class Children {
  public:
   Children();

@@ -142,7 +142,7 @@ struct Attempt {
   friend bool operator==(const Attempt&, const Attempt&) = default;
 };
 
-// Lists every attempt that the runner has and that was not forgotten, in order of the refs.
+// Lists every attempt of the runner except forgotten ones, in order of the refs.
 struct Listing {
   std::vector<Attempt> attempts;
   friend bool operator==(const Listing&, const Listing&) = default;

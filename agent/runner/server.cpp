@@ -27,7 +27,7 @@ constexpr std::size_t kMaxReadBytes = 1u << 20;     // read from one client in o
 constexpr std::size_t kMaxWaitingBytes = 8u << 20;  // While more bytes wait for a client, its requests wait, too.
 constexpr Duration kMaxStalled = seconds(10);       // Such a client is dropped if it takes no bytes for this time.
 
-// A Started waits this long, so that the Exited of a job that is over at once goes with it in one write.
+// A Started waits this long for the Exited of a short job, so that both go in one write.
 constexpr Duration kStartsWait = std::chrono::milliseconds(1);
 
 // These marks name the two descriptors in epoll's user data; a connection's mark is its address.

@@ -9,7 +9,7 @@
 
 namespace furrow::runner {
 
-// Appends to a string that the writer does not own and that must outlive the writer.
+// Appends to a borrowed string, which must outlive the writer.
 class Writer {
  public:
   explicit Writer(std::string& out) : out_(out) {}
@@ -40,7 +40,7 @@ class Reader {
   std::string Text();
   std::vector<std::string> Texts();
 
-  // Reads a count of items that take at least `least_bytes` each. A count that cannot fit fails, so that garbage does
+  // Reads a count of items that take at least `least_bytes` each. A count that cannot fit fails: garbage must
   // not make a decoder reserve memory.
   std::uint32_t Count(std::size_t least_bytes);
 

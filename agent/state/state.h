@@ -118,7 +118,7 @@ struct AgentState {
   std::map<AttemptRef, std::uint32_t> clearing;  // slots of forgotten attempts, until they are cleared
   std::uint64_t cpu_milli_used = 0;
   std::uint64_t memory_used = 0;
-  // Attempts that the agent forgot lately: a repeated Assign that comes late must not run an attempt again.
+  // Attempts that the agent forgot lately: a late, repeated Assign must not run an attempt again.
   std::unordered_set<AttemptRef> done;
   std::deque<std::pair<TimePoint, AttemptRef>> done_order;
 

@@ -34,8 +34,8 @@ struct Dataset {
   void CopyTargets(std::span<const std::int64_t> rows, float* out) const;
 };
 
-// Reads the files of `spec` and checks that there are as many labels as inputs, that classes are whole numbers ≥ 0, and
-// that `shape`, `limit`, `mean` and `std` fit. Errors name the file.
+// Reads the files of `spec` and checks their agreement: as many labels as inputs are there, classes are whole numbers ≥
+// 0, and `shape`, `limit`, `mean` and `std` fit. Errors name the file.
 Result<Dataset> LoadDataset(const DataSpec& spec, Loss loss);
 
 // Returns an error for the first class that the output [*, classes] of a module lacks; the error names the example. A

@@ -63,8 +63,8 @@ Result<Shard> ShardFromEnvironment() {
                                   " must be less than FURROW_SHARD_COUNT " + std::to_string(shard.count));
 }
 
-// Makes OpenMP's threads sleep while they wait for each other. Threads that spin take CPU time from the thread that
-// they wait for when jobs share CPUs: the example's training was 3 times slower beside a compiler. OpenMP reads the
+// Makes OpenMP's threads sleep while they wait for each other. When jobs share CPUs, spinning threads take CPU time
+// from the thread that they wait for: the example's training was 3 times slower beside a compiler. OpenMP reads the
 // variable before main, when the library is loaded, so the program executes itself again.
 void WaitWithoutSpinning(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
