@@ -37,11 +37,12 @@ class Attributes {
  public:
   explicit Attributes(ProcessGroup group) {
     ::posix_spawnattr_init(&attributes_);
-    sigset_t none, all;
+    sigset_t none, ours;
     ::sigemptyset(&none);
-    ::sigfillset(&all);
+    ::sigemptyset(&ours);
+    for (const int number : {SIGPIPE, SIGXFSZ}) ::sigaddset(&ours, number);
     ::posix_spawnattr_setsigmask(&attributes_, &none);
-    ::posix_spawnattr_setsigdefault(&attributes_, &all);
+    ::posix_spawnattr_setsigdefault(&attributes_, &ours);
     int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
     if (group == ProcessGroup::kSession) flags |= POSIX_SPAWN_SETSID;
     if (group == ProcessGroup::kOwn) flags |= POSIX_SPAWN_SETPGROUP;

@@ -30,9 +30,10 @@ struct SpawnOptions {
   static constexpr int kNull = -1;
 };
 
-// Starts argv[0], searched in PATH unless it has a slash, with no signal blocked and every signal at its default, and
-// returns the process, which the caller has to reap. kNotFound: there is no such program, or no such folder. Any other
-// error: the program cannot be started, for the reason that errno gives.
+// Starts argv[0], searched in PATH unless it has a slash, and returns the process, which the caller has to reap. The
+// child blocks no signal, and those that our programs ignore for themselves have their default; what nohup ignores, the
+// child ignores, too. kNotFound: there is no such program, or no such folder. Any other error: the program cannot be
+// started, for the reason that errno gives.
 Result<pid_t> Spawn(const std::vector<std::string>& argv, const SpawnOptions& options = {});
 
 // Waits for the end of a child and returns its status as waitpid has it.

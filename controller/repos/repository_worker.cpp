@@ -10,6 +10,8 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/file_io.h"
+#include "common/base/hash.h"
 #include "common/chunks/store.h"
 #include "controller/repos/blob_cache.h"
 #include "controller/repos/git.h"
@@ -32,16 +34,6 @@ std::string ReadAll(int fd) {
     if (got > 0) bytes.append(buffer, static_cast<std::size_t>(got));
   }
   return bytes;
-}
-
-bool WriteAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t put = ::write(fd, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(put));
-  }
-  return true;
 }
 
 // libgit2 reads only the repository's own configuration and executes nothing of it: libgit2 runs no hooks, and the
@@ -99,7 +91,7 @@ int RepositoryWorkerMain() {
   } catch (const std::exception& error) {
     reply = Error{Errc::kInternal, std::string("the repository worker failed: ") + error.what()};
   }
-  return WriteAll(STDOUT_FILENO, repos::Encode(reply)) ? 0 : 1;
+  return WriteAll(STDOUT_FILENO, AsBytes(repos::Encode(reply)), "the answer") ? 0 : 1;
 }
 
 }  // namespace furrow

@@ -54,7 +54,7 @@ TEST_CASE("process: folder, environment, descriptors and group are as they were 
   CHECK(OutputOf("[ $(ps -o sid= -p $$) = $$ ] && echo session", {.group = ProcessGroup::kSession}) == "session\n");
 }
 
-TEST_CASE("process: a child blocks and ignores no signal, whatever we do") {
+TEST_CASE("process: a child blocks no signal, and ignores what nohup ignores but not what we do for ourselves") {
   sigset_t blocked, before;
   ::sigemptyset(&blocked);
   ::sigaddset(&blocked, SIGTERM);
@@ -66,6 +66,9 @@ TEST_CASE("process: a child blocks and ignores no signal, whatever we do") {
   constexpr std::uint64_t kOurs = 0x7fffffff;  // glibc keeps 32 and 33 for itself
   CHECK((mask("SigBlk") & kOurs) == 0);
   CHECK((mask("SigIgn") & kOurs) == 0);
+  const auto hangup = ::signal(SIGHUP, SIG_IGN);
+  CHECK((mask("SigIgn") & kOurs) == 1u << (SIGHUP - 1));
+  ::signal(SIGHUP, hangup);
   ::signal(SIGPIPE, ignored);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
