@@ -221,7 +221,8 @@ Step<Enrolled> Ask(Context& context, const EnrolLine& line, const KeyPair& keys,
     if (refused == nullptr) return End(kEnrolNoAnswer, "the controller's answer is of another kind than the question");
     if (refused->reason != EnrolRefusal::kBusy || tries == kBusyTries)
       return End(ExitOf(refused->reason), refused->message);
-    ::usleep(static_cast<useconds_t>(1'000'000 << std::min(tries, 2)));  // Many agents may join at once.
+    ::usleep(static_cast<useconds_t>(1'000'000
+                                     << std::min(tries, 2)));  // The controller is busy: many agents may join at once.
   }
 }
 

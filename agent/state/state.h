@@ -56,7 +56,7 @@ struct HeldJob {
   std::optional<AttemptRef> next;   // This attempt is held to get the job's CPUs and memory.
   bool killing = false;             // The runner has the order to end the job.
   bool unwanted = false;            // No report is due: the job is forgotten when it has ended.
-  bool lease_lost = false;          // The job ended because the lease ran out.
+  bool lease_lost = false;          // The lease ran out: the job ends, or has ended, for that.
   bool shown = false;               // Started has been sent, and the uploader follows the output.
   TimePoint started;                // when the runner reported the start
   Finished report;                  // The reactor fills the report in as facts become known.
@@ -82,7 +82,8 @@ struct AgentSession {
   Duration lease{};
   std::uint64_t sequence = 0;  // number of the last heartbeat
   TimePoint heartbeat_sent;
-  // The agent's clock is ahead of the controller's by this, as measured at the Welcome; 0: no difference is certain.
+  // By so much the agent's clock is surely ahead of the controller's, as the Welcome showed; negative: surely behind;
+  // 0: neither is sure.
   std::int64_t clock_ahead_ms = 0;
   std::map<std::uint64_t, TimePoint> unanswered;  // number of a heartbeat → when it was sent
 };

@@ -210,7 +210,7 @@ ArtifactUploader::~ArtifactUploader() {
 void ArtifactUploader::Post(Collect order) {
   {
     std::lock_guard lock(mutex_);
-    if (!wanted_.insert(order.attempt).second) return;  // The attempt is queued already.
+    if (!wanted_.insert(order.attempt).second) return;  // The attempt is queued, or a thread has it already.
     queue_.push_back(std::move(order));
   }
   wake_.notify_one();
