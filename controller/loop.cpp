@@ -9,6 +9,7 @@
 #include "common/base/overloaded.h"
 #include "common/daemon/config_reload.h"
 #include "common/daemon/daemon_main.h"
+#include "controller/parse/prepare.h"
 #include "controller/reactor/dispatcher.h"
 #include "controller/reactor/reactor.h"
 #include "controller/settings.h"
@@ -103,6 +104,8 @@ void ControllerLoop::Release(Outbox& out) {
   for (const ClientSend& send : out.to_clients)
     if (parts_.control.Send(send.asker.peer, EncodeAnswer(send)) != SendResult::kSent)
       ForgetClient(state_, send.asker.peer);
+  for (PrepareSubmission& submission : out.submissions)
+    parts_.preparer.Run([&events = parts_.events, one = std::move(submission)] { events.Post(PrepareFileOf(one)); });
   for (RepositoryCommand& command : out.repositories) {
     if (auto* import = std::get_if<ImportCommit>(&command))
       parts_.repositories.Import(import->ticket, std::move(import->request));

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mailbox.h"
+#include "common/base/worker_pool.h"
 #include "common/daemon/config.h"
 #include "common/daemon/reloader.h"
 #include "common/daemon/service_manager.h"
@@ -41,6 +42,7 @@ class ControllerLoop {
     EnrolServer& enrol;
     DiskGuard& disk;
     LoopMailbox& events;
+    WorkerPool& preparer;  // prepares the pipeline files of submissions
     ServiceManager& service;
     Reloader<ControllerConfig>& reloader;
     ControllerConfig& config;  // the configuration in force

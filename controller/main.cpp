@@ -20,6 +20,7 @@
 #include "controller/doctor/doctor.h"
 #include "controller/logs/store.h"
 #include "controller/loop.h"
+#include "controller/parse/prepare.h"
 #include "controller/reactor/reactor.h"
 #include "controller/settings.h"
 
@@ -133,16 +134,20 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
                 Repositories::Start(
                     repository_options,
                     [&events](std::uint64_t ticket, Result<ImportedCommit> commit) {
-                      events.Post(CommitImported{ticket, std::move(commit)});
+                      PreparedPipeline pipeline;
+                      if (commit && commit->has_pipeline)
+                        pipeline = PrepareFile(std::move(commit->pipeline_text), DefaultNameOf(commit->repository));
+                      events.Post(CommitImported{ticket, std::move(commit), std::move(pipeline)});
                     },
                     [&events](RefsListed refs) { events.Post(std::move(refs)); }));
   store->Start(PackWriter(*packs), [&events](Committed committed) { events.Post(std::move(committed)); });
   History history(*store, [post](HistoryEvent event) { std::visit(post, std::move(event)); });
 
+  WorkerPool preparer(1);
   ServiceManager service;
   Reloader<ControllerConfig> reloader([&config_file] { return LoadControllerConfig(config_file); });
-  ControllerLoop loop({clock, *control, *bulk, *store, history, *repositories, *enrol, *disk, events, service, reloader,
-                       config, config_file, signals},
+  ControllerLoop loop({clock, *control, *bulk, *store, history, *repositories, *enrol, *disk, events, preparer, service,
+                       reloader, config, config_file, signals},
                       std::move(state), std::move(first));
   const FarmFile farm{Reachable(config.listen, control->port()), Reachable(config.listen, bulk->port()),
                       keys.public_key, ::getpid(), Reachable(config.listen, enrol->port())};

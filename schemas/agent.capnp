@@ -284,6 +284,13 @@ struct Welcome {
   # An agent without a HeartbeatAck for so many milliseconds ends its attempts.
   wallMs @5 :Int64 $time;
   # The controller's clock. 0: not known.
+  farm :group $uuid {
+    high @6 :UInt64;
+    low @7 :UInt64;
+  }
+  # Id of the farm. 0: not known.
+  timeline @8 :UInt64;
+  # Timeline of the farm, see FarmRecord in record.capnp. 0: not known.
 }
 
 struct Refused {

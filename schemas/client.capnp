@@ -64,6 +64,8 @@ struct Selector {
     index @4 :UInt32;
   }
   # From 0; only with a job. Absent: every shard.
+  project @5 :Text;
+  # Absent: the project "default".
 }
 
 enum JobState {

@@ -15,6 +15,7 @@ using import "annotations.capnp".cxx;
 using import "annotations.capnp".each;
 using import "annotations.capnp".initial;
 using import "annotations.capnp".json;
+using import "annotations.capnp".key;
 using import "annotations.capnp".map;
 using import "annotations.capnp".max;
 using import "annotations.capnp".message;
@@ -160,6 +161,10 @@ struct SourceInfo $json {
   # Author as the commit names them.
   dirty @6 :Bool;
   # true: the working copy has changes that are not in the commit.
+  origin @7 :Text $max(.maxAddressBytes) $key("");
+  # Repository that `repository` is a clone of. Absent: none is known.
+  file @8 :Text $max(.maxAddressBytes) $key("");
+  # Path of the pipeline file in the repository or folder.
 }
 
 struct Diagnostic $json {

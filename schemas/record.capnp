@@ -16,6 +16,7 @@ using import "annotations.capnp".max;
 using import "annotations.capnp".message;
 using import "annotations.capnp".millis;
 using import "annotations.capnp".noun;
+using import "annotations.capnp".optional;
 using import "annotations.capnp".time;
 using import "annotations.capnp".uuid;
 using import "annotations.capnp".variant;
@@ -24,6 +25,7 @@ using import "agent.capnp".Metric;
 using import "agent.capnp".MetricLine;
 using import "agent.capnp".Offer;
 using import "agent.capnp".Outcome;
+using import "agent.capnp".OutcomeKind;
 using import "client.capnp".Drain;
 using import "client.capnp".JobState;
 using import "client.capnp".RunState;
@@ -58,6 +60,62 @@ struct LogRecord {
   }
 }
 
+struct FarmRecord {
+  # A FarmRecord names the farm, whatever key its controller has, and the farm's timeline.
+  id :group $uuid {
+    high @0 :UInt64;
+    low @1 :UInt64;
+  }
+  # Random; made when the farm is, and never changed.
+  timeline @2 :UInt64;
+  # Counts from 1. A restore or a takeover begins a new timeline: what was said in an older one may be unknown here, so
+  # every counter skips ahead, and no number of the older timeline is given again.
+  beganMs @3 :Int64 $time;
+  # Time when the timeline began. 0: not known.
+}
+
+struct CountersRecord {
+  # A CountersRecord holds the last number that was given out of each kind.
+  run @0 :UInt64 $id("RunId");
+  job @1 :UInt64 $id("JobId");
+  pipeline @2 :UInt64 $id("PipelineId");
+  project @3 :UInt64 $id("ProjectId");
+  person @4 :UInt64 $id("PersonId");
+}
+
+struct ProjectRecord {
+  # A ProjectRecord is a project, which owns pipelines and their runs.
+  id @0 :UInt64 $id("ProjectId");
+  name @1 :Text;
+  # Unique in the farm; written as a pipeline's name is.
+  madeMs @2 :Int64 $time;
+}
+
+struct PersonRecord {
+  # A PersonRecord is whom a key stands for.
+  id @0 :UInt64 $id("PersonId");
+  name @1 :Text;
+  # Unique in the farm.
+  madeMs @2 :Int64 $time;
+}
+
+struct PipelineRecord {
+  # A PipelineRecord is a pipeline file of a repository or folder, which many runs share.
+  id @0 :UInt64 $id("PipelineId");
+  project @1 :UInt64 $id("ProjectId");
+  name @2 :Text;
+  # Unique in the project.
+  origin @3 :Text $max(Pipeline.maxAddressBytes);
+  # Repository, or folder, that the file lies in. Absent: not known yet; the next run of this name says.
+  file @4 :Text $max(Pipeline.maxAddressBytes);
+  # Path of the file there.
+  lastNumber @5 :UInt64;
+  # Number of the newest run.
+  madeMs @6 :Int64 $time;
+  declared @7 :Text;
+  # Name that the file gives itself. It differs from `name` where that was taken.
+}
+
 struct AttemptRecord {
   # An AttemptRecord is one ended attempt.
   epoch @0 :UInt64 $id("Epoch");
@@ -74,6 +132,10 @@ struct AttemptRecord {
   # Absent: no log.
   artifacts @9 :Data $hash;
   # Name of a tree. Absent: none.
+  run @10 :UInt64 $id("RunId");
+  job @11 :UInt64 $id("JobId");
+  metrics @12 :List(Metric) $max(1000000);
+  # Newest value of each name.
 }
 
 struct RunRecord {
@@ -85,7 +147,8 @@ struct RunRecord {
     low @3 :UInt64;
   }
   # Id of the submission that made the run.
-  pipeline @4 :PipelineSpec;
+  specInside @4 :PipelineSpec $optional;
+  # Format 1 kept the parsed pipeline here; now it is a value of its own, see `spec`.
   source @5 :Data $hash;
   # Name of a tree. Absent: none.
   info @6 :SourceInfo;
@@ -103,6 +166,19 @@ struct RunRecord {
   jobsFailed @15 :UInt32;
   cancelling @13 :Bool;
   # true: a request to end the run came.
+  project @16 :UInt64 $id("ProjectId");
+  # 0: a run of before there were projects.
+  person @17 :UInt64 $id("PersonId");
+  # Person who started the run.
+  pipeline @18 :UInt64 $id("PipelineId");
+  text @19 :Data $hash;
+  # SHA-256 of the pipeline file, whose bytes are a value of their own. Absent: not kept.
+  name @20 :Text;
+  # Name of the pipeline.
+  jobsTotal @21 :UInt32;
+  # Shards.
+  spec @22 :Data $hash;
+  # SHA-256 of the parsed pipeline's value; runs of the same pipeline share the value.
 }
 
 struct JobRecord {
@@ -132,10 +208,9 @@ struct JobRecord {
   # Run from which a retry took the job over: the log lies there. 0: the log is the job's own.
   reusedJob @16 :UInt64 $id("JobId");
   # The job of reusedRun.
-  attempts @12 :List(AttemptRecord) $max(1000000);
-  # Ended attempts, oldest first.
-  metrics @13 :List(Metric) $max(1000000);
-  # Newest value of each name.
+  attemptsInside @12 :List(AttemptRecord) $max(1000000);
+  metricsInside @13 :List(Metric) $max(1000000);
+  # Format 1 kept the ended attempts and the newest metrics here; now each attempt is a record of its own.
 }
 
 struct MetricsRecord {
@@ -147,6 +222,7 @@ struct MetricsRecord {
   first @2 :UInt64;
   # Index of the first line.
   lines @3 :List(MetricLine) $max(Agent.maxMetricLines);
+  run @4 :UInt64 $id("RunId");
 }
 
 struct SealRecord {
@@ -253,6 +329,56 @@ struct RepositoryRecord {
   # true: the refs were read once; from then on an unknown ref is a push.
 }
 
+enum EventKind {
+  timelineBegan @0;
+  controllerStarted @1;
+  runAccepted @2;
+  runCancelling @3;
+  runEnded @4;
+  jobReady @5;
+  jobAssigned @6;
+  jobStarted @7;
+  attemptEnded @8;
+  jobEnded @9;
+  agentConnected @10;
+  agentAway @11;
+  agentDrained @12;
+  agentResumed @13;
+  agentForgotten @14;
+  enrolmentMade @15;
+  enrolmentRevoked @16;
+  keyAdmitted @17;
+  keyRevoked @18;
+  pushNoted @19;
+  pushSettled @20;
+  pipelineMade @21;
+}
+
+struct EventRecord {
+  # An EventRecord says what changed the state of the farm, in the same commit as the change.
+  kind @0 :EventKind;
+  atMs @1 :Int64 $time;
+  project @2 :UInt64 $id("ProjectId");
+  # 0: the event is of the farm as a whole.
+  by @3 :Text;
+  # Name of the key that asked for the change. Absent: the farm did it by itself.
+  run @4 :UInt64 $id("RunId");
+  attempt :group $attempt {
+    job @5 :UInt64;
+    epoch @6 :UInt64;
+  }
+  runState @7 :RunState;
+  # With runEnded.
+  jobState @8 :JobState;
+  # With jobEnded.
+  outcome @9 :OutcomeKind;
+  # With attemptEnded.
+  subject @10 :Text $max(Pipeline.maxAddressBytes);
+  # Agent, key, enrolment or repository that the event is about.
+  detail @11 :Text $message;
+  # For people.
+}
+
 struct Record $variant("Record") $noun("record") $frame(67108864) {
   union {
     none @0 :Void;
@@ -266,5 +392,13 @@ struct Record $variant("Record") $noun("record") $frame(67108864) {
     repository @7 :RepositoryRecord;
     enrolment @8 :EnrolmentRecord;
     key @9 :KeyRecord;
+    farm @10 :FarmRecord;
+    counters @11 :CountersRecord;
+    project @12 :ProjectRecord;
+    person @13 :PersonRecord;
+    pipeline @14 :PipelineRecord;
+    attempt @15 :AttemptRecord;
+    spec @16 :PipelineSpec;
+    event @17 :EventRecord;
   }
 }

@@ -45,19 +45,21 @@ const char* ErrcName(Errc code);
 
 }  // namespace furrow
 
-// Evaluates a Result or Status; returns its error from the enclosing function if it failed.
-#define FURROW_TRY(expression)                                                        \
-  do {                                                                                \
-    if (auto furrow_try_result = (expression); !furrow_try_result)                    \
-      return ::tl::unexpected<::furrow::Error>(std::move(furrow_try_result).error()); \
-  } while (0)
-
 #define FURROW_CONCAT_INNER(a, b) a##b
 #define FURROW_CONCAT(a, b) FURROW_CONCAT_INNER(a, b)
 
+// Evaluates a Result or Status; returns its error from the enclosing function if it failed. The expression may hold a
+// function that does the same.
+#define FURROW_TRY(expression) FURROW_TRY_INNER(FURROW_CONCAT(furrow_try_, __COUNTER__), expression)
+#define FURROW_TRY_INNER(temporary, expression)                               \
+  do {                                                                        \
+    if (auto temporary = (expression); !temporary)                            \
+      return ::tl::unexpected<::furrow::Error>(std::move(temporary).error()); \
+  } while (0)
+
 // FURROW_ASSIGN(auto file, Open(path)); declares `file` or returns the error.
 #define FURROW_ASSIGN(declaration, expression) \
-  FURROW_ASSIGN_INNER(FURROW_CONCAT(furrow_assign_, __LINE__), declaration, expression)
+  FURROW_ASSIGN_INNER(FURROW_CONCAT(furrow_assign_, __COUNTER__), declaration, expression)
 #define FURROW_ASSIGN_INNER(temporary, declaration, expression)                           \
   auto temporary = (expression);                                                          \
   if (!temporary) return ::tl::unexpected<::furrow::Error>(std::move(temporary).error()); \

@@ -16,6 +16,9 @@ namespace furrow {
 enum class RunId : std::uint64_t {};        // names a run; counts up from 1 over the farm's whole life
 enum class JobId : std::uint64_t {};        // names one shard of one job of one run; counts up from 1
 enum class Epoch : std::uint64_t {};        // counts the attempts of a job: 1, 2, 3 …; 0 means never assigned
+enum class ProjectId : std::uint64_t {};    // names a project; counts up from 1, the project "default"
+enum class PersonId : std::uint64_t {};     // names a person; counts up from 1, the person "default"
+enum class PipelineId : std::uint64_t {};   // names a pipeline of a project; counts up from 1
 enum class SessionId : std::uint64_t {};    // names one registration of an agent; never reused; 0 means none
 enum class EnrolmentId : std::uint64_t {};  // names one line of `furrow enrol new`; random, below 2^32; 0 means none
 
@@ -51,6 +54,14 @@ struct AttemptRef {
   JobId job{};
   Epoch epoch{};
   friend auto operator<=>(const AttemptRef&, const AttemptRef&) = default;
+};
+
+// An EventId is the place of an event in the farm's one sequence of events.
+struct EventId {
+  std::uint64_t timeline = 0;
+  std::uint64_t commit = 0;
+  std::uint64_t index = 0;  // in the commit, from 0
+  friend auto operator<=>(const EventId&, const EventId&) = default;
 };
 
 }  // namespace furrow

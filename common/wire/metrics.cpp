@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
+#include <unordered_map>
 
 namespace furrow {
 namespace {
@@ -40,6 +42,21 @@ Metrics MeanMetrics(const std::vector<const Metrics*>& shards) {
   Metrics means;
   for (const auto& [name, sum] : sums) means.push_back({name, name == kExamples ? sum.plain : sum.Mean()});
   return means;
+}
+
+void KeepNewest(Metrics& newest, const std::vector<MetricLine>& lines, std::size_t most) {
+  std::unordered_map<std::string, std::size_t> index;
+  for (std::size_t i = 0; i < newest.size(); ++i) index.emplace(newest[i].name, i);
+  for (const MetricLine& line : lines) {
+    for (const Metric& metric : line.values) {
+      if (const auto known = index.find(metric.name); known != index.end()) {
+        newest[known->second].value = metric.value;
+      } else if (newest.size() < most) {
+        index.emplace(metric.name, newest.size());
+        newest.push_back(metric);
+      }
+    }
+  }
 }
 
 }  // namespace furrow

@@ -15,6 +15,10 @@ using Metrics = std::vector<Metric>;  // the newest value of each name
 // or no metrics. No pointer may be null.
 Metrics MeanMetrics(const std::vector<const Metrics*>& shards);
 
+// Sets each metric of `newest` to its last value in `lines` and adds those that are new, up to `most` names; further
+// names are left out.
+void KeepNewest(Metrics& newest, const std::vector<MetricLine>& lines, std::size_t most);
+
 // The lines of one message together take at most so many bytes, so that the rest of a Finished has room in its frame;
 // further lines travel in a message of their own.
 inline constexpr std::size_t kMaxMetricsBytes = 3u << 20;

@@ -7,7 +7,8 @@ namespace furrow {
 namespace {
 
 constexpr std::string_view kForm =
-    "; say PIPELINE#NUMBER, PIPELINE#NUMBER/JOB or PIPELINE#NUMBER/JOB/SHARD; without #NUMBER it is the newest run";
+    "; say PIPELINE#NUMBER, PIPELINE#NUMBER/JOB or PIPELINE#NUMBER/JOB/SHARD; without #NUMBER it is the newest run; "
+    "PROJECT/PIPELINE#NUMBER is in another project";
 
 bool IsName(std::string_view text, std::string_view beyond_letters) {
   if (text.empty() || text.size() > 64) return false;
@@ -42,6 +43,11 @@ Result<Selector> ParseSelector(std::string_view text) {
     return Fail(Errc::kInvalid, "\"" + whole + "\": " + std::string(why) + std::string(kForm));
   };
   Selector selector;
+  if (const std::size_t slash = text.find('/'); slash < text.find('#') && text.find('#') != text.npos) {
+    selector.project = text.substr(0, slash);
+    text.remove_prefix(slash + 1);
+    if (!IsName(selector.project, "_.-")) return fail("not the name of a project in front");
+  }
   std::optional<std::string_view> job = CutAt(text, '/');
   std::optional<std::string_view> shard = job ? CutAt(*job, '/') : std::nullopt;
   const std::optional<std::string_view> number = CutAt(text, '#');
@@ -64,9 +70,15 @@ Result<Selector> ParseSelector(std::string_view text) {
   return selector;
 }
 
-std::string FormatSelector(const Selector& selector) {
-  std::string text = selector.pipeline;
+std::string FormatRun(const Selector& selector) {
+  std::string text = selector.project.empty() ? "" : selector.project + "/";
+  text += selector.pipeline;
   if (selector.number != 0) text += "#" + std::to_string(selector.number);
+  return text;
+}
+
+std::string FormatSelector(const Selector& selector) {
+  std::string text = FormatRun(selector);
   if (!selector.job.empty()) text += "/" + selector.job;
   if (selector.shard) text += "/" + std::to_string(*selector.shard);
   return text;

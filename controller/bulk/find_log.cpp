@@ -6,14 +6,10 @@ namespace furrow {
 
 FindLog FindLogIn(const Store& store) {
   return [&store](RunId run, AttemptRef attempt) -> Result<std::optional<LogRecord>> {
-    const auto job = store.GetJob(run, attempt.job);
-    if (!job && job.error().code != Errc::kNotFound) return tl::unexpected(job.error());
-    if (job) {
-      for (const AttemptRecord& ended : job->attempts) {
-        if (ended.epoch == attempt.epoch) return ended.log;
-      }
-    }
-    if (const auto seal = store.GetSeal(attempt)) return seal->log;
+    FURROW_ASSIGN(const std::optional<AttemptRecord> ended, store.GetAttempt(run, attempt));
+    if (ended) return ended->log;
+    FURROW_ASSIGN(const std::optional<SealRecord> seal, store.GetSeal(attempt));
+    if (seal) return seal->log;
     return std::nullopt;
   };
 }

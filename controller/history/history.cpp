@@ -19,21 +19,42 @@ namespace {
 constexpr std::size_t kMaxSeries = 10'000;                            // series in one answer
 constexpr std::size_t kAnswerPoints = kMaxClientReplyFrame / 2 / 16;  // points in an answer: a step and a value
 
-Result<RunRecord> Find(const Store& store, const Selector& what) {
-  FURROW_ASSIGN(const RunId id, store.FindRun(what.pipeline, what.number));
+Result<RunRecord> Find(const Store& store, PipelineId pipeline, std::uint64_t number) {
+  FURROW_ASSIGN(const RunId id, store.FindRun(pipeline, number));
   return store.GetRun(id);
 }
 
-// Puts this run alone into a state, so that the views show it like a live run.
-const Run& Rebuild(State& state, const Store& store, RunRecord record) {
-  Run& run = InsertRun(state, std::move(record));
-  for (const JobRecord& job : store.GetJobs(run.record.id)) ApplyRecord(run, job);
-  return run;
+// Puts this run alone into a state, so that the views show it like a live run. A job of which a record is damaged is
+// shown as failed, with the reason.
+Result<const Run*> Rebuild(State& state, const Store& store, RunRecord record) {
+  FURROW_ASSIGN(auto pipeline, store.GetSpec(record.spec));
+  FURROW_ASSIGN(RunJobs stored, store.GetJobs(record.id));
+  Run& run = InsertRun(state, std::move(record), std::move(pipeline));
+  for (const JobRecord& job : stored.jobs) ApplyRecord(run, job);
+  for (AttemptRecord& attempt : stored.attempts) {
+    Job* job = state.FindJob(attempt.job).second;
+    if (job == nullptr) continue;
+    job->metrics = attempt.metrics;  // Attempts come in order, so the newest one stays.
+    job->attempts.push_back(std::move(attempt));
+  }
+  for (const JobId id : stored.unreadable) {
+    Job* job = state.FindJob(id).second;
+    if (job == nullptr) continue;
+    job->state = JobState::kFailed;
+    job->attempts.emplace_back().outcome = {OutcomeKind::kLost, 0, 0, "a record of it is damaged; see the log"};
+  }
+  return &run;
 }
 
-ClientReply List(const Store& store, const ListRuns& list, const std::vector<RunSummary>& live) {
+ClientReply FailureOf(const Error& error) {
+  return Failure{error.code, error.message, "", {}};
+}
+
+ClientReply List(const Store& store, PipelineId pipeline, const ListRuns& list, const std::vector<RunSummary>& live) {
   RunList answer{live};
-  for (RunRecord& record : store.ListRuns(list.pipeline, list.before, list.limit + live.size())) {
+  const Result<RunPage> page = store.ListRuns(pipeline, list.before, list.limit + live.size());
+  if (!page) return FailureOf(page.error());
+  for (const RunRecord& record : page->runs) {
     const bool known =
         std::any_of(live.begin(), live.end(), [&](const RunSummary& run) { return run.id == record.id; });
     if (known) continue;
@@ -90,7 +111,9 @@ ClientReply SeriesOf(const Store& store, const Run& run, const GetMetrics& get) 
     if (Raw(attempt.epoch) == 0) continue;
     std::map<std::string, MetricSeries> by_name;
     std::int64_t index = 0;
-    for (const MetricLine& line : store.GetMetrics(attempt)) {
+    const auto lines = store.GetMetrics(reused ? job.reused_run : run.record.id, attempt);
+    if (!lines) return FailureOf(lines.error());
+    for (const MetricLine& line : *lines) {
       const std::int64_t step = line.step >= 0 ? line.step : index;
       ++index;
       for (const auto& [name, value] : line.values) {
@@ -130,6 +153,13 @@ std::vector<ClientReply> Watched(const State& state, const Run& run) {
   return replies;
 }
 
+Result<RetryFound> Retried(const Store& store, const Asker& asker, const Retry& retry, RunRecord record) {
+  FURROW_ASSIGN(auto pipeline, store.GetSpec(record.spec));
+  FURROW_ASSIGN(RunJobs stored, store.GetJobs(record.id));
+  const SharedSpec spec{record.spec, std::move(pipeline)};
+  return RetryFound{asker, retry, std::move(record), spec, std::move(stored.jobs), std::move(stored.attempts)};
+}
+
 const Selector* SelectorOf(const ClientRequest& request) {
   return std::visit(Overloaded{
                         [](const ShowRun& show) { return &show.what; },
@@ -147,24 +177,22 @@ const Selector* SelectorOf(const ClientRequest& request) {
 HistoryEvent AnswerFromHistory(const Store& store, const HistoryQuery& query) {
   const auto answer = [&](ClientReply reply) { return HistoryAnswer{query.asker, {std::move(reply)}}; };
   const auto refuse = [&](Errc code, const std::string& message) { return answer(Failure{code, message, "", {}}); };
-  if (const auto* list = std::get_if<ListRuns>(&query.request)) return answer(List(store, *list, query.live));
+  if (const auto* list = std::get_if<ListRuns>(&query.request))
+    return answer(List(store, query.pipeline, *list, query.live));
   const Selector* what = SelectorOf(query.request);
   if (what == nullptr) return refuse(Errc::kInternal, "history cannot answer this");
-  Result<RunRecord> record = Find(store, *what);
-  if (!record) {
-    Selector run = *what;
-    run.job.clear();
-    run.shard.reset();
-    if (record.error().code == Errc::kNotFound)
-      return refuse(Errc::kNotFound, "there is no run " + FormatSelector(run) + "; `furrow runs` lists them");
-    return refuse(record.error().code, record.error().message);
-  }
+  Result<RunRecord> record = Find(store, query.pipeline, what->number);
+  if (!record && record.error().code == Errc::kNotFound)
+    return refuse(Errc::kNotFound, "there is no run " + FormatRun(*what) + "; `furrow runs` lists them");
+  if (!record) return answer(FailureOf(record.error()));
   if (const auto* retry = std::get_if<Retry>(&query.request)) {
-    std::vector<JobRecord> jobs = store.GetJobs(record->id);
-    return RetryFound{query.asker, *retry, std::move(*record), std::move(jobs)};
+    auto found = Retried(store, query.asker, *retry, std::move(*record));
+    return found ? HistoryEvent(std::move(*found)) : answer(FailureOf(found.error()));
   }
   State state;
-  const Run& run = Rebuild(state, store, std::move(*record));
+  const auto rebuilt = Rebuild(state, store, std::move(*record));
+  if (!rebuilt) return answer(FailureOf(rebuilt.error()));
+  const Run& run = **rebuilt;
   if (std::holds_alternative<Watch>(query.request)) return HistoryAnswer{query.asker, Watched(state, run)};
   return answer(std::visit(Overloaded{
                                [&](const ShowRun& show) { return Show(state, run, show); },

@@ -7,6 +7,7 @@
 #include "controller/reactor/access.h"
 #include "controller/reactor/agents.h"
 #include "controller/reactor/answer.h"
+#include "controller/reactor/events.h"
 #include "controller/views/access.h"
 
 namespace furrow {
@@ -155,6 +156,9 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const NewEnrolme
     record.made = now.wall;
     record.expires = WallTime{Ms(now.wall) + request.valid.count()};
     out.records.emplace_back(record);
+    EventRecord& event = Tell(out, now, EventKind::kEnrolmentMade);
+    event.by = asker.name;
+    event.subject = FormatEnrolmentId(record.id);
     access.enrolments[request.id] = std::move(record);
   }
   Answer(out, asker,
@@ -170,6 +174,9 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const RevokeEnro
   if (record.revoked == WallTime{}) {
     record.revoked = now.wall;
     out.records.emplace_back(record);
+    EventRecord& event = Tell(out, now, EventKind::kEnrolmentRevoked);
+    event.by = asker.name;
+    event.subject = FormatEnrolmentId(record.id);
   }
   const std::string left = record.used.empty() ? ""
                                                : "; the " + std::to_string(record.used.size()) +
@@ -248,6 +255,9 @@ void On(State& state, Outbox& out, Now now, const AllowlistRead& event) {
     for (auto& [id, enrolment] : access.enrolments)
       if (role == KeyRole::kAgent && FindUse(enrolment, allowed.public_key) != nullptr) record.enrolment = id;
     out.records.emplace_back(record);
+    EventRecord& admitted = Tell(out, now, EventKind::kKeyAdmitted);
+    admitted.subject = record.name;
+    admitted.detail = record.public_key;
     keys[allowed.public_key] = std::move(record);
   }
   for (auto& [public_key, gone] : access.keys) {  // the keys that the new list does not take over
@@ -255,6 +265,11 @@ void On(State& state, Outbox& out, Now now, const AllowlistRead& event) {
       if (Agent* agent = state.FindAgent(gone.name); agent != nullptr) EndSession(state, *agent);
     if (keys.contains(public_key)) continue;  // The key has another name now.
     out.records.emplace_back(EraseKey{public_key});
+    EventRecord& revoked = Tell(out, now, EventKind::kKeyRevoked);
+    revoked.subject = gone.name;
+    revoked.detail = public_key;
+    for (const auto& [ticket, asked] : access.revoking)
+      if (asked.key.public_key == public_key) revoked.by = asked.asker.name;
   }
   access.keys = std::move(keys);
   access.read = true;
@@ -270,6 +285,7 @@ void ForgetRevokedAgents(State& state, Outbox& out, Now now) {
         !agent->link.orphaned.empty())
       return false;
     out.records.emplace_back(EraseAgent{agent->name});
+    Tell(out, now, EventKind::kAgentForgotten, *agent);
     state.agents.erase(entry.first);
     state.plan_needed = true;  // The reason why a job waits may be another one now.
     return true;

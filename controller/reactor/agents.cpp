@@ -4,6 +4,8 @@
 
 #include "controller/reactor/agents.h"
 #include "controller/reactor/answer.h"
+#include "controller/reactor/events.h"
+#include "controller/reactor/timeline.h"
 #include "controller/reactor/transitions.h"
 
 namespace furrow {
@@ -31,11 +33,13 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
     const auto [run, job] = state.FindJob(one.attempt.job);
     const bool current =
         job != nullptr && job->OnAgent() && job->agent == agent.name && job->epoch == one.attempt.epoch;
-    if (!current) {
-      out.to_agents.push_back({session.peer, Kill{session.id, one.attempt, "no longer current", true}});
+    const bool outdated = IsOutdated(state, one.attempt.epoch);
+    if (current) present.insert(job->id);  // An outdated attempt blocks its job until the agent has ended it.
+    if (!current || outdated) {
+      const char* why = outdated ? "the controller was restored to a time before this attempt" : "no longer current";
+      out.to_agents.push_back({session.peer, Kill{session.id, one.attempt, why, true}});
       continue;
     }
-    present.insert(job->id);
     agent.link.orphaned.erase(one.attempt);
     if (one.phase == Phase::kRunning && job->state == JobState::kAssigned) {
       job->state = JobState::kRunning;
@@ -52,6 +56,10 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
   for (JobId id : assigned) {
     if (present.contains(id)) continue;
     const auto [run, job] = state.FindJob(id);
+    if (IsOutdated(state, job->epoch)) {
+      LoseAttempt(state, out, now, id, "ended, for the controller was restored to an earlier time");
+      continue;
+    }
     if (agent.link.orphaned.contains(job->attempt()))
       // The attempt may still run there until its lease ends: see CheckLeases.
       continue;
@@ -180,10 +188,12 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Register
   agent.link.session = Session{SessionId{state.boot << 32 | ++state.sessions_made}, from.peer};
   state.sessions[agent.link.session->id] = name;
   out.records.emplace_back(agent.record());
+  Tell(out, now, EventKind::kAgentConnected, agent).detail = agent.host;
   out.to_agents.push_back(
       {from.peer, Welcome{agent.link.session->id, message.nonce, *version,
                           static_cast<std::uint32_t>(state.settings.heartbeat / std::chrono::milliseconds(1)),
-                          static_cast<std::uint32_t>(state.settings.lease / std::chrono::milliseconds(1)), now.wall}});
+                          static_cast<std::uint32_t>(state.settings.lease / std::chrono::milliseconds(1)), now.wall,
+                          state.farm.id, state.farm.timeline}});
   Reconcile(state, out, now, agent, message.held, /*fresh=*/true);
   state.plan_needed = true;
   return {};
@@ -211,6 +221,7 @@ void CheckLeases(State& state, Outbox& out, Now now) {
     if (agent.link.session && silent > state.settings.heartbeat * 3) {
       EndSession(state, agent);
       out.records.emplace_back(agent.record());
+      Tell(out, now, EventKind::kAgentAway, agent);
     }
     if (now.mono - agent.link.conflict_seen > state.settings.heartbeat * kConflictShown) agent.link.conflict.clear();
     if (!agent.link.orphaned.empty() &&

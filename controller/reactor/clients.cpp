@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/wire/selector.h"
 #include "controller/reactor/answer.h"
 #include "controller/views/agents.h"
 #include "controller/views/runs.h"
@@ -27,10 +28,23 @@ void TellWatcher(State& state, Outbox& out, Now now, Watcher& watcher) {
 
 }  // namespace
 
+void AskHistory(const State& state, Outbox& out, const Asker& asker, ClientRequest request, const Selector& what) {
+  if (const PipelineRecord* pipeline = state.FindPipeline(what)) {
+    out.history.push_back({asker, std::move(request), pipeline->id, {}});
+    return;
+  }
+  Refuse(out, asker, Errc::kNotFound, "there is no run " + FormatRun(what) + "; `furrow runs` lists them");
+}
+
 void On(State& state, Outbox& out, Now, const Asker& asker, const ListRuns& request) {
-  HistoryQuery query{asker, request, {}};
+  HistoryQuery query{asker, request, {}, {}};
+  if (!request.pipeline.empty()) {
+    const PipelineRecord* pipeline = state.FindPipeline({.pipeline = request.pipeline});
+    if (pipeline == nullptr) return Answer(out, asker, RunList{});
+    query.pipeline = pipeline->id;
+  }
   for (auto it = state.runs.rbegin(); it != state.runs.rend() && query.live.size() < request.limit; ++it) {
-    if (!request.pipeline.empty() && it->second.record.pipeline.name != request.pipeline) continue;
+    if (!request.pipeline.empty() && it->second.record.pipeline != query.pipeline) continue;
     if (Raw(request.before) != 0 && it->first >= request.before) continue;
     query.live.push_back(SummaryOf(it->second));
   }
@@ -40,7 +54,7 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const ListRuns& requ
 void On(State& state, Outbox& out, Now, const Asker& asker, const ShowRun& request) {
   const Run* run = state.FindRun(request.what);
   if (run == nullptr) {
-    out.history.push_back({asker, request, {}});
+    AskHistory(state, out, asker, request, request.what);
     return;
   }
   Answer(out, asker, Show(state, *run, request));
@@ -49,7 +63,7 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const ShowRun& reque
 void On(State& state, Outbox& out, Now, const Asker& asker, const Watch& request) {
   const Run* run = state.FindRun(request.run);
   if (run == nullptr) {
-    out.history.push_back({asker, request, {}});
+    AskHistory(state, out, asker, request, request.run);
     return;
   }
   for (Watcher& known : state.watchers) {
@@ -72,14 +86,14 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const ListAgents&) {
 void On(State& state, Outbox& out, Now, const Asker& asker, const Why& request) {
   const Run* run = state.FindRun(request.what);
   if (run == nullptr) {
-    out.history.push_back({asker, request, {}});
+    AskHistory(state, out, asker, request, request.what);
     return;
   }
   Answer(out, asker, Explain(state, *run, request));
 }
 
-void On(State&, Outbox& out, Now, const Asker& asker, const GetMetrics& request) {
-  out.history.push_back({asker, request, {}});
+void On(State& state, Outbox& out, Now, const Asker& asker, const GetMetrics& request) {
+  AskHistory(state, out, asker, request, request.what);
 }
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const Ping&) {

@@ -19,6 +19,9 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Ping& requ
 
 void On(State& state, Outbox& out, Now now, const HistoryAnswer& event);
 
+// Passes a question about the run that `what` names to history, or answers that there is no such pipeline.
+void AskHistory(const State& state, Outbox& out, const Asker& asker, ClientRequest request, const Selector& what);
+
 // Sends watchers what changed in their run; the last update of a run that has ended ends the watch.
 void TellWatchers(State& state, Outbox& out, Now now);
 // Drops the watches of a client whose connection is gone, and its questions about pushes.

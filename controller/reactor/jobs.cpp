@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 #include "common/base/hash.h"
+#include "common/wire/metrics.h"
+#include "controller/reactor/events.h"
 #include "controller/reactor/jobs.h"
+#include "controller/reactor/timeline.h"
 #include "controller/reactor/transitions.h"
 
 namespace furrow {
@@ -13,7 +15,8 @@ namespace {
 // Returns the run and job of an attempt if this agent holds exactly this attempt, else nulls.
 std::pair<Run*, Job*> Current(State& state, const std::string& agent, AttemptRef attempt) {
   const auto [run, job] = state.FindJob(attempt.job);
-  if (job == nullptr || !job->OnAgent() || job->epoch != attempt.epoch || job->agent != agent)
+  if (job == nullptr || !job->OnAgent() || job->epoch != attempt.epoch || job->agent != agent ||
+      IsOutdated(state, attempt.epoch))
     return {nullptr, nullptr};
   return {run, job};
 }
@@ -26,18 +29,8 @@ bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<M
   if (known == lines.size()) return true;
   MetricsRecord record{
       job.attempt(), job.metrics_count, {lines.begin() + static_cast<std::ptrdiff_t>(known), lines.end()}};
-  std::unordered_map<std::string, std::size_t> index;
-  for (std::size_t i = 0; i < job.metrics.size(); ++i) index.emplace(job.metrics[i].name, i);
-  for (const MetricLine& line : record.lines) {
-    for (const Metric& metric : line.values) {
-      if (const auto known_one = index.find(metric.name); known_one != index.end()) {
-        job.metrics[known_one->second].value = metric.value;
-      } else if (job.metrics.size() < kMaxJobMetrics) {  // The agent caps the names, too, and says so.
-        index.emplace(metric.name, job.metrics.size());
-        job.metrics.push_back(metric);
-      }
-    }
-  }
+  record.run = job.run;
+  KeepNewest(job.metrics, record.lines, kMaxJobMetrics);  // The agent caps the names, too, and says so.
   job.metrics_count += record.lines.size();
   out.records.emplace_back(std::move(record));
   return true;
@@ -45,7 +38,7 @@ bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<M
 
 }  // namespace
 
-Status On(State& state, Outbox& out, Now, const Sender& from, const Started& message) {
+Status On(State& state, Outbox& out, Now now, const Sender& from, const Started& message) {
   const auto [run, job] = Current(state, from.agent, message.attempt);
   if (job == nullptr) return Fail(Errc::kRejected, "Started of an attempt that is not current");
   if (job->state == JobState::kRunning) return {};
@@ -53,6 +46,7 @@ Status On(State& state, Outbox& out, Now, const Sender& from, const Started& mes
   job->started = message.at;
   // With this record a restart of the controller does not begin the job's time again.
   out.records.emplace_back(job->record());
+  Tell(out, now, EventKind::kJobStarted, *run, *job).subject = job->agent;
   MarkChanged(state, *run, *job);
   return {};
 }
@@ -64,9 +58,7 @@ Status On(State& state, Outbox& out, Now, const Sender& from, const MetricsRepor
         {from.peer, MetricsAck{message.session, message.attempt, message.first + message.lines.size()}});
     return Fail(Errc::kRejected, "metrics of an attempt that is not current");
   }
-  const std::uint64_t known = job->metrics_count;
   TakeMetrics(out, *job, message.first, message.lines);
-  if (job->metrics_count > known) out.records.emplace_back(job->record());  // A later check needs the newest values.
   out.to_agents.push_back({from.peer, MetricsAck{message.session, message.attempt, job->metrics_count}});
   MarkChanged(state, *run, *job);
   return {};

@@ -26,17 +26,19 @@ struct ClientSend {
 
 struct Outbox {
   std::vector<RecordChange> records;
+  std::vector<EventRecord> events;
   std::vector<SmallLog> small_logs;
   std::vector<AgentSend> to_agents;
   std::vector<ClientSend> to_clients;
   std::vector<BulkCommand> bulk;
+  std::vector<PrepareSubmission> submissions;
   std::vector<RepositoryCommand> repositories;
   std::vector<HistoryQuery> history;
   std::vector<AccessCommand> access;
 
-  bool MustBeStored() const { return !records.empty() || !small_logs.empty(); }
+  bool MustBeStored() const { return !records.empty() || !events.empty() || !small_logs.empty(); }
   bool empty() const {
-    return records.empty() && small_logs.empty() && to_agents.empty() && to_clients.empty() && bulk.empty() &&
+    return !MustBeStored() && to_agents.empty() && to_clients.empty() && bulk.empty() && submissions.empty() &&
            repositories.empty() && history.empty() && access.empty();
   }
 };

@@ -5,6 +5,8 @@
 
 #include "common/base/hash.h"
 #include "controller/reactor/answer.h"
+#include "controller/reactor/events.h"
+#include "controller/reactor/pipelines.h"
 #include "controller/reactor/pushes.h"
 #include "controller/reactor/runs.h"
 #include "controller/reactor/transitions.h"
@@ -16,6 +18,7 @@ bool IsZeroCommit(const std::string& commit) {
   return commit.empty() || std::all_of(commit.begin(), commit.end(), [](char c) { return c == '0'; });
 }
 
+constexpr const char* kFile = "furrow.yaml";  // the pipeline file of a repository
 constexpr std::string_view kHeads = "refs/heads/";
 
 bool IsBranch(const std::string& ref) {
@@ -24,14 +27,6 @@ bool IsBranch(const std::string& ref) {
 
 std::string BranchOf(const std::string& ref) {
   return IsBranch(ref) ? ref.substr(kHeads.size()) : "";
-}
-
-// Returns "fashion" for "/srv/git/fashion.git". A pipeline whose file names none gets this name.
-std::string NameOf(std::string repository) {
-  while (!repository.empty() && repository.back() == '/') repository.pop_back();
-  repository = repository.substr(repository.find_last_of('/') + 1);
-  if (repository.ends_with(".git")) repository.resize(repository.size() - 4);
-  return repository.empty() ? "pipeline" : repository;
 }
 
 void Import(Outbox& out, std::uint64_t ticket, Push& push) {
@@ -64,11 +59,14 @@ std::optional<RunId> RunOfPush(const State& state, const std::string& repository
 }
 
 // Records a push and has its commit imported. Returns its ticket.
-std::uint64_t NotePush(State& state, Outbox& out, TriggerRecord record) {
+std::uint64_t NotePush(State& state, Outbox& out, Now now, TriggerRecord record) {
   const std::uint64_t ticket = ++state.last_ticket;
   Push& push = state.pushes[ticket];
   push.record = std::move(record);
   out.records.emplace_back(push.record);
+  EventRecord& event = Tell(out, now, EventKind::kPushNoted, kDefaultProject);
+  event.subject = push.record.repository;
+  event.detail = push.record.ref + " " + push.record.new_commit;
   Import(out, ticket, push);
   return ticket;
 }
@@ -121,8 +119,8 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& r
   repository.moved = true;
   repository.record.refs[request.ref] = request.new_commit;
   out.records.emplace_back(repository.record);
-  const std::uint64_t ticket =
-      NotePush(state, out, {request.request, request.repository, request.ref, request.old_commit, request.new_commit});
+  const std::uint64_t ticket = NotePush(
+      state, out, now, {request.request, request.repository, request.ref, request.old_commit, request.new_commit});
   state.pushes[ticket].asked_by.push_back(asker);
 }
 
@@ -145,7 +143,7 @@ void LookAt(Outbox& out, Now now, Repository& repository) {
 }
 
 void On(State& state, Outbox& out, Now now, const CommitImported& event) {
-  const auto& [ticket, imported] = event;
+  const auto& [ticket, imported, file] = event;
   const auto it = state.pushes.find(ticket);
   if (it == state.pushes.end()) return;
   Push& push = it->second;
@@ -154,8 +152,11 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
   const auto answer = [&](const ClientReply& reply) {
     for (const Asker& asker : push.asked_by) Answer(out, asker, reply);
   };
-  const auto settle = [&] {
+  const auto settle = [&, &commit = imported] {
     out.records.emplace_back(ErasePush{record.request});
+    EventRecord& settled = Tell(out, now, EventKind::kPushSettled, kDefaultProject);
+    settled.subject = record.repository;
+    settled.detail = record.ref + " " + record.new_commit + (commit ? "" : ": " + commit.error().message);
     state.pushes.erase(it);
   };
   if (!imported) {
@@ -170,14 +171,13 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
     answer(Submitted{RunId{}, "", false, "there is no furrow.yaml at " + imported->commit.substr(0, 10)});
     return settle();
   }
-  ParsedPipeline parsed = ParsePipeline(imported->pipeline_text, NameOf(record.repository));
-  if (!parsed.ok()) {
-    answer(Failure{Errc::kInvalid, "furrow.yaml at " + imported->commit.substr(0, 10) + " has mistakes", "furrow.yaml",
-                   parsed.diagnostics});
+  if (!file.ok()) {
+    answer(Failure{Errc::kInvalid, "furrow.yaml at " + imported->commit.substr(0, 10) + " has mistakes", kFile,
+                   file.diagnostics});
     return settle();
   }
   const std::string branch = BranchOf(record.ref);
-  if (!PushStarts(parsed.pipeline, branch, imported->changed_paths)) {
+  if (!PushStarts(*file.spec.pipeline, branch, imported->changed_paths)) {
     answer(Submitted{RunId{}, "", false, "furrow.yaml starts nothing for this push (see on: push:)"});
     return settle();
   }
@@ -186,14 +186,23 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
     push.asked_by.clear();
     return;
   }
-  SourceInfo info{record.repository, record.ref, branch, imported->commit, imported->title, imported->author, false};
-  Run& run = AcceptRun(state, out, now, record.request, std::move(parsed.pipeline), imported->tree, std::move(info));
+  SourceInfo info{
+      record.repository, record.ref, branch, imported->commit, imported->title, imported->author, false, "", kFile};
+  const PipelineRecord& pipeline = PipelineAt(state, out, now, PlaceOf(state, file.spec.pipeline->name, info));
+  const std::string note = NoteOnName(state, pipeline);
+  Run& run = AcceptRun(state, out, now,
+                       {.request = record.request,
+                        .pipeline = pipeline.id,
+                        .spec = file.spec,
+                        .text = file.text,
+                        .source = imported->tree,
+                        .info = std::move(info)});
   StartRun(state, now, run);
-  answer(Submitted{run.record.id, run.Name(), false, ""});
+  answer(Submitted{run.record.id, run.Name(), false, note});
   settle();
 }
 
-void On(State& state, Outbox& out, Now, const RefsListed& event) {
+void On(State& state, Outbox& out, Now now, const RefsListed& event) {
   const std::string& name = event.repository;
   const auto& answer = event.refs;
   const auto found = state.repositories.find(name);
@@ -228,7 +237,7 @@ void On(State& state, Outbox& out, Now, const RefsListed& event) {
     repository.record.refs[ref] = commit;
     changed = true;
     if (was_there || on_its_way || RunOfPush(state, name, ref, commit)) continue;
-    NotePush(state, out, {RequestOf(name, ref, commit), name, ref, old, commit});
+    NotePush(state, out, now, {RequestOf(name, ref, commit), name, ref, old, commit});
   }
   for (auto it = repository.record.refs.begin(); it != repository.record.refs.end();) {
     if (refs.contains(it->first)) {

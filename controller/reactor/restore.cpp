@@ -5,6 +5,7 @@
 #include "common/wire/job_state.h"
 #include "controller/reactor/pushes.h"
 #include "controller/reactor/restore.h"
+#include "controller/reactor/timeline.h"
 #include "controller/reactor/transitions.h"
 
 namespace furrow {
@@ -65,6 +66,9 @@ void FailUnreadable(State& state, Outbox& out, Now now, JobId id) {
   AttemptRecord attempt;
   attempt.ended = now.wall;
   attempt.outcome = {OutcomeKind::kLost, 0, 0, "its record could not be read when the controller started; see its log"};
+  attempt.run = run->record.id;
+  attempt.job = job->id;
+  out.records.emplace_back(attempt);
   job->attempts.push_back(std::move(attempt));
   SettleJob(state, out, now, *run, *job, JobState::kFailed);
 }
@@ -75,9 +79,11 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
   State state;
   state.settings = settings;
   state.boot = restored.boot;
-  state.last_run = restored.last_run;
-  state.last_job = restored.last_job;
-  state.last_number = std::move(restored.last_number);
+  state.farm = restored.farm;
+  state.counters = restored.counters;
+  for (ProjectRecord& record : restored.projects) state.projects[record.id] = std::move(record);
+  for (PersonRecord& record : restored.persons) state.persons[record.id] = std::move(record);
+  for (PipelineRecord& record : restored.pipelines) state.pipelines.Put(std::move(record));
   for (const auto& [request, run] : restored.requests) state.requests[request] = run;
   for (AgentRecord& record : restored.agents) {
     Agent& agent = state.agents[record.name];
@@ -87,7 +93,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
   }
   for (EnrolmentRecord& record : restored.enrolments) state.access.enrolments[record.id] = std::move(record);
   for (KeyRecord& record : restored.keys) state.access.keys[record.public_key] = std::move(record);
-  for (RunRecord& record : restored.runs) InsertRun(state, std::move(record));
+  for (StoredRun& stored : restored.runs) InsertRun(state, std::move(stored.record), std::move(stored.pipeline));
   for (const JobRecord& record : restored.jobs) {
     Run* run = state.FindRun(record.run);
     if (run == nullptr) continue;
@@ -95,10 +101,17 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     job.first_sent = now.mono;
     if (job.OnAgent()) Occupy(AgentOf(state, job, now).booked, *run->GroupOf(job).spec, job);
   }
-  for (const MetricsRecord& record : restored.metrics) {
-    const auto [run, job] = state.FindJob(record.attempt.job);
-    if (job != nullptr && job->epoch == record.attempt.epoch)
-      job->metrics_count = std::max(job->metrics_count, record.first + record.lines.size());
+  for (AttemptRecord& record : restored.attempts) {
+    const auto [run, job] = state.FindJob(record.job);
+    if (job == nullptr) continue;
+    if (!job->OnAgent()) job->metrics = record.metrics;  // Attempts come in order, so the newest one stays.
+    job->attempts.push_back(std::move(record));
+  }
+  for (AttemptMetrics& metrics : restored.metrics) {
+    const auto [run, job] = state.FindJob(metrics.attempt.job);
+    if (job == nullptr || job->epoch != metrics.attempt.epoch) continue;
+    job->metrics_count = metrics.lines;
+    job->metrics = std::move(metrics.newest);
   }
   for (const AttemptRef& attempt : restored.unreadable_metrics)
     if (Job* job = state.FindJob(attempt.job).second; job != nullptr && job->epoch == attempt.epoch)
@@ -110,6 +123,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
   for (auto& [id, run] : state.runs) {
     RecountRun(state, run, now);
     for (Job& job : run.jobs) {
+      if (job.OnAgent() && IsOutdated(state, job.epoch)) continue;  // Its agent is told to end it: see Reconcile.
       if (job.OnAgent())
         out.bulk.emplace_back(BulkGrant{job.attempt(), id, job.agent, state.settings.log_quota_bytes});
       else if (run.record.cancelling && !IsTerminal(job.state))

@@ -6,6 +6,8 @@
 
 #include "common/base/check.h"
 #include "common/wire/job_state.h"
+#include "controller/reactor/events.h"
+#include "controller/reactor/timeline.h"
 
 namespace furrow {
 namespace {
@@ -41,16 +43,21 @@ void EndRun(State& state, Outbox& out, Now now, Run& run) {
                                            : RunState::kPassed;
   run.record.ended = now.wall;
   out.records.emplace_back(run.record);
+  EventRecord& event = Tell(out, now, EventKind::kRunEnded, run);
+  event.run_state = run.record.state;
+  event.subject = run.record.name;
+  event.detail = run.record.note;
   MarkChanged(state, run);
 }
 
 // Counts and records a job that reached a terminal state.
-void CountEnd(State& state, Outbox& out, Run& run, const Job& job) {
+void CountEnd(State& state, Outbox& out, Now now, Run& run, const Job& job) {
   JobGroup& group = run.GroupOf(job);
   --group.open;
   --run.open;
   if (job.state != JobState::kPassed) ++group.failed;
   out.records.emplace_back(job.record());
+  Tell(out, now, EventKind::kJobEnded, run, job).job_state = job.state;
   MarkChanged(state, run, job);
 }
 
@@ -75,7 +82,7 @@ void SkipNeeding(State& state, Outbox& out, Now now, Run& run, const JobGroup& s
       Job& job = run.jobs[i];
       if (job.state != JobState::kBlocked) continue;
       job.state = JobState::kSkipped;
-      CountEnd(state, out, run, job);
+      CountEnd(state, out, now, run, job);
       skipped = true;
     }
     if (!skipped) continue;
@@ -90,7 +97,7 @@ void SkipNeeding(State& state, Outbox& out, Now now, Run& run, const JobGroup& s
 // skipped.
 void AfterEnd(State& state, Outbox& out, Now now, Run& run, Job& job) {
   const JobGroup& group = run.GroupOf(job);
-  CountEnd(state, out, run, job);
+  CountEnd(state, out, now, run, job);
   const bool spoiled = group.failed > 0 && !group.spec->allow_failure;
   if (spoiled && group.failed == 1 && job.state != JobState::kPassed) SkipNeeding(state, out, now, run, group);
   if (!spoiled && group.open == 0) StartNeeding(state, now, run, group);
@@ -180,7 +187,7 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
     group.ready.erase(std::find(group.ready.begin(), group.ready.end(), index));
   }
   job->state = JobState::kAssigned;
-  job->epoch = Epoch{Raw(job->epoch) + 1};
+  job->epoch = NextEpoch(state, job->epoch);
   job->agent = agent->name;
   job->incarnation = agent->incarnation;
   job->gpu_uuids = assignment.gpu_uuids;
@@ -194,6 +201,7 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   job->metrics.clear();
   Occupy(agent->booked, *group.spec, *job);
   out.records.emplace_back(job->record());
+  Tell(out, now, EventKind::kJobAssigned, *run, *job).subject = agent->name;
   out.bulk.emplace_back(BulkGrant{job->attempt(), run->record.id, agent->name, state.settings.log_quota_bytes});
   RepeatAssign(state, out, now, *run, *job);
   MarkChanged(state, *run, *job);
@@ -213,9 +221,12 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
   FURROW_CHECK(job.OnAgent(), "only a job on an agent has an attempt to end");
   JobGroup& group = run.GroupOf(job);
   const AttemptRef ref = job.attempt();
+  attempt.run = run.record.id;
+  attempt.job = job.id;
   attempt.epoch = job.epoch;
   attempt.agent = job.agent;
   attempt.gpu_uuids = job.gpu_uuids;
+  attempt.metrics = job.metrics;
   if (attempt.ended == WallTime{}) attempt.ended = now.wall;
   Agent* agent = state.FindAgent(job.agent);
   FURROW_CHECK(agent != nullptr, "an assigned job names a known agent");
@@ -232,6 +243,11 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
   }
   const bool retry = !Passed(outcome) && !run.record.cancelling && MayRetry(*group.spec, job, outcome);
   const bool killed = job.cancelling;
+  EventRecord& event = Tell(out, now, EventKind::kAttemptEnded, run, job);
+  event.outcome = outcome.kind;
+  event.subject = attempt.agent;
+  event.detail = outcome.detail;
+  out.records.emplace_back(attempt);
   job.attempts.push_back(std::move(attempt));
   job.agent.clear();
   job.incarnation = {};
@@ -310,7 +326,7 @@ void ForgetOldRuns(State& state) {
     ended_jobs -= run.jobs.size();
     --ended_runs;
     state.run_of.erase(run.record.first_job);
-    state.named.erase({run.record.pipeline.name, run.record.number});
+    state.named.erase({run.record.pipeline, run.record.number});
     it = state.runs.erase(it);
   }
 }

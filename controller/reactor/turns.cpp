@@ -35,7 +35,8 @@ Turns::Step Turns::Take(Outbox out, Now now) {
   Outbox unbound = TakeUnbound(out);
   if (!unbound.empty()) step.release.push_back(std::move(unbound));
   if (stored) {
-    step.commit = Turn{++turns_, std::exchange(out.records, {}), std::exchange(out.small_logs, {})};
+    step.commit = Turn{++turns_, std::exchange(out.records, {}), std::exchange(out.small_logs, {}),
+                       std::exchange(out.events, {})};
     pending_.push_back({turns_, now.mono, std::move(out)});
   } else if (!out.empty()) {
     pending_.push_back({pending_.back().turn, now.mono, std::move(out)});

@@ -249,6 +249,7 @@ void Repositories::Impl::Report(const Task& task, Result<repos::WorkerReply> rep
   if (imported && options.sync_presence) {
     if (Status synced = options.sync_presence(); !synced) imported = tl::unexpected(synced.error());
   }
+  if (imported) imported->repository = task.request.import.repository;
   on_imported(task.ticket, std::move(imported));
 }
 

@@ -46,7 +46,8 @@ struct Turn {
   std::uint64_t number = 0;           // counts up; Committed repeats the number
   std::vector<RecordChange> records;  // in order: a later record with the same key wins
   std::vector<SmallLog> small_logs;   // The store appends and syncs these logs first and writes their locations, in the
-                                      // same turn, into the attempt of the same epoch in the JobRecord.
+                                      // same turn, into the AttemptRecord.
+  std::vector<EventRecord> events{};  // in order; the store numbers them
 };
 
 // Committed reports the result of all turns up to and including `number`.
@@ -97,6 +98,26 @@ struct BulkFailed {
 };
 using BulkEvent = std::variant<BulkLogSealed, BulkFailed>;
 
+// ---- pipeline files --------------------------------------------------------------------------------------------
+
+// A PreparedPipeline is a pipeline file, parsed and hashed outside the loop, since both take time that grows with the
+// file.
+struct PreparedPipeline {
+  SharedSpec spec;                      // meaningful only if there are no diagnostics
+  SharedText text;                      // hash 0: the file is not at hand, see RunRecord::text
+  std::vector<Diagnostic> diagnostics;  // every mistake of the file
+  bool ok() const { return diagnostics.empty(); }
+};
+struct PrepareSubmission {
+  Asker asker;
+  Submit request;  // without its text, after it was prepared
+};
+struct SubmissionPrepared {
+  Asker asker;
+  Submit request;
+  PreparedPipeline pipeline;
+};
+
 // ---- git -------------------------------------------------------------------------------------------------------
 
 struct ImportRequest {
@@ -116,6 +137,7 @@ using RepositoryCommand = std::variant<ImportCommit, LookAtRefs>;
 
 // An ImportedCommit is a commit whose tree is in the chunk store.
 struct ImportedCommit {
+  std::string repository;
   std::string commit;  // full hex
   Hash tree;           // the root in the chunk store
   std::string title;
@@ -129,6 +151,7 @@ struct ImportedCommit {
 struct CommitImported {
   std::uint64_t ticket = 0;
   Result<ImportedCommit> commit;
+  PreparedPipeline pipeline;  // the commit's, if it has one
 };
 struct RefsListed {
   std::string repository;
@@ -141,6 +164,7 @@ struct RefsListed {
 struct HistoryQuery {
   Asker asker;
   ClientRequest request;
+  PipelineId pipeline{};         // that the request names; 0: it names none
   std::vector<RunSummary> live;  // for ListRuns: the runs in state, newest first
 };
 
@@ -153,7 +177,9 @@ struct RetryFound {
   Asker asker;
   Retry request;
   RunRecord run;
+  SharedSpec spec;
   std::vector<JobRecord> jobs;
+  std::vector<AttemptRecord> attempts;  // the newest one of each job that passed
 };
 using HistoryEvent = std::variant<HistoryAnswer, RetryFound>;
 
@@ -202,7 +228,7 @@ using AccessCommand = std::variant<AdmitKey, RefuseKey, DropKey>;
 // ---- everything that other threads tell the loop
 // ---------------------------------------------------------------------
 
-using LoopEvent = std::variant<Committed, BulkLogSealed, BulkFailed, HistoryAnswer, RetryFound, CommitImported,
-                               RefsListed, EnrolAsked, KeyAdmitted, KeyDropped, AllowlistRead>;
+using LoopEvent = std::variant<Committed, BulkLogSealed, BulkFailed, HistoryAnswer, RetryFound, SubmissionPrepared,
+                               CommitImported, RefsListed, EnrolAsked, KeyAdmitted, KeyDropped, AllowlistRead>;
 
 }  // namespace furrow

@@ -2,27 +2,44 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/base/ids.h"
+#include "common/wire/metrics.h"
 #include "controller/state/records.h"
 
 namespace furrow {
+
+// A StoredRun is a run and the parsed pipeline that its record names.
+struct StoredRun {
+  RunRecord record;
+  std::shared_ptr<const Pipeline> pipeline;
+};
+
+// AttemptMetrics says what is on record of the metrics of an attempt.
+struct AttemptMetrics {
+  AttemptRef attempt;
+  std::uint64_t lines = 0;
+  Metrics newest;  // the newest value of each name
+};
 
 // Restored holds the work that is left after a start (live runs, whole) and the numbers and requests that prevent
 // repetition.
 struct Restored {
   std::uint64_t boot = 0;  // how often this store was opened for writing, from 1; durable
-  RunId last_run{};
-  JobId last_job{};
-  std::map<std::string, std::uint64_t> last_number;  // pipeline → newest run number
-  std::vector<RunRecord> runs;                       // the runs that have not ended, oldest first
-  std::vector<JobRecord> jobs;                       // the jobs of `runs`
-  std::vector<JobId> unreadable_jobs;                // jobs of `runs` whose records cannot be read
-  std::vector<MetricsRecord> metrics;          // the last of each unfinished attempt; only `first` and the count matter
+  FarmRecord farm;
+  CountersRecord counters;
+  std::vector<ProjectRecord> projects;
+  std::vector<PersonRecord> persons;
+  std::vector<PipelineRecord> pipelines;
+  std::vector<StoredRun> runs;                 // the runs that have not ended, oldest first
+  std::vector<JobRecord> jobs;                 // the jobs of `runs`
+  std::vector<JobId> unreadable_jobs;          // jobs of `runs` whose records cannot be read
+  std::vector<AttemptRecord> attempts;         // ended attempts of `jobs`, oldest first
+  std::vector<AttemptMetrics> metrics;         // of the unfinished attempts that reported some
   std::vector<AttemptRef> unreadable_metrics;  // unfinished attempts whose count of lines is not known
   std::vector<SealRecord> seals;
   std::vector<AgentRecord> agents;

@@ -24,14 +24,17 @@ const Run* State::FindRun(RunId id) const {
   return it == runs.end() ? nullptr : &it->second;
 }
 
+const PipelineRecord* State::FindPipeline(const Selector& selector) const {
+  const std::string wanted = selector.project.empty() ? kDefaultName : selector.project;
+  for (const auto& [id, project] : projects)
+    if (project.name == wanted) return pipelines.FindNamed(id, selector.pipeline);
+  return nullptr;
+}
+
 const Run* State::FindRun(const Selector& selector) const {
-  std::uint64_t number = selector.number;
-  if (number == 0) {
-    const auto newest = last_number.find(selector.pipeline);
-    if (newest == last_number.end()) return nullptr;
-    number = newest->second;
-  }
-  const auto it = named.find({selector.pipeline, number});
+  const PipelineRecord* pipeline = FindPipeline(selector);
+  if (pipeline == nullptr) return nullptr;
+  const auto it = named.find({pipeline->id, selector.number == 0 ? pipeline->last_number : selector.number});
   return it == named.end() ? nullptr : FindRun(it->second);
 }
 
@@ -98,19 +101,20 @@ Job& ApplyRecord(Run& run, const JobRecord& record) {
   return job;
 }
 
-Run& InsertRun(State& state, RunRecord record) {
+Run& InsertRun(State& state, RunRecord record, std::shared_ptr<const Pipeline> pipeline) {
   const RunId id = record.id;
   auto [it, inserted] = state.runs.try_emplace(id);
   FURROW_CHECK(inserted, "a run id was used twice");
   Run& run = it->second;
   run.record = std::move(record);
-  const std::vector<JobSpec>& specs = run.record.pipeline.jobs;
+  run.pipeline = std::move(pipeline);
+  const std::vector<JobSpec>& specs = run.pipeline->jobs;
   std::map<std::string, std::uint32_t> index_of;
   for (std::uint32_t i = 0; i < specs.size(); ++i) index_of[specs[i].name] = i;
   run.groups.resize(specs.size());
   for (std::uint32_t i = 0; i < specs.size(); ++i) {
     JobGroup& group = run.groups[i];
-    group.spec = std::make_shared<const JobSpec>(specs[i]);
+    group.spec = std::shared_ptr<const JobSpec>(run.pipeline, &specs[i]);
     group.first = static_cast<std::uint32_t>(run.jobs.size());
     group.open = specs[i].shards;
     for (const std::string& need : specs[i].needs) {
@@ -130,12 +134,8 @@ Run& InsertRun(State& state, RunRecord record) {
   }
   run.open = static_cast<std::uint32_t>(run.jobs.size());
   state.run_of[run.record.first_job] = id;
-  state.named[{run.record.pipeline.name, run.record.number}] = id;
+  state.named[{run.record.pipeline, run.record.number}] = id;
   state.requests[run.record.request] = id;
-  state.last_run = std::max(state.last_run, id);
-  state.last_job = std::max(state.last_job, JobId{Raw(run.record.first_job) + run.jobs.size() - 1});
-  std::uint64_t& number = state.last_number[run.record.pipeline.name];
-  number = std::max(number, run.record.number);
   return run;
 }
 

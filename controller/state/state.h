@@ -20,6 +20,7 @@
 #include "common/wire/metrics.h"
 #include "common/wire/protocol_version.h"
 #include "controller/state/access.h"
+#include "controller/state/pipelines.h"
 #include "controller/state/records.h"
 #include "schemas/agent.h"
 #include "schemas/client.h"
@@ -47,9 +48,11 @@ struct Job : JobRecord {
   std::uint32_t shard = 0;
   TimePoint first_sent;  // when the Assign of the attempt first left; after a restart of the controller: the start
   TimePoint last_sent;   // when the Assign or Kill of the attempt last left
-  std::optional<LogRecord> sealed;  // the log of the current attempt
-  std::uint64_t metrics_count = 0;  // lines of the current attempt that are on record
-  bool metrics_damaged = false;     // `metrics_count` is unknown; the next report begins behind the recorded lines.
+  std::optional<LogRecord> sealed;      // the log of the current attempt
+  std::uint64_t metrics_count = 0;      // lines of the current attempt that are on record
+  bool metrics_damaged = false;         // `metrics_count` is unknown; the next report begins behind the recorded lines.
+  std::vector<AttemptRecord> attempts;  // ended attempts, oldest first
+  Metrics metrics;                      // the newest value of each name, of the newest attempt
 
   AttemptRef attempt() const { return {id, epoch}; }
   bool OnAgent() const { return state == JobState::kAssigned || state == JobState::kRunning; }
@@ -71,11 +74,12 @@ struct JobGroup {
 
 struct Run {
   RunRecord record;
-  std::vector<JobGroup> groups;  // in the order of the pipeline file
-  std::vector<Job> jobs;         // job i has id record.first_job + i
-  std::uint32_t open = 0;        // jobs not terminal
+  std::shared_ptr<const Pipeline> pipeline;  // Runs of one pipeline share it as long as the file does not change.
+  std::vector<JobGroup> groups;              // in the order of the pipeline file
+  std::vector<Job> jobs;                     // job i has id record.first_job + i
+  std::uint32_t open = 0;                    // jobs not terminal
 
-  std::string Name() const { return record.pipeline.name + "#" + std::to_string(record.number); }
+  std::string Name() const { return record.name + "#" + std::to_string(record.number); }
   bool Ended() const { return record.state != RunState::kRunning; }
   JobGroup& GroupOf(const Job& job) { return groups[job.spec]; }
   const JobGroup& GroupOf(const Job& job) const { return groups[job.spec]; }
@@ -154,12 +158,14 @@ struct State {
   std::uint64_t sessions_made = 0;
   std::string refusing;  // why the controller accepts no work; empty: the controller accepts work
 
-  RunId last_run{};
-  JobId last_job{};
-  std::map<std::string, std::uint64_t> last_number;
-  std::map<RunId, Run> runs;                                     // live runs, and some that ended lately
-  std::map<JobId, RunId> run_of;                                 // first job of a run → the run
-  std::map<std::pair<std::string, std::uint64_t>, RunId> named;  // (pipeline, number) → run in `runs`
+  FarmRecord farm;
+  CountersRecord counters{.project = kDefaultProject, .person = kDefaultPerson};
+  std::map<ProjectId, ProjectRecord> projects{{kDefaultProject, {kDefaultProject, kDefaultName}}};
+  std::map<PersonId, PersonRecord> persons{{kDefaultPerson, {kDefaultPerson, kDefaultName}}};
+  Pipelines pipelines;
+  std::map<RunId, Run> runs;                                    // live runs, and some that ended lately
+  std::map<JobId, RunId> run_of;                                // first job of a run → the run
+  std::map<std::pair<PipelineId, std::uint64_t>, RunId> named;  // (pipeline, number) → run in `runs`
   std::unordered_map<Uuid, RunId> requests;
   std::map<std::string, Agent> agents;
   std::map<SessionId, std::string> sessions;      // live session → agent
@@ -174,6 +180,8 @@ struct State {
 
   Run* FindRun(RunId id);
   const Run* FindRun(RunId id) const;
+  // Returns the pipeline that a selector names, or null.
+  const PipelineRecord* FindPipeline(const Selector& selector) const;
   // Returns the run in `runs` that a selector names, or null. Number 0 means the newest run of the pipeline.
   const Run* FindRun(const Selector& selector) const;
   // Returns the run and the job of an id, or nulls.
@@ -199,6 +207,6 @@ Job& ApplyRecord(Run& run, const JobRecord& record);
 
 // Inserts a run made from its record: groups, edges, and all jobs, blocked. The caller has set the record's first_job
 // and number.
-Run& InsertRun(State& state, RunRecord record);
+Run& InsertRun(State& state, RunRecord record, std::shared_ptr<const Pipeline> pipeline);
 
 }  // namespace furrow

@@ -6,6 +6,8 @@
 #include <array>
 #include <cerrno>
 
+#include "common/base/file_io.h"
+
 namespace furrow {
 
 // The file has 16 bytes: the number and its complement, in this machine's byte order.
@@ -16,8 +18,12 @@ Result<HighWater> HighWater::Open(const std::filesystem::path& file) {
   std::array<std::uint64_t, 2> stored{};
   const ssize_t got = ::pread(fd, stored.data(), sizeof(stored), 0);
   if (got < 0) return tl::unexpected(ErrnoError("cannot read " + file.string(), errno));
-  // The file is new, or its bytes never reached the disk.
-  if (got == 0 || (stored[0] == 0 && stored[1] == 0)) return mark;
+  if (got == 0) {
+    FURROW_TRY(SyncFolder(file.parent_path().string()));
+    mark.is_new_ = true;
+    return mark;
+  }
+  if (stored[0] == 0 && stored[1] == 0) return mark;  // The bytes never reached the disk.
   if (got != sizeof(stored) || stored[0] != ~stored[1]) {
     return Fail(Errc::kCorrupt, file.string() +
                                     " is damaged: it cannot be told whether acknowledged work was lost. "

@@ -18,11 +18,13 @@ class HighWater {
  public:
   // Opens or creates `file`. kCorrupt: the file is damaged.
   static Result<HighWater> Open(const std::filesystem::path& file);
-  HighWater(HighWater&& other) noexcept : fd_(std::exchange(other.fd_, -1)), commit_(other.commit_) {}
+  HighWater(HighWater&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), commit_(other.commit_), is_new_(other.is_new_) {}
   HighWater& operator=(HighWater&&) = delete;
   ~HighWater();
 
   std::uint64_t commit() const { return commit_; }  // 0: none was ever acknowledged
+  bool is_new() const { return is_new_; }           // No store was ever opened with this file.
 
   // Notes that `commit` is durable. A failure is ignored: the mark lags, which is safe.
   void Raise(std::uint64_t commit);
@@ -32,6 +34,7 @@ class HighWater {
   explicit HighWater(int fd) : fd_(fd) {}
   int fd_;
   std::uint64_t commit_ = 0;
+  bool is_new_ = false;
 };
 
 }  // namespace furrow

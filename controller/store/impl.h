@@ -1,12 +1,11 @@
-// Store::Impl is the implementation of Store, which three source files share: store.cpp opens and closes, writer.cpp
-// commits, history.cpp reads.
+// Store::Impl is the implementation of Store, which these source files share: store.cpp opens and closes, migrate.cpp
+// moves what older versions stored, load.cpp reads what a start needs, writer.cpp commits, history.cpp reads the rest.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -14,6 +13,7 @@
 #include <string_view>
 #include <thread>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <rocksdb/db.h>
@@ -24,13 +24,12 @@
 #include "controller/store/files.h"
 #include "controller/store/high_water.h"
 #include "controller/store/keys.h"
+#include "controller/store/reader.h"
+#include "controller/store/record_codec.h"
 #include "controller/store/set_aside.h"
 #include "controller/store/store.h"
 
 namespace furrow {
-
-// Turns a RocksDB status into an Error whose message begins with `what`.
-Error StoreError(const std::string& what, const rocksdb::Status& status);
 
 struct Store::Impl {
   Impl(std::filesystem::path folder, DiskGuard& disk_guard, HighWater mark);
@@ -38,7 +37,13 @@ struct Store::Impl {
 
   // ---- store.cpp ----
   Status OpenDatabase();
-  Status CheckVersionAndCount();
+  Status PrepareDatabase();
+  Result<std::uint64_t> ReadNumber(std::string_view name) const;
+  void MakeFarm();
+  Status BeginTimeline(rocksdb::WriteBatch& batch);
+
+  // ---- migrate.cpp ----
+  Status MigrateFrom1();
 
   // ---- writer.cpp ----
   void RunWriter();
@@ -46,7 +51,8 @@ struct Store::Impl {
   Status CommitTurns(std::deque<Turn>& turns);
   Status PlaceSmallLogs(std::deque<Turn>& turns);
   Status Put(rocksdb::WriteBatch& batch, const RunRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, JobRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const JobRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, AttemptRecord& record);
   Status Put(rocksdb::WriteBatch& batch, const MetricsRecord& record);
   Status Put(rocksdb::WriteBatch& batch, const SealRecord& record);
   Status Put(rocksdb::WriteBatch& batch, const AgentRecord& record);
@@ -54,25 +60,40 @@ struct Store::Impl {
   Status Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record);
   Status Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& record);
   Status Put(rocksdb::WriteBatch& batch, const KeyRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const FarmRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const CountersRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const ProjectRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const PersonRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const PipelineRecord& record);
+  Status Put(rocksdb::WriteBatch& batch, const SharedSpec& spec);
+  Status Put(rocksdb::WriteBatch& batch, const SharedText& text);
   template <class Record, class Key>
   Status Put(rocksdb::WriteBatch& batch, const Erase<Record, Key>& erase);
   template <class T>
   Status PutValue(rocksdb::WriteBatch& batch, rocksdb::ColumnFamilyHandle* family, const keys::Key& key,
-                  const T& record) const;
+                  const T& record) const {
+    FURROW_ASSIGN(const std::string value, EncodeValue(record));
+    batch.Put(family, key.bytes(), value);
+    return {};
+  }
+  // Puts an event of the next commit.
+  Status PutEvent(rocksdb::WriteBatch& batch, std::uint64_t index, const EventRecord& event);
+  // Returns whether the shared value may be on disk already.
+  bool IsKept(const std::string& key);
+  Status DeleteOldEvents();
   // Writes the batch with the next commit's number, synced.
   Status Write(rocksdb::WriteBatch& batch);
 
   // ---- history.cpp ----
-  // kNotFound carries no message, because the caller knows the name of the missing thing.
-  Result<std::string> Get(rocksdb::ColumnFamilyHandle* family, std::string_view key) const;
-  // Calls `visit(key, value)` for the keys that start with `prefix`, in order, until it returns false.
-  void Scan(rocksdb::ColumnFamilyHandle* family, std::string_view prefix,
-            const std::function<bool(std::string_view, std::string_view)>& visit) const;
-  void LoadRuns(Restored& restored) const;
-  void LoadJobs(RunId run, Restored& restored) const;
-  void LoadAttempt(const JobRecord& job, Restored& restored) const;
-  void LoadSmallRecords(Restored& restored) const;
-  void LoadNumbers(Restored& restored) const;
+  Result<std::shared_ptr<const Pipeline>> ReadSpec(const Hash& hash) const;
+
+  // ---- load.cpp ----
+  Status LoadFarm(Restored& restored) const;
+  Status LoadRuns(Restored& restored) const;
+  Status LoadJobs(RunId run, Restored& restored) const;
+  Status LoadMetrics(const JobRecord& job, Restored& restored) const;
+  Status LoadSmallRecords(Restored& restored) const;
+  Status LoadRequests(Restored& restored) const;
 
   std::unique_ptr<DiskGuard> own_guard;  // set where Open got no guard
   const std::filesystem::path dir;
@@ -84,20 +105,28 @@ struct Store::Impl {
   const SetAside set_aside;
 
   std::unique_ptr<rocksdb::DB> db;
-  rocksdb::ColumnFamilyHandle* small = nullptr;  // family "default": everything but runs, jobs and metrics
+  std::optional<Reader> read;                    // of `db`
+  rocksdb::ColumnFamilyHandle* small = nullptr;  // family "default": everything that has no family of its own
   rocksdb::ColumnFamilyHandle* runs = nullptr;
   rocksdb::ColumnFamilyHandle* jobs = nullptr;
   rocksdb::ColumnFamilyHandle* metrics = nullptr;
+  rocksdb::ColumnFamilyHandle* attempts = nullptr;
+  rocksdb::ColumnFamilyHandle* shared = nullptr;
+  rocksdb::ColumnFamilyHandle* events = nullptr;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   std::uint64_t boot = 0;
+  FarmRecord farm;
+  CountersRecord counters;  // as they were when the store was opened
 
   // ---- the writer ----
   AppendSmallLogs append;
   OnCommitted on_committed;
-  std::uint64_t commit = 0;  // the number of the newest batch
-  // The store keeps the locations of small logs of live runs. The reactor does not know these locations: when a later
-  // attempt ends, it hands over the same JobRecord without them.
-  std::unordered_map<RunId, std::unordered_map<AttemptRef, LogLocation>> log_locations;
+  std::uint64_t commit = 0;                                   // the number of the newest batch
+  std::unordered_map<AttemptRef, LogLocation> log_locations;  // of the small logs of the batch under way
+  std::unordered_set<std::string> kept;                       // keys of shared values that are on disk, as far as known
+  std::uint64_t event_mark = 0;                               // number of the newest mark of a day
+  std::uint64_t event_day = 0;                                // its day, counted from 1970
+  std::atomic<std::uint64_t> event_days_kept{90};
   std::mutex mutex;
   std::condition_variable wake;
   std::deque<Turn> waiting;  // guarded by mutex

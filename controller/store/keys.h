@@ -24,10 +24,8 @@ class Key {
     bytes_.append(text);
     return *this;
   }
-  // Appends a text that another part follows; the text holds no NUL.
-  Key& Name(std::string_view name) {
-    bytes_.append(name);
-    bytes_.push_back('\0');
+  Key& Digest(const Hash& hash) {
+    bytes_.append(hash.bytes.begin(), hash.bytes.end());
     return *this;
   }
   Key& Id(Uuid uuid) { return Number(uuid.high).Number(uuid.low); }
@@ -50,18 +48,31 @@ inline Uuid UuidAt(std::string_view bytes, std::size_t offset) {
   return {NumberAt(bytes, offset), NumberAt(bytes, offset + 8)};
 }
 
-// ---- family "runs" and "jobs" and "metrics" ----
+// ---- families "runs", "jobs", "attempts" and "metrics" ----
 inline Key Run(RunId run) {
   return Key().Number(Raw(run));
 }
 inline Key Job(RunId run, JobId job) {
   return Key().Number(Raw(run)).Number(Raw(job));
 }
-inline Key Attempt(AttemptRef attempt) {
-  return Key().Number(Raw(attempt.job)).Number(Raw(attempt.epoch));
+inline Key Attempt(RunId run, AttemptRef attempt) {
+  return Job(run, attempt.job).Number(Raw(attempt.epoch));
 }
-inline Key Metrics(AttemptRef attempt, std::uint64_t first) {
-  return Attempt(attempt).Number(first);
+inline Key Metrics(RunId run, AttemptRef attempt, std::uint64_t first) {
+  return Attempt(run, attempt).Number(first);
+}
+
+// ---- family "shared" ----
+inline Key Spec(const Hash& hash) {
+  return Key('p').Digest(hash);
+}
+inline Key FileText(const Hash& hash) {
+  return Key('t').Digest(hash);
+}
+
+// ---- family "events" ----
+inline Key Event(const EventId& id) {
+  return Key().Number(id.timeline).Number(id.commit).Number(id.index);
 }
 
 // ---- family "default" ----
@@ -95,11 +106,29 @@ inline Key Request(Uuid request) {
 inline Key RequestOf(RunId run) {
   return Key('i').Number(Raw(run));
 }
-inline Key Numbered(std::string_view pipeline, std::uint64_t number) {
-  return Key('n').Name(pipeline).Number(number);
+inline Key Farm() {
+  return Key('f');
 }
-inline Key OfPipeline(std::string_view pipeline, RunId run) {
-  return Key('p').Name(pipeline).Number(Raw(run));
+inline Key Counters() {
+  return Key('c');
+}
+inline Key Project(ProjectId id) {
+  return Key('j').Number(Raw(id));
+}
+inline Key Person(PersonId id) {
+  return Key('u').Number(Raw(id));
+}
+inline Key Pipeline(PipelineId id) {
+  return Key('d').Number(Raw(id));
+}
+inline Key Numbered(PipelineId pipeline, std::uint64_t number) {
+  return Key('N').Number(Raw(pipeline)).Number(number);
+}
+inline Key OfPipeline(PipelineId pipeline, RunId run) {
+  return Key('P').Number(Raw(pipeline)).Number(Raw(run));
+}
+inline Key EventDay(std::uint64_t mark) {
+  return Key('y').Number(mark);
 }
 
 }  // namespace furrow::keys

@@ -16,13 +16,20 @@
 #include <rocksdb/table.h>
 
 #include "common/base/check.h"
+#include "common/base/log.h"
+#include "controller/state/pipelines.h"
 #include "controller/store/impl.h"
 #include "controller/store/keys.h"
+#include "controller/store/record_codec.h"
 
 namespace furrow {
 namespace {
 
-constexpr std::uint64_t kFormatVersion = 1;
+constexpr std::uint64_t kFormatVersion = 2;
+// A new timeline skips so many numbers: more than a farm gives out between a copy and its loss.
+constexpr std::uint64_t kSkippedIds = 1 << 20;
+constexpr std::uint64_t kSkippedNumbers = 1000;
+constexpr std::uint64_t kSkippedBoots = 1 << 16;
 constexpr const char* kRestore = "stop the controller and restore the state folder from a backup";
 
 // Locks the folder for this process. The lock ends with the process, however the process ends.
@@ -97,14 +104,18 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env) {
   return options;
 }
 
-}  // namespace
-
-Error StoreError(const std::string& what, const rocksdb::Status& status) {
-  const std::string message = what + ": " + status.ToString();
-  if (status.IsNoSpace()) return {Errc::kUnavailable, message + " (the disk is full: free space, then try again)"};
-  if (status.IsCorruption()) return {Errc::kCorrupt, message + "; " + kRestore};
-  return {Errc::kInternal, message};
+// Reads a record without which nothing else can be trusted.
+template <class Record>
+Result<Record> ReadOne(const Reader& read, rocksdb::ColumnFamilyHandle* family, const keys::Key& key,
+                       const std::string& what) {
+  const auto value = read.Get(family, key);
+  if (!value && value.error().code != Errc::kNotFound) return tl::unexpected(value.error());
+  auto record = value ? DecodeValue<Record>(*value) : Fail(Errc::kCorrupt, "it is not there");
+  if (record) return record;
+  return Fail(Errc::kCorrupt, "the database has lost " + what + " (" + record.error().message + "); " + kRestore);
 }
+
+}  // namespace
 
 Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& dir, DiskGuard* guard) {
   std::error_code failed;
@@ -130,7 +141,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& dir, Dis
   impl->own_guard = std::move(own);
   impl->lock_fd = lock;
   FURROW_TRY(impl->OpenDatabase());
-  FURROW_TRY(impl->CheckVersionAndCount());
+  FURROW_TRY(impl->PrepareDatabase());
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 
@@ -170,6 +181,9 @@ Status Store::Impl::OpenDatabase() {
       {"runs", FamilyOptions(4 << 20, cache)},
       {"jobs", FamilyOptions(8 << 20, cache)},
       {"metrics", FamilyOptions(4 << 20, cache)},
+      {"attempts", FamilyOptions(4 << 20, cache)},
+      {"shared", FamilyOptions(4 << 20, cache)},
+      {"events", FamilyOptions(4 << 20, cache)},
   };
   if (std::filesystem::exists(path + "/CURRENT")) {
     std::vector<std::string> there;
@@ -187,40 +201,98 @@ Status Store::Impl::OpenDatabase() {
   const rocksdb::Status status = rocksdb::DB::Open(options, path, families, &handles, &opened);
   if (!status.ok()) return tl::unexpected(StoreError("cannot open the database " + path, status));
   db.reset(opened);
+  read.emplace(*db, dir.string());
   small = handles[0];
   runs = handles[1];
   jobs = handles[2];
   metrics = handles[3];
+  attempts = handles[4];
+  shared = handles[5];
+  events = handles[6];
   return {};
 }
 
-Status Store::Impl::CheckVersionAndCount() {
-  const auto read = [&](std::string_view name) -> Result<std::uint64_t> {
-    auto value = Get(small, keys::Meta(name));
-    if (!value && value.error().code == Errc::kNotFound) return std::uint64_t{0};
-    if (!value) return tl::unexpected(value.error());
-    return keys::NumberAt(*value, 0);
-  };
-  FURROW_ASSIGN(const std::uint64_t version, read("version"));
+Result<std::uint64_t> Store::Impl::ReadNumber(std::string_view name) const {
+  auto value = read->Get(small, keys::Meta(name));
+  if (!value && value.error().code == Errc::kNotFound) return std::uint64_t{0};
+  if (!value) return tl::unexpected(value.error());
+  return keys::NumberAt(*value, 0);
+}
+
+// Makes the records that a new farm begins with. Its id names the farm for good, whatever key its controller has.
+void Store::Impl::MakeFarm() {
+  farm = {Uuid::Random(), 1, WallTime{}};
+  counters = CountersRecord{.project = kDefaultProject, .person = kDefaultPerson};
+}
+
+// Begins a new timeline: what the farm did after the copy was made is unknown here, so every number skips ahead of what
+// may have been given out meanwhile.
+Status Store::Impl::BeginTimeline(rocksdb::WriteBatch& batch) {
+  ++farm.timeline;
+  counters.run = RunId{Raw(counters.run) + kSkippedIds};
+  counters.job = JobId{Raw(counters.job) + kSkippedIds * kMaxShards};
+  counters.pipeline = PipelineId{Raw(counters.pipeline) + kSkippedIds};
+  boot += kSkippedBoots;
+  FURROW_TRY(read->Scan(small, keys::Key('d'), [&](std::string_view, std::string_view value) -> Result<bool> {
+    FURROW_ASSIGN(PipelineRecord pipeline, DecodeValue<PipelineRecord>(value));
+    pipeline.last_number += kSkippedNumbers;
+    FURROW_TRY(Put(batch, pipeline));
+    return true;
+  }));
+  EventRecord event;
+  event.kind = EventKind::kTimelineBegan;
+  event.detail = "timeline " + std::to_string(farm.timeline);
+  log::Warning(
+      "the high-water mark of {} is gone, as in a restored copy: timeline {} of the farm begins, and the "
+      "attempts of before are ended",
+      dir.string(), farm.timeline);
+  return PutEvent(batch, 0, event);
+}
+
+Status Store::Impl::PrepareDatabase() {
+  FURROW_ASSIGN(const std::uint64_t version, ReadNumber("version"));
   if (version > kFormatVersion) {
     return Fail(Errc::kRejected, "the state folder " + dir.string() +
                                      " was made by a newer version of Furrow (format " + std::to_string(version) +
                                      ", this one knows " + std::to_string(kFormatVersion) + "): install that version");
   }
-  FURROW_ASSIGN(commit, read("commit"));
+  FURROW_ASSIGN(commit, ReadNumber("commit"));
+  if (version == 0 && commit != 0)
+    return Fail(Errc::kCorrupt, "the database in " + dir.string() + " has lost its format; " + kRestore);
   if (commit < high_water.commit()) {
     return Fail(Errc::kCorrupt,
                 "the database in " + dir.string() + " lacks its last " + std::to_string(high_water.commit() - commit) +
                     " commits, which had been acknowledged: its log is damaged. Restore a backup; to go on "
                     "without them (or after a restore), delete " +
-                    (dir / "high-water").string());
+                    (dir / "high-water").string() + ", which begins a new timeline of the farm");
   }
-  FURROW_ASSIGN(boot, read("boot"));
-  ++boot;
+  if (version == 1) FURROW_TRY(MigrateFrom1());
   rocksdb::WriteBatch batch;
+  if (version == kFormatVersion) {
+    FURROW_ASSIGN(farm, ReadOne<FarmRecord>(*read, small, keys::Farm(), "the name of the farm"));
+    FURROW_ASSIGN(counters, ReadOne<CountersRecord>(*read, small, keys::Counters(), "its counters"));
+  } else if (version == 0) {
+    MakeFarm();
+    FURROW_TRY(Put(batch, ProjectRecord{kDefaultProject, kDefaultName}));
+    FURROW_TRY(Put(batch, PersonRecord{kDefaultPerson, kDefaultName}));
+  }
+  FURROW_TRY(read->ScanDown(small, keys::Key('y'), keys::EventDay(~std::uint64_t{0}),
+                            [&](std::string_view key, std::string_view value) -> Result<bool> {
+                              event_mark = keys::NumberAt(key, 1);
+                              event_day = keys::NumberAt(value, 0);
+                              return false;
+                            }));
+  FURROW_ASSIGN(boot, ReadNumber("boot"));
+  ++boot;
+  if (commit != 0 && high_water.is_new()) FURROW_TRY(BeginTimeline(batch));
+  FURROW_TRY(Put(batch, farm));
+  FURROW_TRY(Put(batch, counters));
   batch.Put(small, keys::Meta("version").bytes(), keys::Key().Number(kFormatVersion).bytes());
   batch.Put(small, keys::Meta("boot").bytes(), keys::Key().Number(boot).bytes());
-  return Write(batch);
+  FURROW_TRY(Write(batch));
+  high_water.Raise(commit);
+  high_water.Sync();
+  return {};
 }
 
 }  // namespace furrow

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -12,6 +13,8 @@ namespace {
 // One batch takes at most so many records, which bounds how much a burst keeps in memory twice.
 constexpr std::size_t kRecordsPerBatch = 16 << 10;
 constexpr std::uint64_t kCommitsPerMarkSync = 256;
+constexpr std::uint64_t kDayMs = 24 * 60 * 60 * 1000;
+constexpr std::size_t kKeptKnown = 10'000;  // shared values that are known to be on disk
 
 keys::Key KeyOf(const EraseSeal& erase) {
   return keys::Seal(erase.key);
@@ -75,18 +78,48 @@ void Store::Impl::RunWriter() {
 Status Store::Impl::CommitTurns(std::deque<Turn>& turns) {
   FURROW_TRY(PlaceSmallLogs(turns));
   rocksdb::WriteBatch batch;
-  std::vector<RunId> ended;
+  std::uint64_t events_put = 0;
+  const std::uint64_t mark = event_mark;
   for (Turn& turn : turns) {
-    for (RecordChange& change : turn.records) {
+    for (RecordChange& change : turn.records)
       FURROW_TRY(std::visit([&](auto& one) { return Put(batch, one); }, change));
-      if (const auto* run = std::get_if<RunRecord>(&change); run && run->state != RunState::kRunning) {
-        ended.push_back(run->id);
-      }
-    }
+    for (const EventRecord& event : turn.events) FURROW_TRY(PutEvent(batch, events_put++, event));
   }
+  log_locations.clear();
   FURROW_TRY(Write(batch));
-  for (const RunId run : ended) log_locations.erase(run);
+  return mark == event_mark ? Status{} : DeleteOldEvents();
+}
+
+Status Store::Impl::PutEvent(rocksdb::WriteBatch& batch, std::uint64_t index, const EventRecord& event) {
+  const std::string key = keys::Event({farm.timeline, commit + 1, index}).bytes();
+  FURROW_ASSIGN(const std::string value, EncodeValue(event));
+  batch.Put(events, key, value);
+  // The day that a clock says may go back, so days are told apart and never compared.
+  const std::uint64_t day =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(0, static_cast<std::int64_t>(event.at))) / kDayMs;
+  if (event_mark != 0 && day == event_day) return {};
+  event_day = day;
+  batch.Put(small, keys::EventDay(++event_mark).bytes(), keys::Key().Number(day).Text(key).bytes());
   return {};
+}
+
+Status Store::Impl::DeleteOldEvents() {
+  const std::uint64_t days = std::max<std::uint64_t>(event_days_kept, 1);
+  if (event_mark <= days) return {};
+  const keys::Key oldest_kept = keys::EventDay(event_mark - days + 1);
+  const auto mark = read->Get(small, oldest_kept);
+  if (!mark) return mark.error().code == Errc::kNotFound ? Status{} : tl::unexpected(mark.error());
+  rocksdb::WriteBatch batch;
+  batch.DeleteRange(events, rocksdb::Slice(), mark->substr(8));
+  batch.DeleteRange(small, keys::EventDay(0).bytes(), oldest_kept.bytes());
+  return Write(batch);
+}
+
+bool Store::Impl::IsKept(const std::string& key) {
+  if (kept.contains(key)) return true;
+  if (kept.size() >= kKeptKnown) kept.clear();
+  kept.insert(key);
+  return read->Get(shared, key).has_value();
 }
 
 Status Store::Impl::Write(rocksdb::WriteBatch& batch) {
@@ -112,23 +145,15 @@ Status Store::Impl::PlaceSmallLogs(std::deque<Turn>& turns) {
   if (logs.empty()) return {};
   FURROW_ASSIGN(const std::vector<LogLocation> locations, append(logs));
   FURROW_CHECK(locations.size() == logs.size(), "a location for each small log");
-  for (std::size_t i = 0; i < logs.size(); ++i) log_locations[logs[i].run][logs[i].attempt] = locations[i];
-  return {};
-}
-
-template <class T>
-Status Store::Impl::PutValue(rocksdb::WriteBatch& batch, rocksdb::ColumnFamilyHandle* family, const keys::Key& key,
-                             const T& record) const {
-  FURROW_ASSIGN(const std::string value, EncodeValue(record));
-  batch.Put(family, key.bytes(), value);
+  for (std::size_t i = 0; i < logs.size(); ++i) log_locations[logs[i].attempt] = locations[i];
   return {};
 }
 
 Status Store::Impl::Put(rocksdb::WriteBatch& batch, const RunRecord& record) {
   FURROW_TRY(PutValue(batch, runs, keys::Run(record.id), record));
   const std::string run = keys::Run(record.id).bytes();
-  batch.Put(small, keys::Numbered(record.pipeline.name, record.number).bytes(), run);
-  batch.Put(small, keys::OfPipeline(record.pipeline.name, record.id).bytes(), rocksdb::Slice());
+  batch.Put(small, keys::Numbered(record.pipeline, record.number).bytes(), run);
+  batch.Put(small, keys::OfPipeline(record.pipeline, record.id).bytes(), rocksdb::Slice());
   if (!record.request.IsZero()) {
     batch.Put(small, keys::Request(record.request).bytes(), run);
     batch.Put(small, keys::RequestOf(record.id).bytes(), keys::Key().Id(record.request).bytes());
@@ -142,19 +167,19 @@ Status Store::Impl::Put(rocksdb::WriteBatch& batch, const RunRecord& record) {
   return {};
 }
 
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, JobRecord& record) {
-  if (const auto run = log_locations.find(record.run); run != log_locations.end()) {
-    for (AttemptRecord& attempt : record.attempts) {
-      if (attempt.log.location.storage != LogStorage::kNone) continue;
-      const auto location = run->second.find({record.id, attempt.epoch});
-      if (location != run->second.end()) attempt.log.location = location->second;
-    }
-  }
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const JobRecord& record) {
   return PutValue(batch, jobs, keys::Job(record.run, record.id), record);
 }
 
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, AttemptRecord& record) {
+  const AttemptRef attempt{record.job, record.epoch};
+  if (const auto location = log_locations.find(attempt); location != log_locations.end())
+    record.log.location = location->second;
+  return PutValue(batch, attempts, keys::Attempt(record.run, attempt), record);
+}
+
 Status Store::Impl::Put(rocksdb::WriteBatch& batch, const MetricsRecord& record) {
-  return PutValue(batch, metrics, keys::Metrics(record.attempt, record.first), record);
+  return PutValue(batch, metrics, keys::Metrics(record.run, record.attempt, record.first), record);
 }
 Status Store::Impl::Put(rocksdb::WriteBatch& batch, const SealRecord& record) {
   return PutValue(batch, small, keys::Seal(record.attempt), record);
@@ -173,6 +198,32 @@ Status Store::Impl::Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& recor
 }
 Status Store::Impl::Put(rocksdb::WriteBatch& batch, const KeyRecord& record) {
   return PutValue(batch, small, keys::PublicKey(record.public_key), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const FarmRecord& record) {
+  return PutValue(batch, small, keys::Farm(), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const CountersRecord& record) {
+  return PutValue(batch, small, keys::Counters(), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const ProjectRecord& record) {
+  return PutValue(batch, small, keys::Project(record.id), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const PersonRecord& record) {
+  return PutValue(batch, small, keys::Person(record.id), record);
+}
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const PipelineRecord& record) {
+  return PutValue(batch, small, keys::Pipeline(record.id), record);
+}
+
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const SharedSpec& spec) {
+  const keys::Key key = keys::Spec(spec.hash);
+  return IsKept(key.bytes()) ? Status{} : PutValue(batch, shared, key, *spec.pipeline);
+}
+
+Status Store::Impl::Put(rocksdb::WriteBatch& batch, const SharedText& text) {
+  const keys::Key key = keys::FileText(text.hash);
+  if (!IsKept(key.bytes())) batch.Put(shared, key.bytes(), *text.bytes);
+  return {};
 }
 
 template <class Record, class Key>

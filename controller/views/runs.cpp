@@ -39,13 +39,13 @@ std::string WaitsFor(const State& state, const Run& run, const Job& job) {
 RunSummary SummaryOf(const RunRecord& record) {
   RunSummary summary;
   summary.id = record.id;
-  summary.pipeline = record.pipeline.name;
+  summary.pipeline = record.name;
   summary.number = record.number;
   summary.state = record.state;
   summary.source = record.info;
   summary.submitted = record.submitted;
   summary.ended = record.ended;
-  for (const JobSpec& job : record.pipeline.jobs) summary.jobs.total += job.shards;
+  summary.jobs.total = record.jobs_total;
   summary.jobs.passed = record.jobs_passed;
   summary.jobs.failed = record.jobs_failed;
   summary.note = record.note;

@@ -111,10 +111,8 @@ void PrintAll() {
   job.state = JobState::kPassed;
   job.epoch = Epoch{1};
   job.agent = "gpu-7";
-  job.attempts.resize(1);
-  job.attempts[0].agent = "gpu-7";
   Print(
-      "JobRecord, one attempt", [&] { return EncodeValue(job); },
+      "JobRecord", [&] { return EncodeValue(job); },
       [](const std::string& value) { return DecodeValue<JobRecord>(value); });
 }
 

@@ -47,6 +47,7 @@ only_in '^common/transport/' "${include}zmq" 'ZeroMQ is used in common/transport
 only_in '^(common/wire|schemas/compiler)/' "${include}[^>\"]*\.capnp\.h" 'generated *.capnp.h are included in common/wire alone'
 only_in '^common/wire/|^controller/store/record_codec' "${include}schemas/[^>\"]*_codec\.h" 'generated *_codec.h are included in codecs alone'
 only_in '^(common/wire|schemas/compiler|controller/web)/' "${include}(capnp|kj)/" "Cap'n Proto and kj are used in common/wire, schemas/compiler and controller/web alone"
+only_in '^controller/store/reader\.cpp$' 'NewIterator' 'RocksDB is scanned in controller/store/reader.cpp alone, where every scan has a status'
 only_in '^controller/store/' "${include}rocksdb/" 'RocksDB is used in controller/store alone'
 only_in '^controller/repos' "${include}git2" 'libgit2 is used in controller/repos* alone'
 only_in '^agent/torch/' "${include}(torch|ATen|c10|gloo)/" 'LibTorch is used in agent/torch alone'

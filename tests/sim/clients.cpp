@@ -3,6 +3,7 @@
 
 #include "common/base/hash.h"
 #include "common/wire/job_state.h"
+#include "controller/parse/prepare.h"
 #include "controller/reactor/dispatcher.h"
 #include "controller/reactor/reactor.h"
 #include "controller/reactor/transitions.h"
@@ -43,7 +44,7 @@ void World::CancelNewest(const std::string& job) {
   if (disk_.runs().empty()) return;
   const RunRecord& run = disk_.runs().rbegin()->second;
   const std::uint64_t number = ++requests_;
-  unanswered_[number] = Cancel{{run.pipeline.name, run.number, job, std::nullopt}, "by the simulator"};
+  unanswered_[number] = Cancel{{run.name, run.number, job, std::nullopt, ""}, "by the simulator"};
   Ask(number);
 }
 
@@ -59,16 +60,19 @@ void World::Ask(std::uint64_t number) {
 }
 
 void World::Deliver(std::uint64_t number, const ClientRequest& request) {
-  State& state = controller_->state;
-  Outbox& out = controller_->out;
-  const auto* submit = std::get_if<furrow::Submit>(&request);
-  if (submit == nullptr) return DispatchClient(state, out, Clock(), {kClient, number}, request);
-  // The text of a pipeline is the parser's business; here a run is accepted as On(Submit) does it after parsing.
-  if (const auto known = state.requests.find(submit->request); known != state.requests.end())
-    return Answer(out, {kClient, number}, Submitted{known->second, "", true, ""});
-  Run& run = AcceptRun(state, out, Clock(), submit->request, pipelines_.at(number), Hash{}, SourceInfo{});
-  StartRun(state, Clock(), run);
-  Answer(out, {kClient, number}, Submitted{run.record.id, "", false, ""});
+  DispatchClient(controller_->state, controller_->out, Clock(), {kClient, number}, request);
+}
+
+// Plays the thread that parses pipeline files. The text of a pipeline is the parser's business; here the parsed
+// pipeline is at hand.
+void World::PrepareFileOf(const PrepareSubmission& submission) {
+  const SubmissionPrepared event{
+      submission.asker, submission.request, {ShareSpec(pipelines_.at(submission.asker.number)), {}, {}}};
+  At(Between(milliseconds(0), milliseconds(50)), [this, event, life = controller_life_] {
+    if (!controller_ || controller_life_ != life) return;
+    On(controller_->state, controller_->out, Clock(), event);
+    ControllerTurn();
+  });
 }
 
 void World::TakeAnswer(const ClientSend& send) {
@@ -104,7 +108,7 @@ void World::WatchRun(RunId run) {
   Watching& watching = watching_[run];
   watching.run = run;
   watching.number = ++requests_;
-  unanswered_[watching.number] = Watch{{record.pipeline.name, record.number, "", std::nullopt}};
+  unanswered_[watching.number] = Watch{{record.name, record.number, "", std::nullopt, ""}};
   Ask(watching.number);
 }
 
@@ -131,7 +135,7 @@ void World::AnswerFromHistory(const HistoryQuery& query) {
   const auto* watch = std::get_if<Watch>(&query.request);
   if (watch == nullptr) return;
   for (const auto& [id, run] : disk_.runs()) {
-    if (run.pipeline.name != watch->run.pipeline || run.number != watch->run.number) continue;
+    if (run.name != watch->run.pipeline || run.number != watch->run.number) continue;
     RunUpdate update;
     update.run.state = run.state;
     update.run_ended = true;
@@ -189,7 +193,9 @@ void World::Git(const RepositoryCommand& command) {
     Result<ImportedCommit> result = commit;
     if (fails) result = tl::unexpected<Error>(failure);
     tell(takes, [this, ticket = import->ticket, result](State& state, Outbox& out) {
-      On(state, out, Clock(), CommitImported{ticket, result});
+      PreparedPipeline file;
+      if (result) file = PrepareFile(result->pipeline_text, DefaultNameOf(kRepository));
+      On(state, out, Clock(), CommitImported{ticket, result, file});
     });
     return;
   }

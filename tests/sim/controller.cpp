@@ -108,6 +108,7 @@ void World::Release(const Outbox& out, bool dies_midway) {
     TakeAnswer(send);
   }
   if (dies_midway) return KillController();
+  for (const PrepareSubmission& submission : out.submissions) PrepareFileOf(submission);
   for (const RepositoryCommand& command : out.repositories) Git(command);
   for (const HistoryQuery& query : out.history) AnswerFromHistory(query);
 }

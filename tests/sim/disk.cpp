@@ -5,49 +5,74 @@
 #include "common/base/check.h"
 #include "common/base/overloaded.h"
 #include "common/wire/job_state.h"
+#include "common/wire/metrics.h"
 #include "controller/store/record_codec.h"
 
 namespace furrow::sim {
 
 void Disk::Keep(const RecordChange& change) {
-  std::visit(Overloaded{
-                 [&](const RunRecord& run) {
-                   const auto old = runs_.find(run.id);
-                   FURROW_CHECK(old == runs_.end() || old->second.state == RunState::kRunning, "a run ends once");
-                   runs_[run.id] = run;
-                 },
-                 [&](const JobRecord& job) {
-                   const auto old = jobs_.find(job.id);
-                   if (old != jobs_.end()) {
-                     FURROW_CHECK(old->second.epoch <= job.epoch, "an epoch never goes back");
-                     FURROW_CHECK(!IsTerminal(old->second.state), "a job ends once");
-                   }
-                   jobs_[job.id] = job;
-                 },
-                 [&](const MetricsRecord& metrics) {
-                   MetricsRecord& all = metrics_[metrics.attempt];
-                   FURROW_CHECK(metrics.first == all.lines.size(), "metrics are contiguous and never doubled");
-                   all.attempt = metrics.attempt;
-                   all.lines.insert(all.lines.end(), metrics.lines.begin(), metrics.lines.end());
-                 },
-                 [&](const SealRecord& seal) { seals_[seal.attempt] = seal; },
-                 [&](const AgentRecord& agent) { agents_[agent.name] = agent; },
-                 [&](const TriggerRecord& trigger) { triggers_[trigger.request] = trigger; },
-                 [&](const RepositoryRecord& repository) { repositories_[repository.repository] = repository; },
-                 [&](const EnrolmentRecord& enrolment) { enrolments_[enrolment.id] = enrolment; },
-                 [&](const KeyRecord& key) { keys_[key.public_key] = key; },
-                 [&](const EraseSeal& erase) { seals_.erase(erase.key); },
-                 [&](const EraseAgent& erase) { agents_.erase(erase.key); },
-                 [&](const ErasePush& erase) { triggers_.erase(erase.key); },
-                 [&](const EraseEnrolment& erase) { enrolments_.erase(erase.key); },
-                 [&](const EraseKey& erase) { keys_.erase(erase.key); },
-             },
-             change);
+  std::visit(
+      Overloaded{
+          [&](const RunRecord& run) {
+            const auto old = runs_.find(run.id);
+            FURROW_CHECK(old == runs_.end() || old->second.state == RunState::kRunning, "a run ends once");
+            runs_[run.id] = run;
+          },
+          [&](const JobRecord& job) {
+            const auto old = jobs_.find(job.id);
+            if (old != jobs_.end()) {
+              FURROW_CHECK(old->second.epoch <= job.epoch, "an epoch never goes back");
+              FURROW_CHECK(!IsTerminal(old->second.state), "a job ends once");
+            }
+            jobs_[job.id] = job;
+          },
+          [&](const AttemptRecord& attempt) {
+            FURROW_CHECK(attempts_.try_emplace({attempt.job, attempt.epoch}, attempt).second, "an attempt ends once");
+          },
+          [&](const FarmRecord& farm) { farm_ = farm; },
+          [&](const CountersRecord& counters) {
+            FURROW_CHECK(counters.run >= counters_.run && counters.job >= counters_.job &&
+                             counters.pipeline >= counters_.pipeline,
+                         "no number is given out twice");
+            counters_ = counters;
+          },
+          [](const ProjectRecord&) {},
+          [](const PersonRecord&) {},
+          [&](const PipelineRecord& pipeline) {
+            PipelineRecord& known = pipelines_[pipeline.id];
+            FURROW_CHECK(pipeline.last_number >= known.last_number, "no number of a run is given out twice");
+            known = pipeline;
+          },
+          [&](const SharedSpec& spec) { specs_[spec.hash] = spec.pipeline; },
+          [](const SharedText&) {},
+          [&](const MetricsRecord& metrics) {
+            MetricsRecord& all = metrics_[metrics.attempt];
+            FURROW_CHECK(metrics.first == all.lines.size(), "metrics are contiguous and never doubled");
+            all.attempt = metrics.attempt;
+            all.lines.insert(all.lines.end(), metrics.lines.begin(), metrics.lines.end());
+          },
+          [&](const SealRecord& seal) { seals_[seal.attempt] = seal; },
+          [&](const AgentRecord& agent) { agents_[agent.name] = agent; },
+          [&](const TriggerRecord& trigger) { triggers_[trigger.request] = trigger; },
+          [&](const RepositoryRecord& repository) { repositories_[repository.repository] = repository; },
+          [&](const EnrolmentRecord& enrolment) { enrolments_[enrolment.id] = enrolment; },
+          [&](const KeyRecord& key) { keys_[key.public_key] = key; },
+          [&](const EraseSeal& erase) { seals_.erase(erase.key); },
+          [&](const EraseAgent& erase) { agents_.erase(erase.key); },
+          [&](const ErasePush& erase) { triggers_.erase(erase.key); },
+          [&](const EraseEnrolment& erase) { enrolments_.erase(erase.key); },
+          [&](const EraseKey& erase) { keys_.erase(erase.key); },
+      },
+      change);
 }
 
 // What the store writes is what the next start reads.
 template <class Key, class Record>
 void CheckReadable(const Erase<Record, Key>&) {}
+void CheckReadable(const SharedSpec& spec) {
+  FURROW_CHECK(EncodeValue(*spec.pipeline).has_value(), "a pipeline keeps its caps");
+}
+void CheckReadable(const SharedText&) {}
 template <class Record>
 void CheckReadable(const Record& record) {
   const Result<std::string> value = EncodeValue(record);
@@ -60,6 +85,14 @@ void Disk::Apply(const Turn& turn) {
     std::visit([](const auto& one) { CheckReadable(one); }, change);
     Keep(change);
   }
+  for (const EventRecord& event : turn.events) CheckReadable(event);
+}
+
+std::vector<AttemptRecord> Disk::AttemptsOf(JobId job) const {
+  std::vector<AttemptRecord> found;
+  for (auto it = attempts_.lower_bound({job, Epoch{}}); it != attempts_.end() && it->first.job == job; ++it)
+    found.push_back(it->second);
+  return found;
 }
 
 bool Disk::Looked(const std::string& repository) const {
@@ -70,19 +103,21 @@ bool Disk::Looked(const std::string& repository) const {
 Restored Disk::Load() {
   Restored restored;
   restored.boot = ++boots_;
+  restored.farm = farm_;
+  restored.counters = counters_;
+  for (const auto& [id, pipeline] : pipelines_) restored.pipelines.push_back(pipeline);
   for (const auto& [id, run] : runs_) {
-    restored.last_run = std::max(restored.last_run, id);
-    std::uint64_t shards = 0;
-    for (const JobSpec& job : run.pipeline.jobs) shards += job.shards;
-    restored.last_job = std::max(restored.last_job, JobId{Raw(run.first_job) + shards - 1});
-    std::uint64_t& number = restored.last_number[run.pipeline.name];
-    number = std::max(number, run.number);
     restored.requests.emplace_back(run.request, id);
-    if (run.state == RunState::kRunning) restored.runs.push_back(run);
+    if (run.state == RunState::kRunning) restored.runs.push_back({run, specs_.at(run.spec)});
   }
   for (const auto& [id, job] : jobs_)
     if (runs_.at(job.run).state == RunState::kRunning) restored.jobs.push_back(job);
-  for (const auto& [attempt, metrics] : metrics_) restored.metrics.push_back(metrics);
+  for (const auto& [ref, attempt] : attempts_)
+    if (runs_.at(attempt.run).state == RunState::kRunning) restored.attempts.push_back(attempt);
+  for (const auto& [attempt, metrics] : metrics_) {
+    AttemptMetrics& known = restored.metrics.emplace_back(AttemptMetrics{attempt, metrics.lines.size(), {}});
+    KeepNewest(known.newest, metrics.lines, kMaxJobMetrics);
+  }
   for (const auto& [attempt, seal] : seals_) restored.seals.push_back(seal);
   for (const auto& [name, agent] : agents_) restored.agents.push_back(agent);
   for (const auto& [request, trigger] : triggers_) restored.triggers.push_back(trigger);

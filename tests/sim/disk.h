@@ -2,9 +2,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "controller/state/pipelines.h"
 #include "controller/store/store.h"
 
 namespace furrow::sim {
@@ -21,6 +24,9 @@ class Disk {
   const std::map<RunId, RunRecord>& runs() const { return runs_; }
   const std::map<JobId, JobRecord>& jobs() const { return jobs_; }
   const std::map<AttemptRef, MetricsRecord>& metrics() const { return metrics_; }
+  const std::map<AttemptRef, AttemptRecord>& attempts() const { return attempts_; }
+  const Pipeline& PipelineOf(const RunRecord& run) const { return *specs_.at(run.spec); }
+  std::vector<AttemptRecord> AttemptsOf(JobId job) const;
   bool HasTriggers() const { return !triggers_.empty(); }
   bool Looked(const std::string& repository) const;  // the first look at its refs is on record
 
@@ -28,6 +34,11 @@ class Disk {
   void Keep(const RecordChange& change);
 
   std::uint64_t boots_ = 0;
+  FarmRecord farm_{Uuid{1, 1}, 1, WallTime{}};
+  CountersRecord counters_{.project = kDefaultProject, .person = kDefaultPerson};
+  std::map<PipelineId, PipelineRecord> pipelines_;
+  std::map<Hash, std::shared_ptr<const Pipeline>> specs_;
+  std::map<AttemptRef, AttemptRecord> attempts_;
   std::map<RunId, RunRecord> runs_;
   std::map<JobId, JobRecord> jobs_;
   std::map<AttemptRef, MetricsRecord> metrics_;

@@ -119,6 +119,7 @@ class World {
   // ---- clients.cpp: clients and the git repository ----
   void Ask(std::uint64_t number);
   void Deliver(std::uint64_t number, const ClientRequest& request);
+  void PrepareFileOf(const PrepareSubmission& submission);
   void TakeAnswer(const ClientSend& send);
   void WatchRun(RunId run);
   void TakeUpdate(Watching& watching, const RunUpdate& update);

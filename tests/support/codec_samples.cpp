@@ -112,8 +112,8 @@ JobRecord SampleJobRecord() {
           .retries = 2,
           .reused_run = RunId{41},
           .reused_job = JobId{1234},
-          .attempts = {SampleAttempt(), AttemptRecord{}},
-          .metrics = {{"accuracy", 0.8125}, {"loss", -1.5e-3}}};
+          .attempts_inside = {SampleAttempt(), AttemptRecord{}},
+          .metrics_inside = {{"accuracy", 0.8125}, {"loss", -1.5e-3}}};
 }
 
 }  // namespace
@@ -358,7 +358,7 @@ std::vector<Record> SampleRecords() {
       RunRecord{.id = RunId{42},
                 .number = 17,
                 .request = kUuid,
-                .pipeline = SamplePipeline(),
+                .spec_inside = SamplePipeline(),
                 .source = SampleHash(3),
                 .info = SampleSource(),
                 .submitted = kTime,

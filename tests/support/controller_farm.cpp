@@ -2,6 +2,9 @@
 
 #include <functional>
 
+#include "controller/parse/prepare.h"
+#include "controller/reactor/pipelines.h"
+
 namespace furrow::testing {
 
 Offer Cpus(std::uint32_t count) {
@@ -64,10 +67,38 @@ PeerId ControllerFarm::Connect(const std::string& name, Offer offer) {
 }
 
 Run& ControllerFarm::Accept(Pipeline pipeline) {
-  Run& run = AcceptRun(state, out, now, Uuid{1, ++requests_}, std::move(pipeline), Hash{}, SourceInfo{});
-  StartRun(state, now, run);
+  Run& run = AcceptAs(Uuid{1, ++requests_}, std::move(pipeline));
   out.Stored<RunRecord>();
+  out.Events();
   return run;
+}
+
+Run& ControllerFarm::AcceptAs(Uuid request, Pipeline pipeline) {
+  const SharedSpec spec = ShareSpec(std::move(pipeline));
+  const PipelineId id = PipelineAt(state, out, now, {spec.pipeline->name, {}, ""}).id;
+  Run& run = AcceptRun(state, out, now, {.request = request, .pipeline = id, .spec = spec});
+  StartRun(state, now, run);
+  return run;
+}
+
+void ControllerFarm::PrepareFiles() {
+  for (const PrepareSubmission& submission : std::exchange(out->submissions, {}))
+    On(state, out, now, PrepareFileOf(submission));
+}
+
+void ControllerFarm::Submit(const Asker& asker, const furrow::Submit& request) {
+  On(state, out, now, asker, request);
+  PrepareFiles();
+}
+
+RetryFound ControllerFarm::Found(const Asker& asker, const Retry& request, const Run& run) const {
+  RetryFound found{asker, request, run.record, {run.record.spec, run.pipeline}, {}, {}};
+  for (const Job& job : run.jobs) {
+    if (job.state == JobState::kBlocked) continue;
+    found.jobs.push_back(job.record());
+    found.attempts.insert(found.attempts.end(), job.attempts.begin(), job.attempts.end());
+  }
+  return found;
 }
 
 Job& ControllerFarm::JobOf(Run& run, const std::string& name, std::uint32_t shard) {

@@ -46,6 +46,12 @@ class ControllerFarm {
   PeerId Peer(const std::string& name) const { return state.agents.at(name).link.session->peer; }
 
   Run& Accept(Pipeline pipeline);
+  Run& AcceptAs(Uuid request, Pipeline pipeline);  // keeps the effects
+  // Plays the thread that prepares pipeline files: hands in the submissions that wait.
+  void PrepareFiles();
+  void Submit(const Asker& asker, const furrow::Submit& request);
+  // Returns what history would find for a retry of this run.
+  RetryFound Found(const Asker& asker, const Retry& request, const Run& run) const;
   Job& JobOf(Run& run, const std::string& name, std::uint32_t shard = 0);
   JobState StateOf(Run& run, const std::string& name, std::uint32_t shard = 0) { return JobOf(run, name, shard).state; }
 

@@ -12,7 +12,28 @@ int FirstKind(const std::vector<Variant>& effects) {
 
 }  // namespace
 
+bool FakeOutbox::empty() {
+  DropCompanions([](const RecordChange&) { return true; });
+  out_.events.clear();
+  return out_.empty();
+}
+
+std::vector<EventRecord> FakeOutbox::Events() {
+  return std::exchange(out_.events, {});
+}
+
+void FakeOutbox::DropCompanions(bool (*unwanted)(const RecordChange&)) {
+  const auto accompanies = [](const RecordChange& record) {
+    return std::holds_alternative<AttemptRecord>(record) || std::holds_alternative<CountersRecord>(record) ||
+           std::holds_alternative<PipelineRecord>(record) || std::holds_alternative<SharedSpec>(record) ||
+           std::holds_alternative<SharedText>(record);
+  };
+  auto& records = out_.records;
+  while (!records.empty() && accompanies(records.front()) && unwanted(records.front())) records.erase(records.begin());
+}
+
 FakeOutbox::~FakeOutbox() {
+  static_cast<void>(empty());
   CHECK_MESSAGE(out_.records.empty(), "unexpected records, the first of kind " << FirstKind(out_.records));
   CHECK_MESSAGE(out_.to_agents.empty(), "unexpected messages to agents: " << out_.to_agents.size());
   CHECK_MESSAGE(out_.to_clients.empty(), "unexpected messages to clients: " << out_.to_clients.size());

@@ -1,11 +1,13 @@
 // Fakes the controller's outbox for tests of its reactor. A test takes out each effect that it expects. An unexpected
 // effect fails the test: the first effect of a kind that is not the one taken, and at the end every effect that is
-// left.
+// left. Events, and the records that accompany others (attempts, counters, pipelines), count only in tests that ask for
+// them.
 #pragma once
 
 #include <cstdint>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "controller/reactor/outbox.h"
 #include "tests/support/take_first.h"
@@ -18,12 +20,15 @@ class FakeOutbox {
 
   operator Outbox&() { return out_; }
   Outbox* operator->() { return &out_; }
-  bool empty() const { return out_.empty(); }
+  bool empty();
 
   template <class T>
   T Stored() {
+    DropCompanions([](const RecordChange& record) { return !std::holds_alternative<T>(record); });
     return TakeFirst<T>(out_.records);
   }
+  // Takes the events so far.
+  std::vector<EventRecord> Events();
   template <class T>
   T Bulk() {
     return TakeFirst<T>(out_.bulk);
@@ -57,6 +62,9 @@ class FakeOutbox {
   void Clear();
 
  private:
+  // Drops the first records as long as they accompany others and `unwanted` holds.
+  void DropCompanions(bool (*unwanted)(const RecordChange&));
+
   Outbox out_;
 };
 

@@ -61,6 +61,16 @@ Result<PipelineFile> ReadPipeline(const PipelineLocation& location, const RunOpt
                           location.folder);
 }
 
+// Returns the path of the pipeline file in the repository or folder; with the farm's name for that it says which
+// pipeline this is.
+std::string PathWithin(const std::string& repository, const std::string& file) {
+  std::error_code error;
+  const fs::path real = fs::weakly_canonical(file, error);
+  if (error) return file;
+  const fs::path inside = real.lexically_relative(repository);
+  return inside.empty() || *inside.begin() == ".." ? real.string() : inside.string();
+}
+
 // Prints the errors of the file. Returns the exit status if the file cannot be run.
 std::optional<int> Complain(const Session& session, const PipelineFile& file, const Env& overrides) {
   const ParsedPipeline parsed = ParsePipeline(file.text, file.default_name, overrides);
@@ -97,7 +107,7 @@ std::string Shown(const std::string& bytes) {
   return std::string(ClippedUtf8(RepairedUtf8(bytes), 1000));
 }
 SourceInfo Shown(SourceInfo info) {
-  for (std::string* text : {&info.repository, &info.ref, &info.branch}) *text = Shown(*text);
+  for (std::string* text : {&info.repository, &info.ref, &info.branch, &info.origin, &info.file}) *text = Shown(*text);
   return info;
 }
 
@@ -128,7 +138,9 @@ Result<int> RunCommand(const Session& session, const RunOptions& options) {
   submit.text = std::move(file.text);
   submit.default_name = Shown(file.default_name);
   submit.overrides = overrides;
-  submit.info = Shown(sources->info());
+  submit.info = sources->info();
+  submit.info.file = PathWithin(submit.info.repository, location.file);
+  submit.info = Shown(std::move(submit.info));
   FURROW_ASSIGN(submit.source, Upload(session, *farm, location, options, sources));
   FURROW_ASSIGN(const Submitted submitted, farm->Ask<Submitted>(submit));
   if (options.detach) return SayDetached(session, submitted);

@@ -120,6 +120,25 @@ class TemporaryFolder {
   std::string path_;
 };
 
+// Returns the repository that the working copy `top` was cloned from, a path on this machine in its real form; empty:
+// none is known.
+std::string OriginOf(const std::string& top) {
+  const auto asked = Git(top, {"config", "--get", "remote.origin.url"});
+  std::string origin = asked ? WithoutNewline(*asked) : "";
+  constexpr std::string_view kFile = "file://";
+  if (origin.starts_with(kFile)) origin.erase(0, kFile.size());
+  const bool remote = origin.find("://") != origin.npos || origin.find(':') < origin.find('/');
+  if (origin.empty() || remote) return origin;
+  std::error_code failed;
+  for (const char* ending : {"", ".git"}) {  // Git finds a repository with either name, too.
+    fs::path real = fs::canonical(fs::path(top) / (origin + ending), failed);
+    if (failed) continue;
+    if (real.filename() == ".git") real = real.parent_path();
+    return real.string();
+  }
+  return origin;
+}
+
 }  // namespace
 
 struct SourceTree::Impl {
@@ -154,6 +173,7 @@ Result<GitState> AskGit(const std::string& folder) {
   FURROW_ASSIGN(const std::string top, Git(folder, {"rev-parse", "--show-toplevel"}));
   state.repository = true;
   state.info.repository = WithoutNewline(top);
+  state.info.origin = OriginOf(state.info.repository);
   FURROW_ASSIGN(const std::string listed, Git(folder, {"ls-files", "-coz", "--exclude-standard"}));
   FURROW_TRY(ReadStatus(folder, state.info));
   state.paths = Split(listed, '\0');
@@ -209,6 +229,7 @@ Result<SourceTree> SourceTree::OfRevision(const std::string& folder, const std::
   FURROW_ASSIGN(const std::string top, Git(folder, {"rev-parse", "--show-toplevel"}));
   FURROW_ASSIGN(const std::string prefix, Git(folder, {"rev-parse", "--show-prefix"}));
   impl->info.repository = WithoutNewline(top);
+  impl->info.origin = OriginOf(impl->info.repository);
   const auto found = Git(folder, {"rev-parse", "--verify", "--quiet", revision + "^{commit}"});
   if (!found) return Fail(Errc::kInvalid, "there is no revision \"" + revision + "\" in " + impl->info.repository);
   const std::string commit = WithoutNewline(*found);

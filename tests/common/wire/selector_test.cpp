@@ -14,6 +14,8 @@ TEST_CASE("messages_client: a selector comes back from its text") {
       {"fashion#42/test/3", {"fashion", 42, "test", 3}},
       {"fashion", {"fashion", 0, "", {}}},
       {"my.pipe_line-2/test/0", {"my.pipe_line-2", 0, "test", 0}},
+      {"vision/fashion#42", {"fashion", 42, "", {}, "vision"}},
+      {"vision/fashion#42/test/3", {"fashion", 42, "test", 3, "vision"}},
       {"a#18446744073709551615", {"a", UINT64_MAX, "", {}}},
   };
   for (const auto& one : cases) {
@@ -25,8 +27,8 @@ TEST_CASE("messages_client: a selector comes back from its text") {
 
 TEST_CASE("messages_client: a text that selects nothing is refused with the forms that would") {
   for (const char* text : {"", "#42", "fashion#", "fashion#0", "fashion#x", "fashion#-1", "fashion#1/", "fashion#1/a/",
-                           "fashion#1/a/b", "fashion#1/a/3/4", "fashion#1/a b", "fas hion", "fashion/a#3",
-                           "a#18446744073709551616", "a#1/b/4294967296", "fashion#1#2"}) {
+                           "fashion#1/a/b", "fashion#1/a/3/4", "fashion#1/a b", "fas hion", "/fashion#3", "a/b/c#3",
+                           "a b/c#3", "a/#3", "a#18446744073709551616", "a#1/b/4294967296", "fashion#1#2"}) {
     CAPTURE(text);
     const auto selector = ParseSelector(text);
     REQUIRE_FALSE(selector);

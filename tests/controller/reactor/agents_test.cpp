@@ -149,11 +149,10 @@ TEST_CASE("agents: another state folder means that what was on it is lost") {
   const PeerId peer = farm.Again("a", {}, Machine("new disk"));
   farm.out.Stored<AgentRecord>();
   farm.out.ToAgent<Welcome>(peer);
-  const auto record = farm.out.Stored<JobRecord>();
-  CHECK(record.state == JobState::kReady);
-  REQUIRE(record.attempts.size() == 1);
-  CHECK(record.attempts[0].outcome.kind == OutcomeKind::kLost);
-  CHECK(record.attempts[0].outcome.detail == "agent a came back without its state folder");
+  const auto attempt = farm.out.Stored<AttemptRecord>();
+  CHECK(attempt.outcome.kind == OutcomeKind::kLost);
+  CHECK(attempt.outcome.detail == "agent a came back without its state folder");
+  CHECK(farm.out.Stored<JobRecord>().state == JobState::kReady);
   farm.out.Bulk<BulkLogFinal>();
   farm.out.Bulk<BulkRevoke>();
   CHECK(farm.out.empty());
@@ -203,7 +202,7 @@ TEST_CASE("agents: a cancelled attempt that never arrived ends without its agent
   farm.Pass(farm.state.settings.heartbeat);
   farm.SendHeartbeat("a", {});
   CHECK(farm.on_a->state == JobState::kCancelled);
-  CHECK(farm.out.Stored<JobRecord>().attempts[0].outcome.kind == OutcomeKind::kLost);
+  CHECK(farm.out.Stored<AttemptRecord>().outcome.kind == OutcomeKind::kLost);
   farm.out.Clear();
 }
 
@@ -232,8 +231,7 @@ TEST_CASE("agents: three silent heartbeats end a session; its jobs stay until th
   farm.Pass(milliseconds(1));
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.on_a->state == JobState::kReady);
-  const auto record = farm.out.Stored<JobRecord>();
-  CHECK(record.attempts[0].outcome.detail == "agent a was not heard for 665 s");
+  CHECK(farm.out.Stored<AttemptRecord>().outcome.detail == "agent a was not heard for 665 s");
   farm.out.Clear();
 }
 

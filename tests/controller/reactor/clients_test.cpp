@@ -129,6 +129,7 @@ TEST_CASE("clients: a watch ends with its client") {
 
 TEST_CASE("clients: what state does not know is asked of history") {
   ControllerFarm farm;
+  farm.state.pipelines.Put({PipelineId{7}, kDefaultProject, "old"});
   for (const ClientRequest& request :
        {ClientRequest{Watch{Of("old#1")}}, ClientRequest{ShowRun{Of("old#1"), 0, 10}}, ClientRequest{Why{Of("old#1")}},
         ClientRequest{GetMetrics{Of("old#1"), ""}}, ClientRequest{ListRuns{"", 10, RunId{}}}}) {
@@ -136,8 +137,11 @@ TEST_CASE("clients: what state does not know is asked of history") {
     const HistoryQuery query = farm.out.Asked();
     CHECK(query.request.index() == request.index());
     CHECK(query.asker == Asker{kAlice, 6});
+    CHECK(query.pipeline == (std::holds_alternative<ListRuns>(request) ? PipelineId{} : PipelineId{7}));
     CHECK(farm.out.empty());
   }
+  DispatchClient(farm.state, farm.out, farm.now, {kAlice, 6}, Watch{Of("older#1/job")});
+  CHECK(farm.out.ToClient<Failure>(kAlice, 6).message == "there is no run older#1; `furrow runs` lists them");
 }
 
 TEST_CASE("clients: a list of runs brings what lives, newest first, within its limits") {
@@ -151,7 +155,8 @@ TEST_CASE("clients: a list of runs brings what lives, newest first, within its l
   };
   CHECK(listed({"", 2, RunId{}}) == std::vector<std::uint64_t>{4, 3});
   CHECK(listed({"fashion", 10, RunId{3}}) == std::vector<std::uint64_t>{2, 1});
-  CHECK(listed({"other", 10, RunId{}}).empty());
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, ListRuns{"other", 10, RunId{}});
+  CHECK(farm.out.ToClient<RunList>(kAlice, 1).runs.empty());
 }
 
 TEST_CASE("clients: a run is shown as the window of jobs that was asked for") {
@@ -234,15 +239,15 @@ TEST_CASE("clients: number 0 is the newest run of the pipeline") {
   ControllerFarm farm;
   farm.Accept(MakePipeline({MakeJob("test")}));
   Run& second = farm.Accept(MakePipeline({MakeJob("test")}));
-  CHECK(farm.state.FindRun(Selector{"fashion", 0, "", std::nullopt}) == &second);
-  CHECK(farm.state.FindRun(Selector{"other", 0, "", std::nullopt}) == nullptr);
+  CHECK(farm.state.FindRun(Selector{"fashion", 0, "", std::nullopt, ""}) == &second);
+  CHECK(farm.state.FindRun(Selector{"other", 0, "", std::nullopt, ""}) == nullptr);
 }
 
 TEST_CASE("clients: a watcher is told of every job, in as many messages as it takes") {
   ControllerFarm farm;
   JobSpec many = MakeJob("many", {}, 25'000);
   Run& run = farm.Accept(MakePipeline({many}));
-  On(farm.state, farm.out, farm.now, {kAlice, 7}, Watch{{run.record.pipeline.name, run.record.number, "", {}}});
+  On(farm.state, farm.out, farm.now, {kAlice, 7}, Watch{{run.record.name, run.record.number, "", {}, ""}});
   TellWatchers(farm.state, farm.out, farm.now);
   std::set<JobId> told;
   int updates = 0;
@@ -268,7 +273,7 @@ TEST_CASE("clients: jobs with thousands of metrics are shown in pages that fit a
   for (std::uint32_t asked = 1; shown < 30; ++asked) {
     REQUIRE(asked < 30);
     On(farm.state, farm.out, farm.now, {kAlice, asked},
-       ShowRun{{run.record.pipeline.name, run.record.number, "", {}}, static_cast<std::uint32_t>(shown), 10'000});
+       ShowRun{{run.record.name, run.record.number, "", {}, ""}, static_cast<std::uint32_t>(shown), 10'000});
     const auto detail = farm.out.ToClient<RunDetail>(kAlice, asked);
     CHECK(detail.matching == 30);
     CHECK(Encode(1, ClientReply{detail}).has_value());

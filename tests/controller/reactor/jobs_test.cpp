@@ -85,13 +85,14 @@ TEST_CASE("reactor: a Finished sent twice changes nothing") {
   message.cpu_ms = 12;
   message.max_rss_bytes = 4096;
   REQUIRE(farm.Tell("a", message).has_value());
-  const auto record = farm.out.Stored<JobRecord>();
-  CHECK(record.state == JobState::kPassed);
-  REQUIRE(record.attempts.size() == 1);
-  CHECK(record.attempts[0].agent == "a");
-  CHECK(record.attempts[0].epoch == Epoch{1});
-  CHECK(record.attempts[0].artifacts == HashOf("tree"));
-  CHECK(record.attempts[0].log.length == 6);
+  const auto attempt = farm.out.Stored<AttemptRecord>();
+  CHECK(attempt.run == farm.job->run);
+  CHECK(attempt.job == farm.job->id);
+  CHECK(attempt.agent == "a");
+  CHECK(attempt.epoch == Epoch{1});
+  CHECK(attempt.artifacts == HashOf("tree"));
+  CHECK(attempt.log.length == 6);
+  CHECK(farm.out.Stored<JobRecord>().state == JobState::kPassed);
   CHECK(farm.out.Stored<RunRecord>().state == RunState::kPassed);
   REQUIRE(farm.out->small_logs.size() == 1);
   CHECK(farm.out->small_logs[0].bytes == "hello\n");
@@ -129,7 +130,7 @@ TEST_CASE("reactor: a Finished before its log is sealed waits, also over a seal 
   message.log_length = 5000;
   CHECK(farm.Tell("a", message).has_value());
   CHECK(farm.out.Stored<EraseSeal>().key == seal.attempt);
-  CHECK(farm.out.Stored<JobRecord>().attempts[0].log.length == 5000);
+  CHECK(farm.out.Stored<AttemptRecord>().log.length == 5000);
   farm.out.Clear();
 }
 
@@ -165,8 +166,7 @@ TEST_CASE("reactor: metrics are taken once, in order, without gaps, and their ne
   };
   CHECK(report(0, {Line(3), Line(2)}) == 2);
   CHECK(farm.out.Stored<MetricsRecord>().lines.size() == 2);
-  const auto record = farm.out.Stored<JobRecord>();
-  CHECK(record.metrics == std::vector<Metric>{{"loss", 2}});
+  CHECK(farm.job->metrics == std::vector<Metric>{{"loss", 2}});
   CHECK(farm.out.empty());
 
   CHECK(report(0, {Line(3), Line(2)}) == 2);  // doubled
@@ -189,7 +189,7 @@ TEST_CASE("reactor: metrics are taken once, in order, without gaps, and their ne
   message.metrics_first = 3;
   CHECK(farm.Tell("a", message).has_value());
   CHECK(farm.out.Stored<MetricsRecord>().first == 3);
-  CHECK(farm.out.Stored<JobRecord>().metrics[0].value == 0.5);
+  CHECK(farm.out.Stored<AttemptRecord>().metrics[0].value == 0.5);
   farm.out.Clear();
 }
 

@@ -1,3 +1,4 @@
+#include "controller/parse/prepare.h"
 #include "tests/support/controller_farm.h"
 
 using namespace furrow;
@@ -19,6 +20,12 @@ jobs:
 
 using Refs = std::map<std::string, std::string>;
 
+CommitImported Imported(std::uint64_t ticket, Result<ImportedCommit> commit) {
+  PreparedPipeline file;
+  if (commit && commit->has_pipeline) file = PrepareFile(commit->pipeline_text, DefaultNameOf(kRepository));
+  return {ticket, std::move(commit), std::move(file)};
+}
+
 struct Pushes : ControllerFarm {
   void Tell(std::uint64_t id, const std::string& ref, const std::string& old, const std::string& now_there,
             std::uint64_t number = 1) {
@@ -26,6 +33,7 @@ struct Pushes : ControllerFarm {
   }
   ImportedCommit Commit(const std::string& commit, const std::string& text = kFile) const {
     ImportedCommit imported;
+    imported.repository = kRepository;
     imported.commit = commit;
     imported.tree = HashOf(commit);
     imported.title = "Wider layers";
@@ -63,17 +71,17 @@ struct Pushes : ControllerFarm {
 TEST_CASE("pushes: a push is recorded, imported, and becomes a run that is answered") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
+  On(farm.state, farm.out, farm.now, Imported(ticket, farm.Commit(kA)));
   const auto run = farm.out.Stored<RunRecord>();
-  CHECK(run.pipeline.name == "fashion");
+  CHECK(run.name == "fashion");
   CHECK(run.source == HashOf(kA));
   CHECK(run.request == Uuid{7, 1});
-  CHECK(run.info == SourceInfo{kRepository, kMain, "main", kA, "Wider layers", "Ada", false});
+  CHECK(run.info == SourceInfo{kRepository, kMain, "main", kA, "Wider layers", "Ada", false, "", "furrow.yaml"});
   farm.out.Stored<ErasePush>();
   CHECK(farm.out.ToClient<Submitted>(kAlice, 1).name == "fashion#1");
   CHECK(farm.out.empty());
   CHECK(farm.state.pushes.empty());
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
+  On(farm.state, farm.out, farm.now, Imported(ticket, farm.Commit(kA)));
   CHECK(farm.out.empty());
 }
 
@@ -83,7 +91,7 @@ TEST_CASE("pushes: one push told twice is one run, and both tellers hear of it")
   farm.Tell(1, kMain, kZero, kA, 2);
   farm.Tell(2, kMain, kZero, kA, 3);
   CHECK(farm.out.empty());
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
+  On(farm.state, farm.out, farm.now, Imported(ticket, farm.Commit(kA)));
   for (std::uint64_t number : {1, 2, 3}) CHECK(farm.out.ToClient<Submitted>(kAlice, number).name == "fashion#1");
   farm.out.Clear();
   farm.Tell(1, kMain, kZero, kA, 4);  // the same request
@@ -109,12 +117,12 @@ TEST_CASE("pushes: a deleted branch and a tag start nothing") {
 
 TEST_CASE("pushes: what the file does not ask for, and a commit without a file, start nothing") {
   Pushes farm;
-  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kA), farm.Commit(kA, "")});
+  On(farm.state, farm.out, farm.now, Imported(farm.Told(1, kZero, kA), farm.Commit(kA, "")));
   CHECK(farm.out.ToClient<Submitted>(kAlice, 1).note == "there is no furrow.yaml at aaaaaaaaaa");
   farm.out.Stored<ErasePush>();
   On(farm.state, farm.out, farm.now,
-     CommitImported{farm.Told(2, kA, kB),
-                    farm.Commit(kB, "on: { push: { branches: [release] } }\njobs: { t: { steps: [{ run: x }] } }\n")});
+     Imported(farm.Told(2, kA, kB),
+              farm.Commit(kB, "on: { push: { branches: [release] } }\njobs: { t: { steps: [{ run: x }] } }\n")));
   CHECK(farm.out.ToClient<Submitted>(kAlice, 2).note.find("starts nothing") != std::string::npos);
   farm.out.Stored<ErasePush>();
   CHECK(farm.out.empty());
@@ -124,7 +132,7 @@ TEST_CASE("pushes: what the file does not ask for, and a commit without a file, 
 TEST_CASE("pushes: a broken furrow.yaml is answered with every mistake and its place") {
   Pushes farm;
   const std::string broken = "jobs:\n  train:\n    setps: []\n  test:\n    needs: [trian]\n";
-  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kA), farm.Commit(kA, broken)});
+  On(farm.state, farm.out, farm.now, Imported(farm.Told(1, kZero, kA), farm.Commit(kA, broken)));
   const auto failure = farm.out.ToClient<Failure>(kAlice, 1);
   CHECK(failure.code == Errc::kInvalid);
   CHECK(failure.message == "furrow.yaml at aaaaaaaaaa has mistakes");
@@ -138,7 +146,7 @@ TEST_CASE("pushes: a broken furrow.yaml is answered with every mistake and its p
 TEST_CASE("pushes: an import that may pass later is kept and tried again at the next look") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, Fail(Errc::kUnavailable, "timeout")});
+  On(farm.state, farm.out, farm.now, Imported(ticket, Fail(Errc::kUnavailable, "timeout")));
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).code == Errc::kUnavailable);
   CHECK(farm.out.empty());
   CHECK(farm.state.pushes.size() == 1);
@@ -146,7 +154,7 @@ TEST_CASE("pushes: an import that may pass later is kept and tried again at the 
   On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kA}}});
   CHECK(farm.out.Git<ImportCommit>().ticket == ticket);
   farm.out.Clear();
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
+  On(farm.state, farm.out, farm.now, Imported(ticket, farm.Commit(kA)));
   CHECK(farm.out.Stored<RunRecord>().request == Uuid{7, 1});
   farm.out.Clear();
 }
@@ -154,7 +162,7 @@ TEST_CASE("pushes: an import that may pass later is kept and tried again at the 
 TEST_CASE("pushes: a push that waits for another try is tried at once when it is told again") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, Fail(Errc::kUnavailable, "timeout")});
+  On(farm.state, farm.out, farm.now, Imported(ticket, Fail(Errc::kUnavailable, "timeout")));
   farm.out.Clear();
   farm.Tell(1, kMain, kZero, kA, 2);
   CHECK(farm.out.Git<ImportCommit>().ticket == ticket);
@@ -164,7 +172,7 @@ TEST_CASE("pushes: a push that waits for another try is tried at once when it is
 TEST_CASE("pushes: an import that can never pass is dropped with its reason") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, Fail(Errc::kRejected, "no such commit")});
+  On(farm.state, farm.out, farm.now, Imported(ticket, Fail(Errc::kRejected, "no such commit")));
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "no such commit");
   farm.out.Stored<ErasePush>();
   CHECK(farm.out.empty());
@@ -175,7 +183,7 @@ TEST_CASE("pushes: while no work is accepted a push is refused, and one under wa
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
   farm.state.refusing = "the disk is full";
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
+  On(farm.state, farm.out, farm.now, Imported(ticket, farm.Commit(kA)));
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "noted; no new work is accepted: the disk is full");
   CHECK(farm.state.pushes.size() == 1);
   farm.Tell(2, kMain, kA, kB, 2);
@@ -252,7 +260,7 @@ TEST_CASE("pushes: a push that the first look saw before the hook told it is a p
   Pushes farm;
   farm.Watched({{kMain, kA}});  // pushed between `hook install` and the look
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
+  On(farm.state, farm.out, farm.now, Imported(ticket, farm.Commit(kA)));
   farm.out.Clear();
   farm.Tell(2, kMain, kZero, kA, 3);
   CHECK(farm.out.ToClient<Submitted>(kAlice, 3).repeated);
@@ -261,7 +269,7 @@ TEST_CASE("pushes: a push that the first look saw before the hook told it is a p
 
 TEST_CASE("pushes: a missed push is found at the first look if an earlier push of the ref was told") {
   Pushes farm;
-  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kA), farm.Commit(kA)});
+  On(farm.state, farm.out, farm.now, Imported(farm.Told(1, kZero, kA), farm.Commit(kA)));
   farm.out.Clear();
   farm.LookAgain();
   On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kB}}});
@@ -278,7 +286,7 @@ TEST_CASE("pushes: a missed push that the hook tells after all is one run") {
   farm.out.Clear();
   farm.Tell(1, kMain, kA, kB, 1);
   CHECK(farm.out.empty());
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kB)});
+  On(farm.state, farm.out, farm.now, Imported(ticket, farm.Commit(kB)));
   CHECK(farm.out.ToClient<Submitted>(kAlice, 1).name == "fashion#1");
   farm.out.Clear();
   CHECK(farm.state.runs.size() == 1);
@@ -286,9 +294,9 @@ TEST_CASE("pushes: a missed push that the hook tells after all is one run") {
 
 TEST_CASE("pushes: an old push that the hook tells late does not make newer ones run again") {
   Pushes farm;
-  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kA), farm.Commit(kA)});
+  On(farm.state, farm.out, farm.now, Imported(farm.Told(1, kZero, kA), farm.Commit(kA)));
   farm.out.Clear();
-  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(2, kA, kB), farm.Commit(kB)});
+  On(farm.state, farm.out, farm.now, Imported(farm.Told(2, kA, kB), farm.Commit(kB)));
   farm.out.Clear();
   farm.Tell(3, kMain, kZero, kA, 3);  // found by a look and told only now, under another request
   const auto answer = farm.out.ToClient<Submitted>(kAlice, 3);
@@ -300,10 +308,9 @@ TEST_CASE("pushes: an old push that the hook tells late does not make newer ones
 
 TEST_CASE("pushes: a look that finds a commit which has its run starts no other") {
   Pushes farm;
-  On(farm.state, farm.out, farm.now, CommitImported{farm.Told(1, kZero, kB), farm.Commit(kB)});
+  On(farm.state, farm.out, farm.now, Imported(farm.Told(1, kZero, kB), farm.Commit(kB)));
   farm.out.Clear();
-  On(farm.state, farm.out, farm.now,
-     CommitImported{farm.Told(2, kZero, kA), farm.Commit(kA)});  // an older one, told late
+  On(farm.state, farm.out, farm.now, Imported(farm.Told(2, kZero, kA), farm.Commit(kA)));  // an older one, told late
   farm.out.Clear();
   farm.LookAgain();
   On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kB}}});
@@ -328,7 +335,7 @@ TEST_CASE("pushes: a client that is gone is not answered") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
   ForgetClient(farm.state, kAlice);
-  On(farm.state, farm.out, farm.now, CommitImported{ticket, farm.Commit(kA)});
+  On(farm.state, farm.out, farm.now, Imported(ticket, farm.Commit(kA)));
   CHECK(farm.out->to_clients.empty());
   farm.out.Clear();
 }

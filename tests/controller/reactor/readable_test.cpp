@@ -9,6 +9,7 @@
 #include <typeinfo>
 
 #include "common/enrol/proof.h"
+#include "controller/parse/prepare.h"
 #include "controller/reactor/dispatcher.h"
 #include "controller/store/record_codec.h"
 #include "schemas/agent_arbitrary.h"
@@ -36,7 +37,13 @@ void CheckRecord(const Record& record) {
   CHECK(EncodeValue(*read).value() == *value);
 }
 
+void CheckRecord(const SharedSpec& spec) {
+  CheckRecord(*spec.pipeline);
+}
+void CheckRecord(const SharedText&) {}
+
 void CheckReadable(const Outbox& out) {
+  for (const EventRecord& event : out.events) CheckRecord(event);
   for (const RecordChange& change : out.records) std::visit([](const auto& one) { CheckRecord(one); }, change);
   for (const AgentSend& send : out.to_agents) {
     const Result<std::string> frame = Encode(send.message);
@@ -182,7 +189,7 @@ class WildFarm {
       if (farm_.state.runs.empty() || any_.Pick(4) == 0) return;
       const auto run =
           std::next(farm_.state.runs.begin(), static_cast<std::ptrdiff_t>(any_.Pick(farm_.state.runs.size())));
-      what = {run->second.record.pipeline.name, run->second.record.number, "", {}};
+      what = {run->second.record.name, run->second.record.number, "", {}, ""};
     };
     std::visit(
         [&](auto& one) {
@@ -212,6 +219,7 @@ class WildFarm {
     if (!frame) return;
     const Asker asker{kAlice + static_cast<PeerId>(any_.Pick(3)), asked_, any_.Coin() ? "alice" : "bob"};
     DispatchClient(farm_.state, farm_.out, farm_.now, asker, DecodeClientRequest(*frame).value().second);
+    farm_.PrepareFiles();
   }
 
   // What was ordered of git and of the allowlist, to be answered later.
@@ -227,10 +235,18 @@ class WildFarm {
     const bool fails = any_.Pick(4) == 0;
     const Error error{any_.Coin() ? Errc::kUnavailable : Errc::kInvalid, any_.Wild()};
     if (const auto* import = std::get_if<ImportCommit>(&command)) {
-      ImportedCommit commit{import->request.commit, {},   any_.Wild(),   any_.Wild(),
-                            SomePipeline(any_),     true, {any_.Wild()}, {any_.Wild()}};
+      ImportedCommit commit{import->request.repository,
+                            import->request.commit,
+                            {},
+                            any_.Wild(),
+                            any_.Wild(),
+                            SomePipeline(any_),
+                            true,
+                            {any_.Wild()},
+                            {any_.Wild()}};
       if (any_.Pick(5) == 0) commit.pipeline_text = any_.Wild();
-      CommitImported event{import->ticket, std::move(commit)};
+      PreparedPipeline file = PrepareFile(commit.pipeline_text, DefaultNameOf(commit.repository));
+      CommitImported event{import->ticket, std::move(commit), std::move(file)};
       if (fails) event.commit = tl::unexpected(error);
       On(farm_.state, farm_.out, farm_.now, event);
       return;
@@ -298,6 +314,6 @@ TEST_CASE("readable: whatever happens to a controller, what it sends and stores 
     for (int step = 0; step < 60; ++step) farm.Step();
   }
   // Runs, jobs, metrics, agents, triggers, repositories, enrolments and keys; seals come from the bulk channel.
-  CHECK(seen.size() == 8);
+  CHECK(seen.size() == 13);
   for (const auto& [kind, count] : seen) CHECK(count > 20);
 }

@@ -1,3 +1,5 @@
+#include "controller/parse/prepare.h"
+#include "controller/reactor/pipelines.h"
 #include "tests/sim/disk.h"
 #include "tests/support/controller_farm.h"
 
@@ -10,7 +12,7 @@ namespace {
 struct Lived : ControllerFarm {
   // Everything that the acts before put into the outbox becomes durable.
   void Commit() {
-    disk.Apply(Turn{1, out->records, {}});
+    disk.Apply(Turn{1, out->records, {}, out->events});
     out.Clear();
   }
   void Turns() {
@@ -18,8 +20,7 @@ struct Lived : ControllerFarm {
     Commit();
   }
   Run& Accepted(Pipeline pipeline) {
-    Run& run = AcceptRun(state, out, now, Uuid{4, ++requests}, std::move(pipeline), Hash{}, SourceInfo{});
-    StartRun(state, now, run);
+    Run& run = AcceptAs(Uuid{4, ++requests}, std::move(pipeline));
     Turns();
     return run;
   }
@@ -107,7 +108,7 @@ TEST_CASE("restore: a run that was being cancelled goes on being cancelled") {
   Lived farm;
   farm.Joins("a", Cpus(1));
   Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two", {"one"})}));
-  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{{"fashion", 1, "", std::nullopt}, ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{{"fashion", 1, "", std::nullopt, ""}, ""});
   farm.Commit();
   FakeOutbox effects;
   State state = farm.Restart(effects);
@@ -127,7 +128,7 @@ TEST_CASE("restore: a job whose cancelling is on record is killed again, its run
   Lived farm;
   farm.Joins("a", Cpus(2));
   Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two")}));
-  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{{"fashion", 1, "one", std::nullopt}, ""});
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{{"fashion", 1, "one", std::nullopt, ""}, ""});
   farm.Commit();
   FakeOutbox effects;
   State state = farm.Restart(effects);
@@ -163,7 +164,9 @@ TEST_CASE("restore: ids, numbers and request ids go on where they were") {
   FakeOutbox effects;
   State state = farm.Restart(effects);
   effects.Clear();
-  Run& next = AcceptRun(state, effects, farm.now, Uuid{5, 5}, MakePipeline({MakeJob("one")}), Hash{}, SourceInfo{});
+  const SharedSpec spec = ShareSpec(MakePipeline({MakeJob("one")}));
+  const PipelineId pipeline = PipelineAt(state, effects, farm.now, {"fashion", {}, ""}).id;
+  Run& next = AcceptRun(state, effects, farm.now, {.request = Uuid{5, 5}, .pipeline = pipeline, .spec = spec});
   CHECK(next.record.id == RunId{2});
   CHECK(next.record.number == 2);
   CHECK(next.record.first_job == JobId{4});
@@ -245,7 +248,6 @@ TEST_CASE(
   REQUIRE(On(state, effects, farm.now, {9, "a"}, MetricsReport{session, attempt, 7, std::vector<MetricLine>(2)})
               .has_value());
   CHECK(effects.Stored<MetricsRecord>().first == 7);
-  effects.Stored<JobRecord>();
   CHECK(effects.ToAgent<MetricsAck>(9).count == 9);
   REQUIRE(On(state, effects, farm.now, {9, "a"}, MetricsReport{session, attempt, 11, std::vector<MetricLine>(2)})
               .has_value());

@@ -32,14 +32,6 @@ Selector Of(const std::string& text) {
   return ParseSelector(text).value();
 }
 
-// What history would know of a run.
-std::vector<JobRecord> RecordsOf(const Run& run) {
-  std::vector<JobRecord> records;
-  for (const Job& job : run.jobs)
-    if (job.state != JobState::kBlocked) records.push_back(job.record());
-  return records;
-}
-
 Retry RetryOf(std::uint64_t id, bool failed_only) {
   return {Uuid{8, id}, Of("fashion#1"), failed_only};
 }
@@ -48,7 +40,7 @@ Retry RetryOf(std::uint64_t id, bool failed_only) {
 
 TEST_CASE("runs: a submission is recorded before it is answered, and numbered by its pipeline") {
   ControllerFarm farm;
-  On(farm.state, farm.out, farm.now, {kAlice, 1}, Submission(1));
+  farm.Submit({kAlice, 1}, Submission(1));
   const auto record = farm.out.Stored<RunRecord>();
   CHECK(record.id == RunId{1});
   CHECK(record.number == 1);
@@ -59,7 +51,7 @@ TEST_CASE("runs: a submission is recorded before it is answered, and numbered by
   CHECK(answer.name == "fashion#1");
   CHECK_FALSE(answer.repeated);
   CHECK(farm.out.empty());
-  On(farm.state, farm.out, farm.now, {kAlice, 2}, Submission(2));
+  farm.Submit({kAlice, 2}, Submission(2));
   CHECK(farm.out.Stored<RunRecord>().first_job == JobId{4});
   CHECK(farm.out.ToClient<Submitted>(kAlice, 2).name == "fashion#2");
   CHECK(farm.out.empty());
@@ -67,9 +59,9 @@ TEST_CASE("runs: a submission is recorded before it is answered, and numbered by
 
 TEST_CASE("runs: the same request id is the same submission") {
   ControllerFarm farm;
-  On(farm.state, farm.out, farm.now, {kAlice, 1}, Submission(1));
+  farm.Submit({kAlice, 1}, Submission(1));
   farm.out.Clear();
-  On(farm.state, farm.out, farm.now, {901, 5}, Submission(1, "nonsense, this time"));
+  farm.Submit({901, 5}, Submission(1, "nonsense, this time"));
   const auto answer = farm.out.ToClient<Submitted>(901, 5);
   CHECK(answer.run == RunId{1});
   CHECK(answer.repeated);
@@ -78,8 +70,8 @@ TEST_CASE("runs: the same request id is the same submission") {
 
 TEST_CASE("runs: every mistake of a pipeline file is answered at once, and nothing is accepted") {
   ControllerFarm farm;
-  On(farm.state, farm.out, farm.now, {kAlice, 1},
-     Submission(1, "name: fashion\njobs:\n  train:\n    setps: []\n  test:\n    needs: [trian]\n"));
+  farm.Submit({kAlice, 1},
+              Submission(1, "name: fashion\njobs:\n  train:\n    setps: []\n  test:\n    needs: [trian]\n"));
   const auto failure = farm.out.ToClient<Failure>(kAlice, 1);
   CHECK(failure.code == Errc::kInvalid);
   CHECK(failure.file == "furrow.yaml");
@@ -90,14 +82,14 @@ TEST_CASE("runs: every mistake of a pipeline file is answered at once, and nothi
 
 TEST_CASE("runs: while the disk is full new work is refused, known work answered") {
   ControllerFarm farm;
-  On(farm.state, farm.out, farm.now, {kAlice, 1}, Submission(1));
+  farm.Submit({kAlice, 1}, Submission(1));
   farm.out.Clear();
   farm.state.refusing = "the disk is full";
-  On(farm.state, farm.out, farm.now, {kAlice, 2}, Submission(2));
+  farm.Submit({kAlice, 2}, Submission(2));
   const auto failure = farm.out.ToClient<Failure>(kAlice, 2);
   CHECK(failure.code == Errc::kUnavailable);
   CHECK(failure.message == "no new work is accepted: the disk is full");
-  On(farm.state, farm.out, farm.now, {kAlice, 3}, Submission(1));
+  farm.Submit({kAlice, 3}, Submission(1));
   CHECK(farm.out.ToClient<Submitted>(kAlice, 3).repeated);
   On(farm.state, farm.out, farm.now, {kAlice, 4}, RetryOf(1, false));
   CHECK(farm.out.ToClient<Failure>(kAlice, 4).code == Errc::kUnavailable);
@@ -215,7 +207,7 @@ TEST_CASE("runs: retry --failed takes over what passed, with artifacts, metrics 
   farm.Finish(farm.JobOf(old, "test", 1), 1);
   REQUIRE(old.record.state == RunState::kFailed);
 
-  On(farm.state, farm.out, farm.now, RetryFound{{kAlice, 1}, RetryOf(1, true), old.record, RecordsOf(old)});
+  On(farm.state, farm.out, farm.now, farm.Found({kAlice, 1}, RetryOf(1, true), old));
   Run& run = *farm.state.FindRun(RunId{2});
   const auto record = farm.out.Stored<RunRecord>();
   CHECK(record.retry_of == old.record.id);
@@ -243,7 +235,7 @@ TEST_CASE("runs: retry --failed takes over what passed, with artifacts, metrics 
   farm.Finish(farm.JobOf(run, "gate"), 1);
 
   // A retry of the retry still finds the log where it was written.
-  On(farm.state, farm.out, farm.now, RetryFound{{kAlice, 2}, RetryOf(2, true), run.record, RecordsOf(run)});
+  On(farm.state, farm.out, farm.now, farm.Found({kAlice, 2}, RetryOf(2, true), run));
   Run& third = *farm.state.FindRun(RunId{3});
   CHECK(farm.JobOf(third, "train").reused_run == old.record.id);
   CHECK(farm.JobOf(third, "test", 1).reused_run == run.record.id);
@@ -257,10 +249,10 @@ TEST_CASE("runs: a whole retry runs everything again, and the same retry twice i
   Run& old = farm.Accept(MakePipeline({MakeJob("train")}));
   farm.Plan();
   farm.Finish(old.jobs[0]);
-  On(farm.state, farm.out, farm.now, RetryFound{{kAlice, 1}, RetryOf(1, false), old.record, RecordsOf(old)});
+  On(farm.state, farm.out, farm.now, farm.Found({kAlice, 1}, RetryOf(1, false), old));
   CHECK(farm.StateOf(*farm.state.FindRun(RunId{2}), "train") == JobState::kReady);
   farm.out.Clear();
-  On(farm.state, farm.out, farm.now, RetryFound{{kAlice, 2}, RetryOf(1, false), old.record, RecordsOf(old)});
+  On(farm.state, farm.out, farm.now, farm.Found({kAlice, 2}, RetryOf(1, false), old));
   CHECK(farm.out.ToClient<Submitted>(kAlice, 2).repeated);
   CHECK(farm.out.empty());
 }
@@ -273,7 +265,7 @@ TEST_CASE("runs: retry --failed of a run in which everything passed is refused")
   farm.Finish(old.jobs[0]);
   farm.Plan();
   farm.Finish(old.jobs[1]);
-  On(farm.state, farm.out, farm.now, RetryFound{{kAlice, 1}, RetryOf(1, true), old.record, RecordsOf(old)});
+  On(farm.state, farm.out, farm.now, farm.Found({kAlice, 1}, RetryOf(1, true), old));
   const auto refused = farm.out.ToClient<Failure>(kAlice, 1);
   CHECK(refused.code == Errc::kRejected);
   CHECK(refused.message.find("every job of fashion#1 passed") != std::string::npos);
@@ -286,8 +278,8 @@ TEST_CASE("runs: the requests of old runs that ended are forgotten in time") {
   Run& waiting = farm.Accept(MakePipeline({MakeJob("waits")}));
   const Uuid kept = waiting.record.request;
   for (std::uint64_t i = 1; i < 30'000; ++i) farm.state.requests[Uuid{7, i}] = RunId{i + 1};
-  farm.state.last_run = RunId{30'000};
-  On(farm.state, farm.out, farm.now, {kAlice, 1}, Submission(1));
+  farm.state.counters.run = RunId{30'000};
+  farm.Submit({kAlice, 1}, Submission(1));
   CHECK(farm.state.requests.size() <= 10'002);
   CHECK(farm.state.requests.contains(kept));
   CHECK(farm.state.requests.contains(Uuid{7, 29'999}));

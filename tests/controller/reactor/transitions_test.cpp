@@ -171,7 +171,7 @@ TEST_CASE("transitions: a retried job is recorded as ready before anybody can ha
   CHECK(record.state == JobState::kReady);
   CHECK(record.agent.empty());
   CHECK(record.retries == 1);
-  CHECK(record.attempts.size() == 1);
+  CHECK(run.jobs[0].attempts.size() == 1);
   farm.out.Bulk<BulkLogFinal>();
   farm.out.Bulk<BulkRevoke>();
   farm.out.ToAgent<FinishedAck>(farm.Peer("a"));

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
@@ -19,6 +20,8 @@
 #include <doctest/doctest.h>
 #include <rocksdb/db.h>
 
+#include "common/base/hash.h"
+#include "controller/state/pipelines.h"
 #include "controller/store/disk_guard.h"
 
 extern char** environ;
@@ -91,17 +94,21 @@ std::unique_ptr<Store> MustOpen(const fs::path& dir, DiskGuard* guard = nullptr)
   return std::move(*store);
 }
 
-RunRecord MakeRun(std::uint64_t id, const std::string& pipeline, std::uint64_t number) {
-  RunRecord run;
-  run.id = RunId{id};
-  run.number = number;
-  run.request = {7, id};
-  run.pipeline.name = pipeline;
+SharedSpec MakeSpec() {
   JobSpec job;
   job.name = "train";
   job.shards = 10;
   job.steps.push_back({"true", ExecStep{{"/bin/true"}}});
-  run.pipeline.jobs.push_back(job);
+  return {HashOf("spec"), std::make_shared<const Pipeline>(Pipeline{"fashion", std::nullopt, {job}})};
+}
+
+RunRecord MakeRun(std::uint64_t id, std::uint64_t pipeline, std::uint64_t number) {
+  RunRecord run;
+  run.id = RunId{id};
+  run.number = number;
+  run.request = {7, id};
+  run.pipeline = PipelineId{pipeline};
+  run.spec = MakeSpec().hash;
   run.first_job = JobId{id * 10};
   return run;
 }
@@ -116,8 +123,10 @@ JobRecord MakeJob(std::uint64_t run, std::uint64_t id) {
   return job;
 }
 
-AttemptRecord MakeAttempt(std::uint64_t epoch) {
+AttemptRecord MakeAttempt(std::uint64_t epoch, std::uint64_t run = 1, std::uint64_t job = 11) {
   AttemptRecord attempt;
+  attempt.run = RunId{run};
+  attempt.job = JobId{job};
   attempt.epoch = Epoch{epoch};
   attempt.agent = "alpha";
   attempt.log.length = 3;
@@ -165,10 +174,11 @@ void CommitTenAndCopy(const fs::path& dir, const fs::path& copy) {
 // The database of a store that is closed, past the store.
 class RawDatabase {
  public:
+  static constexpr std::array kFamilies{"default", "runs", "jobs", "metrics", "attempts", "shared", "events"};
+
   explicit RawDatabase(const fs::path& dir) {
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
-    for (const char* name : {"default", "runs", "jobs", "metrics"})
-      families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+    for (const char* name : kFamilies) families.emplace_back(name, rocksdb::ColumnFamilyOptions());
     REQUIRE(rocksdb::DB::Open(rocksdb::DBOptions(), (dir / "db").string(), families, &handles, &raw).ok());
   }
   ~RawDatabase() {
@@ -179,10 +189,10 @@ class RawDatabase {
   // The keys of every record: what lies in family "default" beside records are numbers and names.
   std::vector<std::pair<std::size_t, std::string>> Records() const {
     std::vector<std::pair<std::size_t, std::string>> records;
-    for (std::size_t family = 0; family < 4; ++family) {
+    for (std::size_t family = 0; family < 5; ++family) {
       const std::unique_ptr<rocksdb::Iterator> at(raw->NewIterator(rocksdb::ReadOptions(), handles[family]));
       for (at->SeekToFirst(); at->Valid(); at->Next())
-        if (family != 0 || std::string_view("satrek").find(at->key()[0]) != std::string_view::npos)
+        if (family != 0 || std::string_view("satrekd").find(at->key()[0]) != std::string_view::npos)
           records.emplace_back(family, at->key().ToString());
     }
     return records;
@@ -215,19 +225,23 @@ TEST_CASE("store: an empty store has no history and counts its starts") {
     REQUIRE(restored);
     CHECK(restored->boot == boot);
     CHECK(restored->runs.empty());
-    CHECK(Raw(restored->last_run) == 0);
-    CHECK(Raw(restored->last_job) == 0);
+    CHECK(restored->counters == CountersRecord{.project = kDefaultProject, .person = kDefaultPerson});
+    CHECK(restored->farm.timeline == 1);
+    CHECK_FALSE(restored->farm.id.IsZero());
     CHECK(store->GetRun(RunId{1}).error().code == Errc::kNotFound);
-    CHECK(store->FindRun("fashion", 0).error().code == Errc::kNotFound);
-    CHECK(store->ListRuns("", RunId{0}, 10).empty());
-    CHECK(store->GetMetrics({JobId{1}, Epoch{1}}).empty());
+    CHECK(store->FindRun(PipelineId{1}, 0).error().code == Errc::kNotFound);
+    CHECK(store->ListRuns(PipelineId{}, RunId{0}, 10)->runs.empty());
+    CHECK(store->GetMetrics(RunId{1}, {JobId{1}, Epoch{1}})->empty());
+    CHECK(store->GetEvents({}, 10)->empty());
   }
 }
 
 TEST_CASE("store: a start brings back what is unfinished, and only that") {
   TempDir temp;
-  const RunRecord live = MakeRun(2, "fashion", 2);
-  RunRecord ended = MakeRun(1, "fashion", 1);
+  const RunRecord live = MakeRun(2, 1, 2);
+  RunRecord ended = MakeRun(1, 1, 1);
+  const CountersRecord counters{RunId{2}, JobId{29}, PipelineId{1}, kDefaultProject, kDefaultPerson};
+  const PipelineRecord pipeline{PipelineId{1}, kDefaultProject, "fashion", "/srv/git/a.git", "furrow.yaml", 2};
   ended.state = RunState::kPassed;
   const SealRecord seal{{JobId{20}, Epoch{1}}, {5, {}, {LogStorage::kOwnFile, 0, 0}}};
   SealRecord gone = seal;
@@ -244,34 +258,43 @@ TEST_CASE("store: a start brings back what is unfinished, and only that") {
     store->Start(NoSmallLogs, acks.Callback());
     RunRecord first = ended;
     first.state = RunState::kRunning;
-    MetricsRecord early{{JobId{20}, Epoch{1}}, 0, std::vector<MetricLine>(2)};
-    MetricsRecord late{{JobId{20}, Epoch{1}}, 2, std::vector<MetricLine>(3)};
-    MetricsRecord other{{JobId{20}, Epoch{2}}, 9, std::vector<MetricLine>(1)};
-    store->Commit({1, {first, MakeJob(1, 10), live, MakeJob(2, 20), early, late, other}, {}});
-    store->Commit({2, {seal, gone, trigger, done, repository, agent}, {}});
+    MetricsRecord early{{JobId{20}, Epoch{1}}, 0, std::vector<MetricLine>(2), RunId{2}};
+    MetricsRecord late{{JobId{20}, Epoch{1}}, 2, std::vector<MetricLine>(3), RunId{2}};
+    MetricsRecord other{{JobId{20}, Epoch{2}}, 9, std::vector<MetricLine>(1), RunId{2}};
+    early.lines[0].values = {{"loss", 3}, {"accuracy", 0.5}};
+    late.lines[2].values = {{"loss", 1}};
+    store->Commit({1, {MakeSpec(), first, MakeJob(1, 10), live, MakeJob(2, 20), early, late, other}, {}});
+    store->Commit({2,
+                   {seal, gone, trigger, done, repository, agent, counters, pipeline, MakeAttempt(1, 1, 10),
+                    MakeAttempt(1, 2, 20), MakeSpec()},
+                   {}});
     store->Commit({3, {ended, EraseSeal{gone.attempt}, ErasePush{done.request}}, {}});
     REQUIRE(acks.WaitFor(3));
   }
   auto store = MustOpen(temp.path);
   auto restored = store->Load();
   REQUIRE(restored);
-  CHECK(restored->runs == std::vector{live});
+  REQUIRE(restored->runs.size() == 1);
+  CHECK(restored->runs[0].record == live);
+  CHECK(*restored->runs[0].pipeline == *MakeSpec().pipeline);
+  CHECK(restored->attempts == std::vector{MakeAttempt(1, 2, 20)});
+  CHECK(restored->pipelines == std::vector{pipeline});
+  CHECK(restored->counters == counters);
   CHECK(restored->jobs == std::vector{MakeJob(2, 20)});
   REQUIRE(restored->metrics.size() == 1);
-  CHECK(restored->metrics[0].first == 2);
-  CHECK(restored->metrics[0].lines.size() == 3);
+  CHECK(restored->metrics[0].lines == 5);
+  CHECK(restored->metrics[0].newest == Metrics{{"loss", 1}, {"accuracy", 0.5}});
   CHECK(restored->seals == std::vector{seal});
   CHECK(restored->triggers == std::vector{trigger});
   CHECK(restored->repositories == std::vector{repository});
   CHECK(restored->agents == std::vector{agent});
-  CHECK(Raw(restored->last_run) == 2);
-  CHECK(Raw(restored->last_job) == 29);
-  CHECK(restored->last_number == std::map<std::string, std::uint64_t>{{"fashion", 2}});
   CHECK(restored->requests == std::vector<std::pair<Uuid, RunId>>{{{7, 2}, RunId{2}}, {{7, 1}, RunId{1}}});
   CHECK(store->GetRun(RunId{1}) == ended);
-  CHECK(store->GetMetrics({JobId{20}, Epoch{1}}).size() == 5);
-  CHECK(store->GetSeal(seal.attempt) == seal);
-  CHECK_FALSE(store->GetSeal(gone.attempt));
+  CHECK(store->GetMetrics(RunId{2}, {JobId{20}, Epoch{1}})->size() == 5);
+  CHECK(*store->GetSeal(seal.attempt) == seal);
+  CHECK_FALSE(store->GetSeal(gone.attempt)->has_value());
+  CHECK(*store->GetAttempt(RunId{1}, {JobId{10}, Epoch{1}}) == MakeAttempt(1, 1, 10));
+  CHECK_FALSE(store->GetAttempt(RunId{2}, {JobId{10}, Epoch{1}})->has_value());
 }
 
 TEST_CASE("store: a record that cannot be read stops no start; it is set aside, and everything else is there") {
@@ -289,9 +312,12 @@ TEST_CASE("store: a record that cannot be read stops no start; it is set aside, 
     enrolment.uses = 1;
     KeyRecord key;
     key.public_key = std::string(40, 'k');
-    store->Commit({1, {MakeRun(1, "fashion", 1), MakeJob(1, 10), MakeRun(2, "fashion", 2), MakeJob(2, 20)}, {}});
+    store->Commit({1,
+                   {MakeSpec(), MakeRun(1, 1, 1), MakeJob(1, 10), MakeRun(2, 1, 2), MakeJob(2, 20),
+                    MakeAttempt(1, 2, 20), PipelineRecord{PipelineId{1}, kDefaultProject, "fashion"}},
+                   {}});
     store->Commit({2,
-                   {MetricsRecord{{JobId{10}, Epoch{1}}, 0, std::vector<MetricLine>(2)},
+                   {MetricsRecord{{JobId{10}, Epoch{1}}, 0, std::vector<MetricLine>(2), RunId{1}},
                     SealRecord{{JobId{10}, Epoch{1}}, {5, {}, {LogStorage::kOwnFile, 0, 0}}}},
                    {}});
     store->Commit({3, {agent, trigger, repository, enrolment, key}, {}});
@@ -300,12 +326,12 @@ TEST_CASE("store: a record that cannot be read stops no start; it is set aside, 
   const auto count = [](const Restored& restored) {
     return restored.runs.size() + restored.jobs.size() + restored.metrics.size() + restored.seals.size() +
            restored.agents.size() + restored.triggers.size() + restored.repositories.size() +
-           restored.enrolments.size() + restored.keys.size();
+           restored.enrolments.size() + restored.keys.size() + restored.attempts.size() + restored.pipelines.size();
   };
   const auto records = RawDatabase(temp.path).Records();
-  REQUIRE(records.size() == 11);
+  REQUIRE(records.size() == 13);
   const std::size_t all = count(*MustOpen(temp.path)->Load());
-  CHECK(all == 11);
+  CHECK(all == 13);
   std::set<std::string> names;
   for (std::size_t i = 0; i < records.size(); ++i) {
     const auto& [family, key] = records[i];
@@ -324,9 +350,6 @@ TEST_CASE("store: a record that cannot be read stops no start; it is set aside, 
       // With a run its job goes, and with a job its attempt's metrics.
       CHECK(count(*restored) < all);
       CHECK(count(*restored) >= all - (family == 1 ? 3 : family == 2 ? 2 : 1));
-      CHECK(Raw(restored->last_run) == 2);
-      CHECK(Raw(restored->last_job) >= 29);
-      CHECK(restored->last_number.at("fashion") == 2);
       std::size_t found = 0;
       for (const auto& entry : fs::directory_iterator(temp.path / "set-aside"))
         if (ReadWhole(entry.path()) == damaged) ++found, names.insert(entry.path().filename().string());
@@ -337,10 +360,11 @@ TEST_CASE("store: a record that cannot be read stops no start; it is set aside, 
   }
   CHECK(count(*MustOpen(temp.path)->Load()) == all);
   CHECK_FALSE(fs::exists(temp.path / "set-aside"));
-  CHECK(names == std::set<std::string>{
-                     "agent-alpha", "enrolment-0000000000000005", "job-1-10", "job-2-20", "key-" + std::string(40, 'k'),
-                     "metrics-10-1-0", "repository-2f7372762f6769742f612e676974", "run-1", "run-2",
-                     "seal-000000000000000a0000000000000001", "trigger-00000000000000030000000000000004"});
+  CHECK(names == std::set<std::string>{"agent-alpha", "attempt-2-20", "enrolment-0000000000000005", "job-1-10",
+                                       "job-2-20", "key-" + std::string(40, 'k'), "metrics-10-1-0",
+                                       "pipeline-0000000000000001", "repository-2f7372762f6769742f612e676974", "run-1",
+                                       "run-2", "seal-000000000000000a0000000000000001",
+                                       "trigger-00000000000000030000000000000004"});
 }
 
 TEST_CASE("store: history is found by number, by page and by request") {
@@ -350,27 +374,28 @@ TEST_CASE("store: history is found by number, by page and by request") {
   store->Start(NoSmallLogs, acks.Callback());
   Turn turn{.number = 1, .records = {}, .small_logs = {}};
   for (std::uint64_t id = 1; id <= 30; ++id) {
-    turn.records.push_back(MakeRun(id, id % 3 == 0 ? "a" : "ab", id % 3 == 0 ? id / 3 : id));
+    turn.records.push_back(MakeRun(id, id % 3 == 0 ? 1 : 256, id % 3 == 0 ? id / 3 : id));
   }
   store->Commit(turn);
   REQUIRE(acks.WaitFor(1));
-  CHECK(store->FindRun("a", 10) == RunId{30});
-  CHECK(store->FindRun("a", 0) == RunId{30});
-  CHECK(store->FindRun("ab", 0) == RunId{29});
-  CHECK(store->FindRun("ab", 3).error().message == "there is no run ab#3");
-  CHECK(store->FindRun("b", 0).error().code == Errc::kNotFound);
-  CHECK(store->FindRequest({7, 12}) == RunId{12});
-  CHECK_FALSE(store->FindRequest({7, 31}));
-  const auto ids = [&](const std::string& pipeline, std::uint64_t before, std::size_t limit) {
+  CHECK(store->FindRun(PipelineId{1}, 10) == RunId{30});
+  CHECK(store->FindRun(PipelineId{1}, 0) == RunId{30});
+  CHECK(store->FindRun(PipelineId{256}, 0) == RunId{29});
+  CHECK(store->FindRun(PipelineId{256}, 3).error().code == Errc::kNotFound);
+  CHECK(store->FindRun(PipelineId{2}, 0).error().code == Errc::kNotFound);
+  CHECK(*store->FindRequest({7, 12}) == RunId{12});
+  CHECK_FALSE(store->FindRequest({7, 31})->has_value());
+  const auto ids = [&](std::uint64_t pipeline, std::uint64_t before, std::size_t limit) {
     std::vector<std::uint64_t> found;
-    for (const RunRecord& run : store->ListRuns(pipeline, RunId{before}, limit)) found.push_back(Raw(run.id));
+    const auto page = store->ListRuns(PipelineId{pipeline}, RunId{before}, limit);
+    for (const RunRecord& run : page->runs) found.push_back(Raw(run.id));
     return found;
   };
-  CHECK(ids("", 0, 3) == std::vector<std::uint64_t>{30, 29, 28});
-  CHECK(ids("", 28, 2) == std::vector<std::uint64_t>{27, 26});
-  CHECK(ids("a", 0, 2) == std::vector<std::uint64_t>{30, 27});
-  CHECK(ids("a", 8, 5) == std::vector<std::uint64_t>{6, 3});
-  CHECK(ids("nobody", 0, 5).empty());
+  CHECK(ids(0, 0, 3) == std::vector<std::uint64_t>{30, 29, 28});
+  CHECK(ids(0, 28, 2) == std::vector<std::uint64_t>{27, 26});
+  CHECK(ids(1, 0, 2) == std::vector<std::uint64_t>{30, 27});
+  CHECK(ids(1, 8, 5) == std::vector<std::uint64_t>{6, 3});
+  CHECK(ids(2, 0, 5).empty());
 }
 
 TEST_CASE("store: waiting turns are committed together and the last record of a key wins") {
@@ -386,15 +411,14 @@ TEST_CASE("store: waiting turns are committed together and the last record of a 
   store->Start(NoSmallLogs, acks.Callback());
   REQUIRE(acks.WaitFor(kTurns));
   CHECK(acks.calls() == 1);
-  const std::vector<JobRecord> jobs = store->GetJobs(RunId{1});
+  const std::vector<JobRecord> jobs = store->GetJobs(RunId{1})->jobs;
   REQUIRE(jobs.size() == 100);
   CHECK(jobs[0].retries == 2000);
   CHECK(jobs[99].retries == 1999);
-  CHECK(store->GetJob(RunId{1}, JobId{7})->retries == 1907);
-  CHECK(store->GetJob(RunId{1}, JobId{100}).error().code == Errc::kNotFound);
+  CHECK(jobs[7].retries == 1907);
 }
 
-TEST_CASE("store: a small log's location goes into its attempt, now and whenever the job is written again") {
+TEST_CASE("store: a small log's location goes into its attempt") {
   TempDir temp;
   const LogLocation location{LogStorage::kPack, 3, 4096};
   {
@@ -407,21 +431,15 @@ TEST_CASE("store: a small log's location goes into its attempt, now and whenever
           return std::vector<LogLocation>(logs.size(), location);
         },
         acks.Callback());
-    JobRecord job = MakeJob(1, 11);
-    job.attempts = {MakeAttempt(1)};
-    store->Commit({1, {MakeRun(1, "a", 1), job}, {{RunId{1}, {JobId{11}, Epoch{1}}, "log"}}});
-    REQUIRE(acks.WaitFor(1));
-    CHECK(store->GetJob(RunId{1}, JobId{11})->attempts[0].log.location == location);
-    CHECK(seen == "log");
-    job.epoch = Epoch{2};  // the reactor was not told the location
-    job.attempts.push_back(MakeAttempt(2));
-    store->Commit({2, {job}, {}});
+    store->Commit({1, {MakeAttempt(1)}, {{RunId{1}, {JobId{11}, Epoch{1}}, "log"}}});
+    store->Commit({2, {MakeAttempt(2)}, {}});
     REQUIRE(acks.WaitFor(2));
+    CHECK(seen == "log");
   }
-  const JobRecord job = *MustOpen(temp.path)->GetJob(RunId{1}, JobId{11});
-  REQUIRE(job.attempts.size() == 2);
-  CHECK(job.attempts[0].log.location == location);
-  CHECK(job.attempts[1].log.location == LogLocation{});
+  const std::vector<AttemptRecord> attempts = MustOpen(temp.path)->GetJobs(RunId{1})->attempts;
+  REQUIRE(attempts.size() == 2);
+  CHECK(attempts[0].log.location == location);
+  CHECK(attempts[1].log.location == LogLocation{});
 }
 
 TEST_CASE("store: after a failed commit nothing more goes in until it is reopened") {
@@ -440,9 +458,7 @@ TEST_CASE("store: after a failed commit nothing more goes in until it is reopene
     CHECK(acks.error().message == "the pack is broken");
   }
   auto store = MustOpen(temp.path);
-  CHECK(store->GetJob(RunId{1}, JobId{1}));
-  CHECK_FALSE(store->GetJob(RunId{1}, JobId{2}));
-  CHECK_FALSE(store->GetJob(RunId{1}, JobId{3}));
+  CHECK(store->GetJobs(RunId{1})->jobs == std::vector{MakeJob(1, 1)});
 }
 
 TEST_CASE("store: a second opener is refused, and told who has it") {
@@ -464,8 +480,8 @@ TEST_CASE("store: a folder of a newer version is refused and left as it was") {
   rocksdb::DB* raw = database->raw;
   std::string expected;
   SUBCASE("by its number") {
-    REQUIRE(raw->Put(rocksdb::WriteOptions(), "mversion", std::string("\0\0\0\0\0\0\0\x02", 8)).ok());
-    expected = "newer version of Furrow (format 2, this one knows 1)";
+    REQUIRE(raw->Put(rocksdb::WriteOptions(), "mversion", std::string("\0\0\0\0\0\0\0\x03", 8)).ok());
+    expected = "newer version of Furrow (format 3, this one knows 2)";
   }
   SUBCASE("by a family that this version does not have") {
     rocksdb::ColumnFamilyHandle* models = nullptr;
@@ -489,7 +505,7 @@ TEST_CASE("store: the log of a killed process may end torn, and loses nothing ac
   const fs::path log = NewestLog(copy);
   Overwrite(log, EndOfLog(log) + 1, std::string(300, '\xAB'));
   auto store = MustOpen(copy);
-  CHECK(store->GetJobs(RunId{1}).size() == 10);
+  CHECK(store->GetJobs(RunId{1})->jobs.size() == 10);
 }
 
 TEST_CASE("store: acknowledged turns that are missing are noticed") {
@@ -601,7 +617,7 @@ TEST_CASE("store: kill -9 at any moment loses nothing that was acknowledged") {
     REQUIRE(WIFSIGNALED(status));
     REQUIRE(WTERMSIG(status) == SIGKILL);
 
-    const std::vector<JobRecord> jobs = MustOpen(temp.path)->GetJobs(RunId{1});
+    const std::vector<JobRecord> jobs = MustOpen(temp.path)->GetJobs(RunId{1})->jobs;
     REQUIRE(jobs.size() >= acknowledged);
     bool in_order = true;
     for (std::size_t i = 0; i < jobs.size(); ++i) in_order = in_order && Raw(jobs[i].id) == i + 1;

@@ -1,0 +1,142 @@
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/wire/job_state.h"
+#include "common/wire/metrics.h"
+#include "controller/store/impl.h"
+#include "controller/store/keys.h"
+#include "controller/store/record_codec.h"
+
+namespace furrow {
+namespace {
+
+constexpr std::size_t kRememberedRequests = 10'000;
+
+}  // namespace
+
+Result<Restored> Store::Load() {
+  Restored restored;
+  restored.boot = impl_->boot;
+  restored.farm = impl_->farm;
+  restored.counters = impl_->counters;
+  FURROW_TRY(impl_->LoadRuns(restored));
+  FURROW_TRY(impl_->LoadSmallRecords(restored));
+  FURROW_TRY(impl_->LoadRequests(restored));
+  return restored;
+}
+
+Status Store::Impl::LoadRuns(Restored& restored) const {
+  std::map<Hash, std::shared_ptr<const Pipeline>> specs;  // Runs of one pipeline share it.
+  return read->Scan(small, keys::Key('l'), [&](std::string_view key, std::string_view) -> Result<bool> {
+    const RunId id{keys::NumberAt(key, 1)};
+    const std::string name = "run-" + std::to_string(Raw(id));
+    const auto value = read->Get(runs, keys::Run(id));
+    if (!value && value.error().code != Errc::kNotFound) return tl::unexpected(value.error());
+    auto run = value ? DecodeValue<RunRecord>(*value) : Result<RunRecord>(Fail(Errc::kCorrupt, "it is not there"));
+    if (!run) {
+      set_aside.Keep(name, value ? *value : "", run.error().message);
+      return true;
+    }
+    std::shared_ptr<const Pipeline>& spec = specs[run->spec];
+    if (spec == nullptr) {
+      auto found = ReadSpec(run->spec);
+      if (!found && found.error().code != Errc::kNotFound && found.error().code != Errc::kCorrupt)
+        return tl::unexpected(found.error());
+      if (!found) {
+        set_aside.Keep(name, *value, "its pipeline cannot be read: " + found.error().message);
+        return true;
+      }
+      spec = *found;
+    }
+    restored.runs.push_back({std::move(*run), spec});
+    FURROW_TRY(LoadJobs(id, restored));
+    return true;
+  });
+}
+
+Status Store::Impl::LoadJobs(RunId run, Restored& restored) const {
+  const auto set_job_aside = [&](std::string_view key, std::string_view bytes, const char* noun, const Error& why) {
+    const JobId id{keys::NumberAt(key, 8)};
+    set_aside.Keep(noun + std::to_string(Raw(run)) + "-" + std::to_string(Raw(id)), bytes, why.message);
+    restored.unreadable_jobs.push_back(id);
+  };
+  const std::size_t first = restored.jobs.size();
+  FURROW_TRY(read->Scan(jobs, keys::Run(run), [&](std::string_view key, std::string_view bytes) -> Result<bool> {
+    auto job = DecodeValue<JobRecord>(bytes);
+    if (job)
+      restored.jobs.push_back(std::move(*job));
+    else
+      set_job_aside(key, bytes, "job-", job.error());
+    return true;
+  }));
+  FURROW_TRY(read->Scan(attempts, keys::Run(run), [&](std::string_view key, std::string_view bytes) -> Result<bool> {
+    auto attempt = DecodeValue<AttemptRecord>(bytes);
+    if (attempt)
+      restored.attempts.push_back(std::move(*attempt));
+    else
+      set_job_aside(key, bytes, "attempt-", attempt.error());
+    return true;
+  }));
+  for (std::size_t i = first; i < restored.jobs.size(); ++i) FURROW_TRY(LoadMetrics(restored.jobs[i], restored));
+  return {};
+}
+
+Status Store::Impl::LoadMetrics(const JobRecord& job, Restored& restored) const {
+  if (IsTerminal(job.state) || Raw(job.epoch) == 0) return {};
+  AttemptMetrics known{{job.id, job.epoch}, 0, {}};
+  bool readable = true;
+  FURROW_TRY(read->Scan(metrics, keys::Attempt(job.run, known.attempt),
+                        [&](std::string_view key, std::string_view value) -> Result<bool> {
+                          const auto part = DecodeValue<MetricsRecord>(value);
+                          if (part) {
+                            known.lines = part->first + part->lines.size();
+                            KeepNewest(known.newest, part->lines, kMaxJobMetrics);
+                            return true;
+                          }
+                          set_aside.Keep("metrics-" + std::to_string(Raw(job.id)) + "-" +
+                                             std::to_string(Raw(job.epoch)) + "-" +
+                                             std::to_string(keys::NumberAt(key, 24)),
+                                         value, part.error().message);
+                          readable = false;
+                          return true;
+                        }));
+  if (!readable) restored.unreadable_metrics.push_back(known.attempt);
+  if (known.lines > 0) restored.metrics.push_back(std::move(known));
+  return {};
+}
+
+Status Store::Impl::LoadSmallRecords(Restored& restored) const {
+  const auto load = [&](char kind, const char* noun, auto& records) {
+    using T = typename std::decay_t<decltype(records)>::value_type;
+    return read->Scan(small, keys::Key(kind), [&](std::string_view key, std::string_view value) -> Result<bool> {
+      auto record = DecodeValue<T>(value);
+      if (record)
+        records.push_back(std::move(*record));
+      else
+        set_aside.Keep(std::string(noun) + "-" + NameOfKey(key.substr(1)), value, record.error().message);
+      return true;
+    });
+  };
+  FURROW_TRY(load('j', "project", restored.projects));
+  FURROW_TRY(load('u', "person", restored.persons));
+  FURROW_TRY(load('d', "pipeline", restored.pipelines));
+  FURROW_TRY(load('s', "seal", restored.seals));
+  FURROW_TRY(load('a', "agent", restored.agents));
+  FURROW_TRY(load('t', "trigger", restored.triggers));
+  FURROW_TRY(load('r', "repository", restored.repositories));
+  FURROW_TRY(load('e', "enrolment", restored.enrolments));
+  return load('k', "key", restored.keys);
+}
+
+Status Store::Impl::LoadRequests(Restored& restored) const {
+  return read->ScanDown(small, keys::Key('i'), keys::RequestOf(RunId{~std::uint64_t{0}}),
+                        [&](std::string_view key, std::string_view value) -> Result<bool> {
+                          restored.requests.emplace_back(keys::UuidAt(value, 0), RunId{keys::NumberAt(key, 1)});
+                          return restored.requests.size() < kRememberedRequests;
+                        });
+}
+
+}  // namespace furrow

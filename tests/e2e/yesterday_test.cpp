@@ -1,0 +1,109 @@
+// What older versions stored is there, whole, in the version that opens it. golden/format-1.tar.gz is the state folder
+// of a busy farm, killed under its work, and what the command line of that time said of it.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <regex>
+
+#include "common/base/run_program.h"
+#include "tests/support/farm.h"
+
+namespace furrow {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// A farm whose controller goes on with the state folder of yesterday.
+class Yesterday {
+ public:
+  Yesterday() : farm({.agents = 0}) {
+    farm.StopController();
+    for (const char* part : {"/db", "/logs", "/blobs"}) fs::remove_all(farm.State() + part);
+    const auto unpacked = RunProgram({"tar", "-xzf", GOLDEN_FOLDER "/format-1.tar.gz", "-C", farm.Folder()});
+    REQUIRE(unpacked);
+    REQUIRE_MESSAGE(unpacked->status == 0, unpacked->err);
+  }
+
+  Farm farm;
+};
+
+// The names of the runs of which there is an expected answer: "show-fashion-1.json" is of fashion#1.
+std::vector<std::string> ExpectedRuns(const Farm& farm) {
+  std::vector<std::string> runs;
+  const json listed = json::parse(farm.Read("expected/runs.json"));
+  for (const json& run : listed["runs"]) runs.push_back(run["name"]);
+  REQUIRE(runs.size() == 13);
+  return runs;
+}
+
+std::string FileOf(const char* kind, const std::string& run, const char* ending) {
+  return "expected/" + (std::string(kind) + "-" + std::regex_replace(run, std::regex("#"), "-") + ending);
+}
+
+// Why a job waits is told from the agents, which are away now; a job that was never assigned waits anew.
+json WithoutReasons(json shown) {
+  for (json& job : shown["jobs"]) {
+    job.erase("waits_for");
+    if (job["state"] == "ready") job.erase("ready_ms");
+  }
+  return shown;
+}
+
+void CheckEverything(Farm& farm) {
+  CHECK(json::parse(farm.Furrow({"--json", "runs"}).out) == json::parse(farm.Read("expected/runs.json")));
+  for (const std::string& run : ExpectedRuns(farm)) {
+    CAPTURE(run);
+    CHECK(WithoutReasons(json::parse(farm.Furrow({"--json", "show", run}).out)) ==
+          WithoutReasons(json::parse(farm.Read(FileOf("show", run, ".json")))));
+    CHECK(json::parse(farm.Furrow({"--json", "metrics", run}).out) ==
+          json::parse(farm.Read(FileOf("metrics", run, ".json"))));
+    if (run != "long#1") CHECK(farm.Furrow({"logs", run}).out == farm.Read(FileOf("logs", run, ".txt")));
+  }
+  CHECK(json::parse(farm.Furrow({"--json", "artifacts", "fashion#4"}).out) ==
+        json::parse(farm.Read("expected/artifacts.json")));
+  CHECK(farm.Furrow({"artifacts", "fashion#4/train", "--get", "model.bin", "-o", farm / "got"}).status == 0);
+  CHECK(farm.Read("got/model.bin") == "line 1\nline 2\nline 3\nline 4\nline 5\n");
+  const json enrolments = json::parse(farm.Furrow({"--json", "enrol", "list"}).out)["enrolments"];
+  REQUIRE(enrolments.size() == 1);
+  CHECK(enrolments[0]["id"] == json::parse(farm.Read("expected/enrol.json"))["enrolments"][0]["id"]);
+}
+
+}  // namespace
+
+TEST_CASE("yesterday: a controller goes on with all that an older one stored, however often it is started") {
+  Yesterday yesterday;
+  Farm& farm = yesterday.farm;
+  for (int start = 0; start < 2; ++start) {
+    CAPTURE(start);
+    farm.StartController();
+    CheckEverything(farm);
+    farm.KillController();
+  }
+  farm.StartController();
+  const std::string log = farm.ControllerLog();
+  CHECK(log.find("from format 1 to format 2") == log.rfind("from format 1 to format 2"));
+  CHECK_FALSE(fs::exists(farm.State() + "/db/set-aside"));
+
+  // Numbers go on where they were, and a retry of an old run finds its jobs and its pipeline.
+  farm.Write("work/furrow.yaml", "name: wide\njobs: { a: { steps: [{ run: ls }] } }\n");
+  CHECK(farm.Furrow({"run", farm / "work", "--detach"}).out == "wide#3\n");
+  CHECK(farm.Furrow({"retry", "broken#2", "--failed", "--detach"}).out == "broken#5\n");
+  const json retried = json::parse(farm.Furrow({"--json", "show", "broken#5"}).out);
+  CHECK(retried["run"]["jobs"]["passed"] == 1);
+  CHECK(farm.Furrow({"logs", "broken#5/good"}).out == farm.Furrow({"logs", "broken#2/good"}).out);
+}
+
+TEST_CASE("yesterday: without its high-water mark an old folder begins a new timeline, and no number comes twice") {
+  Yesterday yesterday;
+  Farm& farm = yesterday.farm;
+  fs::remove(farm.State() + "/db/high-water");
+  farm.StartController();
+  CHECK(farm.ControllerLog().find("timeline 2 of the farm begins") != std::string::npos);
+  CheckEverything(farm);
+  farm.Write("work/furrow.yaml", "name: wide\njobs: { a: { steps: [{ run: ls }] } }\n");
+  CHECK(farm.Furrow({"run", farm / "work", "--detach"}).out == "wide#1003\n");
+}
+
+}  // namespace furrow
