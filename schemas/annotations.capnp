@@ -90,8 +90,8 @@ annotation initial @0xab6f80e3d12c5974 (field) :Text;
 
 # ---- JSON, of what people ask for ----
 
-annotation json @0xdc7a5e18f4036b92 (struct) :Void;
-# The struct has a ToJson.
+annotation json @0xdc7a5e18f4036b92 (struct, group) :Void;
+# The struct or group has a ToJson.
 
 annotation key @0x93b5f8e6d10c472a (field, group) :Text;
 # The field's name in JSON, if it is not the schema's name in snake_case. "": JSON leaves the field out. "*": the

@@ -44,6 +44,7 @@ using Pipeline = import "pipeline.capnp";
 const maxRunsListed :UInt64 = 1000;
 const maxJobsShown :UInt64 = 10000;
 # Jobs in one answer.
+const maxAgentsListed :UInt64 = 10000;
 const maxListedReasons :UInt64 = 1000;
 const maxPoints :UInt64 = 10000;
 # Points of one series.
@@ -355,7 +356,13 @@ struct Request $variant("ClientRequest") $noun("request") $frame(16777216) {
     listRuns @7 :ListRuns;
     showRun @8 :ShowRun;
     watch @9 :Watch;
-    listAgents @10 :Void;
+    listAgents :group $cxx("ListAgents") {
+      everyField @10 :Void;
+      after @20 :Text;
+      # Lists agents whose names are behind this one. Absent: from the first on.
+      limit @21 :UInt32 $max(.maxAgentsListed);
+      # Most agents in the answer. 0: the answer has all of them, however large it is.
+    }
     why @11 :Why;
     getMetrics @12 :GetMetrics;
     ping @13 :Void;
@@ -412,6 +419,8 @@ struct WaitReason $json {
   # Resource or job that the job lacks, in words.
   holders @2 :List(Text) $max(10000);
   # Those that hold what the job lacks.
+  leftOut @3 :UInt32;
+  # Number of further jobs that the question names and the answer leaves out. 0 in all reasons but the last.
 }
 
 struct MetricSeries $json $check {
@@ -455,7 +464,12 @@ struct Reply $variant("ClientReply") $noun("reply") $frame(16777216) {
     # Newest first.
     runDetail @6 :RunDetail;
     runUpdate @7 :RunUpdate;
-    agentList @8 :List(AgentView) $max(10000) $arm("AgentList.agents");
+    agentList :group $cxx("AgentList") $json {
+      agents @8 :List(AgentView) $max(.maxAgentsListed);
+      # By name.
+      more @15 :Bool $key("");
+      # true: further agents are behind the last one.
+    }
     waitReasons @9 :List(WaitReason) $max(.maxListedReasons) $arm("WaitReasons.reasons");
     metricsAnswer @10 :List(MetricSeries) $max(10000) $arm("MetricsAnswer.series");
     pong @11 :Pong;

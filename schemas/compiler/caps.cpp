@@ -46,9 +46,12 @@ void Rows(const Struct& s, const std::string& shown, std::string& text) {
     if (const std::string cap = CapOf(field); !cap.empty() && !IsUsual(field))
       text += fmt::format("| `{}.{}` | {} |\n", shown, field.wire, cap);
   }
-  for (const Field& arm : s.arms)
-    if (const std::string cap = CapOf(arm); !cap.empty() && !IsUsual(arm))
+  for (const Field& arm : s.arms) {
+    if (arm.group && arm.target != nullptr)
+      Rows(*arm.target, shown + "." + arm.wire, text);
+    else if (const std::string cap = CapOf(arm); !cap.empty() && !IsUsual(arm))
       text += fmt::format("| `{}.{}` | {} |\n", shown, arm.wire, cap);
+  }
 }
 
 }  // namespace

@@ -195,6 +195,8 @@ class Reader {
     const auto earlier = [](const auto& a, const auto& b) { return a.first < b.first; };
     std::sort(fields.begin(), fields.end(), earlier);
     for (auto& [order, field] : fields) {
+      // A Void says nothing. It keeps the number of a field that became a group.
+      if (field.kind == Kind::kVoid) continue;
       if (field.group && field.target != nullptr && to.json) const_cast<Struct*>(field.target)->json = true;
       to.fields.push_back(std::move(field));
     }
@@ -256,6 +258,7 @@ class Reader {
       return;
     }
     const Struct* target = StructOf(schema);
+    if (own.Has("json")) const_cast<Struct*>(target)->json = true;
     field.target = target;
     field.type = notes.Has("cxx") ? notes.Text("cxx") : target->name;
     if (!target->arms.empty()) {

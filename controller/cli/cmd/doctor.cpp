@@ -5,6 +5,7 @@
 #include "common/base/run_program.h"
 #include "common/doctor/doctor.h"
 #include "controller/cli/cmd/commands.h"
+#include "controller/cli/farm/agents.h"
 #include "controller/cli/session/exit_status.h"
 
 namespace furrow::cli {
@@ -71,7 +72,7 @@ Report ExamineFarm(const Session& session) {
   }
   report.findings.push_back(
       doctor::Ok("farm", address->control + " (by " + address->origin + ") answers: " + pong->software));
-  const auto agents = (*farm)->Ask<AgentList>(ListAgents{}, kShort);
+  const auto agents = FetchAgents(**farm, kShort);
   if (!agents) {
     report.findings.push_back(doctor::Wrong("agents", agents.error().message, "furrow agents"));
     return report;

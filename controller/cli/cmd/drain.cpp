@@ -5,6 +5,7 @@
 
 #include "common/pipeline/values.h"
 #include "controller/cli/cmd/commands.h"
+#include "controller/cli/farm/agents.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/session/signals.h"
 #include "controller/cli/show/json.h"
@@ -33,7 +34,7 @@ void Say(const std::string& text) {
 
 // Returns the agent as it is now. A controller that is away, perhaps for an upgrade, is no reason to give up.
 Result<AgentView> Look(FarmClient& farm, const std::string& name) {
-  FURROW_ASSIGN(AgentList list, farm.Ask<AgentList>(ListAgents{}, kWhileWaiting));
+  FURROW_ASSIGN(AgentList list, FetchAgents(farm, kWhileWaiting));
   const auto found =
       std::find_if(list.agents.begin(), list.agents.end(), [&](const AgentView& agent) { return agent.name == name; });
   if (found == list.agents.end()) return Fail(Errc::kNotFound, "agent " + name + " is not known any more");

@@ -4,6 +4,7 @@
 
 #include "common/wire/selector.h"
 #include "controller/cli/cmd/commands.h"
+#include "controller/cli/farm/agents.h"
 #include "controller/cli/follow/follow_run.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
@@ -32,7 +33,7 @@ Result<int> ShowCommand(const Session& session, const std::string& what, bool fo
 
 Result<int> AgentsCommand(const Session& session) {
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
-  FURROW_ASSIGN(const AgentList list, farm->Ask<AgentList>(ListAgents{}));
+  FURROW_ASSIGN(const AgentList list, FetchAgents(*farm));
   WriteOut(session.json ? JsonAgents(list) : RenderAgents(list, session.Style()));
   return kExitPassed;
 }

@@ -177,7 +177,10 @@ std::string RenderReasons(const WaitReasons& reasons, const ViewStyle& style) {
     const std::string held = reason.holders.empty() ? "" : "; held by " + Join(reason.holders, ", ");
     table.Add({{reason.job, Colour::kBold}, {reason.reason + held}});
   }
-  return table.Render(style.colour, style.width);
+  std::string text = table.Render(style.colour, style.width);
+  if (!reasons.reasons.empty() && reasons.reasons.back().left_out > 0)
+    text += "and " + std::to_string(reasons.reasons.back().left_out) + " more; ask for one job of the run\n";
+  return text;
 }
 
 std::string RenderRun(const RunSummary& run, const std::vector<JobView>& jobs, const ViewStyle& style) {

@@ -74,6 +74,13 @@ TEST_CASE("views: a run is a tree of its jobs, shards summed up, control charact
         "7 in step 2\n");
 }
 
+TEST_CASE("views: who asks why hears how many jobs are not listed") {
+  WaitReasons reasons{{{"fashion#42/test/3", "1 GPU", {}}}};
+  CHECK(RenderReasons(reasons, kStyle).find("more") == std::string::npos);
+  reasons.reasons.back().left_out = 234;
+  CHECK(RenderReasons(reasons, kStyle).ends_with("\nand 234 more; ask for one job of the run\n"));
+}
+
 TEST_CASE("views: no line is wider than the terminal") {
   ViewStyle narrow = kStyle;
   narrow.width = 70;
