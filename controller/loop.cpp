@@ -123,10 +123,8 @@ void ControllerLoop::HandOver(Now now) {
 }
 
 std::chrono::milliseconds ControllerLoop::Idle(Now now) const {
-  const bool news = std::any_of(state_.watchers.begin(), state_.watchers.end(),
-                                [](const Watcher& watcher) { return watcher.run_changed || !watcher.changed.empty(); });
   if (state_.plan_needed || !out_.empty()) return std::chrono::milliseconds(0);
-  if (news) return std::chrono::milliseconds(10);
+  if (!state_.news.empty()) return std::chrono::milliseconds(10);
   const Duration left = ticked_ + kTickInterval - now.mono;
   return std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(0));
 }

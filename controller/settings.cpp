@@ -1,7 +1,5 @@
 #include "controller/settings.h"
 
-#include <algorithm>
-
 namespace furrow {
 namespace {
 
@@ -29,13 +27,10 @@ Settings SettingsOf(const ControllerConfig& config) {
 }
 
 std::string StatusLine(const State& state) {
-  std::size_t away = 0, jobs = 0;
-  for (const auto& [name, agent] : state.agents) {
-    away += agent.link.session ? 0 : 1;
-    jobs += agent.booked.jobs.size();
-  }
-  const auto live = static_cast<std::size_t>(
-      std::count_if(state.runs.begin(), state.runs.end(), [](const auto& entry) { return !entry.second.Ended(); }));
+  const std::size_t away = state.agents.size() - state.sessions.size();
+  std::size_t jobs = 0;
+  for (const auto& [id, run] : state.runs) jobs += run.running;
+  const std::size_t live = state.runs.size() - state.ended.size();
   std::string line = Counted(state.agents.size(), "agent");
   if (away > 0) line += " (" + std::to_string(away) + " away)";
   line += ", " + Counted(jobs, "job") + " on them, " + Counted(live, "live run");

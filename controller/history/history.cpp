@@ -43,6 +43,7 @@ Result<const Run*> Rebuild(State& state, const Store& store, RunRecord record) {
     job->state = JobState::kFailed;
     job->attempts.emplace_back().outcome = {OutcomeKind::kLost, 0, 0, "a record of it is damaged; see the log"};
   }
+  CountJobs(run);
   return &run;
 }
 

@@ -271,7 +271,7 @@ void On(State& state, Outbox& out, Now now, const AllowlistRead& event) {
     for (const auto& [ticket, asked] : access.revoking)
       if (asked.key.public_key == public_key) revoked.by = asked.asker.name;
   }
-  access.keys = std::move(keys);
+  access.SetKeys(std::move(keys));
   access.read = true;
   NoteRevokedAgents(state, now);
   state.plan_needed = true;
@@ -286,6 +286,7 @@ void ForgetRevokedAgents(State& state, Outbox& out, Now now) {
       return false;
     out.records.emplace_back(EraseAgent{agent->name});
     Tell(out, now, EventKind::kAgentForgotten, *agent);
+    Unfile(state, state.agents.at(entry.first));
     state.agents.erase(entry.first);
     state.plan_needed = true;  // The reason why a job waits may be another one now.
     return true;

@@ -138,6 +138,7 @@ void EndSession(State& state, Agent& agent) {
   if (!agent.link.session) return;
   state.sessions.erase(agent.link.session->id);
   agent.link.session.reset();
+  File(state, agent);
 }
 
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Register& message) {
@@ -187,6 +188,7 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Register
   agent.link.welcomed = now.mono;
   agent.link.session = Session{SessionId{state.boot << 32 | ++state.sessions_made}, from.peer};
   state.sessions[agent.link.session->id] = name;
+  File(state, agent);
   out.records.emplace_back(agent.record());
   Tell(out, now, EventKind::kAgentConnected, agent).detail = agent.host;
   out.to_agents.push_back(
@@ -202,7 +204,11 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Register
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Heartbeat& message) {
   Agent& agent = state.agents.at(from.agent);
   agent.link.clock_ahead_ms = message.clock_ahead_ms;
-  state.plan_needed = state.plan_needed || agent.link.condition.empty() != message.condition.empty();
+  if (agent.link.condition.empty() != message.condition.empty()) {
+    agent.link.condition = message.condition;
+    File(state, agent);
+    state.plan_needed = true;
+  }
   agent.link.condition = message.condition;
   // By now the agent has the Welcome, and every lease that it got before has ended.
   if (agent.lease != state.settings.lease && agent.link.orphaned.empty() &&

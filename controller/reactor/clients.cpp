@@ -1,6 +1,7 @@
 #include "controller/reactor/clients.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "common/wire/selector.h"
 #include "controller/reactor/answer.h"
@@ -12,8 +13,7 @@ namespace {
 
 constexpr Duration kWatchInterval = std::chrono::milliseconds(20);  // between two updates of one watcher
 
-void TellWatcher(State& state, Outbox& out, Now now, Watcher& watcher) {
-  const Run& run = *state.FindRun(watcher.run);
+void TellWatcher(const State& state, Outbox& out, Now now, const Run& run, Watcher& watcher) {
   std::vector<JobId> news(watcher.changed.begin(), watcher.changed.end());
   if (watcher.fresh) {
     news.clear();
@@ -66,21 +66,22 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const Watch& request
     AskHistory(state, out, asker, request, request.run);
     return;
   }
-  for (Watcher& known : state.watchers) {
-    if (known.asker != asker) continue;
-    known.fresh = true;  // A client that asks again gets all jobs again.
-    return;
+  for (auto& [id, watchers] : state.watchers) {
+    for (Watcher& known : watchers) {
+      if (known.asker != asker) continue;
+      known.fresh = true;  // A client that asks again gets all jobs again.
+      state.news.insert(id);
+      return;
+    }
   }
   Watcher watcher;
   watcher.asker = asker;
-  watcher.run = run->record.id;
-  state.watchers.push_back(std::move(watcher));
+  state.watchers[run->record.id].push_back(std::move(watcher));
+  state.news.insert(run->record.id);
 }
 
-void On(State& state, Outbox& out, Now, const Asker& asker, const ListAgents&) {
-  AgentList list;
-  for (const auto& [name, agent] : state.agents) list.agents.push_back(ViewOf(state, agent));
-  Answer(out, asker, std::move(list));
+void On(State& state, Outbox& out, Now, const Asker& asker, const ListAgents& request) {
+  Answer(out, asker, ListOf(state, request));
 }
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const Why& request) {
@@ -97,10 +98,9 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const GetMetrics& re
 }
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const Ping&) {
-  Pong pong{state.software, 0, 0};
-  for (const auto& [name, agent] : state.agents) pong.agents_connected += agent.link.session ? 1 : 0;
-  for (const auto& [id, run] : state.runs) pong.runs_live += run.Ended() ? 0 : 1;
-  Answer(out, asker, std::move(pong));
+  Answer(out, asker,
+         Pong{state.software, static_cast<std::uint32_t>(state.sessions.size()),
+              static_cast<std::uint32_t>(state.runs.size() - state.ended.size())});
 }
 
 void On(State&, Outbox& out, Now, const HistoryAnswer& event) {
@@ -108,18 +108,29 @@ void On(State&, Outbox& out, Now, const HistoryAnswer& event) {
 }
 
 void TellWatchers(State& state, Outbox& out, Now now) {
-  std::erase_if(state.watchers, [&](Watcher& watcher) {
-    const Run& run = *state.FindRun(watcher.run);
-    if (watcher.fresh || run.Ended() ||
-        ((watcher.run_changed || !watcher.changed.empty()) && now.mono - watcher.sent >= kWatchInterval))
-      TellWatcher(state, out, now, watcher);
-    return run.Ended();
+  std::erase_if(state.news, [&](RunId id) {
+    const Run& run = *state.FindRun(id);
+    bool told = true;
+    for (Watcher& watcher : state.watchers.at(id)) {
+      const bool changed = watcher.run_changed || !watcher.changed.empty();
+      if (watcher.fresh || run.Ended() || (changed && now.mono - watcher.sent >= kWatchInterval))
+        TellWatcher(state, out, now, run, watcher);
+      else
+        told = told && !changed;
+    }
+    if (run.Ended()) state.watchers.erase(id);
+    return told;
   });
 }
 
 void ForgetClient(State& state, PeerId peer) {
   const auto is_its = [&](const Asker& asker) { return asker.peer == peer; };
-  std::erase_if(state.watchers, [&](const Watcher& watcher) { return is_its(watcher.asker); });
+  for (auto it = state.watchers.begin(); it != state.watchers.end();) {
+    auto& [run, watchers] = *it;
+    std::erase_if(watchers, [&](const Watcher& watcher) { return is_its(watcher.asker); });
+    if (watchers.empty()) state.news.erase(run);
+    it = watchers.empty() ? state.watchers.erase(it) : std::next(it);
+  }
   for (auto& [ticket, push] : state.pushes) std::erase_if(push.asked_by, is_its);
   for (auto& [name, repository] : state.repositories) std::erase_if(repository.asked_by, is_its);
 }

@@ -11,6 +11,7 @@ void Set(State& state, Outbox& out, Now now, Agent& agent, const std::optional<D
   if (agent.drained == wanted.has_value() && agent.drain == wanted.value_or(Drain{})) return;
   agent.drained = wanted.has_value();
   agent.drain = wanted.value_or(Drain{});
+  File(state, agent);
   out.records.emplace_back(agent.record());
   EventRecord& event = Tell(out, now, agent.drained ? EventKind::kAgentDrained : EventKind::kAgentResumed, agent);
   event.by = by;

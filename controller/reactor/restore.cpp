@@ -11,9 +11,9 @@
 namespace furrow {
 namespace {
 
-// Recounts a run's open and failed jobs, open needs and queues from its stored jobs.
+// Recounts a run's jobs, open needs and queues from its stored jobs.
 void RecountRun(State& state, Run& run, Now now) {
-  run.open = 0;
+  CountJobs(run);
   for (JobGroup& group : run.groups) {
     group.open = group.failed = 0;
     group.ready.clear();
@@ -22,7 +22,6 @@ void RecountRun(State& state, Run& run, Now now) {
       if (!IsTerminal(job.state)) ++group.open;
       if (IsTerminal(job.state) && job.state != JobState::kPassed) ++group.failed;
     }
-    run.open += group.open;
   }
   for (JobGroup& group : run.groups) {
     group.needs_open =
@@ -41,6 +40,7 @@ void RecountRun(State& state, Run& run, Now now) {
         state.plan_needed = true;
       }
     }
+    Enqueue(state, run, group);
   }
 }
 
@@ -90,16 +90,17 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     static_cast<AgentRecord&>(agent) = std::move(record);
     if (agent.lease.count() == 0) agent.lease = std::chrono::ceil<std::chrono::milliseconds>(settings.lease);
     agent.link.heard = now.mono;
+    File(state, agent);
   }
   for (EnrolmentRecord& record : restored.enrolments) state.access.enrolments[record.id] = std::move(record);
-  for (KeyRecord& record : restored.keys) state.access.keys[record.public_key] = std::move(record);
+  for (KeyRecord& record : restored.keys) state.access.AddKey(std::move(record));
   for (StoredRun& stored : restored.runs) InsertRun(state, std::move(stored.record), std::move(stored.pipeline));
   for (const JobRecord& record : restored.jobs) {
     Run* run = state.FindRun(record.run);
     if (run == nullptr) continue;
     Job& job = ApplyRecord(*run, record);
     job.first_sent = now.mono;
-    if (job.OnAgent()) Occupy(AgentOf(state, job, now).booked, *run->GroupOf(job).spec, job);
+    if (job.OnAgent()) Occupy(state, AgentOf(state, job, now), run->GroupOf(job), job);
   }
   for (AttemptRecord& record : restored.attempts) {
     const auto [run, job] = state.FindJob(record.job);

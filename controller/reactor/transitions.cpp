@@ -18,7 +18,9 @@ constexpr std::size_t kKeepFinishedJobs = 50000;  // jobs of ended runs in memor
 void MakeReady(State& state, Now now, Run& run, Job& job) {
   job.state = JobState::kReady;
   job.ready = now.wall;
-  run.GroupOf(job).ready.push_back(static_cast<std::uint32_t>(&job - run.jobs.data()));
+  JobGroup& group = run.GroupOf(job);
+  group.ready.push_back(static_cast<std::uint32_t>(&job - run.jobs.data()));
+  Enqueue(state, run, group);
   state.plan_needed = true;
   MarkChanged(state, run, job);
 }
@@ -42,6 +44,8 @@ void EndRun(State& state, Outbox& out, Now now, Run& run) {
                      : cancelled           ? RunState::kCancelled
                                            : RunState::kPassed;
   run.record.ended = now.wall;
+  state.ended.insert(run.record.id);
+  state.ended_jobs += run.jobs.size();
   out.records.emplace_back(run.record);
   EventRecord& event = Tell(out, now, EventKind::kRunEnded, run);
   event.run_state = run.record.state;
@@ -50,12 +54,25 @@ void EndRun(State& state, Outbox& out, Now now, Run& run) {
   MarkChanged(state, run);
 }
 
+// Takes the job out of the queue of the ready jobs.
+void Dequeue(State& state, Run& run, const Job& job) {
+  JobGroup& group = run.GroupOf(job);
+  const auto index = static_cast<std::uint32_t>(&job - run.jobs.data());
+  if (group.ready.front() == index)
+    group.ready.pop_front();
+  else
+    group.ready.erase(std::find(group.ready.begin(), group.ready.end(), index));
+  Enqueue(state, run, group);
+}
+
 // Counts and records a job that reached a terminal state.
 void CountEnd(State& state, Outbox& out, Now now, Run& run, const Job& job) {
   JobGroup& group = run.GroupOf(job);
   --group.open;
   --run.open;
   if (job.state != JobState::kPassed) ++group.failed;
+  if (job.state == JobState::kPassed) ++run.passed;
+  if (job.state == JobState::kFailed) ++run.failed;
   out.records.emplace_back(job.record());
   Tell(out, now, EventKind::kJobEnded, run, job).job_state = job.state;
   MarkChanged(state, run, job);
@@ -179,13 +196,8 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   FURROW_CHECK(job != nullptr && job->state == JobState::kReady, "only a ready job is assigned");
   Agent* agent = state.FindAgent(assignment.agent);
   FURROW_CHECK(agent != nullptr && agent->link.session, "jobs are assigned to connected agents");
-  JobGroup& group = run->GroupOf(*job);
-  const auto index = static_cast<std::uint32_t>(job - run->jobs.data());
-  if (group.ready.front() == index) {
-    group.ready.pop_front();
-  } else {
-    group.ready.erase(std::find(group.ready.begin(), group.ready.end(), index));
-  }
+  Dequeue(state, *run, *job);
+  ++run->running;
   job->state = JobState::kAssigned;
   job->epoch = NextEpoch(state, job->epoch);
   job->agent = agent->name;
@@ -199,7 +211,7 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   job->metrics_count = 0;
   job->metrics_damaged = false;
   job->metrics.clear();
-  Occupy(agent->booked, *group.spec, *job);
+  Occupy(state, *agent, run->GroupOf(*job), *job);
   out.records.emplace_back(job->record());
   Tell(out, now, EventKind::kJobAssigned, *run, *job).subject = agent->name;
   out.bulk.emplace_back(BulkGrant{job->attempt(), run->record.id, agent->name, state.settings.log_quota_bytes});
@@ -230,7 +242,8 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
   if (attempt.ended == WallTime{}) attempt.ended = now.wall;
   Agent* agent = state.FindAgent(job.agent);
   FURROW_CHECK(agent != nullptr, "an assigned job names a known agent");
-  Release(agent->booked, *group.spec, job);
+  Release(state, *agent, group, job);
+  --run.running;
   if (job.sealed) out.records.emplace_back(EraseSeal{ref});
   out.bulk.emplace_back(BulkLogFinal{run.record.id, ref, attempt.log});
   out.bulk.emplace_back(BulkRevoke{ref});
@@ -240,6 +253,7 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
         0, static_cast<std::int64_t>(attempt.ended) - static_cast<std::int64_t>(attempt.started)));
     const Duration smooth = group.mean_duration == Duration::zero() ? took : (group.mean_duration * 7 + took) / 8;
     group.mean_duration = std::max<Duration>(smooth, std::chrono::microseconds(1));  // 0 means not known.
+    Enqueue(state, run, group);
   }
   const bool retry = !Passed(outcome) && !run.record.cancelling && MayRetry(*group.spec, job, outcome);
   const bool killed = job.cancelling;
@@ -281,15 +295,7 @@ void CancelJob(State& state, Outbox& out, Now now, Run& run, Job& job, const std
 
 void SettleJob(State& state, Outbox& out, Now now, Run& run, Job& job, JobState end) {
   FURROW_CHECK(!IsTerminal(job.state) && !job.OnAgent(), "only a waiting job is settled without an attempt");
-  if (job.state == JobState::kReady) {
-    auto& ready = run.GroupOf(job).ready;
-    const auto index = static_cast<std::uint32_t>(&job - run.jobs.data());
-    if (!ready.empty() && ready.front() == index) {
-      ready.pop_front();
-    } else if (const auto it = std::find(ready.begin(), ready.end(), index); it != ready.end()) {
-      ready.erase(it);
-    }
-  }
+  if (job.state == JobState::kReady) Dequeue(state, run, job);
   job.state = end;
   AfterEnd(state, out, now, run, job);
 }
@@ -305,29 +311,20 @@ Metrics NeededMetrics(const Run& run, const JobGroup& group) {
 }
 
 void ForgetOldRuns(State& state) {
-  std::size_t ended_jobs = 0;
-  std::size_t ended_runs = 0;
-  for (const auto& [id, run] : state.runs) {
-    if (!run.Ended()) continue;
-    ++ended_runs;
-    ended_jobs += run.jobs.size();
-  }
   const auto too_many = [&] {
-    return ended_runs > state.settings.keep_finished_runs || ended_jobs > kKeepFinishedJobs;
+    return state.ended.size() > state.settings.keep_finished_runs || state.ended_jobs > kKeepFinishedJobs;
   };
-  for (auto it = state.runs.begin(); it != state.runs.end() && too_many();) {
-    const Run& run = it->second;
-    const bool watched = std::any_of(state.watchers.begin(), state.watchers.end(),
-                                     [&](const Watcher& watcher) { return watcher.run == run.record.id; });
-    if (!run.Ended() || watched) {
+  for (auto it = state.ended.begin(); it != state.ended.end() && too_many();) {
+    if (state.watchers.contains(*it)) {
       ++it;
       continue;
     }
-    ended_jobs -= run.jobs.size();
-    --ended_runs;
-    state.run_of.erase(run.record.first_job);
-    state.named.erase({run.record.pipeline, run.record.number});
-    it = state.runs.erase(it);
+    const auto run = state.runs.find(*it);
+    state.ended_jobs -= run->second.jobs.size();
+    state.run_of.erase(run->second.record.first_job);
+    state.named.erase({run->second.record.pipeline, run->second.record.number});
+    state.runs.erase(run);
+    it = state.ended.erase(it);
   }
 }
 

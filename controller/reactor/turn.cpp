@@ -29,6 +29,8 @@ void OnSettings(State& state, const Settings& settings) {
   const Settings before = std::exchange(state.settings, settings);
   state.settings.heartbeat = before.heartbeat;
   state.settings.lease = before.lease;
+  for (auto& [id, run] : state.runs)
+    for (JobGroup& group : run.groups) Enqueue(state, run, group);  // for Settings::prefetch
   state.plan_needed = true;
 }
 
@@ -37,6 +39,7 @@ void EndTurn(State& state, Outbox& out, Now now) {
     const std::vector<Assignment> plan = MakePlan(state, kPlanLimit);
     for (const Assignment& assignment : plan) AssignJob(state, out, now, assignment);
     state.plan_needed = plan.size() == kPlanLimit;
+    if (!state.plan_needed) NotePlanned(state);
   }
   TellWatchers(state, out, now);
   ForgetOldRuns(state);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "controller/state/state.h"
@@ -14,7 +15,19 @@ struct WaitCause {
   bool never = false;                // No known agent could ever take the job.
 };
 
-// Explains why a ready job waits.
-WaitCause ExplainWait(const State& state, const Run& run, const Job& job);
+// Explains why the ready jobs of a group wait: all of them lack the same.
+WaitCause ExplainWait(const State& state, const JobGroup& group);
+
+// Explains each group once, for an answer that shows many jobs. The State does not change meanwhile.
+class WaitCauses {
+ public:
+  explicit WaitCauses(const State& state) : state_(state) {}
+
+  const WaitCause& Of(const JobGroup& group);
+
+ private:
+  const State& state_;
+  std::unordered_map<const JobGroup*, WaitCause> causes_;
+};
 
 }  // namespace furrow

@@ -32,29 +32,33 @@ bool CarriesLabels(const Offer& offer, const std::vector<std::string>& labels) {
   });
 }
 
-bool Capacity::CouldEver(const JobSpec& spec) const {
-  const Offer& offer = agent->offer;
-  const auto suiting = std::count_if(offer.gpus.begin(), offer.gpus.end(),
-                                     [&](const Gpu& gpu) { return GpuSuits(gpu, spec.resources); });
-  return CarriesLabels(offer, spec.labels) && spec.resources.cpu_milli <= offer.cpu_milli &&
-         spec.resources.memory_bytes <= offer.memory_bytes &&
-         static_cast<std::uint64_t>(suiting) >= GpusWanted(spec.resources);
+bool CouldEver(const Offer& offer, const Resources& need, const std::vector<std::string>& labels) {
+  if (need.cpu_milli > offer.cpu_milli || need.memory_bytes > offer.memory_bytes) return false;
+  const auto suiting =
+      std::count_if(offer.gpus.begin(), offer.gpus.end(), [&](const Gpu& gpu) { return GpuSuits(gpu, need); });
+  return static_cast<std::uint64_t>(suiting) >= GpusWanted(need) && CarriesLabels(offer, labels);
 }
 
-std::optional<std::vector<std::string>> Capacity::Fit(const JobSpec& spec, std::uint64_t extra_cpu_milli) const {
-  const Resources& need = spec.resources;
-  const Offer& offer = agent->offer;
-  if (load.cpu_milli + need.cpu_milli > offer.cpu_milli + extra_cpu_milli) return std::nullopt;
-  if (load.memory_bytes + need.memory_bytes > offer.memory_bytes) return std::nullopt;
-  // The candidates are pairs of (used, device); the fullest device that fits comes first.
-  std::vector<std::pair<std::uint32_t, const Gpu*>> candidates;
+std::int64_t AheadMilli(const Offer& offer, std::uint32_t ahead) {
+  return static_cast<std::int64_t>(ahead) * offer.cpu_milli;
+}
+
+bool HasRoom(const Free& free, const Resources& need, std::int64_t ahead_milli) {
+  if (free.cpu_milli + ahead_milli < static_cast<std::int64_t>(need.cpu_milli)) return false;
+  if (free.memory_bytes < static_cast<std::int64_t>(need.memory_bytes)) return false;
+  return ShareWanted(need) < 1000 ? free.gpu_milli >= ShareWanted(need) : free.whole_gpus >= GpusWanted(need);
+}
+
+std::optional<std::vector<std::string>> FindDevices(const Offer& offer, const Load& load, const Resources& need) {
+  const std::uint32_t wanted = GpusWanted(need);
+  if (wanted == 0) return std::vector<std::string>{};
+  std::vector<std::pair<std::uint32_t, const Gpu*>> candidates;  // (used, device)
   for (const Gpu& gpu : offer.gpus) {
     if (!GpuSuits(gpu, need)) continue;
     const auto it = load.gpu_milli.find(gpu.uuid);
     const std::uint32_t used = it == load.gpu_milli.end() ? 0 : it->second;
     if (used + ShareWanted(need) <= 1000) candidates.emplace_back(used, &gpu);
   }
-  const std::uint32_t wanted = GpusWanted(need);
   if (candidates.size() < wanted) return std::nullopt;
   std::stable_sort(candidates.begin(), candidates.end(),
                    [](const auto& a, const auto& b) { return a.first > b.first; });
@@ -63,10 +67,18 @@ std::optional<std::vector<std::string>> Capacity::Fit(const JobSpec& spec, std::
   return uuids;
 }
 
-void Capacity::Take(const JobSpec& spec, const std::vector<std::string>& uuids) {
-  load.cpu_milli += spec.resources.cpu_milli;
-  load.memory_bytes += spec.resources.memory_bytes;
-  for (const std::string& uuid : uuids) load.gpu_milli[uuid] += ShareWanted(spec.resources);
+bool FitsNow(const AgentClass& in, const Resources& need) {
+  for (const Agent* agent : in.taking) {
+    if (agent->filed.free.cpu_milli < static_cast<std::int64_t>(need.cpu_milli)) return false;
+    if (HasRoom(agent->filed.free, need, 0) && FindDevices(agent->offer, agent->booked.load, need)) return true;
+  }
+  return false;
+}
+
+void Take(Load& load, const Resources& need, const std::vector<std::string>& uuids) {
+  load.cpu_milli += need.cpu_milli;
+  load.memory_bytes += need.memory_bytes;
+  for (const std::string& uuid : uuids) load.gpu_milli[uuid] += ShareWanted(need);
 }
 
 }  // namespace furrow

@@ -1,4 +1,4 @@
-// This header computes what an agent has free, and whether a job fits.
+// This header says whether a job fits on an agent.
 #pragma once
 
 #include <cstdint>
@@ -12,21 +12,24 @@ namespace furrow {
 
 bool CarriesLabels(const Offer& offer, const std::vector<std::string>& labels);
 
-// A Capacity is what an agent has left while a plan is being made. A Capacity refers to the agent.
-struct Capacity {
-  const Agent* agent = nullptr;
-  Load load;
+// Returns whether a job would fit on an agent with this offer that has nothing else to do. With the offer of a class it
+// is whether the job would fit on some member, if that has the memory.
+bool CouldEver(const Offer& offer, const Resources& need, const std::vector<std::string>& labels);
 
-  explicit Capacity(const Agent& of) : agent(&of), load(of.booked.load) {}
+// Returns the CPUs that may be promised beyond the offer, to a job that may be planned so far ahead (Need::ahead).
+std::int64_t AheadMilli(const Offer& offer, std::uint32_t ahead);
 
-  // Returns whether the job would fit if the agent had nothing else to do.
-  bool CouldEver(const JobSpec& spec) const;
+// Returns false if the job surely does not fit. Of GPUs it looks at their number alone, not at models and memories.
+bool HasRoom(const Free& free, const Resources& need, std::int64_t ahead_milli);
 
-  // Returns the devices that the job would get, or nothing if the job does not fit now. `extra_cpu_milli` says how far
-  // CPUs may be promised beyond the offer.
-  std::optional<std::vector<std::string>> Fit(const JobSpec& spec, std::uint64_t extra_cpu_milli) const;
+// Returns the devices that a job for which there is room would get, or nothing if these are not free. The fullest
+// device that fits comes first.
+std::optional<std::vector<std::string>> FindDevices(const Offer& offer, const Load& load, const Resources& need);
 
-  void Take(const JobSpec& spec, const std::vector<std::string>& uuids);
-};
+// Returns whether some agent of the class has the job's resources free.
+bool FitsNow(const AgentClass& in, const Resources& need);
+
+// Adds what a job takes.
+void Take(Load& load, const Resources& need, const std::vector<std::string>& uuids);
 
 }  // namespace furrow

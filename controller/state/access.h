@@ -30,6 +30,7 @@ struct Access {
 
   std::map<EnrolmentId, EnrolmentRecord> enrolments;
   std::map<std::string, KeyRecord> keys;            // by public key: the allowlist as it was last read
+  std::map<std::string, std::string> key_of;        // agent name → its public key, the first of several
   bool read = false;                                // The allowlist was read since the start.
   std::map<std::string, TimePoint> revoked_agents;  // known agents whose key is gone → since when
   std::map<std::string, std::string> joining;       // agent name → key on its way into the allowlist
@@ -41,6 +42,10 @@ struct Access {
   };
   std::map<std::uint64_t, Revocation> revoking;  // by ticket
   std::uint64_t last_ticket = 0;
+
+  // Both change `keys` and what follows from them.
+  void SetKeys(std::map<std::string, KeyRecord> all);
+  void AddKey(KeyRecord key);
 
   // Returns the key of the agent of this name, or null.
   const KeyRecord* FindAgentKey(const std::string& name) const;

@@ -22,6 +22,7 @@
 #include "controller/state/access.h"
 #include "controller/state/pipelines.h"
 #include "controller/state/records.h"
+#include "controller/state/supply.h"
 #include "schemas/agent.h"
 #include "schemas/client.h"
 
@@ -65,19 +66,24 @@ struct JobGroup {
   std::uint32_t first = 0;           // index of shard 0 in Run::jobs
   std::vector<std::uint32_t> needs;  // indexes into Run::groups
   std::vector<std::uint32_t> needed_by;
-  std::uint32_t needs_open = 0;     // needed groups that have not passed yet
-  std::uint32_t open = 0;           // shards not terminal
-  std::uint32_t failed = 0;         // shards that failed, were cancelled or were skipped
-  std::deque<std::uint32_t> ready;  // indexes into Run::jobs, in order; some may be no longer ready
-  Duration mean_duration{};         // smoothed mean over the attempts that passed; 0: none yet
+  std::uint32_t needs_open = 0;                        // needed groups that have not passed yet
+  std::uint32_t open = 0;                              // shards not terminal
+  std::uint32_t failed = 0;                            // shards that failed, were cancelled or were skipped
+  std::deque<std::uint32_t> ready;                     // the ready jobs, as indexes into Run::jobs, in order
+  Duration mean_duration{};                            // smoothed mean over the attempts that passed; 0: none yet
+  std::unordered_map<const Agent*, std::uint32_t> on;  // how many shards are on each agent; none is 0
+  std::pair<const Need, Queue>* queued = nullptr;      // where the group waits in the Demand; null: it has no ready job
 };
 
 struct Run {
   RunRecord record;
   std::shared_ptr<const Pipeline> pipeline;  // Runs of one pipeline share it as long as the file does not change.
-  std::vector<JobGroup> groups;              // in the order of the pipeline file
-  std::vector<Job> jobs;                     // job i has id record.first_job + i
-  std::uint32_t open = 0;                    // jobs not terminal
+  std::vector<JobGroup> groups;  // in the order of the pipeline file
+  std::vector<Job> jobs;         // job i has id record.first_job + i
+  std::uint32_t open = 0;        // jobs not terminal
+  std::uint32_t passed = 0;
+  std::uint32_t failed = 0;
+  std::uint32_t running = 0;  // jobs that are on agents
 
   std::string Name() const { return record.name + "#" + std::to_string(record.number); }
   bool Ended() const { return record.state != RunState::kRunning; }
@@ -123,6 +129,7 @@ struct Booked {
 struct Agent : AgentRecord {
   Link link;
   Booked booked;
+  Filed filed;
 
   const AgentRecord& record() const { return *this; }
 };
@@ -144,7 +151,6 @@ struct Repository {
 
 struct Watcher {
   Asker asker;
-  RunId run{};
   TimePoint sent;
   bool fresh = true;  // The watcher has not got all jobs yet.
   std::set<JobId> changed;
@@ -164,16 +170,21 @@ struct State {
   std::map<PersonId, PersonRecord> persons{{kDefaultPerson, {kDefaultPerson, kDefaultName}}};
   Pipelines pipelines;
   std::map<RunId, Run> runs;                                    // live runs, and some that ended lately
+  std::set<RunId> ended;                                        // those of `runs` that have ended
+  std::uint64_t ended_jobs = 0;                                 // the jobs of these
   std::map<JobId, RunId> run_of;                                // first job of a run → the run
   std::map<std::pair<PipelineId, std::uint64_t>, RunId> named;  // (pipeline, number) → run in `runs`
   std::unordered_map<Uuid, RunId> requests;
   std::map<std::string, Agent> agents;
+  Supply supply;                                  // `agents`, by what they can take
+  Demand demand;                                  // groups with ready jobs, by what they need
   std::map<SessionId, std::string> sessions;      // live session → agent
   std::map<std::string, std::string> unreadable;  // agent → its last unreadable message, and why
   std::map<std::uint64_t, Push> pushes;           // by ticket
   std::uint64_t last_ticket = 0;
   std::map<std::string, Repository> repositories;
-  std::vector<Watcher> watchers;
+  std::map<RunId, std::vector<Watcher>> watchers;  // by the run that they watch; none is empty
+  std::set<RunId> news;                            // runs of which a watcher has not heard all
   Access access;
   bool behind = false;       // Turns wait for a slow disk: what was decided may not have left yet.
   bool plan_needed = false;  // A change may let the scheduler assign a job.
@@ -199,11 +210,14 @@ void MarkChanged(State& state, const Run& run, const Job& job);
 void MarkChanged(State& state, const Run& run);
 
 // Occupy books what a job takes from an agent; Release gives the same back.
-void Occupy(Booked& booked, const JobSpec& spec, const Job& job);
-void Release(Booked& booked, const JobSpec& spec, const Job& job);
+void Occupy(State& state, Agent& agent, JobGroup& group, const Job& job);
+void Release(State& state, Agent& agent, JobGroup& group, const Job& job);
 
 // Sets a job of a run to its record and returns the job. Callers update the counts and queues.
 Job& ApplyRecord(Run& run, const JobRecord& record);
+
+// Counts what became of the run's jobs.
+void CountJobs(Run& run);
 
 // Inserts a run made from its record: groups, edges, and all jobs, blocked. The caller has set the record's first_job
 // and number.

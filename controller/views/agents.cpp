@@ -47,4 +47,19 @@ AgentView ViewOf(const State& state, const Agent& agent) {
   return view;
 }
 
+AgentList ListOf(const State& state, const ListAgents& request) {
+  AgentList list;
+  std::size_t bytes = 0;
+  for (auto it = state.agents.upper_bound(request.after); it != state.agents.end(); ++it) {
+    const bool full = list.agents.size() >= request.limit || bytes >= kMaxClientReplyFrame / 2;
+    if (request.limit > 0 && full) {
+      list.more = true;
+      break;
+    }
+    list.agents.push_back(ViewOf(state, it->second));
+    bytes += WireBytes(list.agents.back());
+  }
+  return list;
+}
+
 }  // namespace furrow

@@ -1,4 +1,4 @@
-// This view shows an agent to a client.
+// These views show agents to a client.
 #pragma once
 
 #include "controller/state/state.h"
@@ -7,5 +7,8 @@
 namespace furrow {
 
 AgentView ViewOf(const State& state, const Agent& agent);
+
+// Returns the agents that are asked for. A page ends before its frame is full.
+AgentList ListOf(const State& state, const ListAgents& request);
 
 }  // namespace furrow

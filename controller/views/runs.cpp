@@ -3,12 +3,9 @@
 #include <algorithm>
 
 #include "common/wire/selector.h"
-#include "controller/scheduler/explain.h"
 
 namespace furrow {
 namespace {
-
-constexpr std::size_t kMaxReasons = 1000;  // the most reasons in one answer
 
 // Keeps the jobs of one answer within its frame, however many needs and metrics each of them has.
 class Page {
@@ -25,8 +22,8 @@ class Page {
   std::size_t bytes_ = 0;
 };
 
-std::string WaitsFor(const State& state, const Run& run, const Job& job) {
-  if (job.state == JobState::kReady) return ExplainWait(state, run, job).reason;
+std::string WaitsFor(WaitCauses& causes, const Run& run, const Job& job) {
+  if (job.state == JobState::kReady) return causes.Of(run.GroupOf(job)).reason;
   if (job.state != JobState::kBlocked) return "";
   std::string names;
   for (std::uint32_t need : run.GroupOf(job).needs)
@@ -54,16 +51,13 @@ RunSummary SummaryOf(const RunRecord& record) {
 
 RunSummary SummaryOf(const Run& run) {
   RunSummary summary = SummaryOf(run.record);
-  summary.jobs.passed = summary.jobs.failed = 0;
-  for (const Job& job : run.jobs) {
-    if (job.state == JobState::kPassed) ++summary.jobs.passed;
-    if (job.state == JobState::kFailed) ++summary.jobs.failed;
-    if (job.OnAgent()) ++summary.jobs.running;
-  }
+  summary.jobs.passed = run.passed;
+  summary.jobs.failed = run.failed;
+  summary.jobs.running = run.running;
   return summary;
 }
 
-JobView ViewOf(const State& state, const Run& run, const Job& job) {
+JobView ViewOf(WaitCauses& causes, const Run& run, const Job& job) {
   const JobGroup& group = run.GroupOf(job);
   JobView view;
   view.id = job.id;
@@ -77,7 +71,7 @@ JobView ViewOf(const State& state, const Run& run, const Job& job) {
   view.ready = job.ready;
   view.started = job.started;
   view.needs = group.spec->needs;
-  view.waits_for = WaitsFor(state, run, job);
+  view.waits_for = WaitsFor(causes, run, job);
   view.metrics = job.metrics;
   view.log_run = Raw(job.reused_run) != 0 ? job.reused_run : run.record.id;
   if (job.OnAgent()) {
@@ -98,26 +92,27 @@ JobView ViewOf(const State& state, const Run& run, const Job& job) {
 
 std::vector<RunUpdate> UpdatesOf(const State& state, const Run& run, const std::vector<JobId>& jobs) {
   std::vector<RunUpdate> updates;
+  WaitCauses causes(state);
   std::size_t shown = 0;
   do {
     RunUpdate& update = updates.emplace_back();
     update.run = SummaryOf(run);
     for (Page page; shown < jobs.size() && page.HasRoom(); ++shown)
-      page.Add(update.jobs, ViewOf(state, run, *state.FindJob(jobs[shown]).second));
+      page.Add(update.jobs, ViewOf(causes, run, *state.FindJob(jobs[shown]).second));
     update.run_ended = run.Ended() && shown == jobs.size();
   } while (shown < jobs.size());
   return updates;
 }
 
-WaitReason ReasonOf(const State& state, const Run& run, const Job& job) {
+WaitReason ReasonOf(WaitCauses& causes, const Run& run, const Job& job) {
   WaitReason reason;
   reason.job = run.JobName(job);
   switch (job.state) {
-    case JobState::kBlocked: reason.reason = WaitsFor(state, run, job); break;
+    case JobState::kBlocked: reason.reason = WaitsFor(causes, run, job); break;
     case JobState::kReady: {
-      WaitCause cause = ExplainWait(state, run, job);
+      const WaitCause& cause = causes.Of(run.GroupOf(job));
       reason.reason = (cause.never ? "cannot start: " : "") + cause.reason;
-      reason.holders = std::move(cause.holders);
+      reason.holders = cause.holders;
       break;
     }
     case JobState::kAssigned: reason.reason = "is on agent " + job.agent + ", which prepares it"; break;
@@ -137,11 +132,12 @@ Failure NoSuchJob(const Run& run, const Selector& what) {
 
 ClientReply Show(const State& state, const Run& run, const ShowRun& request) {
   RunDetail detail{SummaryOf(run), 0, {}};
+  WaitCauses causes(state);
   Page page;
   for (const Job& job : run.jobs) {
     if (!Matches(run, job, request.what)) continue;
     if (detail.matching++ >= request.first && detail.jobs.size() < request.limit && page.HasRoom())
-      page.Add(detail.jobs, ViewOf(state, run, job));
+      page.Add(detail.jobs, ViewOf(causes, run, job));
   }
   if (detail.matching == 0) return NoSuchJob(run, request.what);
   return detail;
@@ -149,10 +145,17 @@ ClientReply Show(const State& state, const Run& run, const ShowRun& request) {
 
 ClientReply Explain(const State& state, const Run& run, const Why& request) {
   WaitReasons reasons;
-  for (const Job& job : run.jobs)
-    if (Matches(run, job, request.what) && reasons.reasons.size() < kMaxReasons)
-      reasons.reasons.push_back(ReasonOf(state, run, job));
+  WaitCauses causes(state);
+  std::uint32_t left_out = 0;
+  for (const Job& job : run.jobs) {
+    if (!Matches(run, job, request.what)) continue;
+    if (reasons.reasons.size() < kMaxListedReasons)
+      reasons.reasons.push_back(ReasonOf(causes, run, job));
+    else
+      ++left_out;
+  }
   if (reasons.reasons.empty()) return NoSuchJob(run, request.what);
+  reasons.reasons.back().left_out = left_out;
   return reasons;
 }
 

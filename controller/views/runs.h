@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "controller/scheduler/explain.h"
 #include "controller/state/state.h"
 #include "schemas/client.h"
 
@@ -12,13 +13,13 @@ RunSummary SummaryOf(const Run& run);
 // Summarises a run whose jobs are not in memory: `jobs.running` is 0.
 RunSummary SummaryOf(const RunRecord& record);
 
-JobView ViewOf(const State& state, const Run& run, const Job& job);
+JobView ViewOf(WaitCauses& causes, const Run& run, const Job& job);
 
 // Returns what a watcher gets of these jobs of the run, in one or more messages. Only the last one has `run_ended` set.
 std::vector<RunUpdate> UpdatesOf(const State& state, const Run& run, const std::vector<JobId>& jobs);
 
 // Returns why a job waits, or that the job does not wait, and which jobs hold the resources.
-WaitReason ReasonOf(const State& state, const Run& run, const Job& job);
+WaitReason ReasonOf(WaitCauses& causes, const Run& run, const Job& job);
 
 // Returns whether a selector that names this run also names this job.
 bool Matches(const Run& run, const Job& job, const Selector& what);

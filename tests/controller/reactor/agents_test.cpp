@@ -290,7 +290,7 @@ TEST_CASE("agents: one that is not well keeps its jobs and gets no new ones unti
   farm.Finish(run.jobs[0]);
   farm.Plan();
   CHECK(run.jobs[1].state == JobState::kReady);
-  CHECK(ExplainWait(farm.state, run, run.jobs[1]).reason ==
+  CHECK(ExplainWait(farm.state, run.groups[0]).reason ==
         "no agent that could take it takes jobs; a: its disk is nearly full");
   On(farm.state, farm.out, farm.now, {kAlice, 7}, ListAgents{});
   CHECK(farm.out.ToClient<AgentList>(kAlice, 7).agents[0].note == "it gets no new jobs: its disk is nearly full");

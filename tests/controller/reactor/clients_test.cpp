@@ -183,11 +183,12 @@ TEST_CASE("clients: a job's view shows its newest attempt and where its log is")
   ControllerFarm farm;
   farm.Connect("a");
   Run& run = farm.Accept(MakePipeline({MakeJob("test")}));
-  CHECK(ViewOf(farm.state, run, run.jobs[0]).log_attempt == AttemptRef{});
+  WaitCauses causes(farm.state);
+  CHECK(ViewOf(causes, run, run.jobs[0]).log_attempt == AttemptRef{});
   farm.Plan();
-  CHECK(ViewOf(farm.state, run, run.jobs[0]).log_attempt == run.jobs[0].attempt());
+  CHECK(ViewOf(causes, run, run.jobs[0]).log_attempt == run.jobs[0].attempt());
   farm.End(run.jobs[0], OutcomeKind::kLost);
-  const JobView waiting = ViewOf(farm.state, run, run.jobs[0]);
+  const JobView waiting = ViewOf(causes, run, run.jobs[0]);
   CHECK(waiting.state == JobState::kReady);
   CHECK(waiting.agent == "a");
   REQUIRE(waiting.outcome.has_value());
@@ -233,6 +234,50 @@ TEST_CASE("clients: agents are listed with what runs on them, and a ping counts"
   On(farm.state, farm.out, farm.now, {kAlice, 2}, Ping{});
   CHECK(farm.out.ToClient<Pong>(kAlice, 2) == Pong{"furrow-controller test", 2, 1});
   CHECK(farm.out.empty());
+}
+
+TEST_CASE("clients: agents are listed in pages, each of which fits its frame") {
+  ControllerFarm farm;
+  Offer offer = Cpus(1);
+  for (int i = 0; i < 1000; ++i) offer.labels.push_back(std::string(1000, 'l') + std::to_string(i));
+  for (int i = 0; i < 20; ++i) farm.Connect("agent-" + std::to_string(100 + i), offer);
+  std::vector<std::string> names;
+  std::string after;
+  std::uint64_t asked = 0;
+  for (bool more = true; more;) {
+    On(farm.state, farm.out, farm.now, {kAlice, ++asked}, ListAgents{after, 15});
+    const auto page = farm.out.ToClient<AgentList>(kAlice, asked);
+    REQUIRE_FALSE(page.agents.empty());
+    CHECK(Encode(asked, ClientReply{page}).has_value());
+    for (const AgentView& agent : page.agents) names.push_back(agent.name);
+    after = names.back();
+    more = page.more;
+  }
+  CHECK(asked == 3);  // The frame ends the first page, before its 15 agents.
+  CHECK(names.size() == 20);
+  CHECK(std::is_sorted(names.begin(), names.end()));
+  On(farm.state, farm.out, farm.now, {kAlice, 90}, ListAgents{"agent-110", 2});
+  const auto two = farm.out.ToClient<AgentList>(kAlice, 90);
+  CHECK(two.agents.size() == 2);
+  CHECK(two.agents[0].name == "agent-111");
+  CHECK(two.more);
+  On(farm.state, farm.out, farm.now, {kAlice, 91}, ListAgents{"agent-117", 2});
+  CHECK_FALSE(farm.out.ToClient<AgentList>(kAlice, 91).more);
+  // A client of before knows no pages and gets all of them.
+  On(farm.state, farm.out, farm.now, {kAlice, 92}, ListAgents{});
+  CHECK(farm.out.ToClient<AgentList>(kAlice, 92).agents.size() == 20);
+}
+
+TEST_CASE("clients: why says how many jobs its answer leaves out") {
+  ControllerFarm farm;
+  farm.Accept(MakePipeline({MakeJob("many", {}, 1234)}));
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Why{Of("fashion#1")});
+  const auto reasons = farm.out.ToClient<WaitReasons>(kAlice, 1).reasons;
+  CHECK(reasons.size() == kMaxListedReasons);
+  CHECK(reasons.back().left_out == 234);
+  CHECK(reasons.front().left_out == 0);
+  On(farm.state, farm.out, farm.now, {kAlice, 2}, Why{Of("fashion#1/many/7")});
+  CHECK(farm.out.ToClient<WaitReasons>(kAlice, 2).reasons.back().left_out == 0);
 }
 
 TEST_CASE("clients: number 0 is the newest run of the pipeline") {

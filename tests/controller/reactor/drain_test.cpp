@@ -88,7 +88,7 @@ TEST_CASE("drain: who asks for a job that waits is told who drained its agents, 
   farm.Ask({.agent = "a", .duration = kTwoHours, .reason = "memory is swapped"}, "ops");
   farm.out.Stored<AgentRecord>();
   Run& waits = farm.Accept(MakePipeline({MakeJob("test")}));
-  CHECK(ExplainWait(farm.state, waits, waits.jobs[0]).reason ==
+  CHECK(ExplainWait(farm.state, waits.groups[0]).reason ==
         "every agent that could take it is drained or away; `furrow resume` gives these jobs again: a (drained by ops "
         "until 1970-01-01 02:16 UTC: memory is swapped)");
 }

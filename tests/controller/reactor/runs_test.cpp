@@ -219,7 +219,8 @@ TEST_CASE("runs: retry --failed takes over what passed, with artifacts, metrics 
   CHECK(farm.StateOf(run, "test", 0) == JobState::kPassed);
   CHECK(farm.StateOf(run, "test", 1) == JobState::kReady);
   CHECK(farm.StateOf(run, "gate") == JobState::kBlocked);
-  const JobView view = ViewOf(farm.state, run, farm.JobOf(run, "train"));
+  WaitCauses causes(farm.state);
+  const JobView view = ViewOf(causes, run, farm.JobOf(run, "train"));
   CHECK(view.log_run == old.record.id);
   CHECK(view.log_attempt == AttemptRef{farm.JobOf(old, "train").id, Epoch{1}});
 

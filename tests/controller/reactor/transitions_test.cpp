@@ -232,15 +232,13 @@ TEST_CASE("transitions: ended runs are forgotten oldest first, unless somebody w
     farm.Plan();
     farm.Finish(run.jobs[0]);
   }
-  Watcher watcher;
-  watcher.run = ids[0];
-  farm.state.watchers.push_back(watcher);
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Watch{{"fashion", 1, "", {}}});
   farm.state.settings.keep_finished_runs = 2;
   ForgetOldRuns(farm.state);
   CHECK(farm.state.FindRun(ids[0]) != nullptr);
   CHECK(farm.state.FindRun(ids[1]) == nullptr);
   CHECK(farm.state.FindJob(JobId{2}).second == nullptr);
-  farm.state.watchers.clear();
+  ForgetClient(farm.state, kAlice);
   farm.state.settings.keep_finished_runs = 1;
   ForgetOldRuns(farm.state);
   CHECK(farm.state.FindRun(ids[0]) == nullptr);

@@ -23,6 +23,12 @@ Offer WithGpus(std::vector<Gpu> gpus) {
   return offer;
 }
 
+// Makes the jobs of the run's first group known to be so short.
+void SetMean(ControllerFarm& farm, Run& run, Duration mean) {
+  run.groups[0].mean_duration = mean;
+  Enqueue(farm.state, run, run.groups[0]);
+}
+
 constexpr std::uint64_t kGiB = 1ull << 30;
 
 }  // namespace
@@ -50,10 +56,12 @@ TEST_CASE("plan: shards that are on an agent already count for the spread") {
 TEST_CASE("plan: nothing is planned onto agents that are away, and nothing for runs that are being cancelled") {
   ControllerFarm farm;
   farm.Connect("a");
-  Run& run = farm.Accept(MakePipeline({MakeJob("test")}));
-  run.record.cancelling = true;
+  farm.Accept(MakePipeline({MakeJob("test")}));
+  CHECK(MakePlan(farm.state, 100).size() == 1);
+  On(farm.state, farm.out, farm.now, {kAlice, 1}, Cancel{{"fashion", 1, "", {}}, ""});
+  farm.out.Clear();
   CHECK(MakePlan(farm.state, 100).empty());
-  run.record.cancelling = false;
+  farm.Accept(MakePipeline({MakeJob("test")}));
   CHECK(MakePlan(farm.state, 100).size() == 1);
   farm.Pass(farm.state.settings.heartbeat * 4);
   OnTick(farm.state, farm.out, farm.now);
@@ -66,8 +74,9 @@ TEST_CASE("plan: a drained agent gets nothing new, and says so to who asks why")
   farm.Connect("a");
   Run& run = farm.Accept(MakePipeline({MakeJob("test")}));
   farm.state.agents.at("a").drained = true;
+  File(farm.state, farm.state.agents.at("a"));
   CHECK(MakePlan(farm.state, 100).empty());
-  const WaitCause cause = ExplainWait(farm.state, run, run.jobs[0]);
+  const WaitCause cause = ExplainWait(farm.state, run.groups[0]);
   CHECK(cause.reason.find("drained") != std::string::npos);
   CHECK(cause.reason.find(" a") != std::string::npos);
   CHECK_FALSE(cause.never);
@@ -189,13 +198,15 @@ TEST_CASE("plan: short siblings are promised ahead of their turn, for as much wo
   farm.Connect("a", Cpus(2));
   Run& run = farm.Accept(MakePipeline({MakeJob("test", {}, 1000)}));
   CHECK(MakePlan(farm.state, 10000).size() == 2);  // unknown durations: none ahead
-  run.groups[0].mean_duration = milliseconds(10);
+  SetMean(farm, run, milliseconds(10));
   CHECK(MakePlan(farm.state, 10000).size() == 12);  // 50 ms of 10 ms jobs on two CPUs, and two that run
-  run.groups[0].mean_duration = milliseconds(51);
+  SetMean(farm, run, milliseconds(51));
   CHECK(MakePlan(farm.state, 10000).size() == 2);
-  run.groups[0].mean_duration = std::chrono::microseconds(1);  // counts as 1 ms
+  SetMean(farm, run, std::chrono::microseconds(1));  // counts as 1 ms
   CHECK(MakePlan(farm.state, 10000).size() == 102);
-  farm.state.settings.prefetch = seconds(1);
+  Settings longer = farm.state.settings;
+  longer.prefetch = seconds(1);
+  OnSettings(farm.state, longer);
   CHECK(MakePlan(farm.state, 10000).size() == 130);  // 64 deep, no more
 }
 
@@ -205,7 +216,7 @@ TEST_CASE("plan: nothing that needs a GPU is promised ahead") {
   JobSpec job = MakeJob("train", {}, 10);
   job.resources.gpu_milli = 1000;
   Run& run = farm.Accept(MakePipeline({job}));
-  run.groups[0].mean_duration = milliseconds(1);
+  SetMean(farm, run, milliseconds(1));
   CHECK(MakePlan(farm.state, 100).size() == 1);
 }
 
@@ -217,7 +228,7 @@ TEST_CASE("plan: memory is never promised ahead") {
   JobSpec job = MakeJob("test", {}, 10);
   job.resources.memory_bytes = kGiB;
   Run& run = farm.Accept(MakePipeline({job}));
-  run.groups[0].mean_duration = milliseconds(1);
+  SetMean(farm, run, milliseconds(1));
   CHECK(MakePlan(farm.state, 100).size() == 2);
 }
 
