@@ -286,6 +286,26 @@ def memory(bench):
     return rows
 
 
+def turn(bench):
+    agents, runs, shards = (1000, 200, 10000) if bench.quick else (10000, 2000, 100000)
+    one = bench.run("turn_bench", agents, runs, shards)[0]
+    what = f"{agents:,} agents, {runs:,} runs, {one['ready']:,} shards that wait"
+    bench.say(f"{what}, with {one['needs']} different needs")
+    rows = [
+        Row("turn", f"a whole plan; {what}", one["full_plan_ms"], "ms", "≤ 50 ms", one["full_plan_ms"] <= 50,
+            why=f"with what follows from its 4,096 assignments {one['full_turn_ms']:.1f} ms"),
+    ]  # fmt: skip
+    for key, words, target in (
+        ("event_heartbeat_ms", "a Heartbeat and the turn's end", 1), ("event_finished_ms", "a Finished and the turn's end", 1),
+        ("event_register_ms", "a Register and the turn's end", 1), ("runs_ms", "the answer to runs, of 1,000", 50),
+        ("show_ms", "the answer to show", 50), ("why_ms", "the answer to why", 50),
+        ("agents_ms", "the answer to agents, a page of 1,000", 50), ("tick_ms", "a tick", 50),
+    ):  # fmt: skip
+        rows.append(Row("turn", f"{words}, p99", one[key], "ms", f"≤ {target} ms", one[key] <= target))
+    rows.append(Row("turn", "RSS of all that", one["rss_mib"], "MiB", "≤ 1024 MiB", one["rss_mib"] <= 1024))
+    return rows
+
+
 def up(bench):
     samples = []
     for i in range(2 if bench.quick else 7):
@@ -318,5 +338,5 @@ def build(bench):
 
 FIGURES = {
     "jobs": jobs, "latency": latency, "push": push, "log": log, "artifact": artifact, "train": train,
-    "memory": memory, "up": up, "build": build,
+    "memory": memory, "turn": turn, "up": up, "build": build,
 }  # fmt: skip
