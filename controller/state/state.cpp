@@ -229,6 +229,9 @@ void State::CheckInvariants() const {
   for (const auto& [id, watching] : watchers)
     FURROW_CHECK(FindRun(id) != nullptr && !watching.empty(), "a run that is watched is in memory");
   for (const RunId id : news) FURROW_CHECK(watchers.contains(id), "somebody waits for the news of a run");
+  Access again;
+  again.SetKeys(access.keys);
+  FURROW_CHECK(again.key_of == access.key_of, "an agent's key is found by the agent's name");
   CheckFiled(*this);
   for (const auto& [name, agent] : agents) {
     FURROW_CHECK(agent.booked.jobs == on_agent[name], "an agent and its jobs name each other");

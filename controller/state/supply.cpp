@@ -177,7 +177,8 @@ void CheckFiled(const State& state) {
     FURROW_CHECK(agent.filed.standing == StandingOf(agent), "an agent is filed by its standing");
     FURROW_CHECK(agent.filed.free == FreeOf(agent.offer, agent.booked.load), "an agent is filed by what it has free");
     bool there = false;
-    InSet(*agent.filed.in, agent.filed.standing, [&](const auto& set) { there = set.contains(&agent); });
+    const Agent* const filed_one = &agent;
+    InSet(*agent.filed.in, agent.filed.standing, [&](const auto& set) { there = set.contains(filed_one); });
     FURROW_CHECK(there, "an agent is found where it is filed");
   }
   std::size_t queued = 0;
