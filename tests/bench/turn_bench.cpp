@@ -18,6 +18,8 @@
 
 #include "common/base/hash.h"
 #include "controller/reactor/dispatcher.h"
+#include "controller/parse/prepare.h"
+#include "controller/reactor/pipelines.h"
 #include "controller/reactor/reactor.h"
 #include "controller/reactor/transitions.h"
 #include "controller/scheduler/plan.h"
@@ -142,7 +144,9 @@ class BenchFarm {
     Pipeline pipeline;
     pipeline.name = name;
     pipeline.jobs = std::move(jobs);
-    Run& run = AcceptRun(state_, out_, now_, Uuid{1, ++requests_}, std::move(pipeline), Hash{}, SourceInfo{});
+    const SharedSpec spec = ShareSpec(std::move(pipeline));
+    const PipelineId id = PipelineAt(state_, out_, now_, {name, {}, ""}).id;
+    Run& run = AcceptRun(state_, out_, now_, {.request = Uuid{1, ++requests_}, .pipeline = id, .spec = spec});
     StartRun(state_, now_, run);
   }
 
