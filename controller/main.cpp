@@ -129,7 +129,7 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   repository_options.program = fs::read_symlink("/proc/self/exe");
   repository_options.timeout = config.repos_timeout;
   repository_options.allowed = config.repos_allow;
-  repository_options.sync_presence = [&blobs] { return blobs->SyncPresence(); };
+  repository_options.store = blobs.get();
   FURROW_ASSIGN(const std::unique_ptr<Repositories> repositories,
                 Repositories::Start(
                     repository_options,

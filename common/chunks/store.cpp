@@ -51,11 +51,26 @@ Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(const std::string& root, Ch
   }
   if (options.durable) {
     // The process before may have died between rename and sync.
-    if (::fsync(store->root_fd_.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync " + root, errno));
-    for (unsigned i = 0; i < 256; ++i)
-      if (::faccessat(store->root_fd_.Get(), FolderName(i).text, F_OK, 0) == 0) store->pending_.set(i);
+    store->CountAllAsPending();
   }
   return store;
+}
+
+void ChunkStore::CountAllAsPending() {
+  for (unsigned i = 0; i < 256; ++i)
+    if (::faccessat(root_fd_.Get(), FolderName(i).text, F_OK, 0) == 0) pending_.set(i);
+  root_pending_ = true;
+}
+
+ChunkStore::OtherWriter::OtherWriter(ChunkStore& store) : store_(store) {
+  const std::lock_guard lock(store_.pending_mutex_);
+  ++store_.other_writers_;
+}
+
+ChunkStore::OtherWriter::~OtherWriter() {
+  const std::lock_guard lock(store_.pending_mutex_);
+  --store_.other_writers_;
+  store_.CountAllAsPending();
 }
 
 ChunkStore::~ChunkStore() {

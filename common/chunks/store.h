@@ -57,8 +57,14 @@ class ChunkStore final : public ChunkSource {
   Result<Hash> Put(std::span<const std::byte> bytes);
 
   // Makes the presence of every chunk for which Has returned true survive a power cut. The call is cheap if nothing is
-  // pending.
+  // pending and no other process writes.
   Status SyncPresence();
+
+  // While an OtherWriter lives, another process may rename chunks into this folder. Has sees such a chunk before the
+  // other process has synced its name, which it never does if it is killed: SyncPresence counts every folder as pending
+  // for as long, and once more after it. The chunk's data is safe, because every durable store syncs it before the
+  // rename. The store must outlive the object; any thread may make and destroy one.
+  class OtherWriter;
 
   // Removes the chunks unused for longest until the store holds at most `max_bytes`; never removes one in `keep`. Needs
   // track_use. Returns the number of removed bytes. Evict reads all folders: call it now and then, on a thread of its
@@ -81,6 +87,7 @@ class ChunkStore final : public ChunkSource {
   Status MoveIntoPlace(const std::string& temp, const std::string& name, unsigned folder);
   Status OpenTempFolder();
   Status RemoveOrphans();
+  void CountAllAsPending();  // pending_mutex_ is held
 
   const std::string root_;
   const ChunkStoreOptions options_;
@@ -93,7 +100,19 @@ class ChunkStore final : public ChunkSource {
   std::bitset<256> pending_;   // folders with a rename that is not yet known durable
   bool root_pending_ = false;  // true: a new folder is not yet known durable
   bool packs_pending_ = false;
+  unsigned other_writers_ = 0;
   std::unique_ptr<ChunkPacks> packs_;  // null without the option
+};
+
+class ChunkStore::OtherWriter {
+ public:
+  explicit OtherWriter(ChunkStore& store);
+  ~OtherWriter();
+  OtherWriter(const OtherWriter&) = delete;
+  OtherWriter& operator=(const OtherWriter&) = delete;
+
+ private:
+  ChunkStore& store_;
 };
 
 // Collects blobs and makes them visible together. No blob is visible before Commit; a Batch destroyed without a Commit

@@ -162,6 +162,7 @@ Status ChunkStore::SyncPresence() {
   bool root = false, packs = false;
   {
     const std::lock_guard lock(pending_mutex_);
+    if (other_writers_ != 0) CountAllAsPending();
     std::swap(folders, pending_);
     std::swap(root, root_pending_);
     std::swap(packs, packs_pending_);

@@ -17,6 +17,7 @@
 
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/chunks/store.h"
 #include "controller/repos/worker_messages.h"
 #include "controller/repos/worker_process.h"
 
@@ -36,6 +37,8 @@ struct Task {
 
 struct Running {
   Task task;
+  // The store hears that nothing is written any more after the child is reaped: the process comes later and ends first.
+  std::unique_ptr<ChunkStore::OtherWriter> writes;
   std::unique_ptr<repos::WorkerProcess> process;
 };
 
@@ -184,9 +187,12 @@ void Repositories::Impl::StartWaiting() {
     }
     Task taken = std::move(*task);
     task = waiting.erase(task);
+    std::unique_ptr<ChunkStore::OtherWriter> writes;
+    if (options.store != nullptr && !taken.request.list_refs)
+      writes = std::make_unique<ChunkStore::OtherWriter>(*options.store);
     auto process = repos::WorkerProcess::Start(options, taken.timeout, taken.request);
     if (process) {
-      running.push_back({std::move(taken), std::move(*process)});
+      running.push_back({std::move(taken), std::move(writes), std::move(*process)});
     } else {
       Report(taken, tl::unexpected(process.error()));
     }
@@ -246,8 +252,8 @@ void Repositories::Impl::Report(const Task& task, Result<repos::WorkerReply> rep
   }
   Result<ImportedCommit> imported = tl::unexpected(reply ? confused : reply.error());
   if (reply && std::holds_alternative<ImportedCommit>(*reply)) imported = std::get<ImportedCommit>(std::move(*reply));
-  if (imported && options.sync_presence) {
-    if (Status synced = options.sync_presence(); !synced) imported = tl::unexpected(synced.error());
+  if (imported && options.store != nullptr) {
+    if (Status synced = options.store->SyncPresence(); !synced) imported = tl::unexpected(synced.error());
   }
   if (imported) imported->repository = task.request.import.repository;
   on_imported(task.ticket, std::move(imported));

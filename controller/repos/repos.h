@@ -22,6 +22,8 @@
 
 namespace furrow {
 
+class ChunkStore;
+
 struct RepositoryOptions {
   std::filesystem::path mirrors;  // the folder of bare mirrors and of blob caches
   std::filesystem::path blobs;    // the folder of the controller's chunk store
@@ -30,9 +32,10 @@ struct RepositoryOptions {
   std::uint64_t memory_limit_bytes = 1u << 30;
   std::vector<std::string>
       allowed;  // path prefixes ("/") or "scheme://host/" prefixes; empty: every local path, no network
-  // This function is ChunkStore::SyncPresence of this process's own store, on whose chunks the child's tree may depend;
-  // it is called before an import is reported. The function may be null where nothing else writes to `blobs`.
-  std::function<Status()> sync_presence;
+  // This process's own store in `blobs`, on whose chunks the child's tree may depend and which may count chunks of the
+  // child as present: the store knows for how long children write, and syncs before an import is reported. The store
+  // may be null where nothing else writes to `blobs`.
+  ChunkStore* store = nullptr;
 };
 
 class Repositories {

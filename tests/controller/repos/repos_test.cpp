@@ -24,6 +24,7 @@
 #include "common/base/hash.h"
 #include "common/chunks/store.h"
 #include "common/chunks/tree.h"
+#include "tests/support/folder_syncs.h"
 
 namespace furrow {
 namespace {
@@ -394,18 +395,52 @@ TEST_CASE("repos: a ref whose name no record can hold is left out, and named") {
   CHECK(farm.left_out == "1 ref is not watched, for its name is not UTF-8 or too long: refs/heads/caf\xEF\xBF\xBD");
 }
 
-TEST_CASE("repos: what this process has to sync is synced before an import is reported") {
+TEST_CASE("repos: this process syncs what a child has renamed before an import is reported") {
   Farm farm;
   farm.Write("a", "1");
   const std::string commit = farm.Push("one");
-  int synced = 0;
-  farm.options.sync_presence = [&]() -> Status {
-    if (++synced == 1) return {};
-    return Fail(Errc::kUnavailable, "disk");
-  };
-  CHECK(farm.Import(commit));
-  CHECK(farm.Import(commit).error().message == "disk");
-  CHECK(synced == 2);
+  const auto store = ChunkStore::Open(farm.options.blobs.string()).value();
+  farm.options.store = store.get();
+  auto& syncs = test::FolderSyncs::Instance();
+  REQUIRE(store->SyncPresence());
+  syncs.Clear();
+  const auto imported = farm.Import(commit);
+  REQUIRE(imported);
+  CHECK(syncs.Has(fs::path(store->PathOf(imported->tree)).parent_path().string()));
+  syncs.Clear();
+  REQUIRE(store->SyncPresence());
+  CHECK(syncs.None());  // The child is gone, and so is the doubt about it.
+  syncs.Fail(true);
+  CHECK_FALSE(farm.Import(commit));
+  syncs.Fail(false);
+}
+
+TEST_CASE("repos: while a child works, this process vouches for none of the names that it may have made") {
+  Farm farm;
+  farm.Write("a", "1");
+  const std::string commit = farm.Push("one");
+  const auto store = ChunkStore::Open(farm.options.blobs.string()).value();
+  farm.options.store = store.get();
+  const fs::path begun = farm.root / "begun", go = farm.root / "go", fake = farm.root / "fake";
+  REQUIRE(::mkfifo(begun.c_str(), 0600) == 0);
+  REQUIRE(::mkfifo(go.c_str(), 0600) == 0);
+  std::ofstream(fake) << "#!/bin/bash\ncat > " << (farm.root / "request").string() << "\necho > " << begun.string()
+                      << "\nread x < " << go.string() << "\n";
+  fs::permissions(fake, fs::perms::owner_all);
+  farm.options.program = fake;
+  const std::uint64_t ticket = farm.Ask(commit);
+  std::string line;
+  std::getline(std::ifstream(begun), line);
+  auto& syncs = test::FolderSyncs::Instance();
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(store->SyncPresence());
+    CHECK(syncs.Has(farm.options.blobs.string()));
+    syncs.Clear();
+  }
+  std::ofstream(go) << "\n";
+  CHECK_FALSE(farm.Answer(ticket));  // The child has said nothing.
+  REQUIRE(store->SyncPresence());
+  CHECK_FALSE(syncs.None());
 }
 
 // ---- children that misbehave ----------------------------------------------------------------------
