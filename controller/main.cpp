@@ -110,8 +110,9 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   FURROW_TRY(ProveUnknownKeyIsRefused(context, config.listen, control->port(), keys.public_key));
   options.port = config.bulk_port;
   FURROW_ASSIGN(const std::unique_ptr<BulkServer> bulk,
-                BulkServer::Start(context, options, *logs, *blobs, FindLogIn(*store),
-                                  [post](BulkEvent event) { std::visit(post, std::move(event)); }));
+                BulkServer::Start(
+                    context, options, *logs, *blobs, FindLogIn(*store),
+                    [post](BulkEvent event) { std::visit(post, std::move(event)); }, std::exchange(first.bulk, {})));
   EnrolServerOptions enrol_options{config.listen, config.enrol_port,  keys, state.software, control->port(),
                                    bulk->port(),  AllowlistOf(config)};
   FURROW_ASSIGN(const std::unique_ptr<EnrolServer> enrol,
@@ -121,8 +122,6 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   state.access.host = AdvertisedHost(config.advertise, config.listen);
   state.access.advertised = !config.advertise.empty();
   state.access.enrol_port = enrol->port();
-  // The grants go out before any client can ask, because a log without a grant counts as over.
-  for (BulkCommand& grant : std::exchange(first.bulk, {})) bulk->Post(std::move(grant));
   RepositoryOptions repository_options;
   repository_options.mirrors = state_folder / "mirrors";
   repository_options.blobs = state_folder / "blobs";

@@ -94,7 +94,7 @@ struct TreePut $check {
 }
 
 struct ChunkGet {
-  # ChunkData (for a tree: its encoding, in parts) or BulkError answers.
+  # ChunkData (for a tree: its encoding, in parts) or BulkError answers. PROTOCOL.md says what the asker reaches.
   hash @0 :Data $hash;
   tree @1 :Bool;
 }

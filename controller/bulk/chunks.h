@@ -10,18 +10,22 @@
 
 #include "common/base/worker_pool.h"
 #include "common/chunks/store.h"
+#include "controller/bulk/reach.h"
+#include "controller/bulk/tree_chunks.h"
 #include "schemas/bulk.h"
 
 namespace furrow {
 
-// One thread at a time may use a session; the store and the helpers must outlive it.
+// One thread at a time may use a session; the store, the trees' chunks and the helpers must outlive it.
 class ChunkSession {
  public:
   // `helpers` verify and write chunks beside the thread that calls Handle.
-  ChunkSession(ChunkStore& store, WorkerPool& helpers) : store_(store), helpers_(helpers), batch_(store) {}
+  ChunkSession(ChunkStore& store, TreeChunks& tree_chunks, WorkerPool& helpers)
+      : store_(store), tree_chunks_(tree_chunks), helpers_(helpers), batch_(store) {}
 
-  // Handles each ChunkQuery, ChunkPut, TreePut or ChunkGet in order and appends the encoded answers.
-  void Handle(std::span<const BulkRequest> requests, std::vector<std::string>& replies);
+  // Handles each ChunkQuery, ChunkPut, TreePut or ChunkGet in order and appends the encoded answers. What lies outside
+  // `reach` counts as missing, and is answered in the same words, before the store is asked.
+  void Handle(std::span<const BulkRequest> requests, const Reach& reach, std::vector<std::string>& replies);
 
   // Makes the chunks received so far present and durable, so that a sender whose connection breaks need not send them
   // again.
@@ -35,17 +39,20 @@ class ChunkSession {
     std::string bytes;
   };
 
-  BulkReply On(const ChunkQuery& query);
-  void Put(std::span<const BulkRequest> puts, std::vector<std::string>& replies);
-  Status Put(const ChunkPut& put);
-  BulkReply On(const TreePut& part);
-  void On(const ChunkGet& get, std::vector<std::string>& replies);
-  Status Commit(const Hash& tree, std::vector<Hash>& missing);
+  BulkReply On(const ChunkQuery& query, const Reach& reach);
+  void Put(std::span<const BulkRequest> puts, const Reach& reach, std::vector<std::string>& replies);
+  Status Put(const ChunkPut& put, const Reach& reach);
+  BulkReply On(const TreePut& part, const Reach& reach);
+  void On(const ChunkGet& get, const Reach& reach, std::vector<std::string>& replies);
+  Status Commit(const Hash& tree, const Reach& reach, std::vector<Hash>& missing);
+  Status MissAll(const Hash& tree, std::vector<Hash>& missing) const;
 
   ChunkStore& store_;
+  TreeChunks& tree_chunks_;
   WorkerPool& helpers_;
   ChunkStore::Batch batch_;
   std::optional<Assembly> tree_;
+  Hash last_tree_;  // the tree that named the last chunk that the peer got; Reach::Has keeps it
 };
 
 }  // namespace furrow

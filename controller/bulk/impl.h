@@ -18,7 +18,9 @@
 #include "controller/bulk/encode_reply.h"
 #include "controller/bulk/log_readers.h"
 #include "controller/bulk/log_writer.h"
+#include "controller/bulk/reach.h"
 #include "controller/bulk/server.h"
+#include "controller/bulk/tree_chunks.h"
 #include "schemas/bulk.h"
 
 namespace furrow {
@@ -51,7 +53,7 @@ struct BulkServer::Impl {
 
   void Run();
   void Take(BulkInput& input);
-  void On(const BulkCommand& command);
+  void On(BulkCommand& command);
   void On(LogReport& report);
   void On(ChunksDone& done);
   void OnMessage(Incoming& message);
@@ -70,7 +72,9 @@ struct BulkServer::Impl {
   const std::function<void(BulkEvent)> on_event;
   std::unique_ptr<Server> server;
   Mailbox<BulkInput> inputs;
-  std::unordered_map<AttemptRef, BulkGrant> grants;
+  std::unordered_map<AttemptRef, BulkGrant> grants;  // without their trees, which `reaches` has
+  Reaches reaches;
+  TreeChunks tree_chunks;
   std::unordered_map<AttemptRef, std::vector<PeerId>> waiting_for_seal;
   std::unordered_map<PeerId, Peer> peers;
   std::size_t waiting_peers = 0;  // peers with frames in `out`

@@ -28,6 +28,7 @@ BulkServer::Impl::Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log
                        std::function<void(BulkEvent)> event_handler)
     : chunks(chunk_store),
       on_event(std::move(event_handler)),
+      tree_chunks(chunk_store),
       readers(
           logs, std::move(find_log), pool, [this](PeerId peer, const BulkReply& reply) { return Send(peer, reply); },
           [this](LogChunkRead read) { inputs.Post(std::move(read)); }),
@@ -51,12 +52,14 @@ std::uint16_t BulkServer::port() const {
 
 Result<std::unique_ptr<BulkServer>> BulkServer::Start(Context& context, ServerOptions options, LogStore& logs,
                                                       ChunkStore& chunks, FindLog find_log,
-                                                      std::function<void(BulkEvent)> on_event) {
+                                                      std::function<void(BulkEvent)> on_event,
+                                                      std::vector<BulkCommand> first) {
   auto impl = std::make_unique<Impl>(logs, chunks, std::move(find_log), std::move(on_event));
   options.max_frame_bytes = kMaxBulkRequestFrame;
   options.send_queue = kQueue;
   options.receive_queue = kQueue;
   FURROW_ASSIGN(impl->server, Server::Bind(context, options));
+  for (BulkCommand& command : first) impl->inputs.Post(std::move(command));
   impl->thread = std::thread([raw = impl.get()] { raw->Run(); });  // The new thread owns the socket.
   return std::unique_ptr<BulkServer>(new BulkServer(std::move(impl)));
 }
@@ -77,7 +80,10 @@ void BulkServer::Impl::Run() {
     for (int i = 0; i < kMessagesPerTurn && more; ++i) {
       auto message = server->Receive();
       more = message.has_value();
-      if (message) OnMessage(*message);
+      if (!message) break;
+      // The message may follow from a grant that was posted meanwhile.
+      for (BulkInput& input : inputs.TakeAll()) Take(input);
+      OnMessage(*message);
     }
     if (waiting_peers != 0) FlushAll();
     if (now - looked >= kLook) LookAfterPeers();
@@ -93,11 +99,14 @@ void BulkServer::Impl::Take(BulkInput& input) {
   if (std::holds_alternative<BulkStop>(input)) stopping = true;
 }
 
-void BulkServer::Impl::On(const BulkCommand& command) {
-  if (const auto* grant = std::get_if<BulkGrant>(&command)) {
-    grants[grant->attempt] = *grant;
+void BulkServer::Impl::On(BulkCommand& command) {
+  if (auto* grant = std::get_if<BulkGrant>(&command)) {
+    reaches.Grant(*grant);
+    grant->trees.reset();
+    grants[grant->attempt] = std::move(*grant);
   } else if (const auto* revoke = std::get_if<BulkRevoke>(&command)) {
     grants.erase(revoke->attempt);
+    reaches.Revoke(revoke->attempt);
     waiting_for_seal.erase(revoke->attempt);
     readers.OnOver(revoke->attempt);
   } else if (const auto* whole = std::get_if<BulkLogFinal>(&command)) {
@@ -199,7 +208,7 @@ void BulkServer::Impl::OnLogMessage(PeerId id, Peer& peer, BulkRequest& request)
 
 void BulkServer::Impl::WorkOnChunks(PeerId id, Peer& peer) {
   if (peer.chunks_busy || peer.chunk_requests.empty() || peer.out_bytes >= kMaxOutBytes) return;
-  if (!peer.session) peer.session = std::make_unique<ChunkSession>(chunks, helpers);
+  if (!peer.session) peer.session = std::make_unique<ChunkSession>(chunks, tree_chunks, helpers);
   // One worker at a time per peer keeps the peer's order. A worker takes a few requests at once, so that the sender
   // gets answers while others of its window are worked on; a ChunkGet ends a batch, because its answer may be large.
   auto requests = std::make_shared<std::vector<BulkRequest>>();
@@ -209,9 +218,10 @@ void BulkServer::Impl::WorkOnChunks(PeerId id, Peer& peer) {
   } while (!peer.chunk_requests.empty() && requests->size() < kRequestsAtOnce &&
            !std::holds_alternative<ChunkGet>(requests->back()));
   peer.chunks_busy = true;
-  pool.Run([this, id, requests, session = std::make_shared<std::unique_ptr<ChunkSession>>(std::move(peer.session))] {
+  pool.Run([this, id, requests, reach = reaches.Of(peer.who),
+            session = std::make_shared<std::unique_ptr<ChunkSession>>(std::move(peer.session))] {
     ChunksDone done{id, std::move(*session), {}};
-    done.session->Handle(*requests, done.replies);
+    done.session->Handle(*requests, *reach, done.replies);
     inputs.Post(std::move(done));
   });
 }

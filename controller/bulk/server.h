@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "common/base/error.h"
 #include "common/base/ids.h"
@@ -28,10 +29,12 @@ class BulkServer {
  public:
   // Start sets the frame size and queues of `options`. The bulk thread calls `on_event`, which must not block. While
   // the server runs, all functions of `logs` that write streamed logs belong to the server. The stores and `context`
-  // must outlive it. Fails as Server::Bind does.
+  // must outlive it. No peer is heard before `first`, the grants of the attempts that live at the start: without them
+  // an agent would be told that its log is not its own and that its inputs are not there. Fails as Server::Bind does.
   static Result<std::unique_ptr<BulkServer>> Start(Context& context, ServerOptions options, LogStore& logs,
                                                    ChunkStore& chunks, FindLog find_log,
-                                                   std::function<void(BulkEvent)> on_event);
+                                                   std::function<void(BulkEvent)> on_event,
+                                                   std::vector<BulkCommand> first = {});
   ~BulkServer();
 
   void Post(BulkCommand command);  // any thread

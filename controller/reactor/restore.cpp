@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <memory>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "common/base/check.h"
 #include "common/wire/job_state.h"
@@ -123,12 +126,19 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
   }
   for (auto& [id, run] : state.runs) {
     RecountRun(state, run, now);
+    const JobGroup* group = nullptr;
+    std::shared_ptr<const std::vector<Hash>> trees;  // of `group`
     for (Job& job : run.jobs) {
       if (job.OnAgent() && IsOutdated(state, job.epoch)) continue;  // Its agent is told to end it: see Reconcile.
-      if (job.OnAgent())
-        out.bulk.emplace_back(BulkGrant{job.attempt(), id, job.agent, state.settings.log_quota_bytes});
-      else if (run.record.cancelling && !IsTerminal(job.state))
+      if (job.OnAgent()) {
+        if (group != &run.GroupOf(job)) {
+          group = &run.GroupOf(job);
+          trees = std::make_shared<const std::vector<Hash>>(TreesOf(run, *group));
+        }
+        out.bulk.emplace_back(BulkGrant{job.attempt(), id, job.agent, state.settings.log_quota_bytes, trees});
+      } else if (run.record.cancelling && !IsTerminal(job.state)) {
         SettleJob(state, out, now, run, job, JobState::kCancelled);
+      }
       if (job.OnAgent() && run.record.cancelling) job.cancelling = true;
     }
   }

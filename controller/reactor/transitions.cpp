@@ -167,21 +167,27 @@ Assign MakeAssign(const State& state, const Run& run, const Job& job) {
   assign.gpu_uuids = job.gpu_uuids;
   assign.commit = run.record.info.commit;
   assign.branch = run.record.info.branch;
-  if (!run.record.source.IsZero()) assign.trees.push_back(run.record.source);
-  for (std::uint32_t need : group.needs) {
-    const JobGroup& needed = run.groups[need];
-    for (std::uint32_t i = needed.first; i < needed.first + needed.spec->shards; ++i) {
-      const Job& source = run.jobs[i];
-      if (source.state == JobState::kPassed && !source.attempts.empty() && !source.attempts.back().artifacts.IsZero())
-        assign.trees.push_back(source.attempts.back().artifacts);
-    }
-  }
+  assign.trees = TreesOf(run, group);
   GiveMetrics(assign, run, group);
   assign.log_quota_bytes = state.settings.log_quota_bytes;
   return assign;
 }
 
 }  // namespace
+
+std::vector<Hash> TreesOf(const Run& run, const JobGroup& group) {
+  std::vector<Hash> trees;
+  if (!run.record.source.IsZero()) trees.push_back(run.record.source);
+  for (std::uint32_t need : group.needs) {
+    const JobGroup& needed = run.groups[need];
+    for (std::uint32_t i = needed.first; i < needed.first + needed.spec->shards; ++i) {
+      const Job& source = run.jobs[i];
+      if (source.state == JobState::kPassed && !source.attempts.empty() && !source.attempts.back().artifacts.IsZero())
+        trees.push_back(source.attempts.back().artifacts);
+    }
+  }
+  return trees;
+}
 
 void StartRun(State& state, Now now, Run& run) {
   for (JobGroup& group : run.groups) {
@@ -214,7 +220,8 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   Occupy(state, *agent, run->GroupOf(*job), *job);
   out.records.emplace_back(job->record());
   Tell(out, now, EventKind::kJobAssigned, *run, *job).subject = agent->name;
-  out.bulk.emplace_back(BulkGrant{job->attempt(), run->record.id, agent->name, state.settings.log_quota_bytes});
+  out.bulk.emplace_back(BulkGrant{job->attempt(), run->record.id, agent->name, state.settings.log_quota_bytes,
+                                  std::make_shared<const std::vector<Hash>>(TreesOf(*run, run->GroupOf(*job)))});
   RepeatAssign(state, out, now, *run, *job);
   MarkChanged(state, *run, *job);
 }

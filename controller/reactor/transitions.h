@@ -36,6 +36,10 @@ void CancelJob(State& state, Outbox& out, Now now, Run& run, Job& job, const std
 // Puts a job that is on no agent into a terminal state and starts or skips the jobs that need it.
 void SettleJob(State& state, Outbox& out, Now now, Run& run, Job& job, JobState end);
 
+// Returns the trees that each attempt of the group gets: the run's sources, then the artifacts of the jobs that the
+// group needs.
+std::vector<Hash> TreesOf(const Run& run, const JobGroup& group);
+
 // Returns the metrics of the jobs that `group` needs, one value each, by MeanMetrics over all their shards.
 Metrics NeededMetrics(const Run& run, const JobGroup& group);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <variant>
@@ -58,13 +59,15 @@ struct Committed {
 
 // ---- the bulk endpoint -----------------------------------------------------------------------------------------
 
-// A BulkGrant lets the agent append to the attempt's log. The reactor grants before the Assign leaves, and at the start
-// for every unfinished attempt.
+// A BulkGrant lets the agent append to the attempt's log, store chunks and fetch the attempt's trees. The reactor
+// grants before the Assign leaves, and at the start for every unfinished attempt.
 struct BulkGrant {
   AttemptRef attempt;
   RunId run{};
   std::string agent;
   std::uint64_t log_quota_bytes = 0;  // 0: none
+  // The trees of the attempt's Assign, shared by the shards of a job; null: none.
+  std::shared_ptr<const std::vector<Hash>> trees = nullptr;
 };
 // A BulkRevoke says that the attempt is over, however the attempt ended. Followers of the log get the bytes that are
 // there, and the end.

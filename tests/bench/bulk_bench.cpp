@@ -10,6 +10,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "agent/inputs/workspace.h"
 #include "agent/uploads/uploader.h"
@@ -143,8 +144,9 @@ int main(int argc, char** argv) {
     WriteFile(dir / "ws" / "model.pt", bytes, false);
     Hash tree;
     const auto collect = [&](const char* what) {
+      server->Post(BulkGrant{{JobId{++job}, Epoch{1}}, RunId{1}, "one", 0});
       Measure(what, bytes, [&] {
-        uploader->Post(Collect{{JobId{++job}, Epoch{1}}, (dir / "ws").string(), {"model.pt"}});
+        uploader->Post(Collect{{JobId{job}, Epoch{1}}, (dir / "ws").string(), {"model.pt"}});
         const UploadEvent event = Wait(uploaded);
         if (const auto* failed = std::get_if<ArtifactsFailed>(&event)) std::printf("%s\n", failed->message.c_str());
         if (const auto* done = std::get_if<ArtifactsCommitted>(&event)) tree = done->tree;
@@ -161,8 +163,13 @@ int main(int argc, char** argv) {
     }
     collect("artifact again, one byte changed");
     const auto prepare = [&](const char* what) {
+      server->Post(BulkGrant{{JobId{++job}, Epoch{1}},
+                             RunId{1},
+                             "one",
+                             0,
+                             std::make_shared<const std::vector<Hash>>(std::vector<Hash>{tree})});
       Measure(what, bytes, [&] {
-        workspace->Post(Prepare{{JobId{++job}, Epoch{1}}, (dir / "inputs").string(), {tree}});
+        workspace->Post(Prepare{{JobId{job}, Epoch{1}}, (dir / "inputs").string(), {tree}});
         const WorkspaceEvent event = Wait(prepared);
         if (const auto* failed = std::get_if<PrepareFailed>(&event)) std::printf("%s\n", failed->message.c_str());
       });

@@ -73,10 +73,10 @@ Run& ControllerFarm::Accept(Pipeline pipeline) {
   return run;
 }
 
-Run& ControllerFarm::AcceptAs(Uuid request, Pipeline pipeline) {
+Run& ControllerFarm::AcceptAs(Uuid request, Pipeline pipeline, const Hash& source) {
   const SharedSpec spec = ShareSpec(std::move(pipeline));
   const PipelineId id = PipelineAt(state, out, now, {spec.pipeline->name, {}, ""}).id;
-  Run& run = AcceptRun(state, out, now, {.request = request, .pipeline = id, .spec = spec});
+  Run& run = AcceptRun(state, out, now, {.request = request, .pipeline = id, .spec = spec, .source = source});
   StartRun(state, now, run);
   return run;
 }

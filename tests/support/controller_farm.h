@@ -46,7 +46,7 @@ class ControllerFarm {
   PeerId Peer(const std::string& name) const { return state.agents.at(name).link.session->peer; }
 
   Run& Accept(Pipeline pipeline);
-  Run& AcceptAs(Uuid request, Pipeline pipeline);  // keeps the effects
+  Run& AcceptAs(Uuid request, Pipeline pipeline, const Hash& source = {});  // keeps the effects
   // Plays the thread that prepares pipeline files: hands in the submissions that wait.
   void PrepareFiles();
   void Submit(const Asker& asker, const furrow::Submit& request);

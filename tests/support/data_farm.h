@@ -108,6 +108,8 @@ class DataFarm {
   void Start() {
     logs = LogStore::Open((folder / "logs").string()).value();
     chunks = ChunkStore::Open((folder / "blobs").string()).value();
+    std::vector<BulkCommand> first;
+    for (const auto& [attempt, grant] : grants_) first.emplace_back(grant);
     auto started = BulkServer::Start(
         context, {"127.0.0.1", port_, server_keys}, *logs, *chunks,
         [this](RunId, AttemptRef attempt) -> Result<std::optional<LogRecord>> {
@@ -122,7 +124,8 @@ class DataFarm {
             if (answer_seals_) to_post_->Post(BulkSealDurable{sealed->attempt});
           }
           events.Add(std::move(event));
-        });
+        },
+        first);
     // The port of the server before may take a moment to be free.
     for (int i = 0; !started && port_ != 0 && i < 100; ++i) {
       Poller().Wait(std::chrono::milliseconds(20));
@@ -134,7 +137,6 @@ class DataFarm {
       const std::lock_guard lock(mutex_);
       to_post_ = server.get();
     }
-    for (const auto& [attempt, grant] : grants_) server->Post(grant);
   }
   // Stops as a kill does: nothing is flushed or sent.
   void Stop() {
@@ -143,9 +145,15 @@ class DataFarm {
     chunks.reset();
   }
 
-  void Grant(AttemptRef attempt, std::uint64_t quota = 0, const std::string& name = "one") {
-    grants_[attempt] = BulkGrant{attempt, run, name, quota};
+  void Grant(AttemptRef attempt, std::uint64_t quota = 0, const std::string& name = "one",
+             std::vector<Hash> trees = {}) {
+    grants_[attempt] =
+        BulkGrant{attempt, run, name, quota, std::make_shared<const std::vector<Hash>>(std::move(trees))};
     if (server) server->Post(grants_[attempt]);
+  }
+  void Revoke(AttemptRef attempt) {
+    grants_.erase(attempt);
+    server->Post(BulkRevoke{attempt});
   }
   void AnswerSeals(bool answer) {
     const std::lock_guard lock(mutex_);

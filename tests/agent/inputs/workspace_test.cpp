@@ -44,6 +44,7 @@ struct Rig : DataFarm {
   }
   std::string Dir() const { return (folder / "ws").string(); }
   void Order(std::vector<Hash> trees, AttemptRef attempt = kAttempt) {
+    Grant(attempt, 0, "one", trees);
     workspace->Post(Prepare{attempt, Dir(), std::move(trees)});
   }
   void CheckPrepared(AttemptRef attempt = kAttempt) {
@@ -190,8 +191,10 @@ TEST_CASE("workspace: attempts that need the same chunks share them; a cancelled
   Rig rig;
   const Hash tree = rig.MakeTreeOf({{"a", SomeText(3'000'000)}});
   rig.Stop();
-  for (std::uint64_t job = 1; job <= 3; ++job)
+  for (std::uint64_t job = 1; job <= 3; ++job) {
+    rig.Grant({JobId{job}, Epoch{1}}, 0, "one", {tree});
     rig.workspace->Post(Prepare{{JobId{job}, Epoch{1}}, (rig.folder / std::to_string(job)).string(), {tree}});
+  }
   rig.workspace->Post(CancelPrepare{{JobId{2}, Epoch{1}}});
   rig.Start();
   for (int i = 0; i < 2; ++i) {

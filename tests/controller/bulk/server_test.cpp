@@ -272,6 +272,7 @@ struct Cargo {
 
 TEST_CASE("bulk chunks: only what is missing is asked for; a tree is committed when whole") {
   DataFarm farm;
+  farm.Grant(kAttempt);
   const Cargo cargo(1);
   BulkPeer agent(farm, farm.agent);
   agent.Say(ChunkPut{HashOf(cargo.one), cargo.one});
@@ -298,6 +299,7 @@ TEST_CASE("bulk chunks: only what is missing is asked for; a tree is committed w
 
 TEST_CASE("bulk chunks: wrong bytes, unknown hashes and parts out of order are refused") {
   DataFarm farm;
+  farm.Grant(kAttempt);
   const Cargo cargo(2);
   BulkPeer agent(farm, farm.agent);
   agent.Say(ChunkPut{HashOf(cargo.one), cargo.two});

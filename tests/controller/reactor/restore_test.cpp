@@ -1,3 +1,6 @@
+#include <map>
+
+#include "common/base/hash.h"
 #include "controller/parse/prepare.h"
 #include "controller/reactor/pipelines.h"
 #include "tests/sim/disk.h"
@@ -19,8 +22,8 @@ struct Lived : ControllerFarm {
     EndTurn(state, out, now);
     Commit();
   }
-  Run& Accepted(Pipeline pipeline) {
-    Run& run = AcceptAs(Uuid{4, ++requests}, std::move(pipeline));
+  Run& Accepted(Pipeline pipeline, const Hash& source = {}) {
+    Run& run = AcceptAs(Uuid{4, ++requests}, std::move(pipeline), source);
     Turns();
     return run;
   }
@@ -70,6 +73,31 @@ TEST_CASE("restore: every job comes back in its state, queued or granted") {
   for (const Job& job : run.jobs)
     if (job.OnAgent()) CHECK(effects.Bulk<BulkGrant>().attempt == job.attempt());
   CHECK(effects.empty());
+}
+
+TEST_CASE("restore: each attempt is granted the trees that its Assign named") {
+  Lived farm;
+  farm.Joins("a", Cpus(8));
+  JobSpec shards = MakeJob("shards", {"one"});
+  shards.shards = 3;
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one"), shards, MakeJob("other")}), HashOf("sources"));
+  Finished one = farm.Report(farm.JobOf(run, "one"));
+  one.artifacts = HashOf("model");
+  farm.Says(one, "a");
+  FakeOutbox effects;
+  State state = farm.Restart(effects);
+  std::map<JobId, std::vector<Hash>> granted;
+  for (int i = 0; i < 4; ++i) {
+    const auto grant = effects.Bulk<BulkGrant>();
+    granted[grant.attempt.job] = *grant.trees;
+  }
+  CHECK(effects.empty());
+  for (const Job& job : run.jobs) {
+    if (!job.OnAgent()) continue;
+    const bool is_shard = run.GroupOf(job).spec->name == "shards";
+    CHECK(granted.at(job.id) ==
+          (is_shard ? std::vector<Hash>{HashOf("sources"), HashOf("model")} : std::vector<Hash>{HashOf("sources")}));
+  }
 }
 
 TEST_CASE("restore: a run that waits is planned for as soon as an agent comes") {

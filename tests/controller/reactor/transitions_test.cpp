@@ -35,7 +35,11 @@ TEST_CASE("transitions: a job starts when all its needs passed, and gets their a
   farm.Finish(farm.JobOf(run, "one"), 0, {}, HashOf("one"));
   CHECK(farm.StateOf(run, "both") == JobState::kReady);
   EndTurn(farm.state, farm.out, farm.now);
-  CHECK(farm.out.ToAgent<Assign>(peer).trees == std::vector<Hash>{HashOf("one"), HashOf("two")});
+  const std::vector<Hash> trees{HashOf("one"), HashOf("two")};
+  const auto grant = farm.out.Bulk<BulkGrant>();
+  CHECK(grant.attempt == farm.JobOf(run, "both").attempt());
+  CHECK(*grant.trees == trees);  // what the agent is told of and may fetch is the same
+  CHECK(farm.out.ToAgent<Assign>(peer).trees == trees);
   farm.out.Clear();
 }
 
