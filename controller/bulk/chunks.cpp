@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t kBatchBytes = 64 << 20;  // bytes synced together
 
-BulkReply Refusal(std::uint64_t request, const Hash& hash, const Error& error) {
+BulkReply RefusalOf(std::uint64_t request, const Hash& hash, const Error& error) {
   return BulkError{request, {}, hash, error.code, error.message};
 }
 
@@ -118,7 +118,7 @@ void ChunkSession::On(const ChunkGet& get, const Reach& reach, std::vector<std::
       reach.Has(get.hash, tree_chunks_, last_tree_) ? store_.Get(get.hash) : tl::unexpected(NotThere(get.hash));
   if (!bytes) {
     const bool absent = bytes.error().code == Errc::kNotFound;
-    return replies.push_back(EncodeReply(Refusal(0, get.hash, absent ? NotThere(get.hash) : bytes.error())));
+    return replies.push_back(EncodeReply(RefusalOf(0, get.hash, absent ? NotThere(get.hash) : bytes.error())));
   }
   for (std::size_t offset = 0; offset == 0 || offset < bytes->size(); offset += kMaxPartBytes) {
     replies.push_back(EncodeReply(ChunkData{get.hash, bytes->size(), offset, bytes->substr(offset, kMaxPartBytes)}));

@@ -30,6 +30,8 @@ class ChunkSession {
   // Makes the chunks received so far present and durable, so that a sender whose connection breaks need not send them
   // again.
   void Commit();
+  // Returns the bytes of an unfinished tree.
+  std::size_t HeldBytes() const { return tree_ ? tree_->bytes.size() : 0; }
   bool HasUncommitted() const { return batch_.Count() != 0; }
 
  private:

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -16,6 +17,7 @@
 #include "common/transport/transport.h"
 #include "controller/bulk/chunks.h"
 #include "controller/bulk/encode_reply.h"
+#include "controller/bulk/load.h"
 #include "controller/bulk/log_readers.h"
 #include "controller/bulk/log_writer.h"
 #include "controller/bulk/reach.h"
@@ -37,19 +39,28 @@ using BulkInput = std::variant<BulkCommand, ChunksDone, LogReport, LogChunkRead,
 struct BulkServer::Impl {
   using Time = std::chrono::steady_clock::time_point;
 
+  // A Waiting is a request or a frame with its place in `load`.
+  template <class T>
+  struct Waiting {
+    T what;
+    BulkLoad::Held held;
+  };
   struct Peer {
     Identity who;
-    std::deque<BulkRequest> chunk_requests;  // in order; not yet with a worker
-    bool chunks_busy = false;                // A worker has the session.
+    std::shared_ptr<BulkLoad::Key> key;
+    std::deque<Waiting<BulkRequest>> chunk_requests;  // in order; not yet with a worker
+    bool chunks_busy = false;                         // A worker has the session.
     std::unique_ptr<ChunkSession> session;
-    std::uint32_t log_messages = 0;  // messages with the writer
-    std::deque<std::string> out;     // frames that the network does not take yet
+    BulkLoad::Held session_held;           // for what the session keeps in memory
+    std::uint32_t log_messages = 0;        // messages with the writer
+    std::deque<Waiting<std::string>> out;  // frames that the network does not take yet
     std::size_t out_bytes = 0;
-    bool misunderstood = false;  // The peer has sent an unreadable message, and the log says so.
-    Time heard, sent;            // last message from the peer; last time that the peer took one
+    bool dropped = false;  // The peer is in `leaving`, and nothing is kept for it any more.
+    Time heard, sent;      // last message from the peer; last time that the peer took one
   };
 
-  Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log, std::function<void(BulkEvent)> event_handler);
+  Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log, std::function<void(BulkEvent)> event_handler,
+       BulkLimits limits);
 
   void Run();
   void Take(BulkInput& input);
@@ -57,10 +68,19 @@ struct BulkServer::Impl {
   void On(LogReport& report);
   void On(ChunksDone& done);
   void OnMessage(Incoming& message);
-  void OnLogMessage(PeerId id, Peer& peer, BulkRequest& request);
+  Peer& PeerOf(const Incoming& message);
+  void Tell(Peer& peer, BulkFault fault, const std::string& why = {});
+  void OnChunkMessage(PeerId id, Peer& peer, BulkRequest& request, std::size_t bytes);
+  void OnLogMessage(PeerId id, Peer& peer, BulkRequest& request, std::size_t bytes);
   void WorkOnChunks(PeerId id, Peer& peer);
   bool Send(PeerId id, const BulkReply& reply) { return SendEncoded(id, EncodeReply(reply)); }
   bool SendEncoded(PeerId id, std::string frame);  // false: the frame has to wait, or the peer is gone
+  // Makes a place for `bytes` of the peer, from what waits for the greediest key if need be. nullopt: the peer's own
+  // key has too much.
+  std::optional<BulkLoad::Held> Place(const Peer& peer, std::size_t bytes);
+  // Drops the peer of the key for which most waits; false: nothing that can be dropped waits for any.
+  bool DropGreediest(const BulkLoad::Key& key);
+  void Drop(PeerId id, Peer& peer);
   void Flush(PeerId id, Peer& peer);
   void FlushAll();
   // Forgets a peer in `leaving`. Run calls Forget only at the end of a turn, so that every Peer& stays valid until
@@ -68,6 +88,7 @@ struct BulkServer::Impl {
   void Forget(PeerId id);
   void LookAfterPeers();
 
+  BulkLoad load;
   ChunkStore& chunks;
   const std::function<void(BulkEvent)> on_event;
   std::unique_ptr<Server> server;

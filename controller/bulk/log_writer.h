@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/transport/transport.h"
+#include "controller/bulk/load.h"
 #include "controller/state/records.h"
 #include "schemas/bulk.h"
 
@@ -26,6 +27,7 @@ struct LogWork {
   RunId run{};
   std::uint64_t quota_bytes = 0;  // 0: none
   std::variant<LogAppend, LogOpen, LogSeal> request;
+  BulkLoad::Held held = {};
 };
 
 // LogMoved says that the attempt's log has grown: readers may look, though the new bytes are not durable yet.

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "common/base/ids.h"
-#include "common/wire/peer.h"
+#include "common/transport/transport.h"
 #include "controller/bulk/tree_chunks.h"
 #include "controller/state/effects.h"
 

@@ -12,10 +12,13 @@ namespace {
 
 constexpr unsigned kPoolThreads = 2;
 constexpr std::size_t kRequestsAtOnce = kBulkWindow / 4;
-constexpr int kQueue = 2 * kBulkWindow;  // messages of a peer in ZeroMQ's queues, each way
+constexpr int kReceiveQueue = 2 * kBulkWindow;  // messages of a peer in ZeroMQ's queue
+// Frames for a peer in ZeroMQ's queue, where BulkLoad does not see them: 16 MiB for a connection that reads nothing.
+constexpr int kSendQueue = 16;
 // The limit is twice the window, because messages under way when a connection broke may come again at once.
 constexpr std::size_t kMaxPending = 2 * kBulkWindow;
 constexpr std::size_t kMaxOutBytes = 8 << 20;  // A peer with so much waiting gets no further work done.
+constexpr std::size_t kOverheadBytes = 256;    // memory of a message or a frame beside its bytes
 constexpr int kMessagesPerTurn = 64;
 constexpr auto kRetry = std::chrono::milliseconds(5);  // ZeroMQ does not say when a slow peer's queue has room
 constexpr auto kLook = std::chrono::seconds(1);
@@ -25,8 +28,9 @@ constexpr auto kMaxSilence = std::chrono::minutes(10);
 }  // namespace
 
 BulkServer::Impl::Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log,
-                       std::function<void(BulkEvent)> event_handler)
-    : chunks(chunk_store),
+                       std::function<void(BulkEvent)> event_handler, BulkLimits limits)
+    : load(limits),
+      chunks(chunk_store),
       on_event(std::move(event_handler)),
       tree_chunks(chunk_store),
       readers(
@@ -49,15 +53,18 @@ void BulkServer::Post(BulkCommand command) {
 std::uint16_t BulkServer::port() const {
   return impl_->server->port();
 }
+std::size_t BulkServer::WaitingBytes() const {
+  return impl_->load.Bytes();
+}
 
 Result<std::unique_ptr<BulkServer>> BulkServer::Start(Context& context, ServerOptions options, LogStore& logs,
                                                       ChunkStore& chunks, FindLog find_log,
                                                       std::function<void(BulkEvent)> on_event,
-                                                      std::vector<BulkCommand> first) {
-  auto impl = std::make_unique<Impl>(logs, chunks, std::move(find_log), std::move(on_event));
+                                                      std::vector<BulkCommand> first, BulkLimits limits) {
+  auto impl = std::make_unique<Impl>(logs, chunks, std::move(find_log), std::move(on_event), limits);
   options.max_frame_bytes = kMaxBulkRequestFrame;
-  options.send_queue = kQueue;
-  options.receive_queue = kQueue;
+  options.send_queue = kSendQueue;
+  options.receive_queue = kReceiveQueue;
   FURROW_ASSIGN(impl->server, Server::Bind(context, options));
   for (BulkCommand& command : first) impl->inputs.Post(std::move(command));
   impl->thread = std::thread([raw = impl.get()] { raw->Run(); });  // The new thread owns the socket.
@@ -124,7 +131,9 @@ void BulkServer::Impl::On(LogReport& report) {
   if (auto* failed = std::get_if<LogDiskFailed>(&report)) return on_event(BulkFailed{std::move(failed->message)});
   auto& batch = std::get<LogBatch>(report);
   for (const auto& [id, count] : batch.handled) {
-    if (const auto peer = peers.find(id); peer != peers.end()) peer->second.log_messages -= count;
+    // A peer that was dropped and came again may have fewer messages there than were handled.
+    if (const auto peer = peers.find(id); peer != peers.end())
+      peer->second.log_messages -= std::min(count, peer->second.log_messages);
   }
   for (const auto& [id, reply] : batch.replies) Send(id, reply);
   for (auto& sealed : batch.sealed) {
@@ -139,48 +148,65 @@ void BulkServer::Impl::On(ChunksDone& done) {
   if (found == peers.end()) return;  // The peer is gone, and its uncommitted chunks go with the session.
   found->second.chunks_busy = false;
   found->second.session = std::move(done.session);
+  found->second.session_held = load.Keep(found->second.key, found->second.session->HeldBytes());
   for (std::string& reply : done.replies) SendEncoded(done.peer, std::move(reply));
   WorkOnChunks(done.peer, found->second);
 }
 
 // ---- from peers --------------------------------------------------------------------------------------------
 
-void BulkServer::Impl::OnMessage(Incoming& message) {
-  auto request = DecodeBulkRequest(message.payload);
+BulkServer::Impl::Peer& BulkServer::Impl::PeerOf(const Incoming& message) {
   const auto [found, is_new] = peers.try_emplace(message.peer);
   Peer& peer = found->second;
   if (is_new) {
     peer.who = message.who;
+    peer.key = load.KeyOf(message.who);
     peer.sent = now;
   }
   peer.heard = now;
+  return peer;
+}
+
+void BulkServer::Impl::OnMessage(Incoming& message) {
+  Peer& peer = PeerOf(message);
+  if (peer.dropped) return;
+  auto request = DecodeBulkRequest(message.payload);
+  const std::size_t bytes = message.payload.size() + kOverheadBytes;
+  const bool of_chunks =
+      request && (std::holds_alternative<ChunkQuery>(*request) || std::holds_alternative<ChunkPut>(*request) ||
+                  std::holds_alternative<TreePut>(*request) || std::holds_alternative<ChunkGet>(*request));
+  if (of_chunks) return OnChunkMessage(message.peer, peer, *request, bytes);
+  // LogMore is not answered, and may end a stream.
+  const auto* read_more = request ? std::get_if<LogMore>(&*request) : nullptr;
+  if (read_more != nullptr) return readers.OnLogMore(message.peer, *read_more);
+  if (peer.out_bytes >= kMaxOutBytes) return Tell(peer, BulkFault::kUnread);
+
   if (!request) {
     const std::string& why = request.error().message;
-    if (!std::exchange(peer.misunderstood, true))
-      log::Warning("{} sent something on the bulk channel that is no message: {}", message.who.name, why);
+    Tell(peer, BulkFault::kNoMessage, why);
     Send(message.peer, BulkError{0, {}, {}, Errc::kInvalid, "what was sent on the bulk channel is no message: " + why});
-    return;
-  }
-
-  if (const auto* read = std::get_if<LogRead>(&*request)) {
+  } else if (const auto* read = std::get_if<LogRead>(&*request)) {
     if (peer.who.role != Role::kClient) {
       Send(message.peer, BulkError{read->request, read->attempt, {}, Errc::kRejected, "logs are read by clients only"});
       return;
     }
     const auto grant = grants.find(read->attempt);
     readers.OnLogRead(message.peer, *read, grant != grants.end() && grant->second.run == read->run);
-  } else if (const auto* read_more = std::get_if<LogMore>(&*request)) {
-    readers.OnLogMore(message.peer, *read_more);
-  } else if (std::holds_alternative<LogAppend>(*request) || std::holds_alternative<LogOpen>(*request) ||
-             std::holds_alternative<LogSeal>(*request)) {
-    OnLogMessage(message.peer, peer, *request);
-  } else if (peer.chunk_requests.size() < kMaxPending) {  // A peer that ignores its window loses messages.
-    peer.chunk_requests.push_back(std::move(*request));
-    WorkOnChunks(message.peer, peer);
+  } else {
+    OnLogMessage(message.peer, peer, *request, bytes);
   }
 }
 
-void BulkServer::Impl::OnLogMessage(PeerId id, Peer& peer, BulkRequest& request) {
+void BulkServer::Impl::OnChunkMessage(PeerId id, Peer& peer, BulkRequest& request, std::size_t bytes) {
+  if (peer.chunk_requests.size() >= kMaxPending)  // A peer that ignores its window loses messages.
+    return Tell(peer, peer.out_bytes >= kMaxOutBytes ? BulkFault::kUnread : BulkFault::kWindow);
+  auto held = Place(peer, bytes);
+  if (!held) return Tell(peer, BulkFault::kTooMuch);
+  peer.chunk_requests.push_back({std::move(request), std::move(*held)});
+  WorkOnChunks(id, peer);
+}
+
+void BulkServer::Impl::OnLogMessage(PeerId id, Peer& peer, BulkRequest& request, std::size_t bytes) {
   LogWork work;
   AttemptRef attempt;
   if (auto* append = std::get_if<LogAppend>(&request)) {
@@ -198,11 +224,15 @@ void BulkServer::Impl::OnLogMessage(PeerId id, Peer& peer, BulkRequest& request)
     Send(id, BulkError{0, attempt, {}, Errc::kRejected, "this attempt is not, or no longer, this agent's"});
     return;
   }
-  if (peer.log_messages >= kMaxPending) return;  // The peer ignores its window; it asks where to continue.
+  // A peer that ignores its window asks where to continue.
+  if (peer.log_messages >= kMaxPending) return Tell(peer, BulkFault::kWindow);
+  auto held = Place(peer, bytes);
+  if (!held) return Tell(peer, BulkFault::kTooMuch);
   ++peer.log_messages;
   work.peer = id;
   work.run = grant->second.run;
   work.quota_bytes = grant->second.log_quota_bytes;
+  work.held = std::move(*held);
   writer.Post(std::move(work));
 }
 
@@ -211,26 +241,48 @@ void BulkServer::Impl::WorkOnChunks(PeerId id, Peer& peer) {
   if (!peer.session) peer.session = std::make_unique<ChunkSession>(chunks, tree_chunks, helpers);
   // One worker at a time per peer keeps the peer's order. A worker takes a few requests at once, so that the sender
   // gets answers while others of its window are worked on; a ChunkGet ends a batch, because its answer may be large.
-  auto requests = std::make_shared<std::vector<BulkRequest>>();
+  struct Batch {
+    std::vector<BulkRequest> requests;
+    std::vector<BulkLoad::Held> held;
+  };
+  const auto batch = std::make_shared<Batch>();
   do {
-    requests->push_back(std::move(peer.chunk_requests.front()));
+    batch->requests.push_back(std::move(peer.chunk_requests.front().what));
+    batch->held.push_back(std::move(peer.chunk_requests.front().held));
     peer.chunk_requests.pop_front();
-  } while (!peer.chunk_requests.empty() && requests->size() < kRequestsAtOnce &&
-           !std::holds_alternative<ChunkGet>(requests->back()));
+  } while (!peer.chunk_requests.empty() && batch->requests.size() < kRequestsAtOnce &&
+           !std::holds_alternative<ChunkGet>(batch->requests.back()));
   peer.chunks_busy = true;
-  pool.Run([this, id, requests, reach = reaches.Of(peer.who),
+  pool.Run([this, id, batch, reach = reaches.Of(peer.who),
             session = std::make_shared<std::unique_ptr<ChunkSession>>(std::move(peer.session))] {
     ChunksDone done{id, std::move(*session), {}};
-    done.session->Handle(*requests, *reach, done.replies);
+    done.session->Handle(batch->requests, *reach, done.replies);
     inputs.Post(std::move(done));
   });
+}
+
+void BulkServer::Impl::Tell(Peer& peer, BulkFault fault, const std::string& why) {
+  if (!BulkLoad::IsFirst(*peer.key, fault)) return;
+  const std::string& name = peer.who.name;
+  switch (fault) {
+    case BulkFault::kNoMessage:
+      return log::Warning("{} sent something on the bulk channel that is no message: {}", name, why);
+    case BulkFault::kWindow:
+      return log::Warning("{} sends more on the bulk channel than its window; what is beyond it is dropped", name);
+    case BulkFault::kUnread:
+      return log::Warning("{} sends on the bulk channel and reads no answers; what it sends further is dropped", name);
+    case BulkFault::kTooMuch:
+      return log::Warning("{} has too much waiting on the bulk channel; what it sends further is dropped", name);
+    case BulkFault::kDropped:
+      return log::Warning("{} did not take what waits for it on the bulk channel, and it was dropped", name);
+  }
 }
 
 // ---- to peers ----------------------------------------------------------------------------------------------
 
 bool BulkServer::Impl::SendEncoded(PeerId id, std::string frame) {
   const auto found = peers.find(id);
-  if (found == peers.end()) return false;
+  if (found == peers.end() || found->second.dropped) return false;
   Peer& peer = found->second;
   if (peer.out.empty()) {
     const SendResult result = server->Send(id, frame);
@@ -242,20 +294,61 @@ bool BulkServer::Impl::SendEncoded(PeerId id, std::string frame) {
       leaving.push_back(id);
       return false;
     }
-    ++waiting_peers;
   }
-  peer.out_bytes += frame.size();
-  peer.out.push_back(std::move(frame));
+  const std::size_t bytes = frame.size() + kOverheadBytes;
+  auto held = Place(peer, bytes);
+  // The frame may be one of a peer that reads, beside others of its key that do not.
+  while (!held && DropGreediest(*peer.key) && !peer.dropped) held = Place(peer, bytes);
+  if (peer.dropped) return false;
+  if (!held) return Drop(id, peer), false;
+  if (peer.out.empty()) ++waiting_peers;
+  peer.out_bytes += bytes;
+  peer.out.push_back({std::move(frame), std::move(*held)});
   return false;
+}
+
+std::optional<BulkLoad::Held> BulkServer::Impl::Place(const Peer& peer, std::size_t bytes) {
+  for (;;) {
+    auto held = load.Take(peer.key, bytes);
+    if (held || load.IsGreedy(*peer.key, bytes)) return held;
+    const auto greediest = load.Greediest();
+    if (!greediest || greediest == peer.key || !DropGreediest(*greediest)) return std::nullopt;
+  }
+}
+
+bool BulkServer::Impl::DropGreediest(const BulkLoad::Key& key) {
+  const auto bytes_of = [](const Peer& peer) {
+    std::size_t bytes = peer.out_bytes + peer.session_held.bytes();
+    for (const auto& request : peer.chunk_requests) bytes += request.held.bytes();
+    return bytes;
+  };
+  std::pair<std::size_t, PeerId> most{0, 0};
+  for (const auto& [id, peer] : peers)
+    if (peer.key.get() == &key) most = std::max(most, std::pair(bytes_of(peer), id));
+  if (most.first == 0) return false;
+  Drop(most.second, peers.at(most.second));
+  return true;
+}
+
+void BulkServer::Impl::Drop(PeerId id, Peer& peer) {
+  Tell(peer, BulkFault::kDropped);
+  if (!peer.out.empty()) --waiting_peers;
+  peer.out.clear();
+  peer.out_bytes = 0;
+  peer.chunk_requests.clear();
+  peer.session.reset();
+  peer.session_held = {};
+  peer.dropped = true;
+  leaving.push_back(id);
 }
 
 void BulkServer::Impl::Flush(PeerId id, Peer& peer) {
   while (!peer.out.empty()) {
-    const SendResult result = server->Send(id, peer.out.front());
+    const SendResult result = server->Send(id, peer.out.front().what);
     if (result == SendResult::kFull) return;
     if (result == SendResult::kGone) return leaving.push_back(id);
     peer.sent = now;
-    peer.out_bytes -= peer.out.front().size();
+    peer.out_bytes -= peer.out.front().held.bytes();
     peer.out.pop_front();
   }
   --waiting_peers;
@@ -281,8 +374,7 @@ void BulkServer::Impl::Forget(PeerId id) {
 void BulkServer::Impl::LookAfterPeers() {
   for (auto& [id, peer] : peers) {
     if (!peer.out.empty() && now - peer.sent > kMaxStall) {
-      log::Warning("{} took nothing on the bulk channel for a minute; what waited for it was dropped", peer.who.name);
-      leaving.push_back(id);
+      Drop(id, peer);
     } else if (now - peer.heard > kMaxSilence && peer.out.empty() && !peer.chunks_busy && peer.log_messages == 0 &&
                !readers.Reads(id)) {
       leaving.push_back(id);
@@ -294,6 +386,7 @@ void BulkServer::Impl::LookAfterPeers() {
       });
     }
   }
+  load.Sweep();
   looked = now;
 }
 

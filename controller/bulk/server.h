@@ -2,6 +2,7 @@
 // jobs: the loop grants attempts, and the endpoint reports sealed logs to the loop.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,6 +26,15 @@ class Store;
 using FindLog = std::function<Result<std::optional<LogRecord>>(RunId, AttemptRef)>;
 FindLog FindLogIn(const Store& store);
 
+// The limits on what waits in the endpoint: requests that are not yet worked on, log messages with the writer, parts of
+// trees, and answers that the network does not take. An agent that keeps its windows has at most 302 MiB there: 34 MiB
+// of logs, two artifacts of 34 MiB and a tree of 64 MiB each, and a tree of 64 MiB that it fetches beside 8 MiB of
+// chunks.
+struct BulkLimits {
+  std::size_t key_bytes = 384 << 20;   // of one key, over all its connections
+  std::size_t all_bytes = 1024 << 20;  // of all keys
+};
+
 class BulkServer {
  public:
   // Start sets the frame size and queues of `options`. The bulk thread calls `on_event`, which must not block. While
@@ -34,11 +44,12 @@ class BulkServer {
   static Result<std::unique_ptr<BulkServer>> Start(Context& context, ServerOptions options, LogStore& logs,
                                                    ChunkStore& chunks, FindLog find_log,
                                                    std::function<void(BulkEvent)> on_event,
-                                                   std::vector<BulkCommand> first = {});
+                                                   std::vector<BulkCommand> first = {}, BulkLimits limits = {});
   ~BulkServer();
 
   void Post(BulkCommand command);  // any thread
   std::uint16_t port() const;
+  std::size_t WaitingBytes() const;  // what BulkLimits limits; any thread
 
   struct Impl;
 

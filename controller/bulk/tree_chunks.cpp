@@ -74,8 +74,8 @@ TreeChunks::Keys TreeChunks::Find(const Hash& tree) {
   return keys;
 }
 
-// A tree that is missing may come back, so its absence is not kept: the next look costs no more than a failed open. Bytes
-// that have the tree's name and are no tree stay so.
+// A tree that is missing may come back, so its absence is not kept: the next look costs no more than a failed open.
+// Bytes that have the tree's name and are no tree stay so.
 TreeChunks::Keys TreeChunks::Read(const Hash& tree) {
   std::vector<Key> keys;
   const auto bytes = store_.Get(tree);

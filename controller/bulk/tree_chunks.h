@@ -32,8 +32,8 @@ class TreeChunks {
   // about the same tree wait for the first of them. A tree that is damaged or missing names nothing.
   bool Names(const Hash& tree, const Hash& chunk);
 
-  std::size_t Bytes() const;        // the memory of all trees
-  std::uint64_t Decoded() const;    // the number of trees decoded so far
+  std::size_t Bytes() const;      // the memory of all trees
+  std::uint64_t Decoded() const;  // the number of trees decoded so far
  private:
   // Half of a hash: nobody finds another chunk with the same half, and twice as many fit.
   using Key = std::array<std::uint8_t, 16>;
@@ -46,10 +46,10 @@ class TreeChunks {
   static Key KeyOf(const Hash& chunk);
   static bool Has(const Keys& keys, const Hash& chunk);
   static std::size_t BytesOf(const Keys& keys);
-  Keys Use(Known& known);   // mutex_ is held
+  Keys Use(Known& known);  // mutex_ is held
   Keys Find(const Hash& tree);
   Keys Read(const Hash& tree);  // null: the tree cannot be read now
-  void Shrink();            // mutex_ is held
+  void Shrink();                // mutex_ is held
 
   ChunkStore& store_;
   const std::size_t max_bytes_;

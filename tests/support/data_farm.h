@@ -87,7 +87,7 @@ class Gate {
 
 class DataFarm {
  public:
-  DataFarm() {
+  explicit DataFarm(BulkLimits bulk_limits = {}) : limits(bulk_limits) {
     // The folder is in memory if there is /dev/shm: a sync of a busy disk can take a second.
     const char* const root = std::filesystem::exists("/dev/shm") ? "/dev/shm" : "/tmp";
     std::string name = std::string(root) + "/furrow-data-XXXXXX";
@@ -125,7 +125,7 @@ class DataFarm {
           }
           events.Add(std::move(event));
         },
-        first);
+        first, limits);
     // The port of the server before may take a moment to be free.
     for (int i = 0; !started && port_ != 0 && i < 100; ++i) {
       Poller().Wait(std::chrono::milliseconds(20));
@@ -183,6 +183,7 @@ class DataFarm {
   }
 
   const RunId run{7};
+  const BulkLimits limits;
   std::filesystem::path folder;
   KeyPair server_keys = GenerateKeyPair(), agent = GenerateKeyPair(), other_agent = GenerateKeyPair(),
           client = GenerateKeyPair();
@@ -205,7 +206,8 @@ class DataFarm {
 // A BulkPeer speaks the protocol by hand.
 class BulkPeer {
  public:
-  BulkPeer(DataFarm& farm, const KeyPair& keys) : channel(Channel::Connect(farm.context, farm.Options(keys)).value()) {
+  BulkPeer(DataFarm& farm, const KeyPair& keys) : BulkPeer(farm, farm.Options(keys)) {}
+  BulkPeer(DataFarm& farm, const ChannelOptions& options) : channel(Channel::Connect(farm.context, options).value()) {
     poller_.Add(*channel);
   }
   void Say(const BulkRequest& request) { REQUIRE(channel->Send(Encode(request).value()) == SendResult::kSent); }

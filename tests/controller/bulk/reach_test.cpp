@@ -22,7 +22,8 @@ std::optional<std::string> Get(BulkPeer& peer, const Hash& hash) {
     const auto reply = peer.Hear();
     REQUIRE(reply);
     if (const auto* error = std::get_if<BulkError>(&*reply)) {
-      CHECK(*error == BulkError{0, {}, hash, Errc::kNotFound, "chunk " + hash.ToHex() + " is not in the controller's store"});
+      CHECK(*error ==
+            BulkError{0, {}, hash, Errc::kNotFound, "chunk " + hash.ToHex() + " is not in the controller's store"});
       return std::nullopt;
     }
     const auto& data = std::get<ChunkData>(*reply);
