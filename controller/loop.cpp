@@ -145,6 +145,7 @@ void ControllerLoop::Reload(const Result<ControllerConfig>& fresh) {
     for (const std::string& warning : fresh->warnings) log::Warning("{}: {}", parts_.config_file, warning);
     log::SetLevel(parts_.config.log.level);
     OnSettings(state_, SettingsOf(parts_.config));
+    parts_.store.KeepEvents(parts_.config.event_days);
     parts_.disk.SetLow(parts_.config.disk_low_bytes);
     parts_.repositories.SetLimits(parts_.config.repos_timeout, parts_.config.repos_allow);
   } else {

@@ -139,6 +139,7 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
                       events.Post(CommitImported{ticket, std::move(commit), std::move(pipeline)});
                     },
                     [&events](RefsListed refs) { events.Post(std::move(refs)); }));
+  store->KeepEvents(config.event_days);
   store->Start(PackWriter(*packs), [&events](Committed committed) { events.Post(std::move(committed)); });
   History history(*store, [post](HistoryEvent event) { std::visit(post, std::move(event)); });
 

@@ -119,6 +119,9 @@ ControllerConfig ReadController(Section& root) {
   Section runs = root.Child("runs");
   runs.Integer("keep_in_memory", c.keep_finished_runs, 0, 10'000'000);
   runs.Finish();
+  Section events = root.Child("events");
+  events.Integer("keep_days", c.event_days, 1, 100'000);
+  events.Finish();
   Section disk = root.Child("disk");
   disk.Size("low", c.disk_low_bytes, Zero::kRefused);
   disk.Size("ballast", c.ballast_bytes, Zero::kAllowed);

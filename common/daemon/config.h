@@ -38,6 +38,7 @@ struct ControllerConfig {
 
   std::uint64_t log_quota_bytes = 1ULL << 30;  // jobs.log_quota; 0: none
   std::uint32_t keep_finished_runs = 1'000;    // runs.keep_in_memory
+  std::uint32_t event_days = 90;               // events.keep_days
   std::uint64_t disk_low_bytes = 1ULL << 30;   // disk.low
   std::uint64_t ballast_bytes = 64ULL << 20;   // disk.ballast; 0: none
 

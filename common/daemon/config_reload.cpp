@@ -48,6 +48,7 @@ constexpr Field<C> kControllerFields[] = {
     Of<C, &C::prefetch>("agents.prefetch", kReload),
     Of<C, &C::log_quota_bytes>("jobs.log_quota", kReload),
     Of<C, &C::keep_finished_runs>("runs.keep_in_memory", kReload),
+    Of<C, &C::event_days>("events.keep_days", kReload),
     Of<C, &C::disk_low_bytes>("disk.low", kReload),
     Of<C, &C::ballast_bytes>("disk.ballast", kRestart),
     Of<C, &C::repos_poll>("repos.poll", kReload),

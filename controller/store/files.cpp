@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/base/log.h"
+
 namespace furrow {
 namespace {
 
@@ -13,6 +15,7 @@ using rocksdb::Slice;
 constexpr std::size_t kZeroBytes = 256 << 10;  // zeros written ahead of the log's end at a time
 // Larger appends pay for the journal anyway, and writing twice would cost more.
 constexpr std::size_t kSmallAppend = 16 << 10;
+constexpr auto kSayAgain = std::chrono::minutes(1);
 
 const std::string& Zeros() {
   static const std::string zeros(kZeroBytes, '\0');
@@ -86,6 +89,11 @@ void SpaceWaiter::GiveUp() {
 bool SpaceWaiter::MayTryAgain() {
   if (guard_.OnNoSpace()) return true;
   std::unique_lock lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (now - said_ > kSayAgain) {
+    said_ = now;
+    log::Error("the disk of the database is full: it waits for space ({} bytes are free)", guard_.FreeBytes());
+  }
   if (changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return given_up_; })) return false;
   lock.unlock();
   guard_.Check();

@@ -46,6 +46,7 @@ class SpaceWaiter {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool given_up_ = false;
+  std::chrono::steady_clock::time_point said_;  // when the log last said that the database waits
 };
 
 class StoreFiles final : public rocksdb::FileSystemWrapper {

@@ -18,6 +18,7 @@
 #include "common/base/check.h"
 #include "common/base/log.h"
 #include "controller/state/pipelines.h"
+#include "controller/store/database_log.h"
 #include "controller/store/impl.h"
 #include "controller/store/keys.h"
 #include "controller/store/record_codec.h"
@@ -98,9 +99,7 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env) {
   options.enable_write_thread_adaptive_yield = false;
   options.writable_file_max_buffer_size = 256 << 10;
   options.max_manifest_file_size = 4 << 20;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.max_log_file_size = 1 << 20;
-  options.keep_log_file_num = 2;
+  options.info_log = std::make_shared<DatabaseLog>();
   return options;
 }
 

@@ -41,6 +41,10 @@ void Store::Start(AppendSmallLogs append, OnCommitted on_committed) {
   impl_->writer = std::thread([impl = impl_.get()] { impl->RunWriter(); });
 }
 
+void Store::KeepEvents(std::uint64_t days) {
+  impl_->event_days_kept = days;
+}
+
 void Store::Commit(Turn turn) {
   {
     std::lock_guard lock(impl_->mutex);

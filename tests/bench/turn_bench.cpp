@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "common/base/hash.h"
-#include "controller/reactor/dispatcher.h"
 #include "controller/parse/prepare.h"
+#include "controller/reactor/dispatcher.h"
 #include "controller/reactor/pipelines.h"
 #include "controller/reactor/reactor.h"
 #include "controller/reactor/transitions.h"

@@ -111,6 +111,7 @@ allowlist: /a
 agents: { heartbeat: 1s, lease: 3s, max: 7, prefetch: 0 }
 jobs: { log_quota: 0 }
 runs: { keep_in_memory: 0 }
+events: { keep_days: 7 }
 disk: { low: 2GiB, ballast: 1MiB }
 repos: { poll: 0, timeout: 1m, allow: [/srv/git/, "https://git.example/"] }
 log: { level: debug, file: /l }
@@ -128,6 +129,7 @@ log: { level: debug, file: /l }
   want.heartbeat = milliseconds(1000);
   want.lease = milliseconds(3000);
   want.max_agents = 7;
+  want.event_days = 7;
   want.prefetch = milliseconds(0);
   want.log_quota_bytes = 0;
   want.keep_finished_runs = 0;

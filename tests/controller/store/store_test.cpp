@@ -23,6 +23,7 @@
 #include "common/base/hash.h"
 #include "controller/state/pipelines.h"
 #include "controller/store/disk_guard.h"
+#include "controller/store/store.h"
 
 extern char** environ;
 
@@ -459,6 +460,90 @@ TEST_CASE("store: after a failed commit nothing more goes in until it is reopene
   }
   auto store = MustOpen(temp.path);
   CHECK(store->GetJobs(RunId{1})->jobs == std::vector{MakeJob(1, 1)});
+}
+
+TEST_CASE("store: events have one order over all commits, and the oldest days go") {
+  TempDir temp;
+  constexpr std::int64_t kDay = 24 * 60 * 60 * 1000;
+  const auto event = [](std::int64_t at, std::uint64_t run) {
+    EventRecord one;
+    one.kind = EventKind::kRunAccepted;
+    one.at = WallTime{at};
+    one.run = RunId{run};
+    return one;
+  };
+  const auto runs = [](const Store& store, const EventId& after, std::size_t limit) {
+    std::vector<std::uint64_t> found;
+    const auto events = store.GetEvents(after, limit);
+    for (const StoredEvent& one : *events) found.push_back(Raw(one.event.run));
+    return found;
+  };
+  auto store = MustOpen(temp.path);
+  Acks acks;
+  store->KeepEvents(3);
+  store->Start(NoSmallLogs, acks.Callback());
+  store->Commit({1, {}, {}, {event(kDay, 1), event(kDay, 2)}});
+  store->Commit({2, {}, {}, {event(kDay + 1, 3)}});
+  REQUIRE(acks.WaitFor(2));
+  CHECK(runs(*store, {}, 10) == std::vector<std::uint64_t>{1, 2, 3});
+  const auto first = store->GetEvents({}, 1);
+  REQUIRE(first->size() == 1);
+  CHECK(first->front().id.timeline == 1);
+  CHECK(runs(*store, first->front().id, 1) == std::vector<std::uint64_t>{2});
+
+  // The clock goes back for a day, far ahead, and on: each change is a day, and no clock makes younger events go.
+  std::uint64_t number = 2;
+  for (const std::int64_t day : {2, 1, 9000, 3}) {
+    store->Commit({++number, {}, {}, {event(day * kDay, number)}});
+    REQUIRE(acks.WaitFor(number));
+  }
+  store->Commit({++number, {}, {}, {}});  // what is too old went with the commit before
+  REQUIRE(acks.WaitFor(number));
+  CHECK(runs(*store, {}, 10) == std::vector<std::uint64_t>{4, 5, 6});
+
+  store.reset();
+  store = MustOpen(temp.path);
+  Acks more;
+  store->KeepEvents(3);
+  store->Start(NoSmallLogs, more.Callback());
+  store->Commit({1, {}, {}, {event(3 * kDay, 20)}});  // still the same day
+  REQUIRE(more.WaitFor(1));
+  CHECK(runs(*store, {}, 10) == std::vector<std::uint64_t>{4, 5, 6, 20});
+}
+
+TEST_CASE("store: a new timeline gives no number again that an old one may have given") {
+  TempDir temp;
+  const PipelineRecord pipeline{PipelineId{4}, kDefaultProject, "fashion", "/srv/a", "furrow.yaml", 7};
+  const CountersRecord counters{RunId{5}, JobId{60}, PipelineId{4}, kDefaultProject, kDefaultPerson};
+  Uuid farm;
+  {
+    auto store = MustOpen(temp.path);
+    Acks acks;
+    store->Start(NoSmallLogs, acks.Callback());
+    store->Commit({1, {pipeline, counters}, {}});
+    REQUIRE(acks.WaitFor(1));
+    farm = MustOpen(temp.path / "other")->Load()->farm.id;
+    CHECK(store->Load()->farm.id != farm);  // each farm has its own
+    farm = store->Load()->farm.id;
+  }
+  for (std::uint64_t timeline = 2; timeline <= 3; ++timeline) {
+    const Restored before = *MustOpen(temp.path)->Load();
+    fs::remove(temp.path / "high-water");
+    const auto store = MustOpen(temp.path);
+    const Restored restored = *store->Load();
+    CHECK(restored.farm.id == farm);
+    CHECK(restored.farm.timeline == timeline);
+    CHECK(Raw(restored.counters.run) >= Raw(before.counters.run) + 1'000'000);
+    CHECK(Raw(restored.counters.job) >= Raw(before.counters.job) + 1'000'000 * kMaxShards);
+    CHECK(restored.counters.pipeline > before.counters.pipeline);
+    CHECK(restored.boot >= before.boot + 65'536);
+    REQUIRE(restored.pipelines.size() == 1);
+    CHECK(restored.pipelines[0].last_number == before.pipelines[0].last_number + 1000);
+    const auto events = store->GetEvents({timeline, 0, 0}, 10);
+    REQUIRE(events->size() == 1);
+    CHECK(events->front().event.kind == EventKind::kTimelineBegan);
+  }
+  CHECK(MustOpen(temp.path)->Load()->farm.timeline == 3);
 }
 
 TEST_CASE("store: a second opener is refused, and told who has it") {
