@@ -25,7 +25,7 @@ class Key {
     return *this;
   }
   Key& Digest(const Hash& hash) {
-    bytes_.append(hash.bytes.begin(), hash.bytes.end());
+    for (const std::uint8_t byte : hash.bytes) bytes_.push_back(static_cast<char>(byte));
     return *this;
   }
   Key& Id(Uuid uuid) { return Number(uuid.high).Number(uuid.low); }
