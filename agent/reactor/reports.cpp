@@ -217,10 +217,11 @@ void OnUnsendable(AgentState& state, AgentOutbox& out, Now now, const AgentMessa
   const auto it = state.jobs.find(metrics != nullptr ? metrics->attempt : finished->attempt);
   if (it == state.jobs.end()) return;
   HeldJob& job = it->second;
-  const std::size_t count = metrics != nullptr ? metrics->lines.size() : finished->metrics.size();
-  if (count == 0) return;
+  const std::vector<MetricLine>& lines = metrics != nullptr ? metrics->lines : finished->metrics;
+  // The fault is elsewhere, and the same message would come back at once.
+  if (std::all_of(lines.begin(), lines.end(), [](const MetricLine& line) { return line.values.empty(); })) return;
   // The emptied lines keep their numbers, since the controller counts the lines.
-  for (std::size_t i = 0; i < std::min(count, job.metrics.size()); ++i) job.metrics[i].values.clear();
+  for (std::size_t i = 0; i < std::min(lines.size(), job.metrics.size()); ++i) job.metrics[i].values.clear();
   const std::string said = "metrics could not be sent: " + why;
   if (finished != nullptr) AddDetail(job, said);
   if (job.metrics_left_out.empty()) job.metrics_left_out = said;
