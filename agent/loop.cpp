@@ -6,8 +6,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
-#include <set>
-#include <span>
 #include <utility>
 
 #include "agent/lease_file.h"
@@ -17,17 +15,13 @@
 #include "common/base/log.h"
 #include "common/daemon/config_reload.h"
 #include "common/daemon/daemon_main.h"
-#include "common/wire/unreadable.h"
-#include "schemas/agent.h"
 
 namespace furrow {
 namespace {
 
 constexpr int kFramesATurn = 256;
-constexpr Duration kReportPatience = std::chrono::seconds(5);  // time for the reports of ended jobs
 constexpr Duration kDiskLook = std::chrono::seconds(1);
 constexpr std::size_t kDoubt = 4;  // heartbeats or registrations without an answer
-constexpr int kRunnerTries = 5;    // After so many failures in a row the agent gives up: the machine is at fault.
 
 }  // namespace
 
@@ -56,45 +50,29 @@ Status AgentLoop::ConnectRunner() {
   FURROW_ASSIGN(runner::RunnerClient client, runner::RunnerClient::Connect(state_.settings.state_folder));
   runner_ = std::make_unique<runner::RunnerClient>(std::move(client));
   poller_.AddFd(runner_->fd());
-  return runner_->Send({runner::List{}});
+  turns_.OnRunnerConnected(out_);
+  return {};
 }
 
 Status AgentLoop::DrainRunner() {
   Result<std::vector<runner::Event>> events = runner_->Receive();
   if (events) {
     const Now now = parts_.clock.Read();
-    for (const runner::Event& event : *events) {
-      runner_failures_ = 0;
-      if (const auto* started = std::get_if<runner::Started>(&event)) On(state_, out_, now, *started);
-      if (const auto* exited = std::get_if<runner::Exited>(&event)) On(state_, out_, now, *exited);
-      if (const auto* listing = std::get_if<runner::Listing>(&event)) {
-        state_.runner_holds = runner_->holds();
-        On(state_, out_, now, *listing);
-        if (!std::exchange(cleaned_, true)) RemoveLeftovers();
-      }
-    }
-    if (runner_->wants_write()) return runner_->Flush();
+    for (const runner::Event& event : *events) turns_.OnRunnerEvent(state_, out_, now, *this, event, runner_->holds());
+    if (runner_->wants_write()) FlushRunner();
     return {};
   }
-  out_.runner.clear();  // The next Listing brings these requests about again.
   poller_.RemoveFd(runner_->fd());
   runner_.reset();
-  if (end_by_) return {};  // The runner has carried out the Shutdown.
+  const auto after = turns_.OnRunnerLost(state_, out_);
+  if (after == AgentTurns::AfterRunner::kLetGo) return {};
   log::Warning("{}", events.error().message);
-  OnRunnerGone(state_);
-  if (++runner_failures_ > kRunnerTries)
+  if (after == AgentTurns::AfterRunner::kGiveUp)
     return Fail(Errc::kInternal, "the runner ends again and again; see runner.log in " + state_.settings.state_folder);
   return ConnectRunner();
 }
 
-// Removes the files that earlier processes left in slots without an attempt, since new jobs use these slots as new.
-void AgentLoop::RemoveLeftovers() {
-  std::set<std::string> held;
-  for (const auto& [ref, job] : state_.jobs) {
-    held.insert(WorkspaceOf(state_.settings, job.slot));
-    held.insert(SpoolOf(state_.settings, job.slot));
-    held.insert(MetricsFileOf(state_.settings, job.slot));
-  }
+void AgentLoop::RemoveLeftovers(const std::set<std::string>& held) {
   std::error_code error;
   for (const char* folder : {"/work", "/spool"}) {
     for (const auto& entry : std::filesystem::directory_iterator(state_.settings.state_folder + folder, error)) {
@@ -111,18 +89,10 @@ void AgentLoop::DrainController() {
   for (int i = 0; i < kFramesATurn; ++i) {
     const std::optional<std::string> frame = control_->Receive();
     if (!frame) return;
-    Result<ToAgent> message = DecodeToAgent(*frame);
-    if (!message) {
-      log::Warning("a frame from the controller is not understood: {}", message.error().message);
-      if (const auto assigned = AssignedAttemptOf(*frame))
-        OnUnreadableAssign(state_, out_, now, assigned->session, assigned->attempt, message.error().message);
-      continue;
-    }
-    const bool welcome = std::holds_alternative<Welcome>(*message);
-    if (const Status status = OnControllerMessage(state_, out_, now, *message); !status)
+    const bool had_session = state_.session.has_value();
+    if (const Status status = OnControllerFrame(state_, out_, now, *frame); !status)
       log::Warning("{}", status.error().message);
-    else if (welcome)
-      ReportWelcome();
+    if (!had_session && state_.session) ReportWelcome();
   }
 }
 
@@ -159,40 +129,34 @@ void AgentLoop::LookAtDisk(bool at_once) {
                  state_.settings.state_folder);
 }
 
-void AgentLoop::SaveLease(TimePoint until) {
+void AgentLoop::KeepLease(TimePoint until) {
   if (const Status saved = WriteLease(state_.settings.state_folder, until); !saved)
     log::Warning("cannot note the lease: {}", saved.error().message);
-  out_.runner.emplace_back(runner::Lease{static_cast<std::uint64_t>(until.since_start.count())});
 }
 
-// Carries out the effects in out_, and leaves there the effects of those that failed.
-void AgentLoop::CarryOut() {
-  if (out_.lease_until) SaveLease(*out_.lease_until);
-  AgentOutbox out = std::exchange(out_, {});
-  if (runner_) TellRunner(out.runner);
-  for (WorkspaceCommand& command : out.workspace) workspace_->Post(std::move(command));
-  for (UploadCommand& command : out.uploads) uploader_->Post(std::move(command));
-  for (const AgentMessage& message : out.to_controller) {
-    const auto frame = Encode(message);
-    if (!frame) {
-      log::Error("{}", frame.error().message);
-      OnUnsendable(state_, out_, parts_.clock.Read(), message, frame.error().message);
-    } else if (control_->Send(*frame) == SendResult::kFull) {
-      break;  // Everything that matters is sent again.
-    }
-  }
+Status AgentLoop::TellRunner(const runner::Request& request) {
+  return runner_->Queue(request);
 }
 
-void AgentLoop::TellRunner(const std::vector<runner::Request>& requests) {
-  for (const runner::Request& request : requests) {
-    const Status queued = runner_->Queue(request);
-    if (queued) continue;
-    log::Error("runner: {}", queued.error().message);
-    if (const auto* start = std::get_if<runner::Start>(&request))
-      OnStartRefused(state_, out_, parts_.clock.Read(), start->ref, queued.error().message);
-  }
+void AgentLoop::FlushRunner() {
   // The next Receive reports the error again, as the end of the connection.
   if (const Status sent = runner_->Flush(); !sent) log::Warning("runner: {}", sent.error().message);
+}
+
+void AgentLoop::TellWorkspace(WorkspaceCommand command) {
+  workspace_->Post(std::move(command));
+}
+
+void AgentLoop::TellUploader(UploadCommand command) {
+  uploader_->Post(std::move(command));
+}
+
+bool AgentLoop::TellController(const std::string& frame) {
+  return control_->Send(frame) != SendResult::kFull;
+}
+
+void AgentLoop::Complain(const std::string& what) {
+  log::Error("{}", what);
 }
 
 void AgentLoop::ReportLink() {
@@ -224,31 +188,18 @@ void AgentLoop::DoubtLink() {
   control_->Reconnect();
 }
 
-void AgentLoop::BeginEnd() {
-  const Now now = parts_.clock.Read();
-  end_by_ = now.mono + state_.settings.kill_grace + kReportPatience;
-  parts_.service.Stopping();
-  OnStop(state_, out_, now);
-  out_.runner.emplace_back(runner::Shutdown{true});
-}
-
-bool AgentLoop::HasEnded() const {
-  if (!end_by_) return false;
-  const bool runs =
-      std::any_of(state_.jobs.begin(), state_.jobs.end(), [](const auto& entry) { return entry.second.InRunner(); });
-  return state_.jobs.empty() || (!runs && link_ != LinkState::kConnected) || parts_.clock.Read().mono >= *end_by_;
-}
-
 std::optional<StopMode> AgentLoop::HandleSignals() {
   while (const int signal = daemon::NextSignal(parts_.signals)) {
     if (signal == SIGHUP) {
       parts_.service.Reloading(parts_.clock.Read().mono);
       parts_.reloader.Begin();
-    } else if (signal != SIGINT || end_by_) {
-      return end_by_ ? StopMode::kEndJobs : StopMode::kLeaveJobs;
+    } else if (signal != SIGINT || turns_.ending()) {
+      return turns_.ending() ? StopMode::kEndJobs : StopMode::kLeaveJobs;
     } else {
-      BeginEnd();
-      CarryOut();  // Without a job to wait for this turn is the last one.
+      const Now now = parts_.clock.Read();
+      parts_.service.Stopping();
+      turns_.BeginEnd(state_, out_, now);
+      turns_.EndTurn(state_, out_, now, *this);  // Without a job to wait for this turn is the last one.
     }
   }
   if (const auto fresh = parts_.reloader.Take()) Reload(*fresh);
@@ -280,16 +231,14 @@ Duration AgentLoop::TellServiceManager() {
 
 Result<StopMode> AgentLoop::Run() {
   for (;;) {
-    Duration idle = OnTick(state_, out_, parts_.clock.Read());
-    CarryOut();
-    if (!out_.empty()) continue;
+    Duration idle = turns_.EndTurn(state_, out_, parts_.clock.Read(), *this);
     idle = std::min(idle, TellServiceManager());
     poller_.Wait(std::chrono::ceil<std::chrono::milliseconds>(idle));
     if (const auto stop = HandleSignals()) {
       parts_.service.Stopping();
       return *stop;
     }
-    if (HasEnded()) return StopMode::kEndJobs;
+    if (turns_.HasEnded(state_, parts_.clock.Read(), link_ == LinkState::kConnected)) return StopMode::kEndJobs;
     ReportLink();
     DoubtLink();
     DrainController();

@@ -1,13 +1,15 @@
-// Runs the agent's loop, which brings events to the reactor and carries out the reactor's effects. Only here do the
-// agent's sockets, its runner and its threads meet.
+// Runs the agent's loop, which brings events to the reactor and carries out the reactor's effects as AgentTurns orders
+// them. Only here do the agent's sockets, its runner and its threads meet.
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
-#include <vector>
 
 #include "agent/devices/devices.h"
 #include "agent/inputs/workspace.h"
+#include "agent/reactor/turns.h"
 #include "agent/runner/client.h"
 #include "agent/state/outbox.h"
 #include "agent/state/state.h"
@@ -32,7 +34,7 @@ struct AgentReload {
   devices::Detected detected;
 };
 
-class AgentLoop {
+class AgentLoop final : private AgentPorts {
  public:
   struct Parts {
     const Clock& clock;
@@ -60,38 +62,39 @@ class AgentLoop {
 
   Status ConnectRunner();
   Status DrainRunner();
-  void RemoveLeftovers();
   void DrainController();
   void ReportWelcome();
   void DrainThreads();
   void LookAtDisk(bool at_once);
-  void CarryOut();
-  void TellRunner(const std::vector<runner::Request>& requests);
   void ReportLink();
   void DoubtLink();
   std::optional<StopMode> HandleSignals();  // A value means: stop at once.
   void Reload(const Result<AgentReload>& fresh);
   Duration TellServiceManager();  // Returns the time until the next call is due.
-  void BeginEnd();
-  bool HasEnded() const;
-  void SaveLease(TimePoint until);
+
+  void KeepLease(TimePoint until) override;
+  Status TellRunner(const runner::Request& request) override;
+  void FlushRunner() override;
+  void TellWorkspace(WorkspaceCommand command) override;
+  void TellUploader(UploadCommand command) override;
+  bool TellController(const std::string& frame) override;
+  void RemoveLeftovers(const std::set<std::string>& held) override;
+  void Complain(const std::string& what) override;
 
   Parts parts_;
   AgentState state_;
   AgentOutbox out_;
+  AgentTurns turns_;
   Mailbox<WorkspaceEvent> workspace_events_;
   Mailbox<UploadEvent> upload_events_;
   std::unique_ptr<Channel> control_;
   std::unique_ptr<Workspace> workspace_;
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<runner::RunnerClient> runner_;
-  int runner_failures_ = 0;
   LinkState link_ = LinkState::kConnecting;  // state that was logged last
-  std::optional<TimePoint> end_by_;          // A value means: the jobs are being ended, and reported until then.
   bool ready_sent_ = false;                  // The service manager knows that the agent serves.
   bool doubted_ = false;                     // The connection was made anew since the controller last answered.
   TimePoint disk_look_;                      // time of the next look at the disk
-  bool cleaned_ = false;                     // The leftovers of earlier processes are removed.
   Poller poller_;
 };
 

@@ -6,6 +6,7 @@
 #include "agent/reactor/job_start.h"
 #include "agent/reactor/jobs.h"
 #include "agent/reactor/reports.h"
+#include "common/wire/unreadable.h"
 #include "schemas/agent.h"
 
 namespace furrow {
@@ -100,6 +101,14 @@ void ShowStarted(AgentState& state, AgentOutbox& out, Now now) {
 }
 
 }  // namespace
+
+Status OnControllerFrame(AgentState& state, AgentOutbox& out, Now now, std::string_view frame) {
+  const Result<ToAgent> message = DecodeToAgent(frame);
+  if (message) return OnControllerMessage(state, out, now, *message);
+  if (const auto assigned = AssignedAttemptOf(frame))
+    OnUnreadableAssign(state, out, now, assigned->session, assigned->attempt, message.error().message);
+  return tl::unexpected(Annotate(message.error(), "a frame from the controller is not understood"));
+}
 
 Status OnControllerMessage(AgentState& state, AgentOutbox& out, Now now, const ToAgent& message) {
   return std::visit(

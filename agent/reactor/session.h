@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "agent/state/outbox.h"
 #include "agent/state/state.h"
@@ -10,6 +11,10 @@
 #include "schemas/agent.h"
 
 namespace furrow {
+
+// Reads a frame of the controller and calls the handler of its message. kInvalid, for the log: the frame cannot be
+// read; an attempt that it assigns fails and says so. Other errors are those of OnControllerMessage.
+Status OnControllerFrame(AgentState& state, AgentOutbox& out, Now now, std::string_view frame);
 
 // Calls the handler of a message. kRejected, for the log: the message is of another session, or the controller refuses.
 Status OnControllerMessage(AgentState& state, AgentOutbox& out, Now now, const ToAgent& message);

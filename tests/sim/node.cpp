@@ -29,14 +29,18 @@ void World::StartAgent(Node& node) {
   state.settings.kill_grace = seconds(1);
   state.lease_until = node.lease;
   node.stopped_until = {};
-  node.runner_up = true;
-  RunnerRequest(node, runner::List{});
+  ConnectRunner(node, node.agent->out);
   TickAgent(node);
 }
 
 void World::KillAgent(Node& node) {
   node.agent.reset();
   ++node.life;
+}
+
+void World::RestartAgent(Node& node, Duration longest) {
+  KillAgent(node);
+  At(Between(milliseconds(50), longest), [this, &node] { StartAgent(node); });
 }
 
 void World::TickAgent(Node& node) {
@@ -47,6 +51,56 @@ void World::TickAgent(Node& node) {
   });
 }
 
+// Stands behind the loop's own AgentTurns. With `left` effects to go the process dies.
+class World::AgentPort final : public AgentPorts {
+ public:
+  AgentPort(World& world, Node& node, std::optional<int> left) : world_(world), node_(node), left_(left) {}
+
+  bool dead() const { return left_ == 0; }
+
+  void KeepLease(TimePoint until) override {
+    if (Lives()) node_.lease = until;
+  }
+  Status TellRunner(const runner::Request& request) override {
+    std::string frame;
+    FURROW_TRY(std::visit([&](const auto& one) { return runner::AppendFrame(one, frame); }, request));
+    if (Lives()) world_.RunnerRequest(node_, request);
+    return {};
+  }
+  void FlushRunner() override {}
+  void TellWorkspace(WorkspaceCommand command) override {
+    if (Lives()) world_.Prepared(node_, command);
+  }
+  void TellUploader(UploadCommand command) override {
+    if (Lives()) world_.Upload(node_, command);
+  }
+  bool TellController(const std::string& frame) override {
+    if (Lives()) world_.ToController(node_, frame);
+    return !world_.Happens(world_.weather_.channel_full);
+  }
+  void RemoveLeftovers(const std::set<std::string>& held) override {
+    if (!Lives()) return;
+    std::erase_if(node_.files, [&](const auto& file) {
+      if (held.contains(file.first)) return false;
+      if (node_.processes.contains(file.second)) world_.Breach("a running job's slot is removed: " + file.first);
+      node_.outputs.erase(file.second);
+      return true;
+    });
+  }
+  void Complain(const std::string& what) override { world_.Breach("an agent cannot say what it wants: " + what); }
+
+ private:
+  bool Lives() {
+    if (dead()) return false;
+    if (left_) --*left_;
+    return !dead();
+  }
+
+  World& world_;
+  Node& node_;
+  std::optional<int> left_;
+};
+
 void World::AgentTurn(Node& node, const std::function<void(AgentState&, AgentOutbox&)>& event) {
   AgentProcess& process = *node.agent;
   if (time_ < node.stopped_until || !process.waiting.empty()) {  // the process is stopped; events wait in order
@@ -55,27 +109,15 @@ void World::AgentTurn(Node& node, const std::function<void(AgentState&, AgentOut
     return;
   }
   event(process.state, process.out);
-  OnTick(process.state, process.out, Clock());
+  std::optional<int> left;
+  if (!process.out.empty() && Happens(weather_.agent_turn_crash))
+    left = static_cast<int>(Between(Duration{1}, Duration{6}).count());
+  AgentPort port(*this, node, left);
+  process.turns.EndTurn(process.state, process.out, Clock(), port);
+  if (port.dead()) return RestartAgent(node, seconds(5));
   process.state.CheckInvariants();
-  const AgentOutbox out = std::exchange(process.out, {});
-  if (out.lease_until) KeepLease(node, *out.lease_until);
-  for (const runner::Request& request : out.runner) RunnerRequest(node, request);
-  for (const WorkspaceCommand& command : out.workspace) Prepared(node, command);
-  for (const UploadCommand& command : out.uploads) Upload(node, command);
-  for (const AgentMessage& message : out.to_controller) ToController(node, message);
-}
-
-// The agent writes its lease down and tells the runner, which ends every job when it runs out, whatever became
-// of the agent.
-void World::KeepLease(Node& node, TimePoint until) {
-  node.lease = until;
-  if (!node.runner_up) return;
-  node.runner_lease = until;
-  At(until.since_start - time_, [this, &node, until, runner_life = node.runner_life] {
-    if (node.runner_life != runner_life || node.runner_lease != until) return;
-    node.runner_lease.reset();
-    EndAll(node, {runner::OutcomeKind::kLost, 0, kLeaseOut});
-  });
+  if (process.turns.HasEnded(process.state, Clock(), controller_ && time_ >= node.cut_until))
+    RestartAgent(node, seconds(50));
 }
 
 // When the process goes on it takes what has come since.
@@ -83,15 +125,11 @@ void World::Wake(Node& node) {
   At(std::max(node.stopped_until - time_, Duration{0}), [this, &node, life = node.life] {
     if (!node.agent || node.life != life) return;
     if (time_ < node.stopped_until) return Wake(node);
-    for (const auto& event : std::exchange(node.agent->waiting, {})) AgentTurn(node, event);
+    for (const auto& event : std::exchange(node.agent->waiting, {})) {
+      AgentTurn(node, event);
+      if (!node.agent || node.life != life) return;  // it died of it
+    }
   });
-}
-
-// As AgentLoop: slots that no attempt holds are as good as new.
-void World::RemoveLeftovers(Node& node) {
-  const auto& jobs = node.agent->state.jobs;
-  std::erase_if(node.files, [&](const auto& file) { return !jobs.contains(file.second); });
-  std::erase_if(node.outputs, [&](const AttemptRef& attempt) { return !jobs.contains(attempt); });
 }
 
 // ---- its runner -----------------------------------------------------------------------------------------------
@@ -100,18 +138,19 @@ void World::TellAgent(Node& node, runner::Event event) {
   At(milliseconds(1), [this, &node, life = node.life, runner_life = node.runner_life, event = std::move(event)] {
     if (!node.agent || node.life != life || node.runner_life != runner_life) return;
     AgentTurn(node, [this, &node, event](AgentState& state, AgentOutbox& out) {
-      std::visit(Overloaded{
-                     [&](const runner::Started& started) { On(state, out, Clock(), started); },
-                     [&](const runner::Exited& exited) { On(state, out, Clock(), exited); },
-                     [&](const runner::Listing& listing) {
-                       const bool first = !state.runner_known;
-                       state.runner_holds = node.runner_holds;
-                       On(state, out, Clock(), listing);
-                       if (first) RemoveLeftovers(node);
-                     },
-                 },
-                 event);
+      AgentPort port(*this, node, std::nullopt);
+      node.agent->turns.OnRunnerEvent(state, out, Clock(), port, event, node.runner_holds);
     });
+  });
+}
+
+// The runner ends every job when its lease runs out, whatever became of the agent.
+void World::OnLease(Node& node, TimePoint until) {
+  node.runner_lease = until;
+  At(until.since_start - time_, [this, &node, until, runner_life = node.runner_life] {
+    if (node.runner_life != runner_life || node.runner_lease != until) return;
+    node.runner_lease.reset();
+    EndAll(node, {runner::OutcomeKind::kLost, 0, kLeaseOut});
   });
 }
 
@@ -159,6 +198,7 @@ void World::OnStart(Node& node, const runner::Start& start) {
 
 void World::RunnerRequest(Node& node, const runner::Request& request) {
   if (!node.runner_up) return;  // it died and nobody has noticed yet
+  if (node.runner_ending && std::holds_alternative<runner::Start>(request)) return;
   std::visit(Overloaded{
                  [&](const runner::Start& start) { OnStart(node, start); },
                  [&](const runner::Kill& kill) {
@@ -177,7 +217,10 @@ void World::RunnerRequest(Node& node, const runner::Request& request) {
                    for (const auto& [ref, attempt] : node.table) listing.attempts.push_back(attempt);
                    TellAgent(node, listing);
                  },
-                 [](const auto&) {},
+                 [&](const runner::Lease& lease) {
+                   OnLease(node, TimePoint{Duration{static_cast<std::int64_t>(lease.until_ns)}});
+                 },
+                 [&](const runner::Shutdown&) { ShutDownRunner(node); },
              },
              request);
 }
@@ -220,22 +263,42 @@ void World::EndAll(Node& node, const runner::Outcome& outcome) {
 void World::KillRunner(Node& node) {
   if (!node.runner_up) return;
   EndAll(node, {runner::OutcomeKind::kLost, 0, "the runner died"});
-  ++node.runner_life;  // nobody hears of it until the next one is asked
+  LoseRunner(node);
+}
+
+// The runner ends its jobs, and itself when the agent was told of them all.
+void World::ShutDownRunner(Node& node) {
+  if (std::exchange(node.runner_ending, true)) return;
+  At(Between(milliseconds(1), seconds(1)), [this, &node, runner_life = node.runner_life] {
+    if (node.runner_life != runner_life) return;
+    EndAll(node, {runner::OutcomeKind::kKilled, 0, "the runner was shut down"});
+    At(milliseconds(2), [this, &node, runner_life] {
+      if (node.runner_life == runner_life) LoseRunner(node);
+    });
+  });
+}
+
+// The runner's process is gone, and the agent notices.
+void World::LoseRunner(Node& node) {
+  ++node.runner_life;  // nobody hears of what it did last until the next one is asked
   node.runner_up = false;
+  node.runner_ending = false;
   node.runner_lease.reset();
   if (!node.agent) return;
   At(Between(milliseconds(0), milliseconds(20)), [this, &node, life = node.life] {
     if (!node.agent || node.life != life) return;
-    AgentTurn(node, [this, &node, life](AgentState& state, AgentOutbox& out) {
-      OnRunnerGone(state);
-      out.runner.clear();
-      At(milliseconds(100), [this, &node, life] {
-        if (!node.agent || node.life != life) return;
-        node.runner_up = true;
-        RunnerRequest(node, runner::List{});
-      });
+    AgentTurn(node, [this, &node](AgentState& state, AgentOutbox& out) {
+      const auto after = node.agent->turns.OnRunnerLost(state, out);
+      if (after == AgentTurns::AfterRunner::kConnect) ConnectRunner(node, out);
+      if (after == AgentTurns::AfterRunner::kGiveUp) Breach(node.name + " gives up its runner");
     });
   });
+}
+
+// Starts a runner if none is there.
+void World::ConnectRunner(Node& node, AgentOutbox& out) {
+  node.runner_up = true;
+  node.agent->turns.OnRunnerConnected(out);
 }
 
 }  // namespace furrow::sim

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "agent/reactor/turns.h"
 #include "agent/state/outbox.h"
 #include "agent/state/state.h"
 #include "controller/reactor/outbox.h"
@@ -23,6 +24,7 @@ namespace furrow::sim {
 struct AgentProcess {
   AgentState state;
   AgentOutbox out;
+  AgentTurns turns;
   std::vector<std::function<void(AgentState&, AgentOutbox&)>> waiting;  // events, while it is stopped
   std::set<AttemptRef> preparing;                                       // the workspace is at it
   std::map<AttemptRef, bool> following;         // the uploader is at it; true: it has told the metrics
@@ -49,6 +51,7 @@ struct World::Node {
   std::map<AttemptRef, std::size_t> processes;  // running attempts → index into World::executions_
   std::map<AttemptRef, runner::Start> held;     // those that wait for another
   std::optional<TimePoint> runner_lease;        // as the runner was told; it forgets it when it dies
+  bool runner_ending = false;                   // it was told to shut down
 
   std::map<std::string, AttemptRef> files;  // workspaces and spools that are not empty → whose they are
   std::set<AttemptRef> outputs;             // whose workspaces hold their artifacts

@@ -10,6 +10,9 @@ struct Weather {
   double commit_crash = 0;      // each commit: the controller dies before it, after it, or between two releases
   double controller_crash = 0;  // each second
   double agent_crash = 0;       // each second and agent
+  double agent_turn_crash = 0;  // each turn of an agent that has effects: it dies before one of them
+  double agent_end = 0;         // each second and agent: SIGINT, and started again later
+  double channel_full = 0;      // each frame of an agent: no further one leaves in its turn
   double agent_stop = 0;        // each second and agent: SIGSTOP for up to two leases
   double runner_crash = 0;      // each second and agent
   double partition = 0;         // each second and agent: its link is dead for up to two leases

@@ -72,10 +72,15 @@ void World::Accidents() {
     Node& node = *one;
     if (Happens(weather_.runner_crash)) KillRunner(node);
     if (Happens(weather_.partition)) node.cut_until = time_ + Between(seconds(1), seconds(60));
+    if (node.agent && Happens(weather_.agent_end)) {
+      AgentTurn(node, [this, &node](AgentState& state, AgentOutbox& out) {
+        if (!node.agent->turns.ending()) node.agent->turns.BeginEnd(state, out, Clock());
+      });
+    }
     if (node.agent && Happens(weather_.agent_stop)) node.stopped_until = time_ + Between(seconds(1), seconds(60));
     const bool lost = Happens(weather_.machine_lost);
     if (!node.agent || (!lost && !Happens(weather_.agent_crash))) continue;
-    KillAgent(node);
+    RestartAgent(node, seconds(50));
     if (lost) {
       KillRunner(node);
       node.table.clear();
@@ -84,7 +89,6 @@ void World::Accidents() {
       node.lease.reset();
       node.incarnation.high += 1000;
     }
-    At(Between(milliseconds(50), seconds(50)), [this, &node] { StartAgent(node); });
   }
   At(seconds(1), [this] { Accidents(); });
 }
@@ -99,8 +103,8 @@ void World::Carry(Node& node, const std::function<void()>& deliver) {
   if (Happens(weather_.doubled)) At(delay + Between(milliseconds(0), seconds(20)), deliver);
 }
 
-void World::ToController(Node& node, const AgentMessage& message) {
-  Carry(node, [this, peer = node.peer, name = node.name, frame = Encode(message).value()] {
+void World::ToController(Node& node, const std::string& frame) {
+  Carry(node, [this, peer = node.peer, name = node.name, frame] {
     if (!controller_) return;
     trace_ = (trace_ ^ std::hash<std::string>{}(frame)) * 1099511628211ULL;
     const Result<AgentMessage> decoded = DecodeAgentMessage(frame);
@@ -117,10 +121,9 @@ void World::ToAgentNode(PeerId peer, const ToAgent& message) {
     Carry(node, [this, &node, life = node.life, frame = Encode(message).value()] {
       if (!node.agent || node.life != life) return;  // the connection went with the process
       trace_ = (trace_ ^ std::hash<std::string>{}(frame)) * 1099511628211ULL;
-      const Result<ToAgent> decoded = DecodeToAgent(frame);
-      FURROW_CHECK(decoded.has_value(), "what a controller encodes is decoded");
       AgentTurn(node, [=, this](AgentState& state, AgentOutbox& out) {
-        (void)OnControllerMessage(state, out, Clock(), *decoded);
+        const Status status = OnControllerFrame(state, out, Clock(), frame);
+        FURROW_CHECK(status || status.error().code != Errc::kInvalid, "what a controller encodes is decoded");
       });
     });
   }

@@ -61,7 +61,8 @@ class World {
   std::uint64_t trace() const { return trace_; }  // a hash of everything that was delivered, in order
 
  private:
-  struct Node;  // a machine: an agent's process, its runner, its disk
+  struct Node;      // a machine: an agent's process, its runner, its disk
+  class AgentPort;  // what an agent's loop reaches
   struct Controller;
   struct Watching {  // a client that follows a run
     RunId run{};
@@ -78,7 +79,7 @@ class World {
   Now Clock() const { return {TimePoint{time_}, WallTime{1700000000000 + time_.count() / 1000000}}; }
   void Accidents();
   void Carry(Node& node, const std::function<void()>& deliver);
-  void ToController(Node& node, const AgentMessage& message);
+  void ToController(Node& node, const std::string& frame);
   void ToAgentNode(PeerId peer, const ToAgent& message);
 
   // ---- controller.cpp ----
@@ -105,8 +106,11 @@ class World {
   void EndProcess(Node& node, AttemptRef attempt, const runner::Outcome& outcome);
   void EndAll(Node& node, const runner::Outcome& outcome);
   void KillRunner(Node& node);
-  void RemoveLeftovers(Node& node);
-  void KeepLease(Node& node, TimePoint until);
+  void RestartAgent(Node& node, Duration longest);
+  void OnLease(Node& node, TimePoint until);
+  void ConnectRunner(Node& node, AgentOutbox& out);
+  void LoseRunner(Node& node);
+  void ShutDownRunner(Node& node);
 
   // ---- data_threads.cpp: an agent's workspace and uploader ----
   void Prepared(Node& node, const WorkspaceCommand& command);
