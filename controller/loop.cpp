@@ -65,8 +65,8 @@ Status ControllerLoop::Handle(Now now, LoopEvent& event) {
 }
 
 Status ControllerLoop::OnCommitted(const Committed& committed) {
-  if (!committed.status) return committed.status;
-  for (Outbox& effects : turns_.OnCommitted(committed.number)) Release(effects);
+  FURROW_ASSIGN(std::vector<Outbox> release, turns_.OnCommitted(committed));
+  for (Outbox& effects : release) Release(effects);
   return {};
 }
 

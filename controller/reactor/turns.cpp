@@ -44,9 +44,10 @@ Turns::Step Turns::Take(Outbox out, Now now) {
   return step;
 }
 
-std::vector<Outbox> Turns::OnCommitted(std::uint64_t number) {
+Result<std::vector<Outbox>> Turns::OnCommitted(const Committed& committed) {
+  if (!committed.status) return tl::unexpected(committed.status.error());
   std::vector<Outbox> release;
-  for (; !pending_.empty() && pending_.front().turn <= number; pending_.pop_front())
+  for (; !pending_.empty() && pending_.front().turn <= committed.number; pending_.pop_front())
     release.push_back(std::move(pending_.front().effects));
   return release;
 }

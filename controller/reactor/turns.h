@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/error.h"
 #include "controller/reactor/outbox.h"
 #include "controller/state/effects.h"
 
@@ -24,8 +25,9 @@ class Turns {
   // durable. Only messages that rest on no record overtake them: a slow disk must cost no agent its lease.
   Step Take(Outbox out, Now now);
 
-  // Returns what may leave, in order, because every turn up to and including `number` is durable.
-  std::vector<Outbox> OnCommitted(std::uint64_t number);
+  // Returns what may leave, in order, because every turn up to and including `committed.number` is durable. The error
+  // of a commit that failed is final: nothing may leave any more, and the controller must end.
+  Result<std::vector<Outbox>> OnCommitted(const Committed& committed);
 
   // Returns whether some turn has waited for the store for longer than `span`: what was decided may not have left yet.
   bool Behind(Now now, Duration span) const;

@@ -36,12 +36,12 @@ TEST_CASE("turns: effects wait for their records and for those before, and leave
   CHECK_FALSE(second.commit);
   CHECK(second.release.empty());
   CHECK(turns.Take(Said(Kill{SessionId{3}, {}, "", false}, true), kNow).commit->number == 2);
-  const auto released = turns.OnCommitted(1);
+  const auto released = turns.OnCommitted({1, {}}).value();
   REQUIRE(released.size() == 2);
   CHECK(std::get<FinishedAck>(released[0].to_agents[0].message).session == SessionId{1});
   CHECK(std::get<Kill>(released[1].to_agents[0].message).session == SessionId{2});
-  CHECK(turns.OnCommitted(1).empty());
-  CHECK(turns.OnCommitted(2).size() == 1);
+  CHECK(turns.OnCommitted({1, {}}).value().empty());
+  CHECK(turns.OnCommitted({2, {}}).value().size() == 1);
 }
 
 TEST_CASE("turns: what rests on no record overtakes what waits") {
@@ -58,7 +58,7 @@ TEST_CASE("turns: what rests on no record overtakes what waits") {
     }
   }
   std::size_t waited = 0;
-  for (const Outbox& out : turns.OnCommitted(3)) waited += out.to_agents.size();
+  for (const Outbox& out : turns.OnCommitted({3, {}}).value()) waited += out.to_agents.size();
   CHECK(waited == 6);
 }
 
@@ -69,6 +69,14 @@ TEST_CASE("turns: a store that takes long is noticed") {
   turns.Take(Said(Kill{}, true), kNow);
   CHECK_FALSE(turns.Behind(after(5), std::chrono::seconds(5)));
   CHECK(turns.Behind(after(6), std::chrono::seconds(5)));
-  turns.OnCommitted(1);
+  turns.OnCommitted({1, {}}).value();
   CHECK_FALSE(turns.Behind(after(6), std::chrono::seconds(5)));
+}
+
+TEST_CASE("turns: a commit that failed releases nothing") {
+  Turns turns;
+  turns.Take(Said(Kill{}, true), kNow);
+  const auto released = turns.OnCommitted({1, Fail(Errc::kInternal, "an I/O error")});
+  REQUIRE_FALSE(released);
+  CHECK(released.error().message == "an I/O error");
 }
