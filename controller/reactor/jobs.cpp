@@ -76,6 +76,9 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Finished
   if (message.small_log) {
     if (message.small_log->size() != message.log_length || HashOf(*message.small_log) != message.log_hash)
       return Fail(Errc::kRejected, "Finished whose log does not have the length and hash that it states");
+  } else if (message.log_length > 0 && job->seal_damaged && !job->sealed) {
+    // The agent was told that its log is sealed, so it would not seal it again. A log that was sealed has its own file.
+    attempt.log.location = {LogStorage::kOwnFile, 0, 0};
   } else if (message.log_length > 0) {
     if (!job->sealed || job->sealed->length != message.log_length || job->sealed->hash != message.log_hash)
       return Fail(Errc::kRejected, "Finished before its log was sealed");

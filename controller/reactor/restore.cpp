@@ -14,6 +14,9 @@
 namespace furrow {
 namespace {
 
+// No farm has a reason for a longer lease.
+constexpr std::chrono::milliseconds kUnknownLease = std::chrono::hours(1);
+
 // Recounts a run's jobs, open needs and queues from its stored jobs.
 void RecountRun(State& state, Run& run, Now now) {
   CountJobs(run);
@@ -34,6 +37,8 @@ void RecountRun(State& state, Run& run, Now now) {
         }));
     for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i) {
       Job& job = run.jobs[i];
+      // It was ready, but the record of a job that it needs cannot be read: it would start without its inputs.
+      if (job.state == JobState::kReady && group.needs_open > 0) job.state = JobState::kBlocked;
       if (job.state == JobState::kBlocked && group.needs_open == 0) {
         job.state = JobState::kReady;
         job.ready = now.wall;
@@ -55,7 +60,9 @@ Agent& AgentOf(State& state, const Job& job, Now now) {
   if (is_new) {
     agent.name = job.agent;
     agent.incarnation = job.incarnation;
-    agent.lease = std::chrono::ceil<std::chrono::milliseconds>(state.settings.lease);
+    // The lease that it was given is lost, too, and `agents.lease` may have been longer then.
+    agent.lease = std::max(kUnknownLease, std::chrono::ceil<std::chrono::milliseconds>(state.settings.lease));
+    for (const auto& [name, other] : state.agents) agent.lease = std::max(agent.lease, other.lease);
     agent.link.heard = now.mono;
   }
   return agent;
@@ -74,6 +81,14 @@ void FailUnreadable(State& state, Outbox& out, Now now, JobId id) {
   out.records.emplace_back(attempt);
   job->attempts.push_back(std::move(attempt));
   SettleJob(state, out, now, *run, *job, JobState::kFailed);
+  // An Assign that is repeated would lack the artifacts of this job.
+  for (const std::uint32_t needing : run->GroupOf(*job).needed_by) {
+    const JobGroup& group = run->groups[needing];
+    if (group.needs_open == 0) continue;
+    for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i)
+      if (run->jobs[i].OnAgent())
+        CancelJob(state, out, now, *run, run->jobs[i], "the record of " + run->JobName(*job) + " is lost");
+  }
 }
 
 }  // namespace
@@ -124,6 +139,9 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     const auto [run, job] = state.FindJob(record.attempt.job);
     if (job != nullptr && job->OnAgent() && job->epoch == record.attempt.epoch) job->sealed = record.log;
   }
+  for (const AttemptRef& attempt : restored.unreadable_seals)
+    if (Job* job = state.FindJob(attempt.job).second; job != nullptr && job->OnAgent() && job->epoch == attempt.epoch)
+      job->seal_damaged = true;
   for (auto& [id, run] : state.runs) {
     RecountRun(state, run, now);
     const JobGroup* group = nullptr;

@@ -214,6 +214,7 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   job->started = WallTime{};
   job->cancelling = false;
   job->sealed.reset();
+  job->seal_damaged = false;
   job->metrics_count = 0;
   job->metrics_damaged = false;
   job->metrics.clear();
@@ -251,7 +252,7 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
   FURROW_CHECK(agent != nullptr, "an assigned job names a known agent");
   Release(state, *agent, group, job);
   --run.running;
-  if (job.sealed) out.records.emplace_back(EraseSeal{ref});
+  if (job.sealed || job.seal_damaged) out.records.emplace_back(EraseSeal{ref});
   out.bulk.emplace_back(BulkLogFinal{run.record.id, ref, attempt.log});
   out.bulk.emplace_back(BulkRevoke{ref});
   const Outcome outcome = attempt.outcome;
@@ -274,6 +275,7 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
   job.incarnation = {};
   job.cancelling = false;
   job.sealed.reset();
+  job.seal_damaged = false;
   state.plan_needed = true;
   if (retry) {
     ++job.retries;

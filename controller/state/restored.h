@@ -42,6 +42,7 @@ struct Restored {
   std::vector<AttemptMetrics> metrics;         // of the unfinished attempts that reported some
   std::vector<AttemptRef> unreadable_metrics;  // unfinished attempts whose count of lines is not known
   std::vector<SealRecord> seals;
+  std::vector<AttemptRef> unreadable_seals;  // attempts whose log is sealed, as a record says that cannot be read
   std::vector<AgentRecord> agents;
   std::vector<TriggerRecord> triggers;
   std::vector<RepositoryRecord> repositories;

@@ -50,6 +50,7 @@ struct Job : JobRecord {
   TimePoint first_sent;  // when the Assign of the attempt first left; after a restart of the controller: the start
   TimePoint last_sent;   // when the Assign or Kill of the attempt last left
   std::optional<LogRecord> sealed;      // the log of the current attempt
+  bool seal_damaged = false;            // The log is sealed, but `sealed` is lost: its agent's report says what it was.
   std::uint64_t metrics_count = 0;      // lines of the current attempt that are on record
   bool metrics_damaged = false;         // `metrics_count` is unknown; the next report begins behind the recorded lines.
   std::vector<AttemptRecord> attempts;  // ended attempts, oldest first

@@ -123,7 +123,16 @@ Status Store::Impl::LoadSmallRecords(Restored& restored) const {
   FURROW_TRY(load('j', "project", restored.projects));
   FURROW_TRY(load('u', "person", restored.persons));
   FURROW_TRY(load('d', "pipeline", restored.pipelines));
-  FURROW_TRY(load('s', "seal", restored.seals));
+  FURROW_TRY(read->Scan(small, keys::Key('s'), [&](std::string_view key, std::string_view value) -> Result<bool> {
+    auto record = DecodeValue<SealRecord>(value);
+    if (record) {
+      restored.seals.push_back(std::move(*record));
+      return true;
+    }
+    set_aside.Keep("seal-" + NameOfKey(key.substr(1)), value, record.error().message);
+    restored.unreadable_seals.push_back({JobId{keys::NumberAt(key, 1)}, Epoch{keys::NumberAt(key, 9)}});
+    return true;
+  }));
   FURROW_TRY(load('a', "agent", restored.agents));
   FURROW_TRY(load('t', "trigger", restored.triggers));
   FURROW_TRY(load('r', "repository", restored.repositories));

@@ -282,3 +282,79 @@ TEST_CASE(
   CHECK(effects.ToAgent<MetricsAck>(9).count == 9);  // a gap, as ever
   effects.Clear();
 }
+
+TEST_CASE("restore: a log whose seal could not be read is what the agent's report says of it") {
+  Lived farm;
+  farm.Joins("a", Cpus(1));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one")}));
+  const AttemptRef attempt = run.jobs[0].attempt();
+  On(farm.state, farm.out, farm.now, BulkLogSealed{attempt, LogRecord{5000, HashOf("log"), {}}});
+  farm.Commit();
+  Finished report = farm.Report(run.jobs[0]);
+  report.log_length = 5000;
+  report.log_hash = HashOf("log");
+  report.small_log.reset();
+  for (const bool known : {false, true}) {
+    CAPTURE(known);
+    Restored loaded = farm.disk.Load();
+    loaded.seals.clear();
+    if (known) loaded.unreadable_seals = {attempt};
+    FakeOutbox effects;
+    State state = RestoreState(farm.state.settings, std::move(loaded), farm.now, effects);
+    On(state, effects, farm.now, {9, "a"}, farm.Registration("a", Cpus(1), {{attempt, Phase::kReporting}}));
+    effects.Clear();
+    report.session = state.agents.at("a").link.session->id;
+    // Without the record's name it may be a log that was never sealed, and the agent has to seal it first.
+    CHECK(On(state, effects, farm.now, {9, "a"}, report).has_value() == known);
+    const Job& job = state.FindRun(run.record.id)->jobs[0];
+    REQUIRE(job.attempts.size() == (known ? 1 : 0));
+    if (!known) continue;
+    CHECK(job.state == JobState::kPassed);
+    CHECK(job.attempts[0].log == LogRecord{5000, HashOf("log"), {LogStorage::kOwnFile, 0, 0}});
+    CHECK(effects.Stored<EraseSeal>().key == attempt);
+    effects.Clear();
+  }
+}
+
+TEST_CASE("restore: no job starts without the artifacts of a job whose record could not be read") {
+  Lived farm;
+  farm.Joins("a", Cpus(2));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two", {"one"}, 2)}));
+  farm.Says(farm.Report(farm.JobOf(run, "one")), "a");
+  Finished lost = farm.Report(run.jobs[1]);
+  lost.outcome.kind = OutcomeKind::kLost;
+  REQUIRE(farm.Tell("a", lost).has_value());
+  farm.Commit();  // The first shard of "two" is ready again, the second one is on the agent.
+  REQUIRE(run.jobs[1].state == JobState::kReady);
+  REQUIRE(run.jobs[2].OnAgent());
+  Restored loaded = farm.disk.Load();
+  std::erase_if(loaded.jobs, [&](const JobRecord& job) { return job.id == run.jobs[0].id; });
+  loaded.unreadable_jobs = {run.jobs[0].id};
+  FakeOutbox effects;
+  State state = RestoreState(farm.state.settings, std::move(loaded), farm.now, effects);
+  state.CheckInvariants();
+  const Run& again = *state.FindRun(run.record.id);
+  CHECK(again.jobs[0].state == JobState::kFailed);
+  CHECK(again.jobs[1].state == JobState::kSkipped);
+  CHECK(again.jobs[2].cancelling);
+  effects.Clear();
+}
+
+TEST_CASE("restore: the lease of an agent whose record could not be read counts as long as any may be") {
+  Lived farm;
+  farm.Joins("a", Cpus(1));
+  farm.Joins("b", Cpus(1));
+  farm.Accepted(MakePipeline({MakeJob("one")}));
+  const std::string agent = farm.state.FindJob(JobId{1}).second->agent;
+  for (const std::chrono::milliseconds others :
+       {std::chrono::milliseconds(30'000), std::chrono::milliseconds(9'000'000)}) {
+    Restored loaded = farm.disk.Load();
+    std::erase_if(loaded.agents, [&](const AgentRecord& record) { return record.name == agent; });
+    REQUIRE(loaded.agents.size() == 1);
+    loaded.agents[0].lease = others;
+    FakeOutbox effects;
+    const State state = RestoreState(farm.state.settings, std::move(loaded), farm.now, effects);
+    CHECK(state.agents.at(agent).lease == std::max<Duration>(std::chrono::hours(1), others));
+    effects.Clear();
+  }
+}

@@ -351,6 +351,8 @@ TEST_CASE("store: a record that cannot be read stops no start; it is set aside, 
       // With a run its job goes, and with a job its attempt's metrics.
       CHECK(count(*restored) < all);
       CHECK(count(*restored) >= all - (family == 1 ? 3 : family == 2 ? 2 : 1));
+      CHECK(restored->seals.size() + restored->unreadable_seals.size() == 1);
+      for (const AttemptRef& attempt : restored->unreadable_seals) CHECK(attempt == AttemptRef{JobId{10}, Epoch{1}});
       std::size_t found = 0;
       for (const auto& entry : fs::directory_iterator(temp.path / "set-aside"))
         if (ReadWhole(entry.path()) == damaged) ++found, names.insert(entry.path().filename().string());
