@@ -25,7 +25,7 @@ Result<RunRecord> Find(const Store& store, PipelineId pipeline, std::uint64_t nu
 }
 
 // Puts this run alone into a state, so that the views show it like a live run. A job of which a record is damaged is
-// shown as failed, with the reason.
+// shown with the reason.
 Result<const Run*> Rebuild(State& state, const Store& store, RunRecord record) {
   FURROW_ASSIGN(auto pipeline, store.GetSpec(record.spec));
   FURROW_ASSIGN(RunJobs stored, store.GetJobs(record.id));
@@ -37,11 +37,16 @@ Result<const Run*> Rebuild(State& state, const Store& store, RunRecord record) {
     job->metrics = attempt.metrics;  // Attempts come in order, so the newest one stays.
     job->attempts.push_back(std::move(attempt));
   }
-  for (const JobId id : stored.unreadable) {
+  const Outcome damaged{OutcomeKind::kLost, 0, 0, "a record of it is damaged; see the log"};
+  for (const JobId id : stored.unreadable_jobs) {
     Job* job = state.FindJob(id).second;
     if (job == nullptr) continue;
     job->state = JobState::kFailed;
-    job->attempts.emplace_back().outcome = {OutcomeKind::kLost, 0, 0, "a record of it is damaged; see the log"};
+    job->attempts.emplace_back().outcome = damaged;
+  }
+  for (const AttemptRef& attempt : stored.unreadable_attempts) {
+    Job* job = state.FindJob(attempt.job).second;
+    if (job != nullptr && job->epoch == attempt.epoch) job->attempts.emplace_back().outcome = damaged;
   }
   CountJobs(run);
   return &run;

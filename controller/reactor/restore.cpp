@@ -52,6 +52,19 @@ void RecountRun(State& state, Run& run, Now now) {
   }
 }
 
+constexpr const char* kLostRecord = "its record could not be read when the controller started; see its log";
+
+// Puts an attempt into the job's place that says why nothing is known of another.
+void NoteLost(Outbox& out, Now now, Job& job, const std::string& why) {
+  AttemptRecord attempt;
+  attempt.run = job.run;
+  attempt.job = job.id;
+  attempt.ended = now.wall;
+  attempt.outcome = {OutcomeKind::kLost, 0, 0, why};
+  out.records.emplace_back(attempt);
+  job.attempts.push_back(std::move(attempt));
+}
+
 // Returns the agent of a job. An agent whose own record could not be read is known by its jobs until the agent
 // registers.
 Agent& AgentOf(State& state, const Job& job, Now now) {
@@ -68,18 +81,38 @@ Agent& AgentOf(State& state, const Job& job, Now now) {
   return agent;
 }
 
+// Ends the jobs that need a job whose artifacts are no longer known: an Assign would lack them.
+void EndNeeding(State& state, Outbox& out, Now now, Run& run, const Job& lost) {
+  const std::string why = "the record of " + run.JobName(lost) + " is lost";
+  for (const std::uint32_t needing : run.GroupOf(lost).needed_by) {
+    const JobGroup& group = run.groups[needing];
+    for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i) {
+      Job& job = run.jobs[i];
+      if (IsTerminal(job.state)) continue;
+      if (job.OnAgent()) {
+        CancelJob(state, out, now, run, job, why);
+        continue;
+      }
+      NoteLost(out, now, job, why);
+      SettleJob(state, out, now, run, job, JobState::kFailed);
+    }
+  }
+}
+
+// Forgets an attempt whose record cannot be read. Its job goes on, but what it made is lost.
+void ForgetUnreadable(State& state, Outbox& out, Now now, AttemptRef attempt) {
+  const auto [run, job] = state.FindJob(attempt.job);
+  if (job == nullptr || job->state != JobState::kPassed || job->epoch != attempt.epoch) return;
+  NoteLost(out, now, *job, kLostRecord);
+  EndNeeding(state, out, now, *run, *job);
+}
+
 // Fails a job whose record cannot be read. Its earlier attempts are unknown, so starting the job again might run an
 // attempt twice.
 void FailUnreadable(State& state, Outbox& out, Now now, JobId id) {
   const auto [run, job] = state.FindJob(id);
   if (job == nullptr || IsTerminal(job->state)) return;
-  AttemptRecord attempt;
-  attempt.ended = now.wall;
-  attempt.outcome = {OutcomeKind::kLost, 0, 0, "its record could not be read when the controller started; see its log"};
-  attempt.run = run->record.id;
-  attempt.job = job->id;
-  out.records.emplace_back(attempt);
-  job->attempts.push_back(std::move(attempt));
+  NoteLost(out, now, *job, kLostRecord);
   SettleJob(state, out, now, *run, *job, JobState::kFailed);
   // An Assign that is repeated would lack the artifacts of this job.
   for (const std::uint32_t needing : run->GroupOf(*job).needed_by) {
@@ -161,6 +194,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     }
   }
   for (const JobId id : restored.unreadable_jobs) FailUnreadable(state, out, now, id);
+  for (const AttemptRef& attempt : restored.unreadable_attempts) ForgetUnreadable(state, out, now, attempt);
   for (TriggerRecord& record : restored.triggers) {
     const std::uint64_t ticket = ++state.last_ticket;
     out.repositories.emplace_back(

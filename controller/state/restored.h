@@ -35,12 +35,13 @@ struct Restored {
   std::vector<ProjectRecord> projects;
   std::vector<PersonRecord> persons;
   std::vector<PipelineRecord> pipelines;
-  std::vector<StoredRun> runs;                 // the runs that have not ended, oldest first
-  std::vector<JobRecord> jobs;                 // the jobs of `runs`
-  std::vector<JobId> unreadable_jobs;          // jobs of `runs` whose records cannot be read
-  std::vector<AttemptRecord> attempts;         // ended attempts of `jobs`, oldest first
-  std::vector<AttemptMetrics> metrics;         // of the unfinished attempts that reported some
-  std::vector<AttemptRef> unreadable_metrics;  // unfinished attempts whose count of lines is not known
+  std::vector<StoredRun> runs;                  // the runs that have not ended, oldest first
+  std::vector<JobRecord> jobs;                  // the jobs of `runs`
+  std::vector<JobId> unreadable_jobs;           // jobs of `runs` whose records cannot be read
+  std::vector<AttemptRecord> attempts;          // ended attempts of `jobs`, oldest first
+  std::vector<AttemptRef> unreadable_attempts;  // ended attempts of `jobs` whose records cannot be read
+  std::vector<AttemptMetrics> metrics;          // of the unfinished attempts that reported some
+  std::vector<AttemptRef> unreadable_metrics;   // unfinished attempts whose count of lines is not known
   std::vector<SealRecord> seals;
   std::vector<AttemptRef> unreadable_seals;  // attempts whose log is sealed, as a record says that cannot be read
   std::vector<AgentRecord> agents;

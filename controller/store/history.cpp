@@ -105,25 +105,24 @@ Result<RunPage> Store::ListRuns(PipelineId pipeline, RunId before, std::size_t l
 
 Result<RunJobs> Store::GetJobs(RunId run) const {
   RunJobs found;
-  const auto unreadable = [&](std::string_view key) { found.unreadable.push_back(JobId{keys::NumberAt(key, 8)}); };
   FURROW_TRY(
       impl_->read->Scan(impl_->jobs, keys::Run(run), [&](std::string_view key, std::string_view value) -> Result<bool> {
         JobRecord job;
         if (DecodeOrSay(value, job))
           found.jobs.push_back(std::move(job));
         else
-          unreadable(key);
+          found.unreadable_jobs.push_back(JobId{keys::NumberAt(key, 8)});
         return true;
       }));
-  FURROW_TRY(impl_->read->Scan(impl_->attempts, keys::Run(run),
-                               [&](std::string_view key, std::string_view value) -> Result<bool> {
-                                 AttemptRecord attempt;
-                                 if (DecodeOrSay(value, attempt))
-                                   found.attempts.push_back(std::move(attempt));
-                                 else
-                                   unreadable(key);
-                                 return true;
-                               }));
+  FURROW_TRY(impl_->read->Scan(
+      impl_->attempts, keys::Run(run), [&](std::string_view key, std::string_view value) -> Result<bool> {
+        AttemptRecord attempt;
+        if (DecodeOrSay(value, attempt))
+          found.attempts.push_back(std::move(attempt));
+        else
+          found.unreadable_attempts.push_back({JobId{keys::NumberAt(key, 8)}, Epoch{keys::NumberAt(key, 16)}});
+        return true;
+      }));
   return found;
 }
 

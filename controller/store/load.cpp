@@ -58,26 +58,28 @@ Status Store::Impl::LoadRuns(Restored& restored) const {
 }
 
 Status Store::Impl::LoadJobs(RunId run, Restored& restored) const {
-  const auto set_job_aside = [&](std::string_view key, std::string_view bytes, const char* noun, const Error& why) {
-    const JobId id{keys::NumberAt(key, 8)};
-    set_aside.Keep(noun + std::to_string(Raw(run)) + "-" + std::to_string(Raw(id)), bytes, why.message);
-    restored.unreadable_jobs.push_back(id);
-  };
   const std::size_t first = restored.jobs.size();
   FURROW_TRY(read->Scan(jobs, keys::Run(run), [&](std::string_view key, std::string_view bytes) -> Result<bool> {
     auto job = DecodeValue<JobRecord>(bytes);
-    if (job)
+    if (job) {
       restored.jobs.push_back(std::move(*job));
-    else
-      set_job_aside(key, bytes, "job-", job.error());
+      return true;
+    }
+    const JobId id{keys::NumberAt(key, 8)};
+    set_aside.Keep("job-" + std::to_string(Raw(run)) + "-" + std::to_string(Raw(id)), bytes, job.error().message);
+    restored.unreadable_jobs.push_back(id);
     return true;
   }));
   FURROW_TRY(read->Scan(attempts, keys::Run(run), [&](std::string_view key, std::string_view bytes) -> Result<bool> {
     auto attempt = DecodeValue<AttemptRecord>(bytes);
-    if (attempt)
+    if (attempt) {
       restored.attempts.push_back(std::move(*attempt));
-    else
-      set_job_aside(key, bytes, "attempt-", attempt.error());
+      return true;
+    }
+    const AttemptRef ref{JobId{keys::NumberAt(key, 8)}, Epoch{keys::NumberAt(key, 16)}};
+    set_aside.Keep("attempt-" + std::to_string(Raw(ref.job)) + "-" + std::to_string(Raw(ref.epoch)), bytes,
+                   attempt.error().message);
+    restored.unreadable_attempts.push_back(ref);
     return true;
   }));
   for (std::size_t i = first; i < restored.jobs.size(); ++i) FURROW_TRY(LoadMetrics(restored.jobs[i], restored));

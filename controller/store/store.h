@@ -29,7 +29,8 @@ struct RunPage {
 struct RunJobs {
   std::vector<JobRecord> jobs;          // in order of id; only jobs with a record
   std::vector<AttemptRecord> attempts;  // ended ones, in order of job and epoch
-  std::vector<JobId> unreadable;        // jobs of which a record is damaged
+  std::vector<JobId> unreadable_jobs;   // jobs whose own records are damaged
+  std::vector<AttemptRef> unreadable_attempts;
 };
 
 struct StoredEvent {

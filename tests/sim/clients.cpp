@@ -4,6 +4,7 @@
 #include "common/base/hash.h"
 #include "common/wire/job_state.h"
 #include "controller/parse/prepare.h"
+#include "controller/reactor/answer.h"
 #include "controller/reactor/dispatcher.h"
 #include "controller/reactor/reactor.h"
 #include "controller/reactor/transitions.h"
@@ -17,6 +18,7 @@ using std::chrono::seconds;
 
 constexpr PeerId kClient = 1'000'000'000;
 const std::string kRepository = "/srv/sim.git";
+const std::string kRefusing = "no new work is accepted: ";  // as On(Submit) and On(Trigger) begin
 
 // What every commit of the repository holds.
 constexpr const char* kFile = R"(name: pushed
@@ -86,6 +88,8 @@ void World::TakeAnswer(const ClientSend& send) {
   const auto it = unanswered_.find(send.asker.number);
   if (it == unanswered_.end()) return;
   const ClientRequest request = it->second;
+  const auto* failure = std::get_if<Failure>(&send.message);
+  if (failure != nullptr && failure->message.starts_with(kRefusing)) return;  // it is asked again; a hook notes it
   unanswered_.erase(it);
   if (const auto* trigger = std::get_if<Trigger>(&request)) {  // a failure that may pass is noted, too
     for (Pushed& push : pushed_)
@@ -115,6 +119,10 @@ void World::WatchRun(RunId run) {
 void World::TakeUpdate(Watching& watching, const RunUpdate& update) {
   for (const JobView& view : update.jobs) {
     const auto seen = watching.seen.find(view.id);
+    if (disk_.Damaged(view.id)) {
+      watching.seen[view.id] = view;
+      continue;
+    }
     if (seen != watching.seen.end() && IsTerminal(seen->second.state) && view.state != seen->second.state)
       Breach("a watcher was told that a job ended, and then that it did not");
     if (seen != watching.seen.end() && view.epoch < seen->second.epoch) Breach("a watcher saw an epoch go back");

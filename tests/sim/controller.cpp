@@ -8,6 +8,8 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+constexpr std::size_t kCheckedATurn = 100;  // jobs
+
 // Whoever starts the controller anew may have changed the lease.
 Settings SimSettings(std::uint64_t life) {
   Settings settings;
@@ -22,7 +24,9 @@ Settings SimSettings(std::uint64_t life) {
 
 void World::StartController() {
   controller_ = std::make_unique<Controller>();
-  controller_->state = RestoreState(SimSettings(controller_life_), disk_.Load(), Clock(), controller_->out);
+  Restored restored = disk_.Load([this] { return Happens(weather_.unreadable); });
+  controller_->state = RestoreState(SimSettings(controller_life_), std::move(restored), Clock(), controller_->out);
+  LookAtDisk();
   ControllerTurn();
   TickController();
   for (const auto& [run, watching] : watching_)  // their connections went with the old one
@@ -38,16 +42,26 @@ void World::KillController() {
 void World::TickController() {
   At(milliseconds(250), [this, life = controller_life_] {
     if (!controller_ || life != controller_life_) return;
+    LookAtDisk();
     OnTick(controller_->state, controller_->out, Clock());
     ControllerTurn();
     TickController();
   });
 }
 
+// As ControllerLoop::CheckDisk.
+void World::LookAtDisk() {
+  controller_->state.refusing = time_ < disk_full_until_ ? "the controller's disk is full" : "";
+}
+
 void World::ControllerTurn() {
   controller_->state.behind = controller_->turns.Behind(Clock(), controller_->state.settings.heartbeat);
   EndTurn(controller_->state, controller_->out, Clock());
-  controller_->state.CheckInvariants();
+  // The check takes as long as there are jobs: in large farms it is made less often.
+  if (disk_.jobs().size() <= ++unchecked_ * kCheckedATurn) {
+    controller_->state.CheckInvariants();
+    unchecked_ = 0;
+  }
   HandOver();
 }
 
@@ -75,11 +89,18 @@ void World::Commit() {
   if (Happens(weather_.commit_crash)) return KillController();
   const std::vector<Turn> turns = std::exchange(controller_->waiting, {});
   controller_->committing = false;
-  for (const Turn& turn : turns) {
-    CheckTurn(turn);
-    disk_.Apply(turn);
+  Committed committed{turns.back().number, {}};
+  if (Happens(weather_.commit_fail)) committed.status = Fail(Errc::kInternal, "the disk has an I/O error");
+  // Nobody knows what a commit that failed has left on the disk: all of it or nothing.
+  if (committed.status || Happens(0.5)) {
+    for (const Turn& turn : turns) {
+      CheckTurn(turn);
+      disk_.Apply(turn);
+    }
   }
-  for (const Outbox& effects : controller_->turns.OnCommitted(turns.back().number)) {
+  const auto released = controller_->turns.OnCommitted(committed);
+  if (!released) return KillController();  // as ControllerLoop::Run, which returns the error
+  for (const Outbox& effects : *released) {
     Release(effects, Happens(weather_.commit_crash));
     if (!controller_) return;
   }

@@ -1,6 +1,7 @@
 #include "agent/reactor/reactor.h"
 #include "common/base/hash.h"
 #include "common/base/overloaded.h"
+#include "common/wire/metrics.h"
 #include "controller/reactor/reactor.h"
 #include "tests/sim/node.h"
 
@@ -10,12 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// What every job writes into its metrics file.
-MetricsRead MetricsOf(AttemptRef attempt) {
-  MetricsRead metrics{attempt, 0, {}, ""};
-  for (int i = 0; i < 3; ++i) metrics.lines.push_back({i, WallTime{}, {{"loss", 1.0 / (i + 1)}}});
-  return metrics;
-}
+constexpr std::size_t kLinesAtOnce = 1000;  // as MetricsReader::kMaxLinesAtOnce
 
 }  // namespace
 
@@ -55,6 +51,36 @@ void World::TellUpload(Node& node, Duration delay, UploadEvent event) {
   });
 }
 
+void World::Write(std::vector<MetricLine> metrics) {
+  metrics_ = std::move(metrics);
+  newest_metrics_.clear();
+  std::map<std::string, std::size_t> known;
+  for (const MetricLine& line : metrics_) {
+    for (const Metric& metric : line.values) {
+      const auto [it, is_new] = known.emplace(metric.name, newest_metrics_.size());
+      if (is_new)
+        newest_metrics_.push_back(metric);
+      else
+        newest_metrics_[it->second].value = metric.value;
+    }
+  }
+}
+
+// Brings the metrics in parts no larger than MetricsReader's.
+void World::TellMetrics(Node& node, AttemptRef attempt) {
+  MetricsRead read{attempt, 0, {}, ""};
+  std::size_t bytes = 0;
+  for (const MetricLine& line : metrics_) {
+    bytes += WireBytes(line);
+    read.lines.push_back(line);
+    if (read.lines.size() < kLinesAtOnce && bytes < kMaxMetricsBytes / 2) continue;
+    TellUpload(node, Duration{0}, read);
+    read = MetricsRead{attempt, read.first + read.lines.size(), {}, ""};
+    bytes = 0;
+  }
+  TellUpload(node, Duration{0}, read);
+}
+
 void World::Upload(Node& node, const UploadCommand& command) {
   AgentProcess& process = *node.agent;
   std::visit(Overloaded{
@@ -65,7 +91,7 @@ void World::Upload(Node& node, const UploadCommand& command) {
                         if (!node.agent || node.life != life) return;
                         const auto it = node.agent->following.find(attempt);
                         if (it == node.agent->following.end() || std::exchange(it->second, true)) return;
-                        TellUpload(node, Duration{0}, MetricsOf(attempt));
+                        TellMetrics(node, attempt);
                       });
                  },
                  [&](const FinishLog& finish) { FinishLogOf(node, finish); },
@@ -90,7 +116,7 @@ void World::Upload(Node& node, const UploadCommand& command) {
 void World::FinishLogOf(Node& node, const FinishLog& finish) {
   const auto followed = node.agent->following.find(finish.attempt);
   if (followed == node.agent->following.end()) Breach("a log is finished that is not followed");
-  if (!std::exchange(followed->second, true)) TellUpload(node, milliseconds(1), MetricsOf(finish.attempt));
+  if (!std::exchange(followed->second, true)) TellMetrics(node, finish.attempt);
   if (Happens(0.7)) {
     const std::string bytes(finish.length, 'x');
     TellUpload(node, milliseconds(1), LogInline{finish.attempt, bytes, HashOf(bytes)});

@@ -1,8 +1,10 @@
 // The controller's store in the simulator: what was committed, as the real store would give it back.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,8 +20,15 @@ class Disk {
   // metrics with a gap or twice, an end that is taken back.
   void Apply(const Turn& turn);
 
-  // As Store::Load after one more opening.
-  Restored Load();
+  // As Store::Load after one more opening. `damaged` is asked for each record of unfinished work that can still be
+  // read; one that is damaged stays so until it is written again.
+  Restored Load(const std::function<bool()>& damaged = [] { return false; });
+  // The record of this job was damaged at some time.
+  bool Damaged(JobId job) const { return damaged_.contains(job); }
+  bool Damaged(const RunRecord& run) const {
+    const auto first = damaged_.lower_bound(run.first_job);
+    return first != damaged_.end() && Raw(*first) < Raw(run.first_job) + run.jobs_total;
+  }
 
   const std::map<RunId, RunRecord>& runs() const { return runs_; }
   const std::map<JobId, JobRecord>& jobs() const { return jobs_; }
@@ -39,6 +48,12 @@ class Disk {
   std::map<PipelineId, PipelineRecord> pipelines_;
   std::map<Hash, std::shared_ptr<const Pipeline>> specs_;
   std::map<AttemptRef, AttemptRecord> attempts_;
+  std::set<JobId> damaged_;  // ever
+  std::set<JobId> unreadable_jobs_;
+  std::set<AttemptRef> unreadable_metrics_;
+  std::set<AttemptRef> unreadable_seals_;
+  std::set<AttemptRef> unreadable_attempts_;
+  std::set<std::string> unreadable_agents_;
   std::map<RunId, RunRecord> runs_;
   std::map<JobId, JobRecord> jobs_;
   std::map<AttemptRef, MetricsRecord> metrics_;

@@ -164,9 +164,11 @@ void World::StartProcess(Node& node, const runner::Start& start) {
   node.table[start.ref].held_for.reset();
   node.table[start.ref].started = Clock().wall;
   node.processes[start.ref] = executions_.size();
+  executions_of_[start.ref.job].push_back(executions_.size());
   executions_.push_back({start.ref, node.name, time_, std::nullopt, false});
   const int code = start.steps.front().argv.front() == "/bin/false" ? 1 : 0;
-  const Duration takes = Happens(0.7) ? Between(milliseconds(1), milliseconds(50)) : Between(seconds(1), seconds(40));
+  const Duration takes =
+      quick_ || Happens(0.7) ? Between(milliseconds(1), milliseconds(50)) : Between(seconds(1), seconds(40));
   At(takes, [this, &node, runner_life = node.runner_life, ref = start.ref, code] {
     if (node.runner_life == runner_life) EndProcess(node, ref, {runner::OutcomeKind::kExited, code, ""});
   });

@@ -56,6 +56,9 @@ const Weather kFoul{.loss = 0.1,
                     .doubled = 0.1,
                     .slow = 0.1,
                     .commit_crash = 0.002,
+                    .commit_fail = 0.002,
+                    .disk_slow = 0.01,
+                    .disk_full = 0.003,
                     .controller_crash = 0.01,
                     .agent_crash = 0.01,
                     .agent_turn_crash = 0.002,
@@ -170,8 +173,89 @@ TEST_CASE(
   });
 }
 
+TEST_CASE("sim: commits that fail, and disks that are slow or full, lose nothing that was acknowledged") {
+  ForSeeds(SeedsOr(100), [](std::uint64_t seed) {
+    PlayStorm(seed, Weather{.loss = 0.05, .slow = 0.1, .commit_fail = 0.02, .disk_slow = 0.05, .disk_full = 0.01});
+  });
+}
+
+// What a damaged record said is lost: its job fails, in words, and everything else goes on.
+TEST_CASE("sim: a store of which a start can read only parts leaves nothing stuck and runs nothing twice") {
+  ForSeeds(SeedsOr(200), [](std::uint64_t seed) {
+    Weather weather = kFoul;
+    weather.controller_crash = 0.03;
+    weather.unreadable = 0.1;
+    PlayStorm(seed, weather);
+  });
+}
+
 TEST_CASE("sim: everything at once") {
   ForSeeds(SeedsOr(600), [](std::uint64_t seed) { PlayStorm(seed, kFoul); });
+}
+
+TEST_CASE("sim: a thousand agents share a run, though some are cut off and the controller is started anew") {
+  ForSeeds(1, [](std::uint64_t seed) {
+    World world(seed, 1000, Weather{.loss = 0.01, .controller_crash = 0.1, .partition = 0.002});
+    Pipeline pipeline = Diamond("wide", false);
+    pipeline.jobs[2].shards = 2000;
+    world.Submit(pipeline);
+    world.Pass(seconds(20));
+    REQUIRE(world.HealAndFinish());
+    CHECK(world.disk().runs().begin()->second.state == RunState::kPassed);
+  });
+}
+
+TEST_CASE("sim: ten thousand ready shards run on a few agents, through restarts of the controller") {
+  ForSeeds(1, [](std::uint64_t seed) {
+    World world(seed, 10, Weather{.loss = 0.01, .doubled = 0.01, .commit_fail = 0.0005, .controller_crash = 0.02},
+                /*quick=*/true);
+    Pipeline pipeline;
+    pipeline.name = "many";
+    pipeline.jobs = {MakeJob("many", {}, 10'000)};
+    world.Submit(pipeline);
+    world.Pass(seconds(60));
+    REQUIRE(world.HealAndFinish());
+    CHECK(world.disk().runs().begin()->second.state == RunState::kPassed);
+    CHECK(world.executions().size() >= 10'000);
+  });
+}
+
+TEST_CASE("sim: a job that needs the artifacts of twenty thousand shards gets them all") {
+  World world(1, 10, Weather{}, /*quick=*/true);
+  Pipeline pipeline;
+  pipeline.name = "fan-in";
+  pipeline.jobs = {MakeJob("shard", {}, 20'000), MakeJob("join", {"shard"}, 1)};
+  pipeline.jobs[0].artifacts = {"out"};
+  world.Submit(pipeline);
+  REQUIRE(world.HealAndFinish());
+  CHECK(world.disk().runs().begin()->second.state == RunState::kPassed);
+  CHECK(world.executions().size() == 20'001);
+}
+
+// As many names as a job may have, as long as they may be, in lines that fill a report, and very many short lines.
+TEST_CASE("sim: metrics near every cap arrive whole, whatever becomes of the frames") {
+  ForSeeds(3, [](std::uint64_t seed) {
+    std::vector<MetricLine> lines;
+    for (std::size_t i = 0; i < 8; ++i) {
+      MetricLine& line = lines.emplace_back();
+      line.step = static_cast<std::int64_t>(i);
+      for (std::size_t k = 0; k < kMaxMetricsPerLine; ++k) {
+        std::string name = std::to_string((i * kMaxMetricsPerLine + k) % kMaxJobMetrics);
+        name.resize(kMaxMetricNameBytes, 'n');
+        line.values.push_back({name, static_cast<double>(k)});
+      }
+    }
+    for (std::int64_t i = 0; i < 2500; ++i) lines.push_back({i, WallTime{}, {lines[0].values[0]}});
+    World world(seed, 2, Weather{.loss = 0.05, .doubled = 0.05, .slow = 0.1, .controller_crash = 0.02});
+    world.Write(std::move(lines));
+    Pipeline pipeline;
+    pipeline.name = "metrics";
+    pipeline.jobs = {MakeJob("one", {}, 1), MakeJob("two", {"one"}, 2)};
+    world.Submit(pipeline);
+    world.Pass(seconds(20));
+    REQUIRE(world.HealAndFinish());
+    CHECK(world.disk().runs().begin()->second.state == RunState::kPassed);
+  });
 }
 
 TEST_CASE("sim: the same seed gives the same trace") {

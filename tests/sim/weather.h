@@ -8,6 +8,10 @@ struct Weather {
   double doubled = 0;           // a frame comes twice, the second up to 20 s after the first
   double slow = 0;              // a frame takes up to 3 s instead of up to 5 ms
   double commit_crash = 0;      // each commit: the controller dies before it, after it, or between two releases
+  double commit_fail = 0;       // each commit: the store reports an error, and has kept all of it or nothing
+  double disk_slow = 0;         // each second: the controller's disk makes nothing durable for up to two leases
+  double disk_full = 0;         // each second: so it does for longer, and new work is refused
+  double unreadable = 0;        // each record of a job, attempt or agent at a start of the controller: it is damaged
   double controller_crash = 0;  // each second
   double agent_crash = 0;       // each second and agent
   double agent_turn_crash = 0;  // each turn of an agent that has effects: it dies before one of them

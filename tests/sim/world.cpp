@@ -14,7 +14,9 @@ using std::chrono::seconds;
 
 }  // namespace
 
-World::World(std::uint64_t seed, int agents, Weather weather) : seed_(seed), random_(seed), weather_(weather) {
+World::World(std::uint64_t seed, int agents, Weather weather, bool quick)
+    : seed_(seed), random_(seed), weather_(weather), quick_(quick) {
+  Write({{0, WallTime{}, {{"loss", 1}}}, {1, WallTime{}, {{"loss", 0.5}}}, {2, WallTime{}, {{"loss", 0.25}}}});
   StartController();
   for (int i = 0; i < agents; ++i) {
     nodes_.push_back(std::make_unique<Node>());
@@ -68,6 +70,8 @@ bool World::HealAndFinish() {
 
 void World::Accidents() {
   if (controller_ && Happens(weather_.controller_crash)) KillController();
+  if (Happens(weather_.disk_slow)) StallDisk(Between(milliseconds(100), seconds(20)));
+  if (Happens(weather_.disk_full)) FillDisk(Between(seconds(1), seconds(60)));
   for (auto& one : nodes_) {
     Node& node = *one;
     if (Happens(weather_.runner_crash)) KillRunner(node);

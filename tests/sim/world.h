@@ -37,7 +37,8 @@ struct Execution {
 
 class World {
  public:
-  World(std::uint64_t seed, int agents, Weather weather);
+  // With `quick` no job takes longer than 50 ms, for farms with very many.
+  World(std::uint64_t seed, int agents, Weather weather, bool quick = false);
   ~World();
 
   // Submits a pipeline from a client that repeats its request until it is answered, then watches the run.
@@ -47,8 +48,16 @@ class World {
   // Moves a branch of the repository to a new commit; its hook tells the controller, if it can.
   void Push(const std::string& branch);
 
+  // Sets what every job writes into its metrics file from now on; at first it is three lines.
+  void Write(std::vector<MetricLine> metrics);
+
   // Lets the controller's disk make nothing durable for so long.
   void StallDisk(Duration span) { disk_stands_until_ = time_ + span; }
+  // Lets the controller's disk be full for so long: commits wait for space, and new work is refused.
+  void FillDisk(Duration span) {
+    StallDisk(span);
+    disk_full_until_ = time_ + span;
+  }
   // Lets time pass, with the weather as it is.
   void Pass(Duration span);
   // Calm weather, everything up: passes time until every accepted run has ended and nothing is left of it anywhere.
@@ -87,6 +96,7 @@ class World {
   void KillController();
   void ControllerTurn();
   void TickController();
+  void LookAtDisk();
   void HandOver();
   void BeginCommit();
   void Commit();
@@ -119,6 +129,7 @@ class World {
   void Seal(Node& node, AttemptRef attempt, std::uint64_t life);
   void EmptySlot(Node& node, const std::string& path, AttemptRef by);
   void TellUpload(Node& node, Duration delay, UploadEvent event);
+  void TellMetrics(Node& node, AttemptRef attempt);
 
   // ---- clients.cpp: clients and the git repository ----
   void Ask(std::uint64_t number);
@@ -132,9 +143,11 @@ class World {
 
   // ---- ledger.cpp: what must hold ----
   [[noreturn]] void Breach(const std::string& what) const;
-  void CheckTurn(const Turn& turn) const;       // as it is committed
-  void CheckSend(const AgentSend& send) const;  // as it is released
-  void CheckStart(AttemptRef attempt) const;    // as its process starts
+  void CheckTurn(const Turn& turn) const;  // as it is committed
+  void CheckInputs(const Assign& assign) const;
+  void CheckSend(const AgentSend& send) const;             // as it is released
+  void CheckStart(AttemptRef attempt) const;               // as its process starts
+  const Execution* ExecutionOf(AttemptRef attempt) const;  // null: it never ran
   void CheckDevices(const Node& node, AttemptRef attempt) const;
   void CheckEnd() const;  // when all is settled
   void CheckPushes() const;
@@ -144,6 +157,7 @@ class World {
   const std::uint64_t seed_;
   std::mt19937_64 random_;
   Weather weather_;
+  const bool quick_;
   Duration time_{std::chrono::seconds(1)};
   struct Event {
     Duration at;
@@ -157,11 +171,16 @@ class World {
 
   Disk disk_;
   Duration disk_stands_until_{};
+  Duration disk_full_until_{};
   std::unique_ptr<Controller> controller_;  // null while it is down
   std::uint64_t controller_life_ = 0;
   std::vector<std::unique_ptr<Node>> nodes_;
   PeerId last_peer_ = 0;
   std::vector<Execution> executions_;
+  std::map<JobId, std::vector<std::size_t>> executions_of_;  // → indexes into executions_
+  std::vector<MetricLine> metrics_;                          // what every job writes
+  std::vector<Metric> newest_metrics_;                       // of them
+  std::uint64_t unchecked_ = 0;  // turns of the controller since its invariants were checked
 
   std::map<std::uint64_t, ClientRequest> unanswered_;
   std::map<std::uint64_t, Pipeline> pipelines_;  // of the submissions

@@ -24,7 +24,8 @@ struct Places : ControllerFarm {
   std::string note;
 };
 
-SourceInfo From(const std::string& repository, const std::string& file = "furrow.yaml", const std::string& origin = "") {
+SourceInfo From(const std::string& repository, const std::string& file = "furrow.yaml",
+                const std::string& origin = "") {
   SourceInfo info;
   info.repository = repository;
   info.file = file;

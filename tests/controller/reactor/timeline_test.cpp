@@ -76,7 +76,9 @@ TEST_CASE("timeline: what an agent says of an older one is refused, and changes 
   CHECK_FALSE(farm.Tell("a", finished).has_value());
   CHECK(farm.out.ToAgent<FinishedAck>(peer).attempt == farm.old);  // so that the agent forgets it
   CHECK_FALSE(On(farm.state, farm.out, farm.now, {peer, "a"}, Started{session, farm.old, farm.now.wall}).has_value());
-  CHECK_FALSE(On(farm.state, farm.out, farm.now, {peer, "a"}, MetricsReport{session, farm.old, 0, std::vector<MetricLine>(1)}).has_value());
+  CHECK_FALSE(
+      On(farm.state, farm.out, farm.now, {peer, "a"}, MetricsReport{session, farm.old, 0, std::vector<MetricLine>(1)})
+          .has_value());
   farm.out.ToAgent<MetricsAck>(peer);
   CHECK(farm.out.empty());
   CHECK(farm.job().OnAgent());

@@ -363,7 +363,7 @@ TEST_CASE("store: a record that cannot be read stops no start; it is set aside, 
   }
   CHECK(count(*MustOpen(temp.path)->Load()) == all);
   CHECK_FALSE(fs::exists(temp.path / "set-aside"));
-  CHECK(names == std::set<std::string>{"agent-alpha", "attempt-2-20", "enrolment-0000000000000005", "job-1-10",
+  CHECK(names == std::set<std::string>{"agent-alpha", "attempt-20-1", "enrolment-0000000000000005", "job-1-10",
                                        "job-2-20", "key-" + std::string(40, 'k'), "metrics-10-1-0",
                                        "pipeline-0000000000000001", "repository-2f7372762f6769742f612e676974", "run-1",
                                        "run-2", "seal-000000000000000a0000000000000001",
