@@ -38,6 +38,10 @@ const maxMetricsPerLine :UInt64 = 4096;
 const maxMetricNameBytes :UInt64 = 256;
 const maxJobMetrics :UInt64 = 10000;
 # Newest values of one job.
+const maxAttemptMetricLines :UInt64 = 1000000;
+# Lines of one attempt that are kept.
+const maxAttemptMetricBytes :UInt64 = 134217728;
+# Bytes on the wire of the lines of one attempt that are kept.
 const maxGpus :UInt64 = 1024;
 # GPUs of one agent.
 const maxTreesPerAssign :UInt64 = 100001;

@@ -211,6 +211,8 @@ struct JobRecord {
   attemptsInside @12 :List(AttemptRecord) $max(1000000);
   metricsInside @13 :List(Metric) $max(1000000);
   # Format 1 kept the ended attempts and the newest metrics here; now each attempt is a record of its own.
+  metricsLeftOut @17 :UInt64;
+  # Lines of the newest attempt that are acknowledged and not on record, since they were more than an attempt may report.
 }
 
 struct MetricsRecord {

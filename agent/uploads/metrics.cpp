@@ -18,6 +18,7 @@ namespace furrow {
 namespace {
 
 constexpr std::size_t kMaxLineBytes = 1 << 20;
+constexpr std::size_t kMaxBytesAtOnce = 16 << 20;  // of the file, that one Read takes
 constexpr const char* kTooLong = "is longer than 1 MiB";
 
 // Lists the words that languages print for values without a JSON number.
@@ -94,13 +95,18 @@ void MetricsReader::LeaveOut(const std::string& why) {
 }
 
 std::string MetricsReader::LeftOut() const {
-  if (left_out_ == 0) return "";
-  return std::to_string(left_out_) + (left_out_ == 1 ? " line" : " lines") +
-         " of FURROW_METRICS could not be kept, or not whole: " + complaint_;
+  std::string said;
+  if (left_out_ > 0)
+    said = std::to_string(left_out_) + (left_out_ == 1 ? " line" : " lines") +
+           " of FURROW_METRICS could not be kept, or not whole: " + complaint_;
+  if (Ended())
+    said += (said.empty() ? "" : "; ") + ("FURROW_METRICS is not kept from line " + std::to_string(beyond_quota_)) +
+            " on: " + MetricsQuotaWords();
+  return said;
 }
 
 bool MetricsReader::HasRoom(const std::vector<MetricLine>& metrics) const {
-  return metrics.size() < kMaxLinesAtOnce && bytes_ < kMaxMetricsBytes / 2;
+  return !Ended() && metrics.size() < kMaxLinesAtOnce && bytes_ < kMaxMetricsBytes / 2;
 }
 
 void MetricsReader::Take(std::string_view text, std::vector<MetricLine>& metrics) {
@@ -117,6 +123,12 @@ void MetricsReader::Take(std::string_view text, std::vector<MetricLine>& metrics
   });
   if (!wrong.empty()) LeaveOut(wrong);
   if (line.values.empty()) return;
+  if (!FitsMetricsQuota(kept_, kept_bytes_, line)) {
+    beyond_quota_ = line_;
+    return;
+  }
+  ++kept_;
+  kept_bytes_ += WireBytes(line);
   if (pass_over_ > 0) {
     --pass_over_;
     return;
@@ -131,12 +143,13 @@ std::vector<MetricLine> MetricsReader::Read(bool last) {
   first_ = next_;
   bytes_ = 0;
   more_ = false;
-  if (path_.empty()) return metrics;
+  if (path_.empty() || Ended()) return metrics;
   if (!file_) file_ = FileHandle(::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!file_) return metrics;
 
   std::array<char, 64 << 10> part;
   bool at_end = false;
+  std::size_t read = 0;
   while (HasRoom(metrics)) {
     std::size_t begin = 0;
     for (std::size_t end; HasRoom(metrics) && (end = pending_.find('\n', begin)) != std::string::npos;
@@ -149,8 +162,9 @@ std::vector<MetricLine> MetricsReader::Read(bool last) {
       }
     }
     pending_.erase(0, begin);
-    more_ = !HasRoom(metrics);
-    if (more_) break;
+    // A file of nothing but faulty lines has no end for its reader either.
+    more_ = !Ended() && (!HasRoom(metrics) || (read >= kMaxBytesAtOnce && !at_end));
+    if (more_ || Ended()) break;
     if (pending_.size() > kMaxLineBytes) {
       too_long_ = true;
       pending_.clear();
@@ -159,6 +173,7 @@ std::vector<MetricLine> MetricsReader::Read(bool last) {
     const ssize_t got = ::pread(file_.Get(), part.data(), part.size(), static_cast<off_t>(offset_));
     if (got > 0) {
       offset_ += static_cast<std::uint64_t>(got);
+      read += static_cast<std::size_t>(got);
       pending_.append(part.data(), static_cast<std::size_t>(got));
     } else {
       at_end = true;

@@ -29,17 +29,20 @@ class MetricsReader {
 
   // Returns the whole lines that were written since the last call, as many as one message takes; none if there is no
   // file. With `last` the end of the file ends a line, too. `first()` returns the index of the first returned line.
+  // Nothing is read behind the line with which an attempt would report more than it may.
   static constexpr std::size_t kMaxLinesAtOnce = 1000;
   std::vector<MetricLine> Read(bool last);
   std::uint64_t first() const { return first_; }
   // Returns whether the last Read ended at its limit rather than at the end of the file.
   bool more() const { return more_; }
-  // Tells people of how many lines so far a part was left out, and the fault of the first such line. Empty: none.
+  // Tells people of how many lines so far a part was left out, and the fault of the first such line, and where the
+  // quota of the attempt cut the file. Empty: all is kept.
   std::string LeftOut() const;
 
  private:
   void Take(std::string_view line, std::vector<MetricLine>& metrics);
   bool HasRoom(const std::vector<MetricLine>& metrics) const;
+  bool Ended() const { return beyond_quota_ != 0; }
   void LeaveOut(const std::string& why);
 
   const std::string path_;
@@ -55,6 +58,9 @@ class MetricsReader {
   std::uint64_t line_ = 0;      // number of the line in the file, from 1
   std::uint64_t left_out_ = 0;  // number of lines so far that were left out in whole or in part
   std::string complaint_;       // fault of the first such line
+  std::uint64_t kept_ = 0;      // number of lines so far that were kept, and their bytes on the wire
+  std::uint64_t kept_bytes_ = 0;
+  std::uint64_t beyond_quota_ = 0;  // number of the line that was more than an attempt may report; 0: none yet
   std::set<std::string, std::less<>> names_;
 };
 

@@ -59,4 +59,13 @@ void KeepNewest(Metrics& newest, const std::vector<MetricLine>& lines, std::size
   }
 }
 
+bool FitsMetricsQuota(std::uint64_t lines, std::uint64_t bytes, const MetricLine& next) {
+  return lines < kMaxAttemptMetricLines && bytes + WireBytes(next) <= kMaxAttemptMetricBytes;
+}
+
+std::string MetricsQuotaWords() {
+  return "an attempt may report " + std::to_string(kMaxAttemptMetricLines) + " lines and " +
+         std::to_string(kMaxAttemptMetricBytes >> 20) + " MiB of metrics";
+}
+
 }  // namespace furrow

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "schemas/agent.h"
@@ -22,5 +24,10 @@ void KeepNewest(Metrics& newest, const std::vector<MetricLine>& lines, std::size
 // The lines of one message together take at most so many bytes, so that the rest of a Finished has room in its frame;
 // further lines travel in a message of their own.
 inline constexpr std::size_t kMaxMetricsBytes = 3u << 20;
+
+// Returns whether an attempt, of which `lines` lines of `bytes` bytes on the wire are kept, may report `next` as well.
+bool FitsMetricsQuota(std::uint64_t lines, std::uint64_t bytes, const MetricLine& next);
+// Returns the quota in words: "an attempt may report …".
+std::string MetricsQuotaWords();
 
 }  // namespace furrow

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -21,17 +22,35 @@ std::pair<Run*, Job*> Current(State& state, const std::string& agent, AttemptRef
   return {run, job};
 }
 
-// Records the lines that are not on record yet. Returns false if there is a gap before them.
+// Returns the new lines that the attempt may still report, and counts all of them. Behind the first line that is left
+// out nothing is kept: what is on record has no gap.
+std::vector<MetricLine> KeepMetrics(Job& job, std::span<const MetricLine> lines) {
+  std::vector<MetricLine> kept;
+  for (const MetricLine& line : lines) {
+    if (job.metrics_left_out > 0 || !FitsMetricsQuota(job.metrics_count, job.metrics_bytes, line)) {
+      ++job.metrics_left_out;
+    } else {
+      job.metrics_bytes += WireBytes(line);
+      kept.push_back(line);
+    }
+    ++job.metrics_count;
+  }
+  return kept;
+}
+
+// Records the lines that are not on record yet, as far as the attempt may report them; the agent leaves out the others,
+// too, and says so, unless it is at fault. Returns false if there is a gap before them.
 bool TakeMetrics(Outbox& out, Job& job, std::uint64_t first, const std::vector<MetricLine>& lines) {
   if (std::exchange(job.metrics_damaged, false)) job.metrics_count = first;
   if (first > job.metrics_count) return false;
   const std::uint64_t known = std::min<std::uint64_t>(job.metrics_count - first, lines.size());
   if (known == lines.size()) return true;
-  MetricsRecord record{
-      job.attempt(), job.metrics_count, {lines.begin() + static_cast<std::ptrdiff_t>(known), lines.end()}};
-  record.run = job.run;
+  MetricsRecord record{job.attempt(), job.metrics_count, {}, job.run};
+  const std::uint64_t left_out = job.metrics_left_out;
+  record.lines = KeepMetrics(job, std::span(lines).subspan(known));
+  if (job.metrics_left_out != left_out) out.records.emplace_back(job.record());
+  if (record.lines.empty()) return true;
   KeepNewest(job.metrics, record.lines, kMaxJobMetrics);  // The agent caps the names, too, and says so.
-  job.metrics_count += record.lines.size();
   out.records.emplace_back(std::move(record));
   return true;
 }
@@ -93,6 +112,9 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Finished
   attempt.started = message.started;
   attempt.ended = message.ended;
   attempt.outcome = message.outcome;
+  if (job->metrics_left_out > 0)
+    attempt.outcome.detail += (attempt.outcome.detail.empty() ? "" : "\n") + std::to_string(job->metrics_left_out) +
+                              " lines of its metrics are not kept: " + MetricsQuotaWords();
   attempt.cpu_ms = message.cpu_ms;
   attempt.max_rss_bytes = message.max_rss_bytes;
   attempt.artifacts = message.artifacts;

@@ -162,7 +162,8 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
   for (AttemptMetrics& metrics : restored.metrics) {
     const auto [run, job] = state.FindJob(metrics.attempt.job);
     if (job == nullptr || job->epoch != metrics.attempt.epoch) continue;
-    job->metrics_count = metrics.lines;
+    job->metrics_count = metrics.lines + job->metrics_left_out;
+    job->metrics_bytes = metrics.bytes;
     job->metrics = std::move(metrics.newest);
   }
   for (const AttemptRef& attempt : restored.unreadable_metrics)

@@ -218,6 +218,7 @@ void AssignJob(State& state, Outbox& out, Now now, const Assignment& assignment)
   job->metrics_count = 0;
   job->metrics_damaged = false;
   job->metrics.clear();
+  job->metrics_bytes = job->metrics_left_out = 0;
   Occupy(state, *agent, run->GroupOf(*job), *job);
   out.records.emplace_back(job->record());
   Tell(out, now, EventKind::kJobAssigned, *run, *job).subject = agent->name;

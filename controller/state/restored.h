@@ -23,7 +23,8 @@ struct StoredRun {
 struct AttemptMetrics {
   AttemptRef attempt;
   std::uint64_t lines = 0;
-  Metrics newest;  // the newest value of each name
+  std::uint64_t bytes = 0;  // on the wire
+  Metrics newest;           // the newest value of each name
 };
 
 // Restored holds the work that is left after a start (live runs, whole) and the numbers and requests that prevent

@@ -51,7 +51,8 @@ struct Job : JobRecord {
   TimePoint last_sent;   // when the Assign or Kill of the attempt last left
   std::optional<LogRecord> sealed;      // the log of the current attempt
   bool seal_damaged = false;            // The log is sealed, but `sealed` is lost: its agent's report says what it was.
-  std::uint64_t metrics_count = 0;      // lines of the current attempt that are on record
+  std::uint64_t metrics_count = 0;      // lines of the current attempt that are on record or left out
+  std::uint64_t metrics_bytes = 0;      // bytes on the wire of those on record
   bool metrics_damaged = false;         // `metrics_count` is unknown; the next report begins behind the recorded lines.
   std::vector<AttemptRecord> attempts;  // ended attempts, oldest first
   Metrics metrics;                      // the newest value of each name, of the newest attempt

@@ -88,13 +88,14 @@ Status Store::Impl::LoadJobs(RunId run, Restored& restored) const {
 
 Status Store::Impl::LoadMetrics(const JobRecord& job, Restored& restored) const {
   if (IsTerminal(job.state) || Raw(job.epoch) == 0) return {};
-  AttemptMetrics known{{job.id, job.epoch}, 0, {}};
+  AttemptMetrics known{{job.id, job.epoch}, 0, 0, {}};
   bool readable = true;
   FURROW_TRY(read->Scan(metrics, keys::Attempt(job.run, known.attempt),
                         [&](std::string_view key, std::string_view value) -> Result<bool> {
                           const auto part = DecodeValue<MetricsRecord>(value);
                           if (part) {
                             known.lines = part->first + part->lines.size();
+                            for (const MetricLine& line : part->lines) known.bytes += WireBytes(line);
                             KeepNewest(known.newest, part->lines, kMaxJobMetrics);
                             return true;
                           }

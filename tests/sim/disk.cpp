@@ -123,7 +123,8 @@ bool Unreadable(std::set<Key>& known, const Key& key, const std::function<bool()
 }
 
 AttemptMetrics NewestOf(const MetricsRecord& metrics) {
-  AttemptMetrics known{metrics.attempt, metrics.lines.size(), {}};
+  AttemptMetrics known{metrics.attempt, metrics.lines.size(), 0, {}};
+  for (const MetricLine& line : metrics.lines) known.bytes += WireBytes(line);
   KeepNewest(known.newest, metrics.lines, kMaxJobMetrics);
   return known;
 }

@@ -317,6 +317,54 @@ TEST_CASE("metrics: the names of a job have an end, and the lines of one reading
         "job may have 10000 metrics");
 }
 
+TEST_CASE("metrics: what is more than an attempt may report is not read, and said") {
+  Rig rig;
+  std::string wide = "{";
+  for (std::size_t i = 0; i < 3000; ++i)
+    wide += (i > 0 ? ",\"" : "\"") + std::string(200, 'n') + std::to_string(i) + "\":1";
+  wide += "}\n";
+  const std::size_t bytes_fit = kMaxAttemptMetricBytes / WireBytes(ParseMetricLine(wide).line);
+  struct Case {
+    std::string line;
+    std::size_t fit;
+    std::uint64_t reported;  // by an earlier process of the agent: they count, too
+  };
+  for (const Case& one : {Case{"{\"a\":1}\n", kMaxAttemptMetricLines, 999'000}, Case{wide, bytes_fit, 3}}) {
+    {
+      std::ofstream file(rig.metrics);
+      file << "nonsense\n";
+      for (std::size_t i = 0; i < one.fit + 2; ++i) file << one.line;
+      file << "{\"a\":1}\n";
+    }
+    MetricsReader reader(rig.metrics, one.reported);
+    std::size_t lines = 0;
+    do {
+      lines += reader.Read(true).size();
+    } while (reader.more());
+    CHECK(lines == one.fit - one.reported);
+    CHECK(reader.LeftOut() ==
+          "1 line of FURROW_METRICS could not be kept, or not whole: line 1 is no JSON object; FURROW_METRICS is not "
+          "kept from line " +
+              std::to_string(one.fit + 2) + " on: an attempt may report 1000000 lines and 128 MiB of metrics");
+    CHECK(reader.Read(true).empty());
+  }
+}
+
+TEST_CASE("metrics: a long file of faulty lines does not hold up its reader") {
+  Rig rig;
+  {
+    std::ofstream file(rig.metrics);
+    const std::string fault = std::string(1000, 'x') + "\n";
+    for (int i = 0; i < 20'000; ++i) file << fault;
+    file << "{\"a\":1}\n";
+  }
+  MetricsReader reader(rig.metrics, 0);
+  CHECK(reader.Read(true).empty());
+  CHECK(reader.more());
+  CHECK(reader.Read(true).size() == 1);
+  CHECK_FALSE(reader.more());
+}
+
 TEST_CASE("uploader: artifacts become a tree on the controller") {
   Rig rig;
   fs::create_directories(rig.folder / "ws/out");

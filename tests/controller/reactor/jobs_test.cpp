@@ -193,6 +193,105 @@ TEST_CASE("reactor: metrics are taken once, in order, without gaps, and their ne
   farm.out.Clear();
 }
 
+namespace {
+
+// A line as long as a line may be.
+MetricLine WideLine() {
+  MetricLine line;
+  for (std::size_t i = 0; i < kMaxMetricsPerLine; ++i) {
+    std::string name = std::to_string(i);
+    name.resize(kMaxMetricNameBytes, 'n');
+    line.values.push_back({std::move(name), 1});
+  }
+  return line;
+}
+
+// Has an agent that keeps no quota report `line` until `fit` lines are on record, and then goes on.
+void OverrunQuota(const MetricLine& line, std::size_t fit, std::size_t at_once) {
+  OneJob farm;
+  State* state = &farm.state;
+  std::optional<State> restarted;
+  SessionId session = farm.Session("a");
+  std::size_t recorded = 0;
+  Restored stored;
+  stored.metrics.resize(1);
+  const auto report = [&](std::uint64_t first, std::size_t count) {
+    REQUIRE(On(*state, farm.out, farm.now, {farm.peer, "a"},
+               MetricsReport{session, farm.job->attempt(), first, std::vector<MetricLine>(count, line)}));
+    for (const RecordChange& change : farm.out->records) {
+      if (const auto* metrics = std::get_if<MetricsRecord>(&change)) {
+        recorded += metrics->lines.size();
+        AttemptMetrics& known = stored.metrics.front();
+        known.attempt = metrics->attempt;
+        known.lines = metrics->first + metrics->lines.size();
+        for (const MetricLine& one : metrics->lines) known.bytes += WireBytes(one);
+        KeepNewest(known.newest, metrics->lines, kMaxJobMetrics);
+      }
+      if (const auto* job = std::get_if<JobRecord>(&change)) stored.jobs = {*job};
+    }
+    const std::uint64_t count_acknowledged = farm.out.ToAgent<MetricsAck>(farm.peer).count;
+    farm.out.Clear();
+    return count_acknowledged;
+  };
+  std::uint64_t sent = 0;
+  for (; sent + at_once <= fit; sent += at_once) REQUIRE(report(sent, at_once) == sent + at_once);
+  CHECK(recorded == sent);
+  CHECK(report(sent, at_once) == sent + at_once);
+  CHECK(recorded == fit);
+  sent += at_once;
+  // One that is short enough for the rest of the quota comes too late.
+  CHECK(On(*state, farm.out, farm.now, {farm.peer, "a"}, {session, farm.job->attempt(), sent, {Line(7)}}));
+  CHECK(farm.out.ToAgent<MetricsAck>(farm.peer).count == sent + 1);
+  stored.jobs = {farm.out.Stored<JobRecord>()};
+  CHECK(farm.out.empty());
+  ++sent;
+
+  stored.boot = 2;
+  const Run& run = farm.state.runs.begin()->second;
+  stored.runs = {{run.record, run.pipeline}};
+  restarted = RestoreState(farm.state.settings, std::move(stored), farm.now, farm.out);
+  state = &*restarted;
+  On(*state, farm.out, farm.now, {farm.peer, "a"},
+     farm.Registration("a", Cpus(8), {{farm.job->attempt(), Phase::kRunning}}));
+  farm.out.Clear();
+  session = state->agents.at("a").link.session->id;
+  CHECK(report(sent, at_once) == sent + at_once);
+  CHECK(recorded == fit);
+  sent += at_once;
+
+  Finished message = farm.Report(*farm.job);
+  message.session = session;
+  message.metrics_first = sent;
+  message.metrics = {Line(0.5)};
+  REQUIRE(On(*state, farm.out, farm.now, {farm.peer, "a"}, message).has_value());
+  farm.out.Stored<JobRecord>();  // counts the lines that are left out
+  const auto attempt = farm.out.Stored<AttemptRecord>();
+  CHECK(attempt.metrics[0].value == line.values[0].value);
+  CHECK(attempt.outcome.detail ==
+        std::to_string(sent + 1 - fit) +
+            " lines of its metrics are not kept: an attempt may report 1000000 lines and 128 MiB of metrics");
+  CHECK(farm.out.Stored<JobRecord>().state == JobState::kPassed);
+  farm.out.Clear();
+}
+
+}  // namespace
+
+TEST_CASE("reactor: metrics beyond an attempt's quota are acknowledged, left out and told of, whoever sends them") {
+  OverrunQuota(Line(3), kMaxAttemptMetricLines, 7000);
+  const MetricLine wide = WideLine();
+  OverrunQuota(wide, kMaxAttemptMetricBytes / WireBytes(wide), 2);
+}
+
+TEST_CASE("reactor: the next attempt has the whole quota of metrics again") {
+  OneJob farm;
+  farm.job->metrics_left_out = 5;
+  farm.job->metrics_bytes = kMaxAttemptMetricBytes;
+  farm.End(*farm.job, OutcomeKind::kLost);
+  farm.Plan();
+  CHECK(farm.job->metrics_left_out == 0);
+  CHECK(farm.job->metrics_bytes == 0);
+}
+
 TEST_CASE("reactor: the metrics of an attempt that is retried are not those of the next") {
   OneJob farm;
   CHECK(On(farm.state, farm.out, farm.now, {farm.peer, "a"},
