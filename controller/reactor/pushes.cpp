@@ -99,6 +99,7 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& r
     return;
   }
   Repository& repository = state.repositories[request.repository];
+  bool newest = true;
   if (repository.record.repository.empty()) {
     repository.record.repository = request.repository;
     repository.looked = now.mono;
@@ -110,6 +111,8 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& r
       Answer(out, asker, Submitted{*run, known != nullptr ? known->Name() : "", true, ""});
       return;
     }
+    // A hook that was refused for a while may tell of a push after a later one: the next look shows what the ref is.
+    newest = false;
   }
   if (WireBytes(repository.record) > kMaxRecordFrame / 2) {
     Refuse(out, asker, Errc::kRejected,
@@ -117,7 +120,7 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& r
     return;
   }
   repository.moved = true;
-  repository.record.refs[request.ref] = request.new_commit;
+  if (newest) repository.record.refs[request.ref] = request.new_commit;
   out.records.emplace_back(repository.record);
   const std::uint64_t ticket = NotePush(
       state, out, now, {request.request, request.repository, request.ref, request.old_commit, request.new_commit});

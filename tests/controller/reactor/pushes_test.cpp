@@ -306,16 +306,24 @@ TEST_CASE("pushes: an old push that the hook tells late does not make newer ones
   farm.Told(4, kB, kA);  // but this one moves the branch back
 }
 
-TEST_CASE("pushes: a look that finds a commit which has its run starts no other") {
+TEST_CASE(
+    "pushes: an older push that is told late runs, and no newer one runs again, found by a look or told once more") {
   Pushes farm;
   On(farm.state, farm.out, farm.now, Imported(farm.Told(1, kZero, kB), farm.Commit(kB)));
   farm.out.Clear();
-  On(farm.state, farm.out, farm.now, Imported(farm.Told(2, kZero, kA), farm.Commit(kA)));  // an older one, told late
+  farm.Tell(2, kMain, kZero, kA, 2);
+  CHECK(farm.out.Stored<RepositoryRecord>().refs.at(kMain) == kB);
+  const std::uint64_t ticket = farm.out.Git<ImportCommit>().ticket;
+  farm.out.Clear();
+  On(farm.state, farm.out, farm.now, Imported(ticket, farm.Commit(kA)));
+  CHECK(farm.out.ToClient<Submitted>(kAlice, 2).name == "fashion#2");
   farm.out.Clear();
   farm.LookAgain();
   On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kB}}});
-  CHECK(farm.out.Stored<RepositoryRecord>().refs.at(kMain) == kB);
-  CHECK(farm.out.empty());
+  farm.Tell(3, kMain, kA, kB, 3);
+  CHECK(farm.out.ToClient<Submitted>(kAlice, 3).repeated);
+  farm.out.Clear();
+  CHECK(farm.state.runs.size() == 2);
 }
 
 TEST_CASE("pushes: a branch that is deleted and comes back is a push again") {
