@@ -9,6 +9,7 @@
 
 #include "agent/runner/log.h"
 #include "agent/runner/wire.h"
+#include "common/base/file_io.h"
 
 namespace furrow::runner {
 namespace {
@@ -246,7 +247,7 @@ Status Journal::Rewrite(const Table& table) {
   Journal next(next_path, fd);
   rewritten_size_ = size_;  // After a failure the next try waits until the file has doubled once more.
   Status status = next.WriteAt(bytes);
-  if (status && ::fdatasync(fd) != 0) status = tl::unexpected(ErrnoError("cannot sync " + next_path, errno));
+  if (status) status = SyncToDisk(fd, SyncKind::kData, next_path);
   if (status && ::rename(next_path.c_str(), path_.c_str()) != 0)
     status = tl::unexpected(ErrnoError("cannot rename " + next_path, errno));
   if (!status) {

@@ -4,9 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 
 namespace furrow {
+namespace {
+
+std::atomic<SyncFault> sync_fault{nullptr};
+
+}  // namespace
 
 void FileHandle::Close() {
   if (fd_ < 0) return;
@@ -81,7 +87,26 @@ Status MakeFolders(const std::string& path) {
 
 Status SyncFolder(const std::string& path) {
   const FileHandle folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder || ::fsync(folder.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync the folder " + path, errno));
+  if (!folder) return tl::unexpected(ErrnoError("cannot sync the folder " + path, errno));
+  return SyncToDisk(folder.Get(), SyncKind::kFile, "the folder " + path);
+}
+
+void SetSyncFault(SyncFault fault) {
+  sync_fault = fault;
+}
+
+Status SyncToDisk(int fd, SyncKind kind, const std::string& what) {
+  const SyncFault fault = sync_fault.load(std::memory_order_relaxed);
+  errno = fault != nullptr ? fault(fd, kind) : 0;
+  bool synced = errno == 0;
+  if (synced) {
+    switch (kind) {
+      case SyncKind::kFile: synced = ::fsync(fd) == 0; break;
+      case SyncKind::kData: synced = ::fdatasync(fd) == 0; break;
+      case SyncKind::kFileSystem: synced = ::syncfs(fd) == 0; break;
+    }
+  }
+  if (!synced) return tl::unexpected(ErrnoError("cannot sync " + what, errno));
   return {};
 }
 

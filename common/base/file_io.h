@@ -45,4 +45,17 @@ Status MakeFolders(const std::string& path);
 // Makes the entries of a folder survive a power cut.
 Status SyncFolder(const std::string& path);
 
+enum class SyncKind : std::uint8_t {
+  kFile,        // fsync
+  kData,        // fdatasync
+  kFileSystem,  // syncfs: everything on the file system
+};
+// Makes what was written survive a power cut. After an error the kernel may have dropped what was not on the disk yet,
+// and a later success says nothing of it: the caller gives the file up, or reports the write as failed for good.
+Status SyncToDisk(int fd, SyncKind kind, const std::string& what);
+// Lets a test fail syncs: `fault` is asked before each one, and returns the errno that it fails with, or 0. Null: none
+// fails.
+using SyncFault = int (*)(int fd, SyncKind kind);
+void SetSyncFault(SyncFault fault);
+
 }  // namespace furrow

@@ -27,8 +27,8 @@ Result<std::string> WriteBeside(const std::string& path, std::string_view bytes,
   if (!file) return tl::unexpected(ErrnoError("cannot make a file beside " + path, errno));
   Status written = WriteAll(file.Get(), std::as_bytes(std::span(bytes)), path);
   const bool sync = durability == Durability::kSynced;
-  if (written && (::fchmod(file.Get(), mode) != 0 || (sync && ::fsync(file.Get()) != 0)))
-    written = tl::unexpected(ErrnoError("cannot write " + path, errno));
+  if (written && ::fchmod(file.Get(), mode) != 0) written = tl::unexpected(ErrnoError("cannot write " + path, errno));
+  if (written && sync) written = SyncToDisk(file.Get(), SyncKind::kFile, path);
   if (written) return name;
   ::unlink(name.c_str());
   return tl::unexpected(written.error());

@@ -123,8 +123,7 @@ Status PackBuilder::Finish() {
   StopDirect(file_.Get());  // the index need not be a multiple of the alignment
   const std::string index = EncodeIndex(chunks_);
   FURROW_TRY(WriteAllAt(file_.Get(), AsBytes(index), end_, "the index of a pack"));
-  if (::fdatasync(file_.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync a pack", errno));
-  return {};
+  return SyncToDisk(file_.Get(), SyncKind::kData, "a pack");
 }
 
 // ---- reading -----------------------------------------------------------------------------------------------
@@ -204,7 +203,7 @@ void ChunkPacks::Forget(const Hash& hash) {
   std::string state;
   PutU32(state, kDamaged);
   if (!read || !WriteAllAt(file.Get(), AsBytes(state), read->at + index * kEntryBytes + kStateAt, name) ||
-      ::fdatasync(file.Get()) != 0)
+      !SyncToDisk(file.Get(), SyncKind::kData, name))
     log::Warning("could not note in {}/{} that the chunk {} in it is damaged; that is found again after a restart",
                  path_, name, hash.ToHex());
 }

@@ -51,6 +51,7 @@ Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(const std::string& root, Ch
   }
   if (options.durable) {
     // The process before may have died between rename and sync.
+    FURROW_TRY(SyncToDisk(store->root_fd_.Get(), SyncKind::kFile, root));
     store->CountAllAsPending();
   }
   return store;

@@ -57,7 +57,8 @@ class ChunkStore final : public ChunkSource {
   Result<Hash> Put(std::span<const std::byte> bytes);
 
   // Makes the presence of every chunk for which Has returned true survive a power cut. The call is cheap if nothing is
-  // pending and no other process writes.
+  // pending and no other process writes. A failure is final: every later call, and every Commit, fails, until the store
+  // is opened again.
   Status SyncPresence();
 
   // While an OtherWriter lives, another process may rename chunks into this folder. Has sees such a chunk before the
@@ -101,6 +102,7 @@ class ChunkStore final : public ChunkSource {
   bool root_pending_ = false;  // true: a new folder is not yet known durable
   bool packs_pending_ = false;
   unsigned other_writers_ = 0;
+  Status presence_;  // the failure of a sync of folders, which is final; also guarded by pending_mutex_
   std::unique_ptr<ChunkPacks> packs_;  // null without the option
 };
 

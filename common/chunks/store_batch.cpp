@@ -25,13 +25,12 @@ constexpr std::size_t kFewFolders = 8;
 
 Status SyncOne(int dir_fd, const std::string& name, int flags) {
   const FileHandle file(::openat(dir_fd, name.c_str(), O_RDONLY | O_CLOEXEC | flags));
-  if (!file || ::fsync(file.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync " + name, errno));
-  return {};
+  if (!file) return tl::unexpected(ErrnoError("cannot sync " + name, errno));
+  return SyncToDisk(file.Get(), SyncKind::kFile, name);
 }
 
 Status SyncFileSystem(int fd, const std::string& root) {
-  if (::syncfs(fd) != 0) return tl::unexpected(ErrnoError("cannot sync the file system of " + root, errno));
-  return {};
+  return SyncToDisk(fd, SyncKind::kFileSystem, "the file system of " + root);
 }
 
 }  // namespace
@@ -162,6 +161,7 @@ Status ChunkStore::SyncPresence() {
   bool root = false, packs = false;
   {
     const std::lock_guard lock(pending_mutex_);
+    FURROW_TRY(presence_);
     if (other_writers_ != 0) CountAllAsPending();
     std::swap(folders, pending_);
     std::swap(root, root_pending_);
@@ -177,10 +177,9 @@ Status ChunkStore::SyncPresence() {
     if (root && synced) synced = SyncOne(root_fd_.Get(), ".", O_DIRECTORY);
   }
   if (!synced) {
+    // Another try would succeed without the names that the kernel has dropped.
     const std::lock_guard lock(pending_mutex_);
-    pending_ |= folders;
-    root_pending_ = root_pending_ || root;
-    packs_pending_ = packs_pending_ || packs;
+    presence_ = tl::unexpected(Annotate(synced.error(), "this process can promise no chunk any more"));
   }
   return synced;
 }

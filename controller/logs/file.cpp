@@ -36,6 +36,7 @@ Status LogFile::Recover(bool for_reading) {
     raw_length_ = trailer->raw_length;
     lines_ = trailer->lines;
     sealed_ = trailer->sha256;
+    written_ = synced_ = size;
     return {};
   } else if (trailer.error().code != Errc::kNotFound) {
     return tl::unexpected(std::move(trailer).error());
@@ -55,6 +56,7 @@ Status LogFile::Recover(bool for_reading) {
   }
   if (!for_reading && file_length_ < size && ::ftruncate(file_.Get(), static_cast<off_t>(file_length_)) != 0)
     return tl::unexpected(ErrnoError("cannot cut the torn end off " + path_, errno));
+  written_ = synced_ = file_length_;
   return {};
 }
 
@@ -95,18 +97,32 @@ Result<std::uint64_t> LogFile::Append(const FrameHeader& header, std::span<const
 
 // Writes at the end of the frames; on an error nothing of the bytes stays.
 Status LogFile::Write(std::span<const std::byte> bytes) {
+  FURROW_TRY(failed_);
   if (Status written = WriteAllAt(file_.Get(), bytes, file_length_, path_); !written) {
     (void)::ftruncate(file_.Get(), static_cast<off_t>(file_length_));
     return written;
   }
   unsynced_ += bytes.size();
+  written_ = file_length_ + bytes.size();
   return unsynced_ > kMostUnsynced ? Sync() : Status();
 }
 
 Status LogFile::Sync() {
-  if (::fdatasync(file_.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync " + path_, errno));
-  Synced();
-  return {};
+  FURROW_TRY(failed_);
+  const Status synced = SyncToDisk(file_.Get(), SyncKind::kData, path_);
+  synced ? Synced() : GiveUp(synced.error());
+  return synced;
+}
+
+void LogFile::Synced() {
+  unsynced_ = 0;
+  synced_ = written_;
+}
+
+void LogFile::GiveUp(const Error& error) {
+  if (!failed_) return;
+  failed_ = tl::unexpected(error);
+  (void)::ftruncate(file_.Get(), static_cast<off_t>(synced_));
 }
 
 // Hashes the bytes that an earlier process received, and the bytes behind them.

@@ -35,10 +35,14 @@ class LogFile {
   // was opened.
   Status Seal(std::uint64_t raw_length, const Hash& sha256);
 
-  // Syncs the file with fdatasync.
+  // Syncs the file with fdatasync. A failure is final: what was not synced before is cut off, so that the next process
+  // finds nothing that it could take for durable, and every later Sync, Append and Seal fails.
   Status Sync();
   // Notes that everything written was synced otherwise.
-  void Synced() { unsynced_ = 0; }
+  void Synced();
+  // Notes that a sync of everything failed, with the consequences of a Sync that fails.
+  void GiveUp(const Error& error);
+  const Status& failure() const { return failed_; }
 
   LogView View() const;
   LogProgress Progress() const { return {run_, attempt_, raw_length_, sealed_.has_value()}; }
@@ -69,6 +73,9 @@ class LogFile {
   Sha256 sha_;
   std::uint64_t hashed_ = 0;  // the raw bytes that sha_ has hashed
   std::uint64_t unsynced_ = 0;
+  std::uint64_t written_ = 0;  // the length of the file, with the trailer
+  std::uint64_t synced_ = 0;   // the part of it that is known to be durable
+  Status failed_;              // the sync that failed
 };
 
 }  // namespace furrow

@@ -85,11 +85,20 @@ Result<std::vector<LogRef>> LogPacks::Append(RunId run, const std::string& folde
 Status LogPacks::Sync() {
   for (const RunId run : dirty_) {
     const auto at = packs_.find(run);
-    if (at != packs_.end() && at->second.dirty && ::fdatasync(at->second.file.Get()) != 0)
-      return tl::unexpected(ErrnoError("cannot sync the log pack of run " + std::to_string(Raw(run)), errno));
+    if (at == packs_.end() || !at->second.dirty) continue;
+    const Status synced =
+        SyncToDisk(at->second.file.Get(), SyncKind::kData, "the log pack of run " + std::to_string(Raw(run)));
+    if (synced) continue;
+    GiveUp();
+    return synced;
   }
   Synced();
   return {};
+}
+
+void LogPacks::GiveUp() {
+  packs_.clear();
+  dirty_.clear();
 }
 
 void LogPacks::Synced() {

@@ -24,7 +24,10 @@ class LogPacks {
 
   // Dirty returns the number of packs with unsynced bytes; Sync syncs these packs with fdatasync.
   std::size_t Dirty() const { return dirty_.size(); }
+  // An error is that of GiveUp, too.
   Status Sync();
+  // Forgets all packs, since nobody knows what of them, and of their names, is on disk: the next logs go into new ones.
+  void GiveUp();
   // Notes that everything was synced otherwise.
   void Synced();
   void Forget(RunId run) { packs_.erase(run); }

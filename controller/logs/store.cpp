@@ -98,8 +98,9 @@ Result<std::uint64_t> LogStore::Length(RunId run, AttemptRef attempt) {
 }
 
 Status LogStore::SyncDisk() {
+  for (const std::shared_ptr<LogFile>& file : moved_) FURROW_TRY(file->failure());
   if (moved_.size() + changed_folders_.size() + packs_->Dirty() + (root_changed_ ? 1 : 0) > kFewSyncs) {
-    if (::syncfs(root_fd_.Get()) != 0) return tl::unexpected(ErrnoError("cannot sync the logs in " + root_, errno));
+    FURROW_TRY(SyncToDisk(root_fd_.Get(), SyncKind::kFileSystem, "the logs in " + root_));
     packs_->Synced();
     for (const std::shared_ptr<LogFile>& file : moved_) file->Synced();
     return {};
@@ -111,8 +112,19 @@ Status LogStore::SyncDisk() {
   return {};
 }
 
+// Small logs are written again into new packs. A streamed log has no other copy here that could take its place.
+void LogStore::GiveUp(const Error& error) {
+  packs_->GiveUp();
+  for (const std::shared_ptr<LogFile>& file : moved_) file->GiveUp(error);
+  if (!moved_.empty()) failed_ = tl::unexpected(error);
+}
+
 Result<std::vector<LogProgress>> LogStore::Sync() {
-  FURROW_TRY(SyncDisk());
+  FURROW_TRY(failed_);
+  if (const Status synced = SyncDisk(); !synced) {
+    GiveUp(synced.error());
+    return tl::unexpected(synced.error());
+  }
   changed_folders_.clear();
   root_changed_ = false;
   std::vector<LogProgress> progress;
@@ -139,8 +151,8 @@ Result<LogRef> LogStore::Seal(RunId run, AttemptRef attempt, std::uint64_t raw_l
     if (sha256 != HashOf("")) return Fail(Errc::kCorrupt, "an empty log with the SHA-256 of another");
     return LogRef{run, attempt, 0, 0};
   }
+  MarkMoved(*file);  // also where the file fails: the next Sync must know
   FURROW_TRY((*file)->Seal(raw_length, sha256));
-  MarkMoved(*file);
   return LogRef{run, attempt, 0, 0};
 }
 

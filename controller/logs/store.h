@@ -77,7 +77,7 @@ class LogStore {
 
   // Makes everything appended and sealed so far durable; returns each streamed log that moved since the last Sync.
   // After an error nothing more may be acknowledged from this store: the controller must stop and start again from the
-  // bytes on disk.
+  // bytes on disk. The error is final where streamed logs had moved; small logs may be appended again, to other packs.
   Result<std::vector<LogProgress>> Sync();
 
   // Ends a streamed log, if it has exactly `raw_length` bytes with this SHA-256, and writes its index; durable with the
@@ -126,10 +126,11 @@ class LogStore {
 
   std::string FolderOf(RunId run) const;
   Status MakeFolder(RunId run);
+  Status SyncDisk();
+  void GiveUp(const Error& error);
   // Returns the log's file, opened and recovered if needed. kNotFound unless `create`.
   Result<std::shared_ptr<LogFile>> FileOf(RunId run, AttemptRef attempt, bool create);
   void MarkMoved(const std::shared_ptr<LogFile>& file);
-  Status SyncDisk();
   Result<Reading> ReadingOf(const LogRef& where);
 
   const std::string root_;
@@ -140,6 +141,7 @@ class LogStore {
   std::unordered_set<std::uint64_t> changed_folders_;  // runs with a new or removed file that is not durable yet
   std::unordered_set<std::uint64_t> known_folders_;    // runs whose folder this store has made or found
   bool root_changed_ = false;                          // The root has a new folder that is not durable yet.
+  Status failed_;                                      // the Sync that failed for streamed logs
   std::unique_ptr<LogPacks> packs_;
   FrameDecoder decoder_;
   FrameEncoder encoder_;

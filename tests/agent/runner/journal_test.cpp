@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "tests/agent/runner/fixture.h"
+#include "tests/support/failing_syncs.h"
 
 using namespace furrow;
 using namespace furrow::runner;
@@ -193,4 +194,23 @@ TEST_CASE("journal: a strange file and a newer version are refused by name") {
   const auto newer = Journal::Open(folder.journal(), table);
   CHECK(newer.error().code == Errc::kInvalid);
   CHECK(newer.error().message.find("format 9") != std::string::npos);
+}
+
+TEST_CASE("journal: a rewrite whose sync failed leaves the journal as it was, and the next one begins anew") {
+  const Folder folder;
+  Table table;
+  const auto journal = *Journal::Open(folder.journal(), table);
+  Entry entry = MakeEntry(1);
+  journal->AddStart(entry);
+  REQUIRE(journal->Flush());
+  table[entry.ref] = entry;
+  {
+    const FailingSyncs faults;
+    CHECK_FALSE(journal->Rewrite(table));
+    CHECK(faults.failed() == 1);
+  }
+  CHECK_FALSE(std::filesystem::exists(folder.journal() + ".next"));
+  CHECK(Replay(folder).size() == 1);
+  REQUIRE(journal->Rewrite(table));
+  CHECK(Replay(folder).size() == 1);
 }

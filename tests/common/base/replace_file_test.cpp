@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/base/file_io.h"
+#include "tests/support/failing_syncs.h"
 
 using namespace furrow;
 
@@ -55,4 +56,19 @@ TEST_CASE("replace file: where that fails the old file stays, and no other one")
   CHECK(folder.Count() == 1);
   CHECK_FALSE(ReplaceFile(folder.path / "none" / "file", "x", 0600).has_value());
   CHECK(folder.Count() == 1);
+}
+
+TEST_CASE("replace file: bytes whose sync failed are written anew, to another file") {
+  const Folder folder;
+  const std::string file = folder.path / "file";
+  REQUIRE(ReplaceFile(file, "old", 0600).has_value());
+  {
+    const FailingSyncs faults;
+    CHECK_FALSE(ReplaceFile(file, "new", 0600).has_value());
+    CHECK(faults.failed() == 1);
+  }
+  CHECK(ReadFile(file, 100).value() == "old");
+  CHECK(folder.Count() == 1);
+  REQUIRE(ReplaceFile(file, "new", 0600).has_value());
+  CHECK(ReadFile(file, 100).value() == "new");
 }

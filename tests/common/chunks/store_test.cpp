@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "common/base/hash.h"
+#include "tests/support/failing_syncs.h"
 #include "tests/support/random_bytes.h"
 #include "tests/support/temp_folder.h"
 
@@ -348,4 +349,52 @@ TEST_CASE("chunk store: threads may fill one batch's pack") {
   REQUIRE(batch.Commit());
   for (const std::string& blob : blobs) CHECK(store->Get(HashOf(blob)).value() == blob);
   CHECK(FilesBeneath(folder.Path()) == 1);
+}
+
+TEST_CASE("chunk store: chunks whose sync failed are not kept, and are written anew when they come again") {
+  for (const bool packs : {false, true}) {
+    for (const int count : {3, 30}) {  // each file by itself, or the whole file system
+      CAPTURE(packs);
+      CAPTURE(count);
+      TempFolder folder;
+      const auto store = OpenStore(folder, {.packs = packs});
+      REQUIRE(store->SyncPresence());
+      std::vector<std::string> blobs;
+      for (int i = 0; i < count; ++i) blobs.push_back(RandomBytes(300'000, static_cast<std::uint64_t>(i)));
+      ChunkStore::Batch batch(*store);
+      {
+        const FailingSyncs faults;
+        for (const std::string& blob : blobs) REQUIRE(batch.Put(HashOf(blob), AsBytes(blob)));
+        CHECK_FALSE(batch.Commit());
+        CHECK(faults.failed() == 1);
+      }
+      CHECK(batch.Count() == 0);
+      CHECK(FilesBeneath(folder / "blobs") == 0);
+      for (const std::string& blob : blobs) CHECK_FALSE(store->Has(HashOf(blob)));
+      for (const std::string& blob : blobs) REQUIRE(batch.Put(HashOf(blob), AsBytes(blob)));
+      CHECK(batch.Commit());
+      for (const std::string& blob : blobs) CHECK(store->Get(HashOf(blob)).value() == blob);
+    }
+  }
+}
+
+TEST_CASE("chunk store: after the sync of a folder failed no chunk is promised until the store is opened again") {
+  TempFolder folder;
+  const std::string blob = "hello";
+  {
+    const auto store = OpenStore(folder);
+    {
+      const FailingSyncs faults("/" + HashOf(blob).ToHex().substr(0, 2));
+      CHECK_FALSE(store->Put(HashOf(blob), AsBytes(blob)));
+      CHECK(faults.failed() == 1);
+    }
+    CHECK(store->Has(HashOf(blob)));
+    const Status again = store->SyncPresence();
+    REQUIRE_FALSE(again);
+    CHECK(again.error().message.find("can promise no chunk any more") != std::string::npos);
+    CHECK_FALSE(store->Put(HashOf("other"), AsBytes("other")));
+  }
+  const auto store = OpenStore(folder);
+  CHECK(store->SyncPresence());
+  CHECK(store->Put(HashOf("third"), AsBytes("third")));
 }

@@ -11,6 +11,7 @@
 #include <random>
 
 #include "common/base/hash.h"
+#include "tests/support/failing_syncs.h"
 #include "tests/support/random_bytes.h"
 #include "tests/support/temp_folder.h"
 
@@ -329,4 +330,69 @@ TEST_CASE("logs: a full disk is said to be one, and the log goes on when there i
   std::filesystem::remove(disk + "/filler");
   REQUIRE(Add(*logs, second, first.size()));
   CHECK(logs->Seal(kRun, kAttempt, first.size() + second.size(), HashOf(first + second)));
+}
+
+TEST_CASE("logs: after a sync failed nothing is acknowledged, and the next process finds what was durable before") {
+  for (const std::uint64_t others : {0, 20}) {  // each file by itself, or the whole file system
+    CAPTURE(others);
+    TempFolder folder;
+    {
+      const auto logs = OpenLogs(folder);
+      REQUIRE(Add(*logs, "durable\n", 0));
+      REQUIRE(logs->Sync());
+      REQUIRE(Add(*logs, "lost\n", 8));
+      for (std::uint64_t i = 0; i < others; ++i) REQUIRE(Add(*logs, "x", 0, {JobId{100 + i}, Epoch{1}}));
+      {
+        const FailingSyncs faults;
+        CHECK_FALSE(logs->Sync());
+        CHECK(faults.failed() == 1);
+      }
+      CHECK_FALSE(logs->Sync());
+      CHECK_FALSE(Add(*logs, "more\n", 13));
+      CHECK_FALSE(logs->Seal(kRun, kAttempt, 13, HashOf("durable\nlost\n")));
+      CHECK_FALSE(logs->Sync());
+    }
+    const auto logs = OpenLogs(folder);
+    CHECK(logs->Length(kRun, kAttempt).value() == 8);
+    REQUIRE(Add(*logs, "lost\n", 8));
+    CHECK(logs->Sync());
+    CHECK(WholeLog(*logs) == "durable\nlost\n");
+  }
+}
+
+// Long logs are synced while they are appended to; that failure must not be forgotten by the next Sync.
+TEST_CASE("logs: a sync that failed between two others counts") {
+  TempFolder folder;
+  const auto logs = OpenLogs(folder);
+  const std::string bytes = RandomBytes(kMaxFrameRawBytes, 7);
+  std::uint64_t length = 0;
+  {
+    const FailingSyncs faults;
+    for (; faults.failed() == 0; length += bytes.size()) {
+      REQUIRE(length < 64 << 20);
+      const auto added = Add(*logs, bytes, length);
+      CHECK(added.has_value() == (faults.failed() == 0));
+    }
+  }
+  CHECK_FALSE(logs->Sync());
+  CHECK_FALSE(Add(*logs, bytes, length));
+  CHECK_FALSE(logs->Sync());
+}
+
+TEST_CASE("logs: small logs whose sync failed are written again, to another pack") {
+  TempFolder folder;
+  const auto logs = OpenLogs(folder);
+  const std::vector<SmallLogView> small{{kRun, kAttempt, "hello"}};
+  LogRef first;
+  for (const char* where : {".flog", "/5"}) {  // the pack, or the folder of the run
+    CAPTURE(where);
+    const FailingSyncs faults(where);
+    first = logs->AppendSmall(small).value().at(0);
+    CHECK_FALSE(logs->Sync());
+    CHECK(faults.failed() == 1);
+  }
+  const LogRef second = logs->AppendSmall(small).value().at(0);
+  CHECK(second.pack != first.pack);
+  CHECK(logs->Sync());
+  CHECK(WholeLog(*logs, second) == "hello");
 }
