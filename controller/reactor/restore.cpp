@@ -65,19 +65,24 @@ void NoteLost(Outbox& out, Now now, Job& job, const std::string& why) {
   job.attempts.push_back(std::move(attempt));
 }
 
-// Returns the agent of a job. An agent whose own record could not be read is known by its jobs until the agent
-// registers.
+// Adds an agent whose own record could not be read. Its name is known, and by its jobs the rest until it registers. The
+// lease that it was given is lost, too, and `agents.lease` may have been longer then.
+Agent& AddUnreadable(State& state, Now now, const std::string& name) {
+  Agent agent;
+  agent.name = name;
+  agent.lease = std::max(kUnknownLease, std::chrono::ceil<std::chrono::milliseconds>(state.settings.lease));
+  for (const auto& [other_name, other] : state.agents) agent.lease = std::max(agent.lease, other.lease);
+  agent.link.heard = now.mono;
+  Agent& added = state.agents[name] = std::move(agent);
+  File(state, added);
+  return added;
+}
+
+// Returns the agent of a job.
 Agent& AgentOf(State& state, const Job& job, Now now) {
-  const auto [found, is_new] = state.agents.try_emplace(job.agent);
-  Agent& agent = found->second;
-  if (is_new) {
-    agent.name = job.agent;
-    agent.incarnation = job.incarnation;
-    // The lease that it was given is lost, too, and `agents.lease` may have been longer then.
-    agent.lease = std::max(kUnknownLease, std::chrono::ceil<std::chrono::milliseconds>(state.settings.lease));
-    for (const auto& [name, other] : state.agents) agent.lease = std::max(agent.lease, other.lease);
-    agent.link.heard = now.mono;
-  }
+  Agent* known = state.FindAgent(job.agent);
+  Agent& agent = known != nullptr ? *known : AddUnreadable(state, now, job.agent);
+  if (agent.incarnation.IsZero()) agent.incarnation = job.incarnation;
   return agent;
 }
 
@@ -143,6 +148,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     agent.link.heard = now.mono;
     File(state, agent);
   }
+  for (const std::string& name : restored.unreadable_agents) AddUnreadable(state, now, name);
   for (EnrolmentRecord& record : restored.enrolments) state.access.enrolments[record.id] = std::move(record);
   for (KeyRecord& record : restored.keys) state.access.AddKey(std::move(record));
   for (StoredRun& stored : restored.runs) InsertRun(state, std::move(stored.record), std::move(stored.pipeline));

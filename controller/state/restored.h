@@ -46,6 +46,7 @@ struct Restored {
   std::vector<SealRecord> seals;
   std::vector<AttemptRef> unreadable_seals;  // attempts whose log is sealed, as a record says that cannot be read
   std::vector<AgentRecord> agents;
+  std::vector<std::string> unreadable_agents;  // names of agents whose records cannot be read
   std::vector<TriggerRecord> triggers;
   std::vector<RepositoryRecord> repositories;
   std::vector<EnrolmentRecord> enrolments;

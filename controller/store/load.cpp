@@ -112,35 +112,32 @@ Status Store::Impl::LoadMetrics(const JobRecord& job, Restored& restored) const 
 }
 
 Status Store::Impl::LoadSmallRecords(Restored& restored) const {
-  const auto load = [&](char kind, const char* noun, auto& records) {
+  const auto nothing = [](std::string_view) {};
+  const auto load = [&](char kind, const char* noun, auto& records, const auto& unreadable) {
     using T = typename std::decay_t<decltype(records)>::value_type;
     return read->Scan(small, keys::Key(kind), [&](std::string_view key, std::string_view value) -> Result<bool> {
       auto record = DecodeValue<T>(value);
-      if (record)
+      if (record) {
         records.push_back(std::move(*record));
-      else
+      } else {
         set_aside.Keep(std::string(noun) + "-" + NameOfKey(key.substr(1)), value, record.error().message);
+        unreadable(key);
+      }
       return true;
     });
   };
-  FURROW_TRY(load('j', "project", restored.projects));
-  FURROW_TRY(load('u', "person", restored.persons));
-  FURROW_TRY(load('d', "pipeline", restored.pipelines));
-  FURROW_TRY(read->Scan(small, keys::Key('s'), [&](std::string_view key, std::string_view value) -> Result<bool> {
-    auto record = DecodeValue<SealRecord>(value);
-    if (record) {
-      restored.seals.push_back(std::move(*record));
-      return true;
-    }
-    set_aside.Keep("seal-" + NameOfKey(key.substr(1)), value, record.error().message);
+  FURROW_TRY(load('j', "project", restored.projects, nothing));
+  FURROW_TRY(load('u', "person", restored.persons, nothing));
+  FURROW_TRY(load('d', "pipeline", restored.pipelines, nothing));
+  FURROW_TRY(load('s', "seal", restored.seals, [&](std::string_view key) {
     restored.unreadable_seals.push_back({JobId{keys::NumberAt(key, 1)}, Epoch{keys::NumberAt(key, 9)}});
-    return true;
   }));
-  FURROW_TRY(load('a', "agent", restored.agents));
-  FURROW_TRY(load('t', "trigger", restored.triggers));
-  FURROW_TRY(load('r', "repository", restored.repositories));
-  FURROW_TRY(load('e', "enrolment", restored.enrolments));
-  return load('k', "key", restored.keys);
+  FURROW_TRY(load('a', "agent", restored.agents,
+                  [&](std::string_view key) { restored.unreadable_agents.emplace_back(key.substr(1)); }));
+  FURROW_TRY(load('t', "trigger", restored.triggers, nothing));
+  FURROW_TRY(load('r', "repository", restored.repositories, nothing));
+  FURROW_TRY(load('e', "enrolment", restored.enrolments, nothing));
+  return load('k', "key", restored.keys, nothing);
 }
 
 Status Store::Impl::LoadRequests(Restored& restored) const {

@@ -171,8 +171,12 @@ Restored Disk::Load(const std::function<bool()>& damaged) {
     else
       restored.seals.push_back(seal);
   }
-  for (const auto& [name, agent] : agents_)
-    if (!Unreadable(unreadable_agents_, name, damaged)) restored.agents.push_back(agent);
+  for (const auto& [name, agent] : agents_) {
+    if (Unreadable(unreadable_agents_, name, damaged))
+      restored.unreadable_agents.push_back(name);
+    else
+      restored.agents.push_back(agent);
+  }
   for (const auto& [request, trigger] : triggers_) restored.triggers.push_back(trigger);
   for (const auto& [name, repository] : repositories_) restored.repositories.push_back(repository);
   for (const auto& [id, enrolment] : enrolments_) restored.enrolments.push_back(enrolment);

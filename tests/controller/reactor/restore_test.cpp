@@ -353,8 +353,12 @@ TEST_CASE("restore: the lease of an agent whose record could not be read counts 
     REQUIRE(loaded.agents.size() == 1);
     loaded.agents[0].lease = others;
     FakeOutbox effects;
-    const State state = RestoreState(farm.state.settings, std::move(loaded), farm.now, effects);
+    // Without a job it counts as well: it may get one as soon as it registers.
+    loaded.unreadable_agents = {"c"};
+    State state = RestoreState(farm.state.settings, std::move(loaded), farm.now, effects);
     CHECK(state.agents.at(agent).lease == std::max<Duration>(std::chrono::hours(1), others));
+    On(state, effects, farm.now, {9, "c"}, farm.Registration("c", Cpus(1)));
+    CHECK(state.agents.at("c").lease == std::max<Duration>(std::chrono::hours(1), others));
     effects.Clear();
   }
 }

@@ -352,6 +352,8 @@ TEST_CASE("store: a record that cannot be read stops no start; it is set aside, 
       CHECK(count(*restored) < all);
       CHECK(count(*restored) >= all - (family == 1 ? 3 : family == 2 ? 2 : 1));
       CHECK(restored->seals.size() + restored->unreadable_seals.size() == 1);
+      CHECK(restored->agents.size() + restored->unreadable_agents.size() == 1);
+      for (const std::string& name : restored->unreadable_agents) CHECK(name == "alpha");
       for (const AttemptRef& attempt : restored->unreadable_seals) CHECK(attempt == AttemptRef{JobId{10}, Epoch{1}});
       std::size_t found = 0;
       for (const auto& entry : fs::directory_iterator(temp.path / "set-aside"))
