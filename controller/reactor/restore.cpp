@@ -114,18 +114,21 @@ void ForgetUnreadable(State& state, Outbox& out, Now now, AttemptRef attempt) {
 
 // Fails a job whose record cannot be read. Its earlier attempts are unknown, so starting the job again might run an
 // attempt twice.
-void FailUnreadable(State& state, Outbox& out, Now now, JobId id) {
-  const auto [run, job] = state.FindJob(id);
-  if (job == nullptr || IsTerminal(job->state)) return;
-  NoteLost(out, now, *job, kLostRecord);
-  SettleJob(state, out, now, *run, *job, JobState::kFailed);
-  // An Assign that is repeated would lack the artifacts of this job.
-  for (const std::uint32_t needing : run->GroupOf(*job).needed_by) {
-    const JobGroup& group = run->groups[needing];
+void FailUnreadable(State& state, Outbox& out, Now now, Run& run, Job& job) {
+  if (IsTerminal(job.state)) return;  // It is skipped, say, since the record of what it needs cannot be read either.
+  NoteLost(out, now, job, kLostRecord);
+  SettleJob(state, out, now, run, job, JobState::kFailed);
+}
+
+// Cancels the jobs on agents that need a job whose record cannot be read: an Assign that is repeated would lack its
+// artifacts.
+void CancelNeeding(State& state, Outbox& out, Now now, Run& run, const Job& unreadable) {
+  for (const std::uint32_t needing : run.GroupOf(unreadable).needed_by) {
+    const JobGroup& group = run.groups[needing];
     if (group.needs_open == 0) continue;
     for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i)
-      if (run->jobs[i].OnAgent())
-        CancelJob(state, out, now, *run, run->jobs[i], "the record of " + run->JobName(*job) + " is lost");
+      if (run.jobs[i].OnAgent())
+        CancelJob(state, out, now, run, run.jobs[i], "the record of " + run.JobName(unreadable) + " is lost");
   }
 }
 
@@ -200,7 +203,12 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
       if (job.OnAgent() && run.record.cancelling) job.cancelling = true;
     }
   }
-  for (const JobId id : restored.unreadable_jobs) FailUnreadable(state, out, now, id);
+  for (const JobId id : restored.unreadable_jobs) {
+    const auto [run, job] = state.FindJob(id);
+    if (job == nullptr) continue;
+    FailUnreadable(state, out, now, *run, *job);
+    CancelNeeding(state, out, now, *run, *job);
+  }
   for (const AttemptRef& attempt : restored.unreadable_attempts) ForgetUnreadable(state, out, now, attempt);
   for (TriggerRecord& record : restored.triggers) {
     const std::uint64_t ticket = ++state.last_ticket;

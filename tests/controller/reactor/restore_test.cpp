@@ -340,6 +340,23 @@ TEST_CASE("restore: no job starts without the artifacts of a job whose record co
   effects.Clear();
 }
 
+TEST_CASE("restore: a job is cancelled also where the record of what it needs is lost with that of what this needs") {
+  Lived farm;
+  farm.Joins("a", Cpus(2));
+  Run& run = farm.Accepted(MakePipeline({MakeJob("one"), MakeJob("two", {"one"}), MakeJob("three", {"two"})}));
+  farm.Says(farm.Report(farm.JobOf(run, "one")), "a");
+  farm.Says(farm.Report(farm.JobOf(run, "two")), "a");
+  REQUIRE(run.jobs[2].OnAgent());
+  Restored loaded = farm.disk.Load();
+  loaded.unreadable_jobs = {run.jobs[0].id, run.jobs[1].id};
+  std::erase_if(loaded.jobs, [&](const JobRecord& job) { return job.id != run.jobs[2].id; });
+  FakeOutbox effects;
+  State state = RestoreState(farm.state.settings, std::move(loaded), farm.now, effects);
+  state.CheckInvariants();
+  CHECK(state.FindRun(run.record.id)->jobs[2].cancelling);
+  effects.Clear();
+}
+
 TEST_CASE("restore: the lease of an agent whose record could not be read counts as long as any may be") {
   Lived farm;
   farm.Joins("a", Cpus(1));
