@@ -112,7 +112,8 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   FURROW_ASSIGN(const std::unique_ptr<BulkServer> bulk,
                 BulkServer::Start(
                     context, options, *logs, *blobs, FindLogIn(*store),
-                    [post](BulkEvent event) { std::visit(post, std::move(event)); }, std::exchange(first.bulk, {})));
+                    [post](BulkEvent event) { std::visit(post, std::move(event)); }, std::exchange(first.bulk, {}), {},
+                    disk.get()));
   EnrolServerOptions enrol_options{config.listen, config.enrol_port,  keys, state.software, control->port(),
                                    bulk->port(),  AllowlistOf(config)};
   FURROW_ASSIGN(const std::unique_ptr<EnrolServer> enrol,

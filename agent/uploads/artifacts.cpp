@@ -59,7 +59,8 @@ class ArtifactUploader::Sender {
     return Fail(Errc::kUnavailable, "the controller keeps losing chunks; is its disk sound?");
   }
 
-  // Returns whether Send failed because of the controller's answer, and not because the controller was away.
+  // Returns whether Send failed because of the controller's answer, and not because the controller was away or takes
+  // nothing for now.
   bool refused() const { return refused_; }
 
  private:
@@ -128,9 +129,15 @@ class ArtifactUploader::Sender {
     return missing;
   }
 
+  // A controller whose disk has no room says that it takes nothing for now: that lasts as long as it lasts.
+  tl::unexpected<Error> Refused(const BulkError& error) {
+    if (error.code == Errc::kUnavailable) refused_ = false;
+    return Fail(Errc::kUnavailable, error.message);
+  }
+
   Status TakeStored(std::uint32_t& under_way) {
     FURROW_ASSIGN(const BulkReply reply, Receive());
-    if (const auto* error = std::get_if<BulkError>(&reply)) return Fail(Errc::kUnavailable, error->message);
+    if (const auto* error = std::get_if<BulkError>(&reply)) return Refused(*error);
     const auto* stored = std::get_if<ChunkStored>(&reply);
     if (stored == nullptr) return {};
     if (!stored->error.empty()) return WhyRefused(*stored);
@@ -172,7 +179,7 @@ class ArtifactUploader::Sender {
     }
     for (;;) {
       FURROW_ASSIGN(const BulkReply reply, Receive());
-      if (const auto* error = std::get_if<BulkError>(&reply)) return Fail(Errc::kUnavailable, error->message);
+      if (const auto* error = std::get_if<BulkError>(&reply)) return Refused(*error);
       const auto* committed = std::get_if<TreeCommitted>(&reply);
       if (committed == nullptr || committed->hash != encoded_.name) continue;
       if (committed->error.empty()) return std::vector<Hash>();

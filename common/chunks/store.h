@@ -60,6 +60,8 @@ class ChunkStore final : public ChunkSource {
   // pending and no other process writes. A failure is final: every later call, and every Commit, fails, until the store
   // is opened again.
   Status SyncPresence();
+  // Returns that final failure, if there was one.
+  Status Failure() const;
 
   // While an OtherWriter lives, another process may rename chunks into this folder. Has sees such a chunk before the
   // other process has synced its name, which it never does if it is killed: SyncPresence counts every folder as pending
@@ -96,10 +98,10 @@ class ChunkStore final : public ChunkSource {
   FileHandle temp_fd_;  // tmp/<pid>-<random>, which this store alone uses and keeps locked
   std::string temp_name_;
   std::atomic<std::uint64_t> next_temp_{1};
-  std::mutex sync_mutex_;      // held while folders are synced, so that a second caller waits for the first
-  std::mutex pending_mutex_;   // held while chunks are renamed into place; guards the pending_ fields
-  std::bitset<256> pending_;   // folders with a rename that is not yet known durable
-  bool root_pending_ = false;  // true: a new folder is not yet known durable
+  std::mutex sync_mutex_;             // held while folders are synced, so that a second caller waits for the first
+  mutable std::mutex pending_mutex_;  // held while chunks are renamed into place; guards the pending_ fields
+  std::bitset<256> pending_;          // folders with a rename that is not yet known durable
+  bool root_pending_ = false;         // true: a new folder is not yet known durable
   bool packs_pending_ = false;
   unsigned other_writers_ = 0;
   Status presence_;  // the failure of a sync of folders, which is final; also guarded by pending_mutex_

@@ -154,6 +154,11 @@ Status ChunkStore::MoveIntoPlace(const std::string& temp, const std::string& nam
   return tl::unexpected(ErrnoError("cannot move a chunk to " + root_ + "/" + name, errno));
 }
 
+Status ChunkStore::Failure() const {
+  const std::lock_guard lock(pending_mutex_);
+  return presence_;
+}
+
 Status ChunkStore::SyncPresence() {
   if (!options_.durable) return {};
   const std::lock_guard only_one(sync_mutex_);

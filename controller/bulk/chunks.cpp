@@ -57,7 +57,21 @@ BulkReply ChunkSession::On(const ChunkQuery& query, const Reach& reach) {
   return answer;
 }
 
+// Asks the disk itself: within the time between two looks of the loop an upload could fill what is left.
+Status ChunkSession::MayTake() const {
+  const DiskHealth health = disk_ != nullptr ? disk_->Check() : DiskHealth::kOk;
+  if (health == DiskHealth::kOk) return {};
+  return Fail(Errc::kUnavailable, std::string("no uploads are taken, for the controller's disk is ") +
+                                      DiskHealthName(health) + "; they go on when there is space");
+}
+
 void ChunkSession::Put(std::span<const BulkRequest> puts, const Reach& reach, std::vector<std::string>& replies) {
+  if (puts.empty()) return;
+  if (const Status may = MayTake(); !may) {
+    for (const BulkRequest& put : puts)
+      replies.push_back(EncodeReply(RefusalOf(0, std::get<ChunkPut>(put).hash, may.error())));
+    return;
+  }
   std::vector<Status> stored(puts.size());
   ShareWork(helpers_, puts.size(), [&](std::size_t i) { stored[i] = Put(std::get<ChunkPut>(puts[i]), reach); });
   for (std::size_t i = 0; i < puts.size(); ++i) {
@@ -74,6 +88,12 @@ Status ChunkSession::Put(const ChunkPut& put, const Reach& reach) {
 }
 
 BulkReply ChunkSession::On(const TreePut& part, const Reach& reach) {
+  if (!store_.Has(part.hash)) {  // One that is there needs no space.
+    if (const Status may = MayTake(); !may) {
+      tree_.reset();
+      return RefusalOf(0, part.hash, may.error());
+    }
+  }
   if (part.offset == 0) tree_ = Assembly{part.hash, part.total_bytes, {}};
   const bool fits = tree_ && tree_->hash == part.hash && tree_->total_bytes == part.total_bytes &&
                     part.total_bytes <= kMaxTreeBytes && tree_->bytes.size() == part.offset && !part.bytes.empty() &&

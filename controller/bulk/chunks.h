@@ -12,6 +12,7 @@
 #include "common/chunks/store.h"
 #include "controller/bulk/reach.h"
 #include "controller/bulk/tree_chunks.h"
+#include "controller/store/disk_guard.h"
 #include "schemas/bulk.h"
 
 namespace furrow {
@@ -19,9 +20,10 @@ namespace furrow {
 // One thread at a time may use a session; the store, the trees' chunks and the helpers must outlive it.
 class ChunkSession {
  public:
-  // `helpers` verify and write chunks beside the thread that calls Handle.
-  ChunkSession(ChunkStore& store, TreeChunks& tree_chunks, WorkerPool& helpers)
-      : store_(store), tree_chunks_(tree_chunks), helpers_(helpers), batch_(store) {}
+  // `helpers` verify and write chunks beside the thread that calls Handle. While `disk`, which may be null, is not well
+  // nothing is taken: uploads must not use up the space that acknowledged work needs.
+  ChunkSession(ChunkStore& store, TreeChunks& tree_chunks, WorkerPool& helpers, DiskGuard* disk)
+      : store_(store), tree_chunks_(tree_chunks), helpers_(helpers), disk_(disk), batch_(store) {}
 
   // Handles each ChunkQuery, ChunkPut, TreePut or ChunkGet in order and appends the encoded answers. What lies outside
   // `reach` counts as missing, and is answered in the same words, before the store is asked.
@@ -41,6 +43,7 @@ class ChunkSession {
     std::string bytes;
   };
 
+  Status MayTake() const;
   BulkReply On(const ChunkQuery& query, const Reach& reach);
   void Put(std::span<const BulkRequest> puts, const Reach& reach, std::vector<std::string>& replies);
   Status Put(const ChunkPut& put, const Reach& reach);
@@ -52,6 +55,7 @@ class ChunkSession {
   ChunkStore& store_;
   TreeChunks& tree_chunks_;
   WorkerPool& helpers_;
+  DiskGuard* const disk_;
   ChunkStore::Batch batch_;
   std::optional<Assembly> tree_;
   Hash last_tree_;  // the tree that named the last chunk that the peer got; Reach::Has keeps it

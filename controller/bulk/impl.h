@@ -32,6 +32,7 @@ struct ChunksDone {
   PeerId peer = 0;
   std::unique_ptr<ChunkSession> session;
   std::vector<std::string> replies;  // encoded
+  Status store;                      // the final failure of the store, if it has failed
 };
 struct BulkStop {};
 using BulkInput = std::variant<BulkCommand, ChunksDone, LogReport, LogChunkRead, BulkStop>;
@@ -60,7 +61,7 @@ struct BulkServer::Impl {
   };
 
   Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log, std::function<void(BulkEvent)> event_handler,
-       BulkLimits limits);
+       BulkLimits limits, DiskGuard* disk_guard);
 
   void Run();
   void Take(BulkInput& input);
@@ -90,6 +91,7 @@ struct BulkServer::Impl {
 
   BulkLoad load;
   ChunkStore& chunks;
+  DiskGuard* const disk;  // null: always well
   const std::function<void(BulkEvent)> on_event;
   std::unique_ptr<Server> server;
   Mailbox<BulkInput> inputs;

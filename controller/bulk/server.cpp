@@ -28,9 +28,10 @@ constexpr auto kMaxSilence = std::chrono::minutes(10);
 }  // namespace
 
 BulkServer::Impl::Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log,
-                       std::function<void(BulkEvent)> event_handler, BulkLimits limits)
+                       std::function<void(BulkEvent)> event_handler, BulkLimits limits, DiskGuard* disk_guard)
     : load(limits),
       chunks(chunk_store),
+      disk(disk_guard),
       on_event(std::move(event_handler)),
       tree_chunks(chunk_store),
       readers(
@@ -60,8 +61,9 @@ std::size_t BulkServer::WaitingBytes() const {
 Result<std::unique_ptr<BulkServer>> BulkServer::Start(Context& context, ServerOptions options, LogStore& logs,
                                                       ChunkStore& chunks, FindLog find_log,
                                                       std::function<void(BulkEvent)> on_event,
-                                                      std::vector<BulkCommand> first, BulkLimits limits) {
-  auto impl = std::make_unique<Impl>(logs, chunks, std::move(find_log), std::move(on_event), limits);
+                                                      std::vector<BulkCommand> first, BulkLimits limits,
+                                                      DiskGuard* disk) {
+  auto impl = std::make_unique<Impl>(logs, chunks, std::move(find_log), std::move(on_event), limits, disk);
   options.max_frame_bytes = kMaxBulkRequestFrame;
   options.send_queue = kSendQueue;
   options.receive_queue = kReceiveQueue;
@@ -144,6 +146,7 @@ void BulkServer::Impl::On(LogReport& report) {
 }
 
 void BulkServer::Impl::On(ChunksDone& done) {
+  if (!done.store) on_event(BulkFailed{"the chunks cannot be written: " + done.store.error().message});
   const auto found = peers.find(done.peer);
   if (found == peers.end()) return;  // The peer is gone, and its uncommitted chunks go with the session.
   found->second.chunks_busy = false;
@@ -224,6 +227,10 @@ void BulkServer::Impl::OnLogMessage(PeerId id, Peer& peer, BulkRequest& request,
     Send(id, BulkError{0, attempt, {}, Errc::kRejected, "this attempt is not, or no longer, this agent's"});
     return;
   }
+  if (disk != nullptr && disk->health() == DiskHealth::kFull && std::holds_alternative<LogAppend>(work.request)) {
+    Send(id, BulkError{0, attempt, {}, Errc::kUnavailable, "no logs are taken, for the controller's disk is full"});
+    return;
+  }
   // A peer that ignores its window asks where to continue.
   if (peer.log_messages >= kMaxPending) return Tell(peer, BulkFault::kWindow);
   auto held = Place(peer, bytes);
@@ -238,7 +245,7 @@ void BulkServer::Impl::OnLogMessage(PeerId id, Peer& peer, BulkRequest& request,
 
 void BulkServer::Impl::WorkOnChunks(PeerId id, Peer& peer) {
   if (peer.chunks_busy || peer.chunk_requests.empty() || peer.out_bytes >= kMaxOutBytes) return;
-  if (!peer.session) peer.session = std::make_unique<ChunkSession>(chunks, tree_chunks, helpers);
+  if (!peer.session) peer.session = std::make_unique<ChunkSession>(chunks, tree_chunks, helpers, disk);
   // One worker at a time per peer keeps the peer's order. A worker takes a few requests at once, so that the sender
   // gets answers while others of its window are worked on; a ChunkGet ends a batch, because its answer may be large.
   struct Batch {
@@ -255,8 +262,9 @@ void BulkServer::Impl::WorkOnChunks(PeerId id, Peer& peer) {
   peer.chunks_busy = true;
   pool.Run([this, id, batch, reach = reaches.Of(peer.who),
             session = std::make_shared<std::unique_ptr<ChunkSession>>(std::move(peer.session))] {
-    ChunksDone done{id, std::move(*session), {}};
+    ChunksDone done{id, std::move(*session), {}, {}};
     done.session->Handle(batch->requests, *reach, done.replies);
+    done.store = chunks.Failure();
     inputs.Post(std::move(done));
   });
 }
@@ -382,7 +390,7 @@ void BulkServer::Impl::LookAfterPeers() {
       peer.chunks_busy = true;
       pool.Run([this, id = id, session = std::make_shared<std::unique_ptr<ChunkSession>>(std::move(peer.session))] {
         (*session)->Commit();
-        inputs.Post(ChunksDone{id, std::move(*session), {}});
+        inputs.Post(ChunksDone{id, std::move(*session), {}, chunks.Failure()});
       });
     }
   }

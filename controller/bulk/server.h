@@ -19,6 +19,7 @@
 namespace furrow {
 
 class ChunkStore;
+class DiskGuard;
 class LogStore;
 class Store;
 
@@ -40,11 +41,14 @@ class BulkServer {
   // Start sets the frame size and queues of `options`. The bulk thread calls `on_event`, which must not block. While
   // the server runs, all functions of `logs` that write streamed logs belong to the server. The stores and `context`
   // must outlive it. No peer is heard before `first`, the grants of the attempts that live at the start: without them
-  // an agent would be told that its log is not its own and that its inputs are not there. Fails as Server::Bind does.
+  // an agent would be told that its log is not its own and that its inputs are not there. While `disk` is not well,
+  // chunks and trees are refused with kUnavailable, and while it is full logs are; senders try again. Null: the disk is
+  // always well. Fails as Server::Bind does.
   static Result<std::unique_ptr<BulkServer>> Start(Context& context, ServerOptions options, LogStore& logs,
                                                    ChunkStore& chunks, FindLog find_log,
                                                    std::function<void(BulkEvent)> on_event,
-                                                   std::vector<BulkCommand> first = {}, BulkLimits limits = {});
+                                                   std::vector<BulkCommand> first = {}, BulkLimits limits = {},
+                                                   DiskGuard* disk = nullptr);
   ~BulkServer();
 
   void Post(BulkCommand command);  // any thread

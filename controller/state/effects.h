@@ -94,7 +94,7 @@ struct BulkLogSealed {
   AttemptRef attempt;
   LogRecord log;
 };
-// A BulkFailed says that the disk of the logs failed: the bulk endpoint acknowledges nothing more, and the farm must
+// A BulkFailed says that the disk of the logs or chunks failed: the bulk endpoint acknowledges nothing more, and the farm must
 // stop accepting.
 struct BulkFailed {
   std::string message;

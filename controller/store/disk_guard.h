@@ -15,7 +15,7 @@ namespace furrow {
 
 enum class DiskHealth : std::uint8_t {
   kOk,
-  kLow,   // The controller refuses new submissions; running work goes on.
+  kLow,   // The controller refuses new submissions and uploads; running work goes on.
   kFull,  // The controller refuses everything that would grow; commits wait for space.
 };
 

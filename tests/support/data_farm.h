@@ -21,6 +21,7 @@
 #include "common/transport/transport.h"
 #include "controller/bulk/server.h"
 #include "controller/logs/store.h"
+#include "controller/store/disk_guard.h"
 #include "schemas/bulk.h"
 
 namespace furrow::test {
@@ -97,6 +98,7 @@ class DataFarm {
     REQUIRE(AddToAllowlist(folder / "allow", {{Role::kAgent, "two"}, other_agent.public_key}));
     REQUIRE(AddToAllowlist(folder / "allow", {{Role::kClient, "ann"}, client.public_key}));
     REQUIRE(context.ServeAllowlist(folder / "allow"));
+    disk = DiskGuard::Open(folder, {0, 0, UINT64_MAX}).value();
     Start();
     port_ = server->port();
   }
@@ -125,7 +127,7 @@ class DataFarm {
           }
           events.Add(std::move(event));
         },
-        first, limits);
+        first, limits, disk.get());
     // The port of the server before may take a moment to be free.
     for (int i = 0; !started && port_ != 0 && i < 100; ++i) {
       Poller().Wait(std::chrono::milliseconds(20));
@@ -154,6 +156,12 @@ class DataFarm {
   void Revoke(AttemptRef attempt) {
     grants_.erase(attempt);
     server->Post(BulkRevoke{attempt});
+  }
+  // Sets the limits of the disk guard so that the disk, as it is, counts as this.
+  void DiskIs(DiskHealth health) {
+    const std::uint64_t free = disk->FreeBytes();
+    disk->SetLow(health == DiskHealth::kOk ? 0 : health == DiskHealth::kLow ? free / 2 * 3 : UINT64_MAX);
+    REQUIRE(disk->Check() == health);
   }
   void AnswerSeals(bool answer) {
     const std::lock_guard lock(mutex_);
@@ -188,6 +196,7 @@ class DataFarm {
   KeyPair server_keys = GenerateKeyPair(), agent = GenerateKeyPair(), other_agent = GenerateKeyPair(),
           client = GenerateKeyPair();
   Context context;
+  std::unique_ptr<DiskGuard> disk;  // well, unless DiskIs says otherwise
   std::unique_ptr<LogStore> logs;
   std::unique_ptr<ChunkStore> chunks;
   std::unique_ptr<BulkServer> server;

@@ -10,6 +10,8 @@
 #include <doctest/doctest.h>
 
 #include "agent/uploads/metrics.h"
+#include "common/base/file_io.h"
+#include "common/base/log.h"
 #include "common/chunks/tree.h"
 #include "controller/bulk/trees.h"
 #include "tests/support/data_farm.h"
@@ -381,6 +383,44 @@ TEST_CASE("uploader: artifacts become a tree on the controller") {
   CHECK(CommitTree(*rig.chunks, name).value().missing.empty());
   rig.uploader->Post(collect);  // unchanged: the same tree again
   CHECK(rig.NextA<ArtifactsCommitted>().tree == name);
+}
+
+TEST_CASE("uploader: artifacts and logs that a full controller refuses come when it has room") {
+  Rig rig;
+  const std::string log_file = (rig.folder / "agent.log").string();
+  REQUIRE(log::Redirect(log_file));
+  { std::ofstream((rig.folder / "ws/model.pt").string()) << SomeText(3'000'000); }
+  rig.DiskIs(DiskHealth::kFull);
+  rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"*.pt"}});
+  const std::string text = SomeText(300'000);
+  rig.Write(text);
+  rig.uploader->Post(Follow{kAttempt, rig.spool, "", 0, true});
+  rig.uploader->Post(FinishLog{kAttempt, text.size()});
+  Poller pause;
+  const std::string said = "are tried again: no uploads are taken, for the controller's disk is full";
+  bool refused = false;
+  for (int i = 0; i < 3000 && !refused; ++i) {
+    refused = ReadFile(log_file, 1 << 20).value().find(said) != std::string::npos;
+    pause.Wait(std::chrono::milliseconds(10));
+  }
+  REQUIRE(log::Redirect(""));
+  REQUIRE(refused);
+  CHECK(rig.uploaded.Empty());
+  rig.DiskIs(DiskHealth::kOk);
+  bool artifacts = false;
+  bool streamed = false;
+  while (!artifacts || !streamed) {
+    const auto event = rig.uploaded.Next();
+    REQUIRE(event);
+    if (const auto* committed = std::get_if<ArtifactsCommitted>(&*event)) {
+      artifacts = true;
+      CHECK(CommitTree(*rig.chunks, committed->tree).value().missing.empty());
+    } else {
+      streamed = true;
+      CHECK(std::get<LogStreamed>(*event) == LogStreamed{kAttempt, text.size(), HashOf(text)});
+    }
+  }
+  CHECK(rig.LogText(kAttempt) == text);
 }
 
 TEST_CASE("uploader: an artifact that is not there is named") {

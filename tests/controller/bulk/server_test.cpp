@@ -6,6 +6,7 @@
 #include "common/chunks/tree.h"
 #include "common/logs/frames.h"
 #include "tests/support/data_farm.h"
+#include "tests/support/failing_syncs.h"
 
 namespace furrow::test {
 namespace {
@@ -313,6 +314,75 @@ TEST_CASE("bulk chunks: wrong bytes, unknown hashes and parts out of order are r
   const std::string nonsense = "this is no tree";
   agent.Say(TreePut{HashOf(nonsense), nonsense.size(), 0, nonsense});
   CHECK_FALSE(agent.HearA<TreeCommitted>().error.empty());
+}
+
+TEST_CASE("bulk chunks: while the disk is low nothing is taken, in words, but what is there already") {
+  DataFarm farm;
+  farm.Grant(kAttempt);
+  BulkPeer agent(farm, farm.agent);
+  const Cargo cargo(1);
+  const std::string late = SomeText(80'000);
+  const TreePut put{cargo.encoded.name, cargo.encoded.bytes.size(), 0, cargo.encoded.bytes};
+  for (const std::string& chunk : {cargo.one, cargo.two}) {
+    agent.Say(ChunkPut{HashOf(chunk), chunk});
+    CHECK(agent.HearA<ChunkStored>().error.empty());
+  }
+  for (const DiskHealth health : {DiskHealth::kLow, DiskHealth::kFull}) {
+    CAPTURE(DiskHealthName(health));
+    farm.DiskIs(health);
+    agent.Say(ChunkPut{HashOf(late), late});
+    const auto refused = agent.HearA<BulkError>();
+    CHECK(refused.hash == HashOf(late));
+    CHECK(refused.code == Errc::kUnavailable);
+    CHECK(refused.message == "no uploads are taken, for the controller's disk is " +
+                                 std::string(DiskHealthName(health)) + "; they go on when there is space");
+    agent.Say(put);
+    CHECK(agent.HearA<BulkError>().code == Errc::kUnavailable);
+  }
+  farm.DiskIs(DiskHealth::kOk);
+  agent.Say(put);
+  CHECK(agent.HearA<TreeCommitted>().error.empty());
+  CHECK_FALSE(farm.chunks->Has(HashOf(late)));
+  farm.DiskIs(DiskHealth::kLow);
+  agent.Say(put);
+  CHECK(agent.HearA<TreeCommitted>().error.empty());
+}
+
+TEST_CASE("bulk logs: they go on while the disk is low, and wait while it is full") {
+  DataFarm farm;
+  farm.Grant(kAttempt);
+  BulkPeer agent(farm, farm.agent);
+  farm.DiskIs(DiskHealth::kLow);
+  agent.Say(Frame(kAttempt, 0, "first\n"));
+  HearAcks(agent, 6);
+  farm.DiskIs(DiskHealth::kFull);
+  agent.Say(Frame(kAttempt, 6, "second\n"));
+  const auto refused = agent.HearA<BulkError>();
+  CHECK(refused.attempt == kAttempt);
+  CHECK(refused.code == Errc::kUnavailable);
+  agent.Say(LogOpen{kAttempt});
+  CHECK(agent.HearA<LogAck>().durable == 6);
+  farm.DiskIs(DiskHealth::kOk);
+  agent.Say(Frame(kAttempt, 6, "second\n"));
+  HearAcks(agent, 13);
+  CHECK(farm.LogText(kAttempt) == "first\nsecond\n");
+}
+
+TEST_CASE("bulk chunks: a store that can promise nothing any more ends the controller") {
+  DataFarm farm;
+  farm.Grant(kAttempt);
+  BulkPeer agent(farm, farm.agent);
+  const Cargo cargo(1);
+  for (const std::string& chunk : {cargo.one, cargo.two}) {
+    agent.Say(ChunkPut{HashOf(chunk), chunk});
+    CHECK(agent.HearA<ChunkStored>().error.empty());
+  }
+  const FailingSyncs faults("/" + HashOf(cargo.one).ToHex().substr(0, 2));
+  agent.Say(TreePut{cargo.encoded.name, cargo.encoded.bytes.size(), 0, cargo.encoded.bytes});
+  CHECK_FALSE(agent.HearA<TreeCommitted>().error.empty());
+  const auto event = farm.events.Next();
+  REQUIRE(event);
+  CHECK(std::get<BulkFailed>(*event).message.find("can promise no chunk any more") != std::string::npos);
 }
 
 TEST_CASE("bulk: garbage is answered and harms nobody") {
