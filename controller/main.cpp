@@ -133,11 +133,11 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   FURROW_ASSIGN(const std::unique_ptr<Repositories> repositories,
                 Repositories::Start(
                     repository_options,
-                    [&events](std::uint64_t ticket, Result<ImportedCommit> commit) {
+                    [&events](std::uint64_t ticket, Result<ImportedCommit> commit, bool progressed) {
                       PreparedPipeline pipeline;
                       if (commit && commit->has_pipeline)
                         pipeline = PrepareFile(std::move(commit->pipeline_text), DefaultNameOf(commit->repository));
-                      events.Post(CommitImported{ticket, std::move(commit), std::move(pipeline)});
+                      events.Post(CommitImported{ticket, std::move(commit), std::move(pipeline), progressed});
                     },
                     [&events](RefsListed refs) { events.Post(std::move(refs)); }));
   store->KeepEvents(config.event_days);

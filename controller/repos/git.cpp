@@ -1,8 +1,23 @@
 #include "controller/repos/git.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
 #include "common/base/text.h"
 
 namespace furrow::repos {
+namespace {
+
+// Returns whether libgit2 reports a system call that failed for a reason that passes. libgit2 ends such a message with
+// the system's own text and gives the error number nowhere else.
+bool IsMomentary(std::string_view message) {
+  constexpr int kReasons[] = {EAGAIN, EDQUOT, EMFILE, ENFILE, ENOSPC};
+  return std::ranges::any_of(kReasons, [&](int reason) { return message.ends_with(std::strerror(reason)); });
+}
+
+}  // namespace
+
 Error GitError(int code, const std::string& what) {
   const git_error* last = git_error_last();
   const std::string message =
@@ -10,7 +25,10 @@ Error GitError(int code, const std::string& what) {
   const int kind = last != nullptr ? last->klass : 0;
   switch (kind) {
     case GIT_ERROR_NOMEMORY:
-      return {Errc::kRejected, message + " (the repository needs more than the worker's memory limit)"};
+      return {Errc::kInternal, message + " (the repository needs more than the worker's memory limit)"};
+    case GIT_ERROR_OS:
+      if (IsMomentary(last->message)) return {Errc::kUnavailable, message};
+      break;
     case GIT_ERROR_NET:
     case GIT_ERROR_SSH:
     case GIT_ERROR_SSL:

@@ -29,8 +29,9 @@ using Remote = GitPtr<git_remote, git_remote_free>;
 using Reference = GitPtr<git_reference, git_reference_free>;
 using References = GitPtr<git_reference_iterator, git_reference_iterator_free>;
 
-// Returns the failure `code` of the last libgit2 call, with libgit2's own message behind `what`. Network trouble is
-// kUnavailable, a missing object kNotFound, damaged objects kCorrupt, out of memory kRejected.
+// Returns the failure `code` of the last libgit2 call, with libgit2's own message behind `what`. Trouble of the
+// network, a full disk and a lack of file descriptors are kUnavailable, a missing object kNotFound, damaged objects
+// kCorrupt, out of memory kInternal.
 Error GitError(int code, const std::string& what);
 
 // Returns `text` as valid UTF-8 without control characters, on one line, at most `max_bytes`.

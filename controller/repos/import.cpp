@@ -1,6 +1,7 @@
 #include "controller/repos/import.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -18,12 +19,14 @@ constexpr std::size_t kMaxEntries = 1'000'000;  // A tree that names itself many
 constexpr std::size_t kMaxChangedPaths = 10'000;
 constexpr std::size_t kMaxNotes = 20;
 constexpr std::size_t kMaxWordsBytes = 1000;
+constexpr std::uint64_t kBatchBytes = 64 << 20;
+constexpr std::chrono::seconds kBatchTime{2};
 constexpr const char* kPipelineFile = "furrow.yaml";
 
 class Importer {
  public:
-  Importer(git_repository* repository, ChunkStore& store, BlobCache& cache)
-      : repository_(repository), store_(store), cache_(cache), batch_(store) {}
+  Importer(git_repository* repository, ChunkStore& store, BlobCache& cache, const std::function<void()>& progressed)
+      : repository_(repository), store_(store), cache_(cache), progressed_(progressed), batch_(store) {}
 
   // Appends the entries beneath `tree`; `folder` is "" or ends in '/'.
   Status Walk(const git_tree* tree, const std::string& folder) {
@@ -47,8 +50,7 @@ class Importer {
     if (!tree) return tl::unexpected(Named(tree.error()));
     FURROW_ASSIGN(const EncodedTree encoded, EncodeTree(*tree));
     FURROW_TRY(batch_.Put(encoded.name, AsBytes(encoded.bytes)));
-    FURROW_TRY(batch_.Commit());
-    cache_.Save();
+    FURROW_TRY(CommitBatch());
     return encoded.name;
   }
 
@@ -120,16 +122,32 @@ class Importer {
       const std::span<const std::byte> chunk = rest.first(FirstChunk(rest));
       const Hash hash = HashOf(chunk);
       FURROW_TRY(batch_.Put(hash, chunk));
+      if (batch_.Bytes() >= kBatchBytes || Clock::now() - committed_ >= kBatchTime) FURROW_TRY(CommitBatch());
       known.chunks.push_back({hash, static_cast<std::uint32_t>(chunk.size())});
       rest = rest.subspan(chunk.size());
     }
     return known;
   }
 
+  // Makes durable what was put. The cache comes after, because it knows only whole files, whose chunks are present
+  // then.
+  Status CommitBatch() {
+    const bool anything = batch_.Count() > 0;
+    FURROW_TRY(batch_.Commit());
+    cache_.Save();
+    committed_ = Clock::now();
+    if (anything) progressed_();
+    return {};
+  }
+
+  using Clock = std::chrono::steady_clock;
+
   git_repository* const repository_;
   ChunkStore& store_;
   BlobCache& cache_;
+  const std::function<void()>& progressed_;
   ChunkStore::Batch batch_;
+  Clock::time_point committed_ = Clock::now();
   std::vector<TreeEntry> entries_;
   std::vector<std::string> notes_;
 };
@@ -203,7 +221,7 @@ Status ReadPipeline(git_repository* repository, const git_tree* tree, ImportedCo
 }  // namespace
 
 Result<ImportedCommit> ImportCommit(git_repository* repository, const ImportRequest& request, ChunkStore& store,
-                                    BlobCache& cache) {
+                                    BlobCache& cache, const std::function<void()>& progressed) {
   FURROW_ASSIGN(const Commit commit, FindCommit(repository, request.commit));
   FURROW_ASSIGN(const GitTree tree, TreeOf(commit.get()));
 
@@ -221,7 +239,7 @@ Result<ImportedCommit> ImportCommit(git_repository* repository, const ImportRequ
   }
   FURROW_ASSIGN(imported.changed_paths, ChangedPaths(repository, old_tree.get(), tree.get()));
 
-  Importer importer(repository, store, cache);
+  Importer importer(repository, store, cache, progressed);
   FURROW_TRY(importer.Walk(tree.get(), ""));
   FURROW_ASSIGN(imported.tree, importer.Commit());
   imported.notes = importer.TakeNotes();

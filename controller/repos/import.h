@@ -2,6 +2,8 @@
 // header.
 #pragma once
 
+#include <functional>
+
 #include "common/base/error.h"
 #include "common/chunks/store.h"
 #include "controller/repos/blob_cache.h"
@@ -11,9 +13,11 @@
 namespace furrow::repos {
 
 // Puts the files of the requested commit and their tree into `store`, all durable, and returns the commit's data and
-// changed paths. Files that `cache` knows and the store has are not read. Submodules are left out with a note; files of
+// changed paths. Files that `cache` knows and the store has are not read. What was put is committed, and `cache` saved,
+// every 64 MiB and every two seconds, so that another try goes on from there when this process is killed; each time
+// `progressed` is called. Submodules are left out with a note; files of
 // Git LFS stay the pointers that git has. Fails as Repositories::Import does.
 Result<ImportedCommit> ImportCommit(git_repository* repository, const ImportRequest& request, ChunkStore& store,
-                                    BlobCache& cache);
+                                    BlobCache& cache, const std::function<void()>& progressed);
 
 }  // namespace furrow::repos

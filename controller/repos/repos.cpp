@@ -106,7 +106,7 @@ struct Repositories::Impl {
   void StartWaiting();
   void Wait();
   void Collect();
-  void Report(const Task& task, Result<repos::WorkerReply> reply);
+  void Report(const Task& task, Result<repos::WorkerReply> reply, bool progressed);
 };
 
 Result<std::unique_ptr<Repositories>> Repositories::Start(RepositoryOptions options, OnImported on_imported,
@@ -194,7 +194,7 @@ void Repositories::Impl::StartWaiting() {
     if (process) {
       running.push_back({std::move(taken), std::move(writes), std::move(*process)});
     } else {
-      Report(taken, tl::unexpected(process.error()));
+      Report(taken, tl::unexpected(process.error()), false);
     }
   }
 }
@@ -227,12 +227,13 @@ void Repositories::Impl::Collect() {
       continue;
     }
     const Task task = std::move(running[i].task);
+    const bool progressed = process.progressed();
     running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
-    Report(task, std::move(*reply));
+    Report(task, std::move(*reply), progressed);
   }
 }
 
-void Repositories::Impl::Report(const Task& task, Result<repos::WorkerReply> reply) {
+void Repositories::Impl::Report(const Task& task, Result<repos::WorkerReply> reply, bool progressed) {
   if (reply) {
     if (auto* error = std::get_if<Error>(&*reply)) reply = tl::unexpected(std::move(*error));
   }
@@ -256,7 +257,7 @@ void Repositories::Impl::Report(const Task& task, Result<repos::WorkerReply> rep
     if (Status synced = options.store->SyncPresence(); !synced) imported = tl::unexpected(synced.error());
   }
   if (imported) imported->repository = task.request.import.repository;
-  on_imported(task.ticket, std::move(imported));
+  on_imported(task.ticket, std::move(imported), progressed);
 }
 
 }  // namespace furrow

@@ -40,7 +40,8 @@ struct RepositoryOptions {
 
 class Repositories {
  public:
-  using OnImported = std::function<void(std::uint64_t ticket, Result<ImportedCommit>)>;
+  // `progressed` says that the import has stored something, which another try need not store again.
+  using OnImported = std::function<void(std::uint64_t ticket, Result<ImportedCommit>, bool progressed)>;
   using OnRefs = std::function<void(RefsListed)>;
 
   // The thread of this class calls the callbacks.
@@ -51,9 +52,11 @@ class Repositories {
   void SetLimits(std::chrono::milliseconds timeout, std::vector<std::string> allowed);
 
   // One thread calls the following functions and SetLimits. Import brings the commit's tree into the chunk store.
-  // Errors: kRejected (not on the allow list, the commit is gone, over the memory limit), kUnavailable (timeout,
-  // network, disk full), kNotFound (no repository there), kInvalid (a link that leaves the tree, a furrow.yaml over 1
-  // MiB), kCorrupt (the repository is damaged).
+  // Errors: kUnavailable (the machine's or the network's momentary trouble: no child could be started, the child was
+  // killed or took too long, no file descriptor or space on the disk was left), kInternal (trouble that the commit may
+  // be the cause of: over the memory limit, a crash), kRejected (not on the allow list, the commit is gone), kNotFound
+  // (no repository there), kInvalid (a link that leaves the tree, a furrow.yaml over 1 MiB), kCorrupt (the repository
+  // is damaged).
   void Import(std::uint64_t ticket, ImportRequest request);
   // Reads the refs under refs/heads and refs/tags as they are in the repository now: ref → object id, full hex. Refs
   // whose names no message can hold are left out and listed. kRejected: there are more refs than a record holds.

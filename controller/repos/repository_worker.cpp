@@ -59,7 +59,9 @@ Result<ImportedCommit> Import(const WorkerRequest& request, const repos::Source&
   FURROW_ASSIGN(const repos::Repository repository, repos::OpenForImport(request, source));
   FURROW_ASSIGN(const std::unique_ptr<ChunkStore> store, ChunkStore::Open(request.blobs));
   repos::BlobCache cache(repos::FileFor(request, source, ".blobs"));
-  auto imported = repos::ImportCommit(repository.get(), request.import, *store, cache);
+  // A word that does not arrive costs only a count: the controller is gone, or its pipe is.
+  const auto progressed = [] { (void)WriteAll(STDOUT_FILENO, AsBytes(repos::EncodeProgress()), "the progress"); };
+  auto imported = repos::ImportCommit(repository.get(), request.import, *store, cache, progressed);
   if (!imported) return tl::unexpected(Annotate(imported.error(), request.import.repository));
   return imported;
 }
@@ -87,7 +89,7 @@ int RepositoryWorkerMain() {
     auto served = Serve(*request);
     reply = served ? std::move(*served) : WorkerReply(served.error());
   } catch (const std::bad_alloc&) {
-    reply = Error{Errc::kRejected, "the repository needs more memory than the worker may have"};
+    reply = Error{Errc::kInternal, "the repository needs more memory than the worker may have"};
   } catch (const std::exception& error) {
     reply = Error{Errc::kInternal, std::string("the repository worker failed: ") + error.what()};
   }

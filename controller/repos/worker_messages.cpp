@@ -85,7 +85,7 @@ Result<WorkerRequest> DecodeRequest(std::string_view bytes) {
   request.mirrors = from.Text();
   request.blobs = from.Text();
   request.allowed = from.Texts();
-  if (!from.Done()) return Fail(Errc::kCorrupt, kDamaged);
+  if (!from.Done()) return Fail(Errc::kInternal, kDamaged);
   return request;
 }
 
@@ -109,6 +109,17 @@ std::string Encode(const WorkerReply& reply) {
   return to.Take();
 }
 
+std::string EncodeProgress() {
+  return Writer().Text("progress").Take();
+}
+
+bool TakeProgress(std::string_view& bytes) {
+  const std::string word = EncodeProgress();
+  bool any = false;
+  for (; bytes.starts_with(word); bytes.remove_prefix(word.size())) any = true;
+  return any;
+}
+
 Result<WorkerReply> DecodeReply(std::string_view bytes) {
   Reader from(bytes);
   const std::string kind = from.Text();
@@ -122,7 +133,7 @@ Result<WorkerReply> DecodeReply(std::string_view bytes) {
     reply = std::move(error);
   } else if (kind == "refs") {
     const std::vector<std::string> names = from.Texts(), commits = from.Texts();
-    if (names.size() != commits.size()) return Fail(Errc::kCorrupt, kDamaged);
+    if (names.size() != commits.size()) return Fail(Errc::kInternal, kDamaged);
     Refs refs;
     for (std::size_t i = 0; i < names.size(); ++i) refs[names[i]] = commits[i];
     reply = std::move(refs);
@@ -130,7 +141,7 @@ Result<WorkerReply> DecodeReply(std::string_view bytes) {
     ImportedCommit imported;
     imported.commit = from.Text();
     const auto tree = Hash::FromHex(from.Text());
-    if (!tree) return Fail(Errc::kCorrupt, kDamaged);
+    if (!tree) return Fail(Errc::kInternal, kDamaged);
     imported.tree = *tree;
     imported.title = from.Text();
     imported.author = from.Text();
@@ -140,7 +151,7 @@ Result<WorkerReply> DecodeReply(std::string_view bytes) {
     imported.notes = from.Texts();
     reply = std::move(imported);
   }
-  if (kind.empty() || !from.Done()) return Fail(Errc::kCorrupt, kDamaged);
+  if (kind.empty() || !from.Done()) return Fail(Errc::kInternal, kDamaged);
   return reply;
 }
 

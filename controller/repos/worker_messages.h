@@ -1,6 +1,6 @@
 // The controller and its repository worker exchange these messages over the child's standard input and output: one
-// request, one reply, each a list of texts with 4-byte little-endian lengths in front. Both ends are the same program,
-// so messages have no versions.
+// request; while an import works, a word of progress each time that it has stored something; one reply. Each is a list
+// of texts with 4-byte little-endian lengths in front. Both ends are the same program, so messages have no versions.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,11 @@ inline constexpr std::size_t kMaxReplyBytes = 64u << 20;
 
 std::string Encode(const WorkerRequest& request);
 std::string Encode(const WorkerReply& reply);
-// Both functions decode what Encode makes. kCorrupt: the bytes are something else.
+std::string EncodeProgress();
+// Removes the words of progress at the front of what the child has sent, and returns whether there were any.
+bool TakeProgress(std::string_view& bytes);
+// Both functions decode what Encode makes. kInternal: the bytes are something else, which no repository is to blame
+// for.
 Result<WorkerRequest> DecodeRequest(std::string_view bytes);
 Result<WorkerReply> DecodeReply(std::string_view bytes);
 

@@ -24,6 +24,27 @@ constexpr bool kLimitMemory = false;
 constexpr bool kLimitMemory = true;
 #endif
 
+// What keeps a child from being started is the machine's trouble and no fault of the commit, whatever the error is.
+Error Momentary(Error error) {
+  error.code = Errc::kUnavailable;
+  return error;
+}
+
+// Returns whether the kernel ends a process with this signal for what the process itself did. Any other signal was
+// sent: by the kernel that ran out of memory, or by systemd that stops the controller and its children.
+bool IsOwnFault(int signal) {
+  switch (signal) {
+    case SIGABRT:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGSEGV:
+    case SIGSYS:
+    case SIGTRAP: return true;
+    default: return false;
+  }
+}
+
 // A socket holds so much without a reader; a longer request is refused, because sending it would block.
 constexpr std::size_t kMaxRequestBytes = 60 << 10;
 
@@ -52,17 +73,17 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOpti
   Pipe to, from;
   // The channel to the child is a socket, because writing to a child that died must not raise SIGPIPE.
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, to.ends) != 0 || ::pipe2(from.ends, O_CLOEXEC) != 0) {
-    return tl::unexpected(ErrnoError("cannot start a repository worker", errno));
+    return tl::unexpected(Momentary(ErrnoError("cannot start a repository worker", errno)));
   }
   std::unique_ptr<WorkerProcess> worker(new WorkerProcess(options, timeout));
   SpawnOptions spawn;
   spawn.descriptors = {{to.ends[0], STDIN_FILENO}, {from.ends[1], STDOUT_FILENO}};
   spawn.group = ProcessGroup::kOwn;  // so that nothing that the worker might start survives it
   const auto started = Spawn({options.program.string(), "--repository-worker"}, spawn);
-  if (!started) return Fail(Errc::kInternal, started.error().message);
+  if (!started) return tl::unexpected(Momentary(started.error()));
   worker->pid_ = *started;
   worker->exit_ = static_cast<int>(::syscall(SYS_pidfd_open, worker->pid_, 0));
-  if (worker->exit_ < 0) return tl::unexpected(ErrnoError("cannot watch a repository worker", errno));
+  if (worker->exit_ < 0) return tl::unexpected(Momentary(ErrnoError("cannot watch a repository worker", errno)));
   if (kLimitMemory) {
     // The limit is in time: the child first reads its request, which has not been sent.
     const rlimit limit{options.memory_limit_bytes, options.memory_limit_bytes};
@@ -73,7 +94,7 @@ Result<std::unique_ptr<WorkerProcess>> WorkerProcess::Start(const RepositoryOpti
   ::close(to.Take(0));
   // If the child has already died, Finish reports how.
   if (::send(to.ends[1], words.data(), words.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EPIPE) {
-    return tl::unexpected(ErrnoError("cannot talk to a repository worker", errno));
+    return tl::unexpected(Momentary(ErrnoError("cannot talk to a repository worker", errno)));
   }
   worker->output_ = from.Take(0);
   ::fcntl(worker->output_, F_SETFL, O_NONBLOCK);
@@ -110,22 +131,30 @@ void WorkerProcess::Read() {
 }
 
 std::unique_ptr<Result<WorkerReply>> WorkerProcess::Finish(Clock::time_point now) {
-  const auto fate = [](Result<WorkerReply> reply) { return std::make_unique<Result<WorkerReply>>(std::move(reply)); };
   pollfd ended{exit_, POLLIN, 0};
-  if (::poll(&ended, 1, 0) == 0) {
-    if (now < deadline_) return nullptr;
-    ::kill(-pid_, SIGKILL);
-    ::kill(pid_, SIGKILL);
-    Reap();
-    return fate(Fail(Errc::kUnavailable, "the repository took longer than " + std::to_string(timeout_.count()) +
-                                             " ms and was given up; it will be tried again"));
-  }
-  ::kill(-pid_, SIGKILL);  // The child may have left processes.
+  const bool late = ::poll(&ended, 1, 0) == 0;
+  if (late && now < deadline_) return nullptr;
+  ::kill(-pid_, SIGKILL);  // A child that has ended may have left processes.
+  if (late) ::kill(pid_, SIGKILL);
   const int status = Reap();
   if (output_ >= 0) Read();
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return fate(DecodeReply(answer_));
-  return fate(Fail(Errc::kInternal, "the repository worker " + FormatEnd(status) + "; its memory limit is " +
-                                        std::to_string(options_.memory_limit_bytes >> 20) + " MiB"));
+  std::string_view answer = answer_;
+  progressed_ = TakeProgress(answer);
+  return std::make_unique<Result<WorkerReply>>(late ? TooLate() : Outcome(status, answer));
+}
+
+Result<WorkerReply> WorkerProcess::TooLate() const {
+  return Fail(Errc::kUnavailable,
+              "the repository took longer than " + std::to_string(timeout_.count()) + " ms (repos.timeout)");
+}
+
+Result<WorkerReply> WorkerProcess::Outcome(int status, std::string_view answer) const {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return DecodeReply(answer);
+  const std::string end = "the repository worker " + FormatEnd(status);
+  if (WIFSIGNALED(status) && !IsOwnFault(WTERMSIG(status)))
+    return Fail(Errc::kUnavailable, end + ", as the kernel does when the machine has no memory left");
+  return Fail(Errc::kInternal,
+              end + "; its memory limit is " + std::to_string(options_.memory_limit_bytes >> 20) + " MiB");
 }
 
 }  // namespace furrow::repos

@@ -155,6 +155,7 @@ struct CommitImported {
   std::uint64_t ticket = 0;
   Result<ImportedCommit> commit;
   PreparedPipeline pipeline;  // the commit's, if it has one
+  bool progressed = false;    // Something was stored that another try need not store again.
 };
 struct RefsListed {
   std::string repository;

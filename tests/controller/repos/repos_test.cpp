@@ -8,14 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <condition_variable>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <mutex>
 #include <random>
 #include <string>
 
@@ -24,133 +19,17 @@
 #include "common/base/hash.h"
 #include "common/chunks/store.h"
 #include "common/chunks/tree.h"
+#include "tests/controller/repos/repository_farm.h"
 #include "tests/support/folder_syncs.h"
 
 namespace furrow {
 namespace {
 
 namespace fs = std::filesystem;
-
-const std::string kZeros(40, '0');
-
-std::string Shell(const fs::path& dir, const std::string& command) {
-  const std::string whole =
-      "cd '" + dir.string() +
-      "' && export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.fsync GIT_CONFIG_VALUE_0=none GIT_CONFIG_GLOBAL=/dev/null "
-      "GIT_CONFIG_SYSTEM=/dev/null GIT_AUTHOR_NAME=Ada"
-      " GIT_AUTHOR_EMAIL=ada@example.org GIT_COMMITTER_NAME=Ada GIT_COMMITTER_EMAIL=ada@example.org; set -e; " +
-      command;
-  std::FILE* out = ::popen(whole.c_str(), "r");
-  REQUIRE(out != nullptr);
-  std::string text;
-  char buffer[4096];
-  while (const std::size_t got = std::fread(buffer, 1, sizeof(buffer), out)) text.append(buffer, got);
-  INFO(command);
-  REQUIRE(::pclose(out) == 0);
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
-}
-
-// A bare repository with a working copy beside it, and the farm's side.
-class Farm {
- public:
-  explicit Farm(const std::string& program = WORKER_PROGRAM) {
-    std::string pattern = (fs::temp_directory_path() / "furrow-repos-XXXXXX").string();
-    root = ::mkdtemp(pattern.data());
-    Shell(root, "git init -q --bare origin.git; git init -q -b main work; git -C work remote add origin ../origin.git");
-    options.mirrors = root / "mirrors";
-    options.blobs = root / "blobs";
-    options.program = program;
-  }
-  ~Farm() {
-    repositories.reset();
-    fs::remove_all(root);
-  }
-
-  void Write(const std::string& path, const std::string& text) {
-    fs::create_directories((root / "work" / path).parent_path());
-    std::ofstream(root / "work" / path, std::ios::binary) << text;
-  }
-  // Commits everything in the working copy and pushes it; returns the commit.
-  std::string Push(const std::string& title, const std::string& ref = "main") {
-    return Shell(root / "work", "git add -A; git commit -q -m '" + title + "'; git push -q origin HEAD:" + ref +
-                                    "; git rev-parse HEAD");
-  }
-
-  void Start() {
-    auto started = Repositories::Start(
-        options,
-        [this](std::uint64_t ticket, Result<ImportedCommit> result) {
-          std::lock_guard lock(mutex_);
-          imported_.emplace(ticket, std::move(result));
-          changed_.notify_all();
-        },
-        [this](RefsListed listed) {
-          std::lock_guard lock(mutex_);
-          left_out = listed.left_out;
-          refs_.emplace(listed.repository, std::move(listed.refs));
-          changed_.notify_all();
-        });
-    if (!started) FAIL(started.error().message);
-    repositories = std::move(*started);
-  }
-  std::uint64_t Ask(const std::string& commit, const std::string& old_commit = kZeros, std::string repository = "") {
-    if (!repositories) Start();
-    if (repository.empty()) repository = (root / "origin.git").string();
-    repositories->Import(++ticket_, {repository, "refs/heads/main", old_commit, commit});
-    return ticket_;
-  }
-  Result<ImportedCommit> Answer(std::uint64_t ticket) {
-    std::unique_lock lock(mutex_);
-    REQUIRE(changed_.wait_for(lock, std::chrono::minutes(1), [&] { return imported_.contains(ticket); }));
-    return imported_.at(ticket);
-  }
-  Result<ImportedCommit> Import(const std::string& commit, const std::string& old_commit = kZeros,
-                                const std::string& repository = "") {
-    return Answer(Ask(commit, old_commit, repository));
-  }
-  Result<std::map<std::string, std::string>> Refs(const std::string& repository) {
-    if (!repositories) Start();
-    repositories->ListRefs(repository);
-    std::unique_lock lock(mutex_);
-    REQUIRE(changed_.wait_for(lock, std::chrono::minutes(1), [&] { return refs_.contains(repository); }));
-    auto refs = refs_.at(repository);
-    refs_.erase(repository);
-    return refs;
-  }
-
-  Tree TreeOf(const ImportedCommit& imported) {
-    auto store = ChunkStore::Open(options.blobs.string());
-    REQUIRE(store);
-    auto bytes = (*store)->Get(imported.tree);
-    REQUIRE(bytes);
-    auto tree = DecodeTree(AsBytes(*bytes));
-    REQUIRE(tree);
-    for (const ChunkRef& chunk : tree->UniqueChunks()) CHECK((*store)->Get(chunk.hash)->size() == chunk.size);
-    return *tree;
-  }
-
-  fs::path root;
-  RepositoryOptions options;
-  std::unique_ptr<Repositories> repositories;
-  std::string left_out;  // of the last Refs
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::map<std::uint64_t, Result<ImportedCommit>> imported_;
-  std::map<std::string, Result<std::map<std::string, std::string>>> refs_;
-  std::uint64_t ticket_ = 0;
-};
-
-std::string Content(Farm& farm, const Tree& tree, const std::string& path) {
-  const TreeEntry* entry = tree.Find(path);
-  REQUIRE(entry != nullptr);
-  auto store = ChunkStore::Open(farm.options.blobs.string());
-  std::string text;
-  for (const ChunkRef& chunk : entry->chunks) text += *(*store)->Get(chunk.hash);
-  return text;
-}
+using testing::Content;
+using testing::kZeros;
+using testing::Shell;
+using Farm = testing::RepositoryFarm;
 
 }  // namespace
 
@@ -324,13 +203,6 @@ TEST_CASE("repos: what cannot be taken is refused by name") {
     std::fstream(object, std::ios::in | std::ios::out | std::ios::binary).seekp(4) << "damage";
     refused(farm.Import(good), Errc::kCorrupt, "git fsck");
   }
-  SUBCASE("more than the memory limit") {
-    farm.Write("huge", std::string(96 << 20, 'h'));
-    farm.options.memory_limit_bytes = 96 << 20;
-    const auto result = farm.Import(farm.Push("two"));
-    REQUIRE_FALSE(result);
-    CHECK(result.error().code == Errc::kRejected);
-  }
 }
 
 TEST_CASE("repos: hooks and commands of the repository never run") {
@@ -469,22 +341,6 @@ TEST_CASE("repos: a worker that hangs is killed at its timeout, and others are s
   std::ifstream(pid) >> child;
   REQUIRE(child > 0);
   CHECK(::kill(child, 0) != 0);
-}
-
-TEST_CASE("repos: a worker that dies or talks nonsense is an error of its own") {
-  Farm farm;
-  const fs::path fake = farm.root / "fake";
-  const auto answer_of = [&](const std::string& script) {
-    std::ofstream(fake) << "#!/bin/sh\n" << script;
-    fs::permissions(fake, fs::perms::owner_all);
-    farm.repositories.reset();
-    farm.options.program = fake;
-    return farm.Import(std::string(40, 'a')).error();
-  };
-  CHECK(answer_of("kill -SEGV $$\n").message.find("was ended by signal 11") != std::string::npos);
-  CHECK(answer_of("exit 3\n").message.find("ended with status 3") != std::string::npos);
-  CHECK(answer_of("cat > /dev/null; head -c 100000 /dev/urandom\n").code == Errc::kCorrupt);
-  CHECK(answer_of("cat > /dev/null; exit 0\n").code == Errc::kCorrupt);
 }
 
 TEST_CASE("repos: ending kills the child that works") {
