@@ -114,6 +114,7 @@ void ControllerLoop::Release(Outbox& out) {
   }
   for (HistoryQuery& query : out.history) parts_.history.Ask(std::move(query));
   for (AccessCommand& command : out.access) parts_.enrol.Post(std::move(command));
+  for (const std::string& warning : out.warnings) log::Warning("{}", warning);
 }
 
 void ControllerLoop::HandOver(Now now) {

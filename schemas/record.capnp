@@ -314,6 +314,10 @@ struct TriggerRecord {
   # Full hex; zeros: the ref is new.
   newCommit @5 :Text;
   # Full hex; zeros: the ref was deleted.
+  tries @6 :UInt32;
+  # Imports that were begun since one stored anything. 0: none, or nobody counted.
+  faults @7 :UInt32;
+  # How many of them ended by trouble that the commit itself may be the cause of.
 }
 
 struct Ref $cxx("RefRecord") {

@@ -35,11 +35,12 @@ struct Outbox {
   std::vector<RepositoryCommand> repositories;
   std::vector<HistoryQuery> history;
   std::vector<AccessCommand> access;
+  std::vector<std::string> warnings;  // lines for the log
 
   bool MustBeStored() const { return !records.empty() || !events.empty() || !small_logs.empty(); }
   bool empty() const {
     return !MustBeStored() && to_agents.empty() && to_clients.empty() && bulk.empty() && submissions.empty() &&
-           repositories.empty() && history.empty() && access.empty();
+           repositories.empty() && history.empty() && access.empty() && warnings.empty();
   }
 };
 

@@ -29,9 +29,24 @@ std::string BranchOf(const std::string& ref) {
   return IsBranch(ref) ? ref.substr(kHeads.size()) : "";
 }
 
+constexpr std::uint32_t kMaxTries = 20;
+constexpr std::uint32_t kMaxFaults = 3;
+constexpr Duration kFirstPause = std::chrono::seconds(30);
+constexpr Duration kLongestPause = std::chrono::hours(1);
+
+// Returns how long a push waits after so many tries that stored nothing.
+Duration PauseAfter(std::uint32_t tries) {
+  Duration pause = kFirstPause;
+  for (std::uint32_t i = 1; i < tries && pause < kLongestPause; ++i) pause *= 2;
+  return std::min(pause, kLongestPause);
+}
+
+// The try is on record before it begins, so that one which ends the controller itself is counted, too.
 void Import(Outbox& out, std::uint64_t ticket, Push& push) {
   push.importing = true;
-  const TriggerRecord& record = push.record;
+  TriggerRecord& record = push.record;
+  ++record.tries;
+  out.records.emplace_back(record);
   out.repositories.emplace_back(
       ImportCommit{ticket, {record.repository, record.ref, record.old_commit, record.new_commit}});
 }
@@ -63,12 +78,54 @@ std::uint64_t NotePush(State& state, Outbox& out, Now now, TriggerRecord record)
   const std::uint64_t ticket = ++state.last_ticket;
   Push& push = state.pushes[ticket];
   push.record = std::move(record);
-  out.records.emplace_back(push.record);
   EventRecord& event = Tell(out, now, EventKind::kPushNoted, kDefaultProject);
   event.subject = push.record.repository;
   event.detail = push.record.ref + " " + push.record.new_commit;
   Import(out, ticket, push);
   return ticket;
+}
+
+void AnswerAskers(Outbox& out, Push& push, const ClientReply& reply) {
+  for (const Asker& asker : std::exchange(push.asked_by, {})) Answer(out, asker, reply);
+}
+
+// Ends a push. `reason` says why it became nothing; empty: it is done.
+void Settle(State& state, Outbox& out, Now now, std::uint64_t ticket, const std::string& reason = "") {
+  const TriggerRecord& record = state.pushes.at(ticket).record;
+  out.records.emplace_back(ErasePush{record.request});
+  EventRecord& settled = Tell(out, now, EventKind::kPushSettled, kDefaultProject);
+  settled.subject = record.repository;
+  settled.detail = record.ref + " " + record.new_commit + (reason.empty() ? "" : ": " + reason);
+  if (!reason.empty()) out.warnings.push_back("a push to " + record.repository + " starts nothing: " + settled.detail);
+  state.pushes.erase(ticket);
+}
+
+// Ends a push whose import was tried often enough. Who asked must not ask again, so the reason is none that passes.
+void GiveUp(State& state, Outbox& out, Now now, std::uint64_t ticket, const std::string& why) {
+  Push& push = state.pushes.at(ticket);
+  const std::string reason = "given up after " + std::to_string(push.record.tries) +
+                             " tries that got no further: " + why + "; push again when that is mended";
+  AnswerAskers(out, push, Failure{Errc::kRejected, reason, push.record.repository, {}});
+  Settle(state, out, now, ticket, reason);
+}
+
+void TakeFailure(State& state, Outbox& out, Now now, std::uint64_t ticket, const Error& error, bool progressed) {
+  Push& push = state.pushes.at(ticket);
+  TriggerRecord& record = push.record;
+  if (error.code != Errc::kUnavailable && error.code != Errc::kInternal) {
+    AnswerAskers(out, push, Failure{error.code, error.message, record.repository, {}});
+    return Settle(state, out, now, ticket, error.message);
+  }
+  if (error.code == Errc::kInternal) ++record.faults;
+  if (progressed) record.tries = record.faults = 0;
+  if (record.tries >= kMaxTries || record.faults >= kMaxFaults) return GiveUp(state, out, now, ticket, error.message);
+  if (error.code == Errc::kInternal || progressed) out.records.emplace_back(record);
+  const Duration pause = PauseAfter(record.tries);
+  push.next_try = now.mono + pause;
+  const std::string words = error.message + "; it is tried again in " +
+                            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(pause).count()) + " s";
+  AnswerAskers(out, push, Failure{error.code, words, record.repository, {}});
+  out.warnings.push_back(record.repository + ": " + record.ref + " " + record.new_commit + ": " + words);
 }
 
 }  // namespace
@@ -146,47 +203,33 @@ void LookAt(Outbox& out, Now now, Repository& repository) {
 }
 
 void On(State& state, Outbox& out, Now now, const CommitImported& event) {
-  const auto& [ticket, imported, file] = event;
-  const auto it = state.pushes.find(ticket);
+  const Result<ImportedCommit>& imported = event.commit;
+  const PreparedPipeline& file = event.pipeline;
+  const auto it = state.pushes.find(event.ticket);
   if (it == state.pushes.end()) return;
   Push& push = it->second;
   push.importing = false;
+  if (!imported) return TakeFailure(state, out, now, event.ticket, imported.error(), event.progressed);
   const TriggerRecord record = push.record;
-  const auto answer = [&](const ClientReply& reply) {
-    for (const Asker& asker : push.asked_by) Answer(out, asker, reply);
+  const auto settle = [&](const ClientReply& reply) {
+    AnswerAskers(out, push, reply);
+    Settle(state, out, now, event.ticket);
   };
-  const auto settle = [&, &commit = imported] {
-    out.records.emplace_back(ErasePush{record.request});
-    EventRecord& settled = Tell(out, now, EventKind::kPushSettled, kDefaultProject);
-    settled.subject = record.repository;
-    settled.detail = record.ref + " " + record.new_commit + (commit ? "" : ": " + commit.error().message);
-    state.pushes.erase(it);
-  };
-  if (!imported) {
-    answer(Failure{imported.error().code, imported.error().message, record.repository, {}});
-    push.asked_by.clear();
-    // An import that may succeed later is tried again at the next look at the repository; any other push is dropped
-    // after its reason is sent.
-    if (imported.error().code != Errc::kUnavailable) settle();
-    return;
-  }
   if (!imported->has_pipeline) {
-    answer(Submitted{RunId{}, "", false, "there is no furrow.yaml at " + imported->commit.substr(0, 10)});
-    return settle();
+    return settle(Submitted{RunId{}, "", false, "there is no furrow.yaml at " + imported->commit.substr(0, 10)});
   }
   if (!file.ok()) {
-    answer(Failure{Errc::kInvalid, "furrow.yaml at " + imported->commit.substr(0, 10) + " has mistakes", kFile,
-                   file.diagnostics});
-    return settle();
+    return settle(Failure{Errc::kInvalid, "furrow.yaml at " + imported->commit.substr(0, 10) + " has mistakes", kFile,
+                          file.diagnostics});
   }
   const std::string branch = BranchOf(record.ref);
   if (!PushStarts(*file.spec.pipeline, branch, imported->changed_paths)) {
-    answer(Submitted{RunId{}, "", false, "furrow.yaml starts nothing for this push (see on: push:)"});
-    return settle();
+    return settle(Submitted{RunId{}, "", false, "furrow.yaml starts nothing for this push (see on: push:)"});
   }
-  if (!state.refusing.empty()) {  // The push stays on record, and the next look at the repository tries again.
-    answer(Failure{Errc::kUnavailable, "noted; no new work is accepted: " + state.refusing, "", {}});
-    push.asked_by.clear();
+  if (!state.refusing.empty()) {  // The push stays on record and is tried again when work is accepted.
+    push.record.tries = push.record.faults = 0;
+    push.next_try = now.mono;
+    AnswerAskers(out, push, Failure{Errc::kUnavailable, "noted; no new work is accepted: " + state.refusing, "", {}});
     return;
   }
   SourceInfo info{
@@ -201,8 +244,7 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
                         .source = imported->tree,
                         .info = std::move(info)});
   StartRun(state, now, run);
-  answer(Submitted{run.record.id, run.Name(), false, note});
-  settle();
+  settle(Submitted{run.record.id, run.Name(), false, note});
 }
 
 void On(State& state, Outbox& out, Now now, const RefsListed& event) {
@@ -221,8 +263,6 @@ void On(State& state, Outbox& out, Now now, const RefsListed& event) {
   if (!answer) return;
   const std::map<std::string, std::string>& refs = *answer;
   const bool first_look = !repository.record.looked;  // A ref that existed before the first look is not a push.
-  for (auto& [ticket, push] : state.pushes)
-    if (push.record.repository == name && !push.importing) Import(out, ticket, push);
   if (repository.moved) return;
   bool changed = first_look;
   repository.record.looked = true;
@@ -251,6 +291,23 @@ void On(State& state, Outbox& out, Now now, const RefsListed& event) {
     changed = true;
   }
   if (changed) out.records.emplace_back(repository.record);
+}
+
+void ResumePush(State& state, Outbox& out, Now now, TriggerRecord record) {
+  const std::uint64_t ticket = ++state.last_ticket;
+  Push& push = state.pushes[ticket];
+  push.record = std::move(record);
+  const std::uint32_t tries = push.record.tries;
+  if (tries >= kMaxTries) return GiveUp(state, out, now, ticket, "the controller ended during the last one");
+  // The restart has most likely cut a first try short. More of them may be why the controller ended.
+  if (tries <= 1) return Import(out, ticket, push);
+  push.next_try = now.mono + PauseAfter(tries);
+}
+
+void TryPushesAgain(State& state, Outbox& out, Now now) {
+  if (!state.refusing.empty()) return;  // An import needs space on the disk.
+  for (auto& [ticket, push] : state.pushes)
+    if (!push.importing && now.mono >= push.next_try) Import(out, ticket, push);
 }
 
 void LookAtRepositories(State& state, Outbox& out, Now now) {

@@ -210,14 +210,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     CancelNeeding(state, out, now, *run, *job);
   }
   for (const AttemptRef& attempt : restored.unreadable_attempts) ForgetUnreadable(state, out, now, attempt);
-  for (TriggerRecord& record : restored.triggers) {
-    const std::uint64_t ticket = ++state.last_ticket;
-    out.repositories.emplace_back(
-        ImportCommit{ticket, {record.repository, record.ref, record.old_commit, record.new_commit}});
-    Push& push = state.pushes[ticket];
-    push.record = std::move(record);
-    push.importing = true;
-  }
+  for (TriggerRecord& record : restored.triggers) ResumePush(state, out, now, std::move(record));
   for (RepositoryRecord& record : restored.repositories) {
     Repository& repository = state.repositories[record.repository];
     repository.record = std::move(record);

@@ -23,6 +23,7 @@ void OnTick(State& state, Outbox& out, Now now) {
   ResumeDrained(state, out, now);
   ForgetRevokedAgents(state, out, now);
   LookAtRepositories(state, out, now);
+  TryPushesAgain(state, out, now);
 }
 
 void OnSettings(State& state, const Settings& settings) {

@@ -140,6 +140,7 @@ struct Agent : AgentRecord {
 struct Push {
   TriggerRecord record;
   bool importing = false;
+  TimePoint next_try;  // when the commit is imported again; counts while it is not importing
   std::vector<Asker> asked_by;
 };
 

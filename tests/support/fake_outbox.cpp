@@ -48,6 +48,13 @@ HistoryQuery FakeOutbox::Asked() {
   return query;
 }
 
+std::string FakeOutbox::Warning() {
+  REQUIRE_MESSAGE(!out_.warnings.empty(), "an expected line for the log is missing");
+  std::string line = std::move(out_.warnings.front());
+  out_.warnings.erase(out_.warnings.begin());
+  return line;
+}
+
 void FakeOutbox::Clear() {
   out_ = {};
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -58,6 +59,8 @@ class FakeOutbox {
     return std::get<T>(std::move(send.message));
   }
   HistoryQuery Asked();
+  // Takes the first line for the log.
+  std::string Warning();
   // Drops all effects, such as those of the steps that led to the situation under test.
   void Clear();
 

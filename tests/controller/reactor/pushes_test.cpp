@@ -1,4 +1,6 @@
+#include "controller/reactor/pushes.h"
 #include "controller/parse/prepare.h"
+#include "controller/reactor/restore.h"
 #include "tests/support/controller_farm.h"
 
 using namespace furrow;
@@ -58,6 +60,25 @@ struct Pushes : ControllerFarm {
     out.Clear();
     On(state, out, now, RefsListed{kRepository, refs});
     out.Clear();
+  }
+  // The import fails without having stored anything, and is to be tried again.
+  void Fails(std::uint64_t ticket, Errc code) {
+    On(state, out, now, Imported(ticket, Fail(code, "trouble")));
+    CHECK(out.Warning().find("; it is tried again in ") != std::string::npos);
+    out->to_clients.clear();
+  }
+  // The push is imported again after the pause, not before, and that is the try with this number.
+  void Waits(Duration pause, std::uint64_t ticket, std::uint32_t tries) {
+    Pass(pause - milliseconds(1));
+    TryPushesAgain(state, out, now);
+    CHECK(out.empty());
+    Pass(milliseconds(1));
+    TryPushesAgain(state, out, now);
+    CHECK(out.Stored<TriggerRecord>().tries == tries);
+    CHECK(out.Git<ImportCommit>().ticket == ticket);
+    CHECK(out.empty());
+    TryPushesAgain(state, out, now);
+    CHECK(out.empty());
   }
   void LookAgain() {
     Pass(state.settings.repository_poll);
@@ -143,40 +164,141 @@ TEST_CASE("pushes: a broken furrow.yaml is answered with every mistake and its p
   CHECK(farm.out.empty());
 }
 
-TEST_CASE("pushes: an import that may pass later is kept and tried again at the next look") {
+TEST_CASE("pushes: an import that may pass later is kept and tried again after a pause, whatever the looks find") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
   On(farm.state, farm.out, farm.now, Imported(ticket, Fail(Errc::kUnavailable, "timeout")));
-  CHECK(farm.out.ToClient<Failure>(kAlice, 1).code == Errc::kUnavailable);
+  const auto failure = farm.out.ToClient<Failure>(kAlice, 1);
+  CHECK(failure.code == Errc::kUnavailable);
+  CHECK(failure.message == "timeout; it is tried again in 30 s");
+  CHECK(farm.out.Warning() == kRepository + ": " + kMain + " " + kA + ": timeout; it is tried again in 30 s");
   CHECK(farm.out.empty());
   CHECK(farm.state.pushes.size() == 1);
-  farm.LookAgain();
   On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kA}}});
-  CHECK(farm.out.Git<ImportCommit>().ticket == ticket);
+  CHECK(farm.out->repositories.empty());
   farm.out.Clear();
+  farm.Waits(seconds(30), ticket, 2);
   On(farm.state, farm.out, farm.now, Imported(ticket, farm.Commit(kA)));
   CHECK(farm.out.Stored<RunRecord>().request == Uuid{7, 1});
   farm.out.Clear();
 }
 
-TEST_CASE("pushes: a push that waits for another try is tried at once when it is told again") {
+TEST_CASE("pushes: the pauses double up to an hour, and after twenty tries the push is dropped and its reason told") {
   Pushes farm;
   const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  On(farm.state, farm.out, farm.now, Imported(ticket, Fail(Errc::kUnavailable, "timeout")));
+  Duration pause = seconds(30);
+  for (std::uint32_t tries = 1; tries < 20; ++tries) {
+    farm.Fails(ticket, Errc::kUnavailable);
+    farm.Waits(pause, ticket, tries + 1);
+    pause = std::min<Duration>(2 * pause, std::chrono::hours(1));
+  }
+  CHECK(pause == std::chrono::hours(1));
+  farm.Tell(1, kMain, kZero, kA, 9);
+  CHECK(farm.out.empty());
+  On(farm.state, farm.out, farm.now, Imported(ticket, Fail(Errc::kUnavailable, "no memory")));
+  const std::string reason = "given up after 20 tries that got no further: no memory; push again when that is mended";
+  const auto failure = farm.out.ToClient<Failure>(kAlice, 9);
+  CHECK(failure.code == Errc::kRejected);  // else the hook would note the push for ever
+  CHECK(failure.message == reason);
+  CHECK(farm.out.Stored<ErasePush>().key == Uuid{7, 1});
+  const auto events = farm.out.Events();
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].kind == EventKind::kPushSettled);
+  CHECK(events[0].subject == kRepository);
+  CHECK(events[0].detail == kMain + " " + kA + ": " + reason);
+  CHECK(farm.out.Warning() == "a push to " + kRepository + " starts nothing: " + events[0].detail);
+  CHECK(farm.out.empty());
+  CHECK(farm.state.pushes.empty());
+  farm.LookAgain();
+  On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kA}}});
+  farm.out.Stored<RepositoryRecord>();
+  CHECK(farm.out.empty());  // A look does not find it again.
+  farm.Told(2, kZero, kA);  // But it may be pushed again.
+}
+
+TEST_CASE("pushes: trouble that may be the commit's own is tried three times") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  farm.Fails(ticket, Errc::kUnavailable);  // is not counted as one of them
+  farm.Waits(seconds(30), ticket, 2);
+  for (const std::uint32_t faults : {1u, 2u}) {
+    farm.Fails(ticket, Errc::kInternal);
+    const auto record = farm.out.Stored<TriggerRecord>();
+    CHECK(record.faults == faults);
+    farm.Waits(seconds(30) * (1 << faults), ticket, faults + 2);
+  }
+  On(farm.state, farm.out, farm.now, Imported(ticket, Fail(Errc::kInternal, "over the memory limit")));
+  farm.out.Stored<ErasePush>();
+  CHECK(farm.out.Warning().find("given up after 4 tries that got no further: over the memory limit") !=
+        std::string::npos);
+  CHECK(farm.out.empty());
+  CHECK(farm.state.pushes.empty());
+}
+
+TEST_CASE("pushes: a try that stored something makes the count begin anew") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  farm.Fails(ticket, Errc::kInternal);
+  CHECK(farm.out.Stored<TriggerRecord>().faults == 1);
+  farm.Waits(seconds(30), ticket, 2);
+  for (int i = 0; i < 50; ++i) {
+    CommitImported event = Imported(ticket, Fail(i % 2 == 0 ? Errc::kUnavailable : Errc::kInternal, "timeout"));
+    event.progressed = true;
+    On(farm.state, farm.out, farm.now, event);
+    farm.out.Warning();
+    farm.out->to_clients.clear();
+    const auto record = farm.out.Stored<TriggerRecord>();
+    CHECK(record.tries == 0);
+    CHECK(record.faults == 0);
+    farm.Waits(seconds(30), ticket, 1);
+  }
+}
+
+TEST_CASE("pushes: a restart counts on, and pauses before it tries again") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  farm.Fails(ticket, Errc::kInternal);
   farm.out.Clear();
+  farm.Waits(seconds(30), ticket, 2);
+  Restored restored;
+  restored.boot = 2;
+  restored.triggers = {farm.state.pushes.at(ticket).record};
+  farm.state = RestoreState(farm.state.settings, restored, farm.now, farm.out);
+  REQUIRE(farm.state.pushes.size() == 1);
+  const std::uint64_t again = farm.state.pushes.begin()->first;
+  farm.Waits(seconds(60), again, 3);
+  CHECK(farm.state.pushes.begin()->second.record.faults == 1);
+
+  restored.triggers[0].tries = 20;  // Each of them ended the controller.
+  farm.state = RestoreState(farm.state.settings, restored, farm.now, farm.out);
+  CHECK(farm.out.Stored<ErasePush>().key == Uuid{7, 1});
+  CHECK(farm.out.Warning().find("given up after 20 tries that got no further: the controller ended") !=
+        std::string::npos);
+  CHECK(farm.out.empty());
+  CHECK(farm.state.pushes.empty());
+}
+
+TEST_CASE("pushes: a push that waits for another try is tried at once when it is told again, and counted") {
+  Pushes farm;
+  const std::uint64_t ticket = farm.Told(1, kZero, kA);
+  farm.Fails(ticket, Errc::kUnavailable);
   farm.Tell(1, kMain, kZero, kA, 2);
+  CHECK(farm.out.Stored<TriggerRecord>().tries == 2);
   CHECK(farm.out.Git<ImportCommit>().ticket == ticket);
   CHECK(farm.out.empty());
 }
 
 TEST_CASE("pushes: an import that can never pass is dropped with its reason") {
   Pushes farm;
-  const std::uint64_t ticket = farm.Told(1, kZero, kA);
-  On(farm.state, farm.out, farm.now, Imported(ticket, Fail(Errc::kRejected, "no such commit")));
-  CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "no such commit");
-  farm.out.Stored<ErasePush>();
-  CHECK(farm.out.empty());
-  CHECK(farm.state.pushes.empty());
+  for (const Errc code : {Errc::kRejected, Errc::kInvalid, Errc::kNotFound, Errc::kCorrupt}) {
+    const std::uint64_t ticket = farm.Told(1, kZero, kA);
+    On(farm.state, farm.out, farm.now, Imported(ticket, Fail(code, "no such commit")));
+    CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "no such commit");
+    farm.out.Stored<ErasePush>();
+    CHECK(farm.out.Warning().ends_with(kA + ": no such commit"));
+    CHECK(farm.out.empty());
+    CHECK(farm.state.pushes.empty());
+  }
 }
 
 TEST_CASE("pushes: while no work is accepted a push is refused, and one under way stays noted") {
@@ -188,6 +310,14 @@ TEST_CASE("pushes: while no work is accepted a push is refused, and one under wa
   CHECK(farm.state.pushes.size() == 1);
   farm.Tell(2, kMain, kA, kB, 2);
   CHECK(farm.out.ToClient<Failure>(kAlice, 2).code == Errc::kUnavailable);
+  CHECK(farm.out.empty());
+  farm.Pass(seconds(1));
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK(farm.out.empty());
+  farm.state.refusing.clear();
+  OnTick(farm.state, farm.out, farm.now);
+  CHECK(farm.out.Stored<TriggerRecord>().tries == 1);
+  CHECK(farm.out.Git<ImportCommit>().ticket == ticket);
   CHECK(farm.out.empty());
 }
 

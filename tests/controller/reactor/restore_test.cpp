@@ -223,9 +223,15 @@ TEST_CASE("restore: pushes that were under way are imported again, repositories 
   Restored restored;
   restored.boot = 3;
   restored.triggers = {{Uuid{1, 2}, "/srv/a.git", "refs/heads/main", "old", "new"}};
+  SUBCASE("recorded before tries were counted") {}
+  SUBCASE("in their first try") {
+    restored.triggers[0].tries = 1;
+  }
+  const std::uint32_t tries = restored.triggers[0].tries;
   restored.repositories = {{"/srv/a.git", {{"refs/heads/main", "new"}}, true}};
   FakeOutbox effects;
   const State state = RestoreState(farm.state.settings, restored, farm.now, effects);
+  CHECK(effects.Stored<TriggerRecord>().tries == tries + 1);
   const auto import = effects.Git<ImportCommit>();
   CHECK(import.request.commit == "new");
   CHECK(state.pushes.at(import.ticket).importing);
