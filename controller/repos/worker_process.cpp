@@ -151,8 +151,9 @@ Result<WorkerReply> WorkerProcess::TooLate() const {
 Result<WorkerReply> WorkerProcess::Outcome(int status, std::string_view answer) const {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return DecodeReply(answer);
   const std::string end = "the repository worker " + FormatEnd(status);
-  if (WIFSIGNALED(status) && !IsOwnFault(WTERMSIG(status)))
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
     return Fail(Errc::kUnavailable, end + ", as the kernel does when the machine has no memory left");
+  if (WIFSIGNALED(status) && !IsOwnFault(WTERMSIG(status))) return Fail(Errc::kUnavailable, end);
   return Fail(Errc::kInternal,
               end + "; its memory limit is " + std::to_string(options_.memory_limit_bytes >> 20) + " MiB");
 }

@@ -42,6 +42,8 @@ const std::string kSomeCommit(40, 'a');
 
 class Farm : public testing::RepositoryFarm {
  public:
+  Farm() : RepositoryFarm(WORKER_PROGRAM) {}
+
   // Makes `script` the program that imports.
   void Run(const std::string& script) {
     const fs::path fake = root / "fake";

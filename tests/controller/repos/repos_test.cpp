@@ -29,7 +29,10 @@ namespace fs = std::filesystem;
 using testing::Content;
 using testing::kZeros;
 using testing::Shell;
-using Farm = testing::RepositoryFarm;
+
+struct Farm : testing::RepositoryFarm {
+  explicit Farm(const std::string& program = WORKER_PROGRAM) : RepositoryFarm(program) {}
+};
 
 }  // namespace
 

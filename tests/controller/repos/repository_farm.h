@@ -46,7 +46,7 @@ inline std::string Shell(const std::filesystem::path& dir, const std::string& co
 
 class RepositoryFarm {
  public:
-  explicit RepositoryFarm(const std::string& program = WORKER_PROGRAM) {
+  explicit RepositoryFarm(const std::string& program) {
     std::string pattern = (std::filesystem::temp_directory_path() / "furrow-repos-XXXXXX").string();
     root = ::mkdtemp(pattern.data());
     Shell(root, "git init -q --bare origin.git; git init -q -b main work; git -C work remote add origin ../origin.git");
