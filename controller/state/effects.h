@@ -94,8 +94,8 @@ struct BulkLogSealed {
   AttemptRef attempt;
   LogRecord log;
 };
-// A BulkFailed says that the disk of the logs or chunks failed: the bulk endpoint acknowledges nothing more, and the farm must
-// stop accepting.
+// A BulkFailed says that the disk of the logs or chunks failed: the bulk endpoint acknowledges nothing more, and the
+// farm must stop accepting.
 struct BulkFailed {
   std::string message;
 };

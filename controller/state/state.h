@@ -80,9 +80,9 @@ struct JobGroup {
 struct Run {
   RunRecord record;
   std::shared_ptr<const Pipeline> pipeline;  // Runs of one pipeline share it as long as the file does not change.
-  std::vector<JobGroup> groups;  // in the order of the pipeline file
-  std::vector<Job> jobs;         // job i has id record.first_job + i
-  std::uint32_t open = 0;        // jobs not terminal
+  std::vector<JobGroup> groups;              // in the order of the pipeline file
+  std::vector<Job> jobs;                     // job i has id record.first_job + i
+  std::uint32_t open = 0;                    // jobs not terminal
   std::uint32_t passed = 0;
   std::uint32_t failed = 0;
   std::uint32_t running = 0;  // jobs that are on agents

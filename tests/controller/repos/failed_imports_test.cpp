@@ -152,7 +152,8 @@ TEST_CASE("failed imports: a child that cannot be started is the machine's momen
   CHECK(farm.Import(commit));
 }
 
-TEST_CASE("failed imports: a child that was killed is the machine's trouble, one that ended by itself may be the commit's") {
+TEST_CASE(
+    "failed imports: a child that was killed is the machine's trouble, one that ended by itself may be the commit's") {
   Farm farm;
   const auto answer_of = [&](const std::string& script) {
     farm.Run(script);
