@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <random>
 #include <set>
@@ -21,6 +22,7 @@
 #include <rocksdb/db.h>
 
 #include "common/base/hash.h"
+#include "common/base/run_program.h"
 #include "controller/state/pipelines.h"
 #include "controller/store/disk_guard.h"
 #include "controller/store/store.h"
@@ -548,6 +550,46 @@ TEST_CASE("store: a new timeline gives no number again that an old one may have 
     CHECK(events->front().event.kind == EventKind::kTimelineBegan);
   }
   CHECK(MustOpen(temp.path)->Load()->farm.timeline == 3);
+}
+
+// The state in between is that of a kill right before the last commit of the move.
+TEST_CASE("store: a move from format 1 that was killed goes on at the next start") {
+  TempDir temp;
+  const auto unpacked = RunProgram({"tar", "-xzf", GOLDEN_FOLDER "/format-1.tar.gz", "-C", temp.path.string()});
+  REQUIRE(unpacked);
+  REQUIRE_MESSAGE(unpacked->status == 0, unpacked->err);
+  const fs::path dir = temp.path / "state" / "db";
+  std::map<std::string, std::string> indexes;  // of format 1
+  {
+    rocksdb::DB* raw = nullptr;
+    REQUIRE(rocksdb::DB::OpenForReadOnly(rocksdb::Options(), (dir / "db").string(), &raw).ok());
+    const std::unique_ptr<rocksdb::DB> database(raw);
+    const std::unique_ptr<rocksdb::Iterator> at(raw->NewIterator(rocksdb::ReadOptions()));
+    for (at->SeekToFirst(); at->Valid(); at->Next())
+      if (at->key()[0] == 'n' || at->key()[0] == 'p') indexes[at->key().ToString()] = at->value().ToString();
+  }
+  REQUIRE(indexes.size() == 26);
+  const Restored whole = *MustOpen(dir)->Load();
+  CHECK(whole.pipelines.size() == 5);
+  {
+    RawDatabase database(dir);
+    for (const auto& [key, value] : indexes) database.Put(0, key, value);
+    database.Put(0, "mversion", std::string("\0\0\0\0\0\0\0\x01", 8));
+    for (const char* gone : {"f", "c"}) REQUIRE(database.raw->Delete(rocksdb::WriteOptions(), gone).ok());
+    REQUIRE(database.raw->DeleteRange(rocksdb::WriteOptions(), database.handles[0], "d", "e").ok());
+  }
+  const auto store = MustOpen(dir);
+  const Restored again = *store->Load();
+  CHECK(again.counters == whole.counters);
+  CHECK(again.pipelines == whole.pipelines);
+  CHECK(again.jobs == whole.jobs);
+  CHECK(again.attempts == whole.attempts);
+  REQUIRE(again.runs.size() == whole.runs.size());
+  CHECK(again.runs[0].record == whole.runs[0].record);
+  CHECK(*again.runs[0].pipeline == *whole.runs[0].pipeline);
+  const auto page = store->ListRuns(PipelineId{}, RunId{}, 100);
+  CHECK(page->runs.size() == 13);
+  CHECK(page->unreadable == 0);
 }
 
 TEST_CASE("store: a second opener is refused, and told who has it") {
