@@ -3,7 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,6 +19,7 @@
 #include "controller/bulk/load.h"
 #include "controller/bulk/log_readers.h"
 #include "controller/bulk/log_writer.h"
+#include "controller/bulk/peers.h"
 #include "controller/bulk/reach.h"
 #include "controller/bulk/server.h"
 #include "controller/bulk/tree_chunks.h"
@@ -30,6 +30,7 @@ namespace furrow {
 // ChunksDone says that a worker has handled some chunk messages of a peer.
 struct ChunksDone {
   PeerId peer = 0;
+  std::uint64_t life = 0;  // The peer had this life when the worker began.
   std::unique_ptr<ChunkSession> session;
   std::vector<std::string> replies;  // encoded
   Status store;                      // the final failure of the store, if it has failed
@@ -38,32 +39,14 @@ struct BulkStop {};
 using BulkInput = std::variant<BulkCommand, ChunksDone, LogReport, LogChunkRead, BulkStop>;
 
 struct BulkServer::Impl {
-  using Time = std::chrono::steady_clock::time_point;
-
-  // A Waiting is a request or a frame with its place in `load`.
-  template <class T>
-  struct Waiting {
-    T what;
-    BulkLoad::Held held;
-  };
-  struct Peer {
-    Identity who;
-    std::shared_ptr<BulkLoad::Key> key;
-    std::deque<Waiting<BulkRequest>> chunk_requests;  // in order; not yet with a worker
-    bool chunks_busy = false;                         // A worker has the session.
-    std::unique_ptr<ChunkSession> session;
-    BulkLoad::Held session_held;           // for what the session keeps in memory
-    std::uint32_t log_messages = 0;        // messages with the writer
-    std::deque<Waiting<std::string>> out;  // frames that the network does not take yet
-    std::size_t out_bytes = 0;
-    bool dropped = false;  // The peer is in `leaving`, and nothing is kept for it any more.
-    Time heard, sent;      // last message from the peer; last time that the peer took one
-  };
+  using Time = Peers::Time;
+  using Peer = Peers::Peer;
 
   Impl(LogStore& logs, ChunkStore& chunk_store, FindLog find_log, std::function<void(BulkEvent)> event_handler,
        BulkLimits limits, DiskGuard* disk_guard);
 
   void Run();
+  void Turn(bool& more);  // `more`: messages may wait that the last turn did not take
   void Take(BulkInput& input);
   void On(BulkCommand& command);
   void On(LogReport& report);
@@ -84,9 +67,7 @@ struct BulkServer::Impl {
   void Drop(PeerId id, Peer& peer);
   void Flush(PeerId id, Peer& peer);
   void FlushAll();
-  // Forgets a peer in `leaving`. Run calls Forget only at the end of a turn, so that every Peer& stays valid until
-  // then.
-  void Forget(PeerId id);
+  void Forget(const Peers::Gone& gone);
   void LookAfterPeers();
 
   BulkLoad load;
@@ -99,9 +80,8 @@ struct BulkServer::Impl {
   Reaches reaches;
   TreeChunks tree_chunks;
   std::unordered_map<AttemptRef, std::vector<PeerId>> waiting_for_seal;
-  std::unordered_map<PeerId, Peer> peers;
+  Peers peers;
   std::size_t waiting_peers = 0;  // peers with frames in `out`
-  std::vector<PeerId> leaving;    // peers that are gone or to be dropped; may name a peer twice
   bool stopping = false;
   Time now, looked;
   LogReaders readers;

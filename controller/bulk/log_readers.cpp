@@ -98,37 +98,45 @@ void LogReaders::OnRead(LogChunkRead read) {
     if (read.record) stream.log_ref = RefOf(stream.log_ref.run, stream.log_ref.attempt, read.record->location);
   }
   const bool was_over = read.stage != LogStage::kGrows;
-  if (read.window) return Deliver(found, *read.window, was_over);
+  if (read.window) return Deliver(found, std::move(*read.window), was_over);
   if (read.window.error().code != Errc::kNotFound || (looked && !read.record)) {
     const bool unknown = read.window.error().code == Errc::kNotFound;
-    send_(read.stream.first,
-          BulkError{read.stream.second,
-                    stream.log_ref.attempt,
-                    {},
-                    read.window.error().code,
-                    unknown ? "there is no log of this attempt: it has not started, or it is another run's"
-                            : read.window.error().message});
-    return End(found);
+    const BulkError error{read.stream.second,
+                          stream.log_ref.attempt,
+                          {},
+                          read.window.error().code,
+                          unknown ? "there is no log of this attempt: it has not started, or it is another run's"
+                                  : read.window.error().message};
+    End(found);
+    send_(read.stream.first, error);
+    return;
   }
   // The job has printed nothing yet, or nothing at all.
   Deliver(found, LogWindow{stream.offset, 0, {}, stream.offset, 0, false}, was_over);
 }
 
-void LogReaders::Deliver(Streams::iterator found, const LogWindow& window, bool was_over) {
+void LogReaders::Deliver(Streams::iterator found, LogWindow window, bool was_over) {
   const StreamId id = found->first;
   Stream& stream = found->second;
+  const std::uint64_t generation = stream.generation;
   if (!window.bytes.empty() || window.log_bytes != 0) stream.tail_lines = 0;
   if (!window.bytes.empty()) stream.offset = window.offset + window.bytes.size();
   stream.credit -= std::min<std::uint64_t>(stream.credit, window.bytes.size());
   const bool at_end = stream.offset >= window.log_bytes;
   const bool whole = at_end && (window.sealed || was_over || !stream.follow);
   if (!at_end) stream.state = After(stream.state, StreamEvent::kNews);
-  if (!window.bytes.empty() || whole) {
-    const bool room = send_(id.first, LogData{id.second, window.offset, window.bytes, whole});
-    if (whole) return End(found);
-    if (!room) stream.state = After(stream.state, StreamEvent::kFull);
+  if (whole) {
+    End(found);
+    send_(id.first, LogData{id.second, window.offset, std::move(window.bytes), true});
+    return;
   }
-  BeginIfDue(id, stream);
+  if (!window.bytes.empty()) {
+    const bool room = send_(id.first, LogData{id.second, window.offset, std::move(window.bytes), false});
+    found = streams_.find(id);
+    if (found == streams_.end() || found->second.generation != generation) return;
+    if (!room) found->second.state = After(found->second.state, StreamEvent::kFull);
+  }
+  BeginIfDue(id, found->second);
 }
 
 void LogReaders::End(Streams::iterator found) {
@@ -174,7 +182,8 @@ void LogReaders::Resume(PeerId peer) {
   }
 }
 
-void LogReaders::Forget(PeerId peer) {
+void LogReaders::Forget(const Peers::Gone& gone) {
+  const PeerId peer = gone.id();
   for (auto at = streams_.lower_bound({peer, 0}); at != streams_.end() && at->first.first == peer;) End(at++);
 }
 

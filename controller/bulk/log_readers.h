@@ -13,6 +13,7 @@
 
 #include "common/base/worker_pool.h"
 #include "common/transport/transport.h"
+#include "controller/bulk/peers.h"
 #include "controller/bulk/server.h"
 #include "controller/bulk/stream_state.h"
 #include "controller/logs/store.h"
@@ -42,9 +43,9 @@ struct LogChunkRead {
 
 class LogReaders {
  public:
-  // `send` returns false if the peer's queue is full; Resume continues the reading. `send` calls no function of
-  // LogReaders: a peer that is gone is forgotten later. A worker thread calls `deliver`, which passes its argument to
-  // OnRead on the bulk thread.
+  // `send` returns false if the peer's queue is full; Resume continues the reading. OnLogRead and OnRead call `send`
+  // and hold no stream meanwhile, so that `send` may end streams; nothing else of LogReaders may be called there. A
+  // worker thread calls `deliver`, which has its argument passed to OnRead on the bulk thread.
   LogReaders(LogStore& logs, FindLog find_log, WorkerPool& pool, std::function<bool(PeerId, const BulkReply&)> send,
              std::function<void(LogChunkRead)> deliver);
 
@@ -56,7 +57,7 @@ class LogReaders {
   void OnFinal(AttemptRef attempt, const LogRecord& record);  // Nothing will be added.
   void OnOver(AttemptRef attempt);                            // Nothing will be added to the bytes that are there.
   void Resume(PeerId peer);                                   // The peer's queue has room again.
-  void Forget(PeerId peer);
+  void Forget(const Peers::Gone& gone);
   bool Reads(PeerId peer) const;
 
  private:
@@ -75,8 +76,9 @@ class LogReaders {
   void OnNews(const StreamId& id, Stream& stream);
   void BeginIfDue(const StreamId& id, Stream& stream);
   LogChunkRead Read(const StreamId& id, const Stream& stream) const;  // A worker calls Read.
-  void Deliver(Streams::iterator found, const LogWindow& window, bool was_over);
+  void Deliver(Streams::iterator found, LogWindow window, bool was_over);
   void End(Streams::iterator found);
+  // `visit` neither begins nor ends a stream.
   void Each(AttemptRef attempt, const std::function<void(const StreamId&, Stream&)>& visit);
 
   LogStore& logs_;

@@ -83,21 +83,24 @@ void BulkServer::Impl::Run() {
   while (!stopping) {
     const auto patience = waiting_peers != 0 ? kRetry : std::chrono::duration_cast<std::chrono::milliseconds>(kLook);
     poller.Wait(more ? std::chrono::milliseconds(0) : patience);
-    now = std::chrono::steady_clock::now();
-    for (BulkInput& input : inputs.TakeAll()) Take(input);
-    more = true;
-    for (int i = 0; i < kMessagesPerTurn && more; ++i) {
-      auto message = server->Receive();
-      more = message.has_value();
-      if (!message) break;
-      // The message may follow from a grant that was posted meanwhile.
-      for (BulkInput& input : inputs.TakeAll()) Take(input);
-      OnMessage(*message);
-    }
-    if (waiting_peers != 0) FlushAll();
-    if (now - looked >= kLook) LookAfterPeers();
-    for (const PeerId peer : std::exchange(leaving, {})) Forget(peer);
+    for (const Peers::Gone& gone : peers.Turn([&] { Turn(more); })) Forget(gone);
   }
+}
+
+void BulkServer::Impl::Turn(bool& more) {
+  now = std::chrono::steady_clock::now();
+  for (BulkInput& input : inputs.TakeAll()) Take(input);
+  more = true;
+  for (int i = 0; i < kMessagesPerTurn && more; ++i) {
+    auto message = server->Receive();
+    more = message.has_value();
+    if (!message) break;
+    // The message may follow from a grant that was posted meanwhile.
+    for (BulkInput& input : inputs.TakeAll()) Take(input);
+    OnMessage(*message);
+  }
+  if (waiting_peers != 0) FlushAll();
+  if (now - looked >= kLook) LookAfterPeers();
 }
 
 void BulkServer::Impl::Take(BulkInput& input) {
@@ -134,8 +137,7 @@ void BulkServer::Impl::On(LogReport& report) {
   auto& batch = std::get<LogBatch>(report);
   for (const auto& [id, count] : batch.handled) {
     // A peer that was dropped and came again may have fewer messages there than were handled.
-    if (const auto peer = peers.find(id); peer != peers.end())
-      peer->second.log_messages -= std::min(count, peer->second.log_messages);
+    if (Peer* peer = peers.Find(id)) peer->log_messages -= std::min(count, peer->log_messages);
   }
   for (const auto& [id, reply] : batch.replies) Send(id, reply);
   for (auto& sealed : batch.sealed) {
@@ -147,20 +149,19 @@ void BulkServer::Impl::On(LogReport& report) {
 
 void BulkServer::Impl::On(ChunksDone& done) {
   if (!done.store) on_event(BulkFailed{"the chunks cannot be written: " + done.store.error().message});
-  const auto found = peers.find(done.peer);
-  if (found == peers.end()) return;  // The peer is gone, and its uncommitted chunks go with the session.
-  found->second.chunks_busy = false;
-  found->second.session = std::move(done.session);
-  found->second.session_held = load.Keep(found->second.key, found->second.session->HeldBytes());
+  Peer* peer = peers.Find(done.peer, done.life);
+  if (peer == nullptr) return;  // The peer is gone, and its uncommitted chunks go with the session.
+  peer->chunks_busy = false;
+  peer->session = std::move(done.session);
+  peer->session_held = load.Keep(peer->key, peer->session->HeldBytes());
   for (std::string& reply : done.replies) SendEncoded(done.peer, std::move(reply));
-  WorkOnChunks(done.peer, found->second);
+  WorkOnChunks(done.peer, *peer);
 }
 
 // ---- from peers --------------------------------------------------------------------------------------------
 
 BulkServer::Impl::Peer& BulkServer::Impl::PeerOf(const Incoming& message) {
-  const auto [found, is_new] = peers.try_emplace(message.peer);
-  Peer& peer = found->second;
+  const auto [peer, is_new] = peers.Make(message.peer);
   if (is_new) {
     peer.who = message.who;
     peer.key = load.KeyOf(message.who);
@@ -260,9 +261,9 @@ void BulkServer::Impl::WorkOnChunks(PeerId id, Peer& peer) {
   } while (!peer.chunk_requests.empty() && batch->requests.size() < kRequestsAtOnce &&
            !std::holds_alternative<ChunkGet>(batch->requests.back()));
   peer.chunks_busy = true;
-  pool.Run([this, id, batch, reach = reaches.Of(peer.who),
+  pool.Run([this, id, life = peer.life, batch, reach = reaches.Of(peer.who),
             session = std::make_shared<std::unique_ptr<ChunkSession>>(std::move(peer.session))] {
-    ChunksDone done{id, std::move(*session), {}, {}};
+    ChunksDone done{id, life, std::move(*session), {}, {}};
     done.session->Handle(batch->requests, *reach, done.replies);
     done.store = chunks.Failure();
     inputs.Post(std::move(done));
@@ -289,9 +290,9 @@ void BulkServer::Impl::Tell(Peer& peer, BulkFault fault, const std::string& why)
 // ---- to peers ----------------------------------------------------------------------------------------------
 
 bool BulkServer::Impl::SendEncoded(PeerId id, std::string frame) {
-  const auto found = peers.find(id);
-  if (found == peers.end() || found->second.dropped) return false;
-  Peer& peer = found->second;
+  Peer* found = peers.Find(id);
+  if (found == nullptr || found->dropped) return false;
+  Peer& peer = *found;
   if (peer.out.empty()) {
     const SendResult result = server->Send(id, frame);
     if (result == SendResult::kSent) {
@@ -299,7 +300,7 @@ bool BulkServer::Impl::SendEncoded(PeerId id, std::string frame) {
       return true;
     }
     if (result == SendResult::kGone) {
-      leaving.push_back(id);
+      peers.Leave(id);
       return false;
     }
   }
@@ -334,7 +335,7 @@ bool BulkServer::Impl::DropGreediest(const BulkLoad::Key& key) {
   for (const auto& [id, peer] : peers)
     if (peer.key.get() == &key) most = std::max(most, std::pair(bytes_of(peer), id));
   if (most.first == 0) return false;
-  Drop(most.second, peers.at(most.second));
+  Drop(most.second, *peers.Find(most.second));
   return true;
 }
 
@@ -347,14 +348,14 @@ void BulkServer::Impl::Drop(PeerId id, Peer& peer) {
   peer.session.reset();
   peer.session_held = {};
   peer.dropped = true;
-  leaving.push_back(id);
+  peers.Leave(id);
 }
 
 void BulkServer::Impl::Flush(PeerId id, Peer& peer) {
   while (!peer.out.empty()) {
     const SendResult result = server->Send(id, peer.out.front().what);
     if (result == SendResult::kFull) return;
-    if (result == SendResult::kGone) return leaving.push_back(id);
+    if (result == SendResult::kGone) return peers.Leave(id);
     peer.sent = now;
     peer.out_bytes -= peer.out.front().held.bytes();
     peer.out.pop_front();
@@ -371,12 +372,9 @@ void BulkServer::Impl::FlushAll() {
   }
 }
 
-void BulkServer::Impl::Forget(PeerId id) {
-  const auto found = peers.find(id);
-  if (found == peers.end()) return;
-  if (!found->second.out.empty()) --waiting_peers;
-  readers.Forget(id);
-  peers.erase(found);
+void BulkServer::Impl::Forget(const Peers::Gone& gone) {
+  if (!gone.peer().out.empty()) --waiting_peers;
+  readers.Forget(gone);
 }
 
 void BulkServer::Impl::LookAfterPeers() {
@@ -385,12 +383,13 @@ void BulkServer::Impl::LookAfterPeers() {
       Drop(id, peer);
     } else if (now - peer.heard > kMaxSilence && peer.out.empty() && !peer.chunks_busy && peer.log_messages == 0 &&
                !readers.Reads(id)) {
-      leaving.push_back(id);
+      peers.Leave(id);
     } else if (now - peer.heard > kLook && !peer.chunks_busy && peer.session && peer.session->HasUncommitted()) {
       peer.chunks_busy = true;
-      pool.Run([this, id = id, session = std::make_shared<std::unique_ptr<ChunkSession>>(std::move(peer.session))] {
+      pool.Run([this, id = id, life = peer.life,
+                session = std::make_shared<std::unique_ptr<ChunkSession>>(std::move(peer.session))] {
         (*session)->Commit();
-        inputs.Post(ChunksDone{id, std::move(*session), {}, chunks.Failure()});
+        inputs.Post(ChunksDone{id, life, std::move(*session), {}, chunks.Failure()});
       });
     }
   }

@@ -30,6 +30,7 @@ struct Rig {
         *logs, [this](RunId, AttemptRef) { return history; }, pool,
         [this](PeerId, const BulkReply& reply) {
           sent.push_back(reply);
+          if (ends) More(0);
           return room;
         },
         [this](LogChunkRead read) { reads.Add(std::move(read)); });
@@ -75,6 +76,7 @@ struct Rig {
   FrameEncoder encoder;
   std::uint64_t length = 0;
   bool room = true;
+  bool ends = false;  // Sending ends the stream, as a peer does that is found to be gone.
   std::vector<BulkReply> sent;
   Events<LogChunkRead> reads;
   std::unique_ptr<LogReaders> readers;
@@ -264,6 +266,29 @@ TEST_CASE("log readers: who does not follow gets what is there, and the end") {
   rig.Open(kPlenty, false);
   rig.Answer();
   CHECK(rig.Sent() == "one\n|");
+}
+
+TEST_CASE("log readers: a stream may end while its answer is sent, whatever the answer is") {
+  Rig rig;
+  rig.ends = true;
+  rig.Append("hello");
+  SUBCASE("bytes") {
+    rig.Open(kPlenty);
+    rig.Answer();
+    CHECK(rig.Sent() == "hello");
+  }
+  SUBCASE("the end") {
+    rig.Open(kPlenty, /*follow=*/false);
+    rig.Answer();
+    CHECK(rig.Sent() == "hello|");
+  }
+  SUBCASE("an error") {
+    rig.readers->OnLogRead(kPeer, LogRead{5, kRun, {JobId{99}, Epoch{1}}, 0, 0, true, kPlenty}, /*live=*/false);
+    rig.Answer();
+    CHECK(rig.Sent().starts_with("error: there is no log"));
+  }
+  CHECK_FALSE(rig.readers->Reads(kPeer));
+  CHECK_FALSE(rig.Asked());
 }
 
 TEST_CASE("log readers: a stream that begins anew ignores the answer for the old one") {
