@@ -42,12 +42,14 @@ Result<RunDetail> FetchLogged(FarmClient& farm, const Selector& what, std::uint3
 Status ReadLog(FarmClient& farm, const JobView& job, std::uint32_t tail,
                const std::function<void(std::string_view)>& take) {
   std::optional<Status> end;
-  LogStreams stream(farm, {[&](std::uint64_t, std::string_view bytes) { take(bytes); },
-                           [&](std::uint64_t, std::uint64_t, const Status& status) { end = status; }});
+  LogStreams stream(farm);
   stream.Open(1, {job.log_run, job.log_attempt, 0, tail, false});
   const auto start = std::chrono::steady_clock::now();
   for (;;) {
-    stream.Turn();
+    while (const auto news = stream.Next()) {
+      if (!news->bytes.empty()) take(news->bytes);
+      if (news->ended) end = news->status;
+    }
     if (end) break;
     const bool connected = farm.bulk_generation() != 0;
     if (!connected && std::chrono::steady_clock::now() - start > std::chrono::seconds(3))

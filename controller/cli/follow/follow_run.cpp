@@ -185,12 +185,14 @@ class RunShow {
                      session_.terminal.colour));
       LogPrinter printer({true, true, session_.terminal.colour}, WriteOut);
       bool open = true;
-      LogStreams stream(farm_, {[&](std::uint64_t, std::string_view bytes) { printer.Take(job, bytes); },
-                                [&](std::uint64_t, std::uint64_t, const Status&) { open = false; }});
+      LogStreams stream(farm_);
       stream.Open(Raw(job.id), {job.log_run, job.log_attempt, 0, kFailedLines, false});
       const auto deadline = Clock::now() + std::chrono::seconds(3);
       while (open && Clock::now() < deadline) {
-        stream.Turn();
+        while (const auto news = stream.Next()) {
+          if (!news->bytes.empty()) printer.Take(job, news->bytes);
+          open = open && !news->ended;
+        }
         if (open) farm_.Wait(milliseconds(100));
       }
       printer.End(job);

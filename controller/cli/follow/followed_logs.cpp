@@ -29,12 +29,7 @@ bool Selects(const Selector& what, const JobView& job) {
 }
 
 FollowedLogs::FollowedLogs(FarmClient& farm, FollowOptions options, Handlers handlers, const std::vector<JobView>& jobs)
-    : options_(std::move(options)),
-      handlers_(std::move(handlers)),
-      jobs_(jobs),
-      streams_(farm,
-               {[this](std::uint64_t name, std::string_view bytes) { OnBytes(name, bytes); },
-                [this](std::uint64_t name, std::uint64_t end, const Status& status) { OnEnd(name, end, status); }}) {}
+    : options_(std::move(options)), handlers_(std::move(handlers)), jobs_(jobs), streams_(farm) {}
 
 void FollowedLogs::Begin(RunId run) {
   run_ = run;
@@ -89,7 +84,10 @@ void FollowedLogs::OnJob(std::size_t index) {
 
 void FollowedLogs::Turn() {
   if (options_.logs == FollowLogs::kNone) return;
-  streams_.Turn();
+  while (const auto news = streams_.Next()) {
+    if (!news->bytes.empty()) OnBytes(news->name, news->bytes);
+    if (news->ended) OnEnd(news->name, news->end, news->status);
+  }
   if (options_.logs == FollowLogs::kWhole) OpenQueued();
   if (options_.logs == FollowLogs::kNewest) FollowNewest();
 }

@@ -38,6 +38,8 @@ bool Selects(const Selector& what, const JobView& job);
 
 class FollowedLogs {
  public:
+  // OnJob and Turn call the handlers, which must call no function of FollowedLogs that is not const, and leave `jobs`
+  // as they are.
   struct Handlers {
     std::function<void(const JobView& job, std::string_view bytes)> on_log;  // bytes of the newest attempt
     std::function<void(const JobView& job)> on_log_end;                      // The attempt has no more bytes.

@@ -18,6 +18,7 @@ namespace furrow::cli {
 
 class Follower {
  public:
+  // Turn calls the handlers, which must not call Turn. Every one may be null.
   struct Handlers {
     std::function<void(const JobView& job)> on_job;                          // The job has changed or is new.
     std::function<void(const JobView& job, std::string_view bytes)> on_log;  // bytes of the newest attempt

@@ -1,6 +1,7 @@
 #include "controller/cli/follow/log_streams.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace furrow::cli {
 namespace {
@@ -18,6 +19,7 @@ void LogStreams::Open(std::uint64_t name, const LogWish& wish) {
 }
 
 void LogStreams::Close(std::uint64_t name) {
+  std::erase_if(ended_, [name](const LogNews& news) { return news.name == name; });
   const auto found = streams_.find(name);
   if (found == streams_.end()) return;
   if (found->second.asked) static_cast<void>(farm_.SendBulk(LogMore{found->second.request, 0}));
@@ -27,60 +29,78 @@ void LogStreams::Close(std::uint64_t name) {
 
 void LogStreams::Ask(std::uint64_t name, Stream& stream) {
   by_request_.erase(stream.request);
-  stream.request = ++last_request_;  // A new number makes On ignore messages under way for the old one.
+  stream.request = ++last_request_;  // A new number makes Take ignore messages under way for the old one.
   by_request_[stream.request] = name;
   const LogWish& wish = stream.wish;
   stream.asked = farm_.SendBulk(
       LogRead{stream.request, wish.run, wish.attempt, wish.offset, wish.tail_lines, wish.follow, kCredit});
 }
 
-void LogStreams::On(const LogData& data) {
+std::optional<LogNews> LogStreams::Take(LogData& data) {
   const auto found = by_request_.find(data.request);
-  if (found == by_request_.end()) return;
+  if (found == by_request_.end()) return std::nullopt;
   const std::uint64_t name = found->second;
   Stream& stream = streams_.at(name);
-  std::string_view bytes = data.bytes;
-  if (stream.wish.tail_lines != 0 && (!bytes.empty() || data.end)) {
+  const std::uint64_t size = data.bytes.size();
+  if (stream.wish.tail_lines != 0 && (size != 0 || data.end)) {
     stream.wish.tail_lines = 0;
     stream.wish.offset = data.offset;
   }
-  if (!bytes.empty()) {
-    if (data.offset > stream.wish.offset) return Ask(name, stream);  // Bytes behind a gap are never taken.
-    bytes.remove_prefix(std::min<std::uint64_t>(stream.wish.offset - data.offset, bytes.size()));
-    stream.wish.offset += bytes.size();
-    if (!data.end) static_cast<void>(farm_.SendBulk(LogMore{data.request, data.bytes.size()}));
-    if (!bytes.empty()) handlers_.on_bytes(name, bytes);
+  if (size != 0) {
+    if (data.offset > stream.wish.offset) {  // Bytes behind a gap are never taken.
+      Ask(name, stream);
+      return std::nullopt;
+    }
+    data.bytes.erase(0, stream.wish.offset - data.offset);
+    stream.wish.offset += data.bytes.size();
+    if (!data.end) static_cast<void>(farm_.SendBulk(LogMore{data.request, size}));
   }
-  if (!data.end || !streams_.contains(name)) return;
-  const std::uint64_t end = stream.wish.offset;
-  by_request_.erase(data.request);
-  streams_.erase(name);
-  handlers_.on_end(name, end, {});
+  if (!data.end && data.bytes.empty()) return std::nullopt;
+  LogNews news = data.end ? End(name, {}) : LogNews{.name = name};
+  news.bytes = std::move(data.bytes);
+  return news;
 }
 
-void LogStreams::On(const BulkError& error) {
-  if (error.request == 0) return EndAll(error);
+std::optional<LogNews> LogStreams::Take(const BulkError& error) {
+  if (error.request == 0) {
+    EndAll(error);
+    return std::nullopt;
+  }
   const auto found = by_request_.find(error.request);
-  if (found == by_request_.end()) return;
-  const std::uint64_t name = found->second;
-  const std::uint64_t end = streams_.at(name).wish.offset;
-  by_request_.erase(found);
-  streams_.erase(name);
-  handlers_.on_end(name, end, Fail(error.code, error.message));
+  if (found == by_request_.end()) return std::nullopt;
+  return End(found->second, Fail(error.code, error.message));
+}
+
+LogNews LogStreams::End(std::uint64_t name, Status status) {
+  const auto stream = streams_.extract(name);
+  by_request_.erase(stream.mapped().request);
+  return {name, {}, true, stream.mapped().wish.offset, std::move(status)};
 }
 
 // Ends all streams: a message between the two sides was not understood, so no stream can be trusted to go on.
 void LogStreams::EndAll(const BulkError& error) {
-  by_request_.clear();
-  for (const auto& [name, stream] : std::exchange(streams_, {}))
-    handlers_.on_end(name, stream.wish.offset, Fail(error.code, error.message));
+  while (!streams_.empty()) ended_.push_back(End(streams_.begin()->first, Fail(error.code, error.message)));
 }
 
-void LogStreams::Turn() {
-  while (const auto reply = farm_.ReceiveBulk()) {
-    if (const auto* data = std::get_if<LogData>(&*reply)) On(*data);
-    if (const auto* error = std::get_if<BulkError>(&*reply)) On(*error);
+std::optional<LogNews> LogStreams::Next() {
+  for (;;) {
+    if (!ended_.empty()) {
+      LogNews news = std::move(ended_.front());
+      ended_.pop_front();
+      return news;
+    }
+    auto reply = farm_.ReceiveBulk();
+    if (!reply) break;
+    std::optional<LogNews> news;
+    if (auto* data = std::get_if<LogData>(&*reply)) news = Take(*data);
+    if (const auto* error = std::get_if<BulkError>(&*reply)) news = Take(*error);
+    if (news) return news;
   }
+  AskAgain();
+  return std::nullopt;
+}
+
+void LogStreams::AskAgain() {
   const std::uint64_t now = farm_.bulk_generation();
   const bool again = now != generation_ && generation_ != 0;
   generation_ = now;

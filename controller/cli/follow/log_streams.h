@@ -3,11 +3,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <deque>
 #include <map>
 #include <optional>
-#include <string_view>
+#include <string>
 
+#include "common/base/error.h"
 #include "common/base/ids.h"
 #include "controller/cli/farm/client.h"
 
@@ -21,25 +22,26 @@ struct LogWish {
   bool follow = false;           // read until the log is whole
 };
 
+// LogNews is what came of one stream.
+struct LogNews {
+  std::uint64_t name = 0;  // the name that Open gave the stream
+  std::string bytes;
+  bool ended = false;     // The stream is over: Open may open it again.
+  std::uint64_t end = 0;  // if it ended: the raw offset
+  Status status;          // if it ended: the log was read to its end, or why not
+};
+
 class LogStreams {
  public:
-  struct Handlers {
-    // Takes bytes of the stream that Open gave this name.
-    std::function<void(std::uint64_t name, std::string_view bytes)> on_bytes;
-    // Ends a stream: the log was read to its end (at raw offset `end`), or `status` says why not. Open may open the
-    // stream again.
-    std::function<void(std::uint64_t name, std::uint64_t end, Status status)> on_end;
-  };
-
-  LogStreams(FarmClient& farm, Handlers handlers) : farm_(farm), handlers_(std::move(handlers)) {}
+  explicit LogStreams(FarmClient& farm) : farm_(farm) {}
 
   void Open(std::uint64_t name, const LogWish& wish);
-  void Close(std::uint64_t name);  // No handler is called for the stream any more.
+  void Close(std::uint64_t name);  // Next returns nothing of the stream any more.
   std::size_t count() const { return streams_.size(); }
-  bool Has(std::uint64_t name) const { return streams_.contains(name); }
 
-  // Handles the messages that have arrived, and asks again where a connection broke. Never waits.
-  void Turn();
+  // Returns what came next, and asks again where a connection broke; nullopt: nothing has arrived. Never waits. The
+  // caller calls Next until there is nothing, and may open and close streams in between.
+  std::optional<LogNews> Next();
 
  private:
   struct Stream {
@@ -49,14 +51,16 @@ class LogStreams {
   };
 
   void Ask(std::uint64_t name, Stream& stream);
-  void On(const LogData& data);
-  void On(const BulkError& error);
+  void AskAgain();
+  std::optional<LogNews> Take(LogData& data);
+  std::optional<LogNews> Take(const BulkError& error);
+  LogNews End(std::uint64_t name, Status status);
   void EndAll(const BulkError& error);
 
   FarmClient& farm_;
-  const Handlers handlers_;
   std::map<std::uint64_t, Stream> streams_;            // by name
   std::map<std::uint64_t, std::uint64_t> by_request_;  // request → name
+  std::deque<LogNews> ended_;                          // ends that Next has yet to return
   std::uint64_t last_request_ = 0;
   std::uint64_t generation_ = 0;
 };
