@@ -66,7 +66,7 @@ Status ControllerLoop::Handle(Now now, LoopEvent& event) {
 
 Status ControllerLoop::OnCommitted(const Committed& committed) {
   FURROW_ASSIGN(std::vector<Outbox> release, turns_.OnCommitted(committed));
-  for (Outbox& effects : release) Release(effects);
+  for (Outbox& effects : release) Release(std::move(effects));
   return {};
 }
 
@@ -90,7 +90,7 @@ void ControllerLoop::CheckDisk() {
 
 // Sends the messages that may leave now. A message that cannot be delivered is not an error, because the protocol
 // repeats every message that matters.
-void ControllerLoop::Release(Outbox& out) {
+void ControllerLoop::Release(Outbox out) {
   // The bulk channel comes first, because it must know an attempt before the agent does.
   for (BulkCommand& command : out.bulk) parts_.bulk.Post(std::move(command));
   for (const AgentSend& send : out.to_agents) {
@@ -119,7 +119,7 @@ void ControllerLoop::Release(Outbox& out) {
 
 void ControllerLoop::HandOver(Now now) {
   Turns::Step step = turns_.Take(std::exchange(out_, {}), now);
-  for (Outbox& effects : step.release) Release(effects);
+  for (Outbox& effects : step.release) Release(std::move(effects));
   if (step.commit) parts_.store.Commit(std::move(*step.commit));
 }
 

@@ -65,7 +65,8 @@ class ControllerLoop {
   void Reload(const Result<ControllerConfig>& fresh);
   void CheckDisk();
   void HandOver(Now now);
-  void Release(Outbox& out);
+  // Takes the outbox, because what cannot be sent changes `out_`.
+  void Release(Outbox out);
   std::chrono::milliseconds Idle(Now now) const;
 
   Parts parts_;

@@ -7,7 +7,7 @@
 
 namespace furrow {
 
-// Adds an event to the turn and returns it, for the caller to say more.
+// Adds an event to the turn and returns it, for the caller to say more before the next Tell.
 inline EventRecord& Tell(Outbox& out, Now now, EventKind kind, ProjectId project = ProjectId{}) {
   EventRecord& event = out.events.emplace_back();
   event.kind = kind;

@@ -12,8 +12,7 @@
 namespace furrow {
 namespace {
 
-constexpr std::size_t kNamesShown = 1000;         // bytes of metric names that people see
-constexpr std::size_t kKeepFinishedJobs = 50000;  // jobs of ended runs in memory: about 20 MB
+constexpr std::size_t kNamesShown = 1000;  // bytes of metric names that people see
 
 void MakeReady(State& state, Now now, Run& run, Job& job) {
   job.state = JobState::kReady;
@@ -318,24 +317,6 @@ Metrics NeededMetrics(const Run& run, const JobGroup& group) {
       shards.push_back(&run.jobs[i].metrics);
   }
   return MeanMetrics(shards);
-}
-
-void ForgetOldRuns(State& state) {
-  const auto too_many = [&] {
-    return state.ended.size() > state.settings.keep_finished_runs || state.ended_jobs > kKeepFinishedJobs;
-  };
-  for (auto it = state.ended.begin(); it != state.ended.end() && too_many();) {
-    if (state.watchers.contains(*it)) {
-      ++it;
-      continue;
-    }
-    const auto run = state.runs.find(*it);
-    state.ended_jobs -= run->second.jobs.size();
-    state.run_of.erase(run->second.record.first_job);
-    state.named.erase({run->second.record.pipeline, run->second.record.number});
-    state.runs.erase(run);
-    it = state.ended.erase(it);
-  }
 }
 
 }  // namespace furrow

@@ -43,7 +43,4 @@ std::vector<Hash> TreesOf(const Run& run, const JobGroup& group);
 // Returns the metrics of the jobs that `group` needs, one value each, by MeanMetrics over all their shards.
 Metrics NeededMetrics(const Run& run, const JobGroup& group);
 
-// Forgets the oldest ended runs beyond Settings::keep_finished_runs or 50,000 jobs; history still has them.
-void ForgetOldRuns(State& state);
-
 }  // namespace furrow

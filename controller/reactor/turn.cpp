@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/check.h"
 #include "controller/reactor/access.h"
 #include "controller/reactor/agents.h"
 #include "controller/reactor/clients.h"
@@ -14,7 +15,26 @@
 namespace furrow {
 namespace {
 
-constexpr std::size_t kPlanLimit = 4096;  // assignments in one turn
+constexpr std::size_t kPlanLimit = 4096;          // assignments in one turn
+constexpr std::size_t kKeepFinishedJobs = 50000;  // jobs of ended runs in memory: about 20 MB
+
+// Forgets the oldest ended runs beyond Settings::keep_finished_runs or kKeepFinishedJobs; history still has them. Only
+// this function erases runs, so that every Run& and Job& stays valid until EndTurn.
+void ForgetOldRuns(State& state) {
+  const auto too_many = [&] {
+    return state.ended.size() > state.settings.keep_finished_runs || state.ended_jobs > kKeepFinishedJobs;
+  };
+  while (!state.ended.empty() && too_many()) {
+    const auto it = state.ended.begin();
+    FURROW_CHECK(!state.watchers.contains(*it), "who watches a run has heard of its end");
+    const auto run = state.runs.find(*it);
+    state.ended_jobs -= run->second.jobs.size();
+    state.run_of.erase(run->second.record.first_job);
+    state.named.erase({run->second.record.pipeline, run->second.record.number});
+    state.runs.erase(run);
+    state.ended.erase(it);
+  }
+}
 
 }  // namespace
 

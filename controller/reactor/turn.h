@@ -14,7 +14,8 @@ void OnTick(State& state, Outbox& out, Now now);
 // Takes new settings while the controller runs. Heartbeat and lease are promises to agents and stay unchanged.
 void OnSettings(State& state, const Settings& settings);
 
-// Ends a turn: plans if anything changed, and updates watchers. The loop calls EndTurn once, last.
+// Ends a turn: plans if anything changed, updates watchers, and forgets old runs. The loop calls EndTurn once, last: a
+// Run& or Job& is valid until then.
 void EndTurn(State& state, Outbox& out, Now now);
 
 }  // namespace furrow

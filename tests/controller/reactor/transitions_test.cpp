@@ -226,7 +226,7 @@ TEST_CASE("transitions: needed metrics are means over shards, weighted by exampl
   farm.out.Clear();
 }
 
-TEST_CASE("transitions: ended runs are forgotten oldest first, unless somebody watches them") {
+TEST_CASE("transitions: ended runs are forgotten oldest first, when who watches them has heard of the end") {
   ControllerFarm farm;
   farm.Connect("a");
   std::vector<RunId> ids;
@@ -238,15 +238,17 @@ TEST_CASE("transitions: ended runs are forgotten oldest first, unless somebody w
   }
   On(farm.state, farm.out, farm.now, {kAlice, 1}, Watch{{"fashion", 1, "", {}}});
   farm.state.settings.keep_finished_runs = 2;
-  ForgetOldRuns(farm.state);
   CHECK(farm.state.FindRun(ids[0]) != nullptr);
-  CHECK(farm.state.FindRun(ids[1]) == nullptr);
-  CHECK(farm.state.FindJob(JobId{2}).second == nullptr);
-  ForgetClient(farm.state, kAlice);
-  farm.state.settings.keep_finished_runs = 1;
-  ForgetOldRuns(farm.state);
+  EndTurn(farm.state, farm.out, farm.now);
+  CHECK(farm.out.ToClient<RunUpdate>(kAlice, 1).run_ended);
   CHECK(farm.state.FindRun(ids[0]) == nullptr);
+  CHECK(farm.state.FindJob(JobId{1}).second == nullptr);
+  CHECK(farm.state.FindRun(ids[1]) != nullptr);
+  farm.state.settings.keep_finished_runs = 1;
+  EndTurn(farm.state, farm.out, farm.now);
+  CHECK(farm.state.FindRun(ids[1]) == nullptr);
   CHECK(farm.state.FindRun(ids[2]) != nullptr);
+  farm.state.CheckInvariants();
 }
 
 TEST_CASE("transitions: a job behind the artifacts of every shard that a pipeline may have is assigned") {
