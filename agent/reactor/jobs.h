@@ -35,7 +35,7 @@ void OnRunnerGone(AgentState& state);
 // Why an attempt ended: the controller was not heard for a whole lease, or the agent was stopped.
 inline constexpr const char* kLeaseOut = "the lease ran out: the controller was not heard";
 inline constexpr const char* kStopped = "the agent was stopped, and its jobs with it";
-// Ends an attempt that has no process, or orders the runner to end the attempt.
+// Ends an attempt that has no process, or orders the runner to end the attempt. `job` may be forgotten then.
 void EndJob(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, OutcomeKind kind, const std::string& reason);
 
 }  // namespace furrow

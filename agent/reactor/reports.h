@@ -18,6 +18,7 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const FinishedAck& messa
 Status On(AgentState& state, AgentOutbox& out, Now now, const MetricsAck& message);
 
 // Collects the log and artifacts of an attempt that has ended. `ran`: the attempt had a process.
+// An attempt that nobody wants is forgotten at once, and `job` with it.
 void CollectOutputs(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, std::uint64_t spool_bytes, bool ran);
 // Forgets an attempt that needs no more reports, and has its files and the runner's entry removed.
 void Forget(AgentState& state, AgentOutbox& out, Now now, AttemptRef ref);

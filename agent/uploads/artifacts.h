@@ -22,8 +22,8 @@ namespace furrow {
 
 class ArtifactUploader {
  public:
-  // Starts the threads, which connect when there is something to send and call `on_event`. `cache_file` keeps the
-  // hashes of unchanged files.
+  // Starts the threads, which connect when there is something to send and call `on_event`, which must not call this
+  // class: its lock is held meanwhile, lest a Cancel come in between. `cache_file` keeps the hashes of unchanged files.
   ArtifactUploader(Context& context, const ChannelOptions& bulk, const std::string& cache_file,
                    std::function<void(UploadEvent)> on_event);
   ~ArtifactUploader();

@@ -66,7 +66,7 @@ class Context {
   // and the keys from before stay. A deleted line takes effect within a second.
   Status ServeAllowlist(const std::filesystem::path& allowlist);
   // Calls `on_read` with the keys, now and after each read of the file: one call at a time, from any thread.
-  // ServeAllowlist comes first.
+  // `on_read` must not call OnAllowlist or RefreshAllowlist: their lock is held. ServeAllowlist comes first.
   void OnAllowlist(std::function<void(std::vector<AllowedKey>)> on_read);
   // Looks at the file now instead of within a second. Any thread may call this function.
   void RefreshAllowlist();

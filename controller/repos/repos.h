@@ -44,7 +44,8 @@ class Repositories {
   using OnImported = std::function<void(std::uint64_t ticket, Result<ImportedCommit>, bool progressed)>;
   using OnRefs = std::function<void(RefsListed)>;
 
-  // The thread of this class calls the callbacks.
+  // The thread of this class calls the callbacks, each after the request has left its queues: a callback may make
+  // other requests.
   static Result<std::unique_ptr<Repositories>> Start(RepositoryOptions options, OnImported on_imported, OnRefs on_refs);
   ~Repositories();  // Kills the working children.
 
