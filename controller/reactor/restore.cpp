@@ -86,11 +86,13 @@ Agent& AgentOf(State& state, const Job& job, Now now) {
   return agent;
 }
 
-// Ends the jobs that need a job whose artifacts are no longer known: an Assign would lack them.
+// Ends the jobs that need a job whose artifacts are no longer known, unless it was allowed to fail: an Assign would
+// lack them.
 void EndNeeding(State& state, Outbox& out, Now now, Run& run, const Job& lost) {
   const std::string why = "the record of " + run.JobName(lost) + " is lost";
   for (const std::uint32_t needing : run.GroupOf(lost).needed_by) {
     const JobGroup& group = run.groups[needing];
+    if (lost.state == JobState::kFailed && group.needs_open == 0) continue;
     for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i) {
       Job& job = run.jobs[i];
       if (IsTerminal(job.state)) continue;
@@ -118,18 +120,6 @@ void FailUnreadable(State& state, Outbox& out, Now now, Run& run, Job& job) {
   if (IsTerminal(job.state)) return;  // It is skipped, say, since the record of what it needs cannot be read either.
   NoteLost(out, now, job, kLostRecord);
   SettleJob(state, out, now, run, job, JobState::kFailed);
-}
-
-// Cancels the jobs on agents that need a job whose record cannot be read: an Assign that is repeated would lack its
-// artifacts.
-void CancelNeeding(State& state, Outbox& out, Now now, Run& run, const Job& unreadable) {
-  for (const std::uint32_t needing : run.GroupOf(unreadable).needed_by) {
-    const JobGroup& group = run.groups[needing];
-    if (group.needs_open == 0) continue;
-    for (std::uint32_t i = group.first; i < group.first + group.spec->shards; ++i)
-      if (run.jobs[i].OnAgent())
-        CancelJob(state, out, now, run, run.jobs[i], "the record of " + run.JobName(unreadable) + " is lost");
-  }
 }
 
 }  // namespace
@@ -207,7 +197,7 @@ State RestoreState(const Settings& settings, Restored restored, Now now, Outbox&
     const auto [run, job] = state.FindJob(id);
     if (job == nullptr) continue;
     FailUnreadable(state, out, now, *run, *job);
-    CancelNeeding(state, out, now, *run, *job);
+    EndNeeding(state, out, now, *run, *job);
   }
   for (const AttemptRef& attempt : restored.unreadable_attempts) ForgetUnreadable(state, out, now, attempt);
   for (TriggerRecord& record : restored.triggers) ResumePush(state, out, now, std::move(record));

@@ -31,6 +31,9 @@
 
 namespace furrow {
 
+// A new timeline skips so many numbers of runs.
+inline constexpr std::uint64_t kSkippedNumbers = 1000;
+
 struct Store::Impl {
   Impl(std::filesystem::path folder, DiskGuard& disk_guard, HighWater mark);
   ~Impl();
@@ -54,17 +57,11 @@ struct Store::Impl {
   Status Put(rocksdb::WriteBatch& batch, const JobRecord& record);
   Status Put(rocksdb::WriteBatch& batch, AttemptRecord& record);
   Status Put(rocksdb::WriteBatch& batch, const MetricsRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const SealRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const AgentRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const TriggerRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const KeyRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const FarmRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const CountersRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const ProjectRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const PersonRecord& record);
-  Status Put(rocksdb::WriteBatch& batch, const PipelineRecord& record);
+  // Puts a record of family "default".
+  template <class Record>
+  Status Put(rocksdb::WriteBatch& batch, const Record& record) {
+    return PutValue(batch, small, keys::KeyOf(record), record);
+  }
   Status Put(rocksdb::WriteBatch& batch, const SharedSpec& spec);
   Status Put(rocksdb::WriteBatch& batch, const SharedText& text);
   template <class Record, class Key>
@@ -92,6 +89,8 @@ struct Store::Impl {
   Status LoadRuns(Restored& restored) const;
   Status LoadJobs(RunId run, Restored& restored) const;
   Status LoadMetrics(const JobRecord& job, Restored& restored) const;
+  Status LoadPipelines(Restored& restored) const;
+  Result<std::optional<PipelineRecord>> PipelineOfRuns(PipelineId id) const;
   Status LoadSmallRecords(Restored& restored) const;
   Status LoadRequests(Restored& restored) const;
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "common/base/ids.h"
+#include "schemas/record.h"
 
 namespace furrow::keys {
 
@@ -129,6 +130,41 @@ inline Key OfPipeline(PipelineId pipeline, RunId run) {
 }
 inline Key EventDay(std::uint64_t mark) {
   return Key('y').Number(mark);
+}
+
+// Return the key of a record of family "default".
+inline Key KeyOf(const SealRecord& record) {
+  return Seal(record.attempt);
+}
+inline Key KeyOf(const AgentRecord& record) {
+  return Agent(record.name);
+}
+inline Key KeyOf(const TriggerRecord& record) {
+  return Trigger(record.request);
+}
+inline Key KeyOf(const RepositoryRecord& record) {
+  return Repository(record.repository);
+}
+inline Key KeyOf(const EnrolmentRecord& record) {
+  return Enrolment(record.id);
+}
+inline Key KeyOf(const KeyRecord& record) {
+  return PublicKey(record.public_key);
+}
+inline Key KeyOf(const FarmRecord&) {
+  return Farm();
+}
+inline Key KeyOf(const CountersRecord&) {
+  return Counters();
+}
+inline Key KeyOf(const ProjectRecord& record) {
+  return Project(record.id);
+}
+inline Key KeyOf(const PersonRecord& record) {
+  return Person(record.id);
+}
+inline Key KeyOf(const PipelineRecord& record) {
+  return Pipeline(record.id);
 }
 
 }  // namespace furrow::keys

@@ -23,6 +23,7 @@ Result<Restored> Store::Load() {
   restored.farm = impl_->farm;
   restored.counters = impl_->counters;
   FURROW_TRY(impl_->LoadRuns(restored));
+  FURROW_TRY(impl_->LoadPipelines(restored));
   FURROW_TRY(impl_->LoadSmallRecords(restored));
   FURROW_TRY(impl_->LoadRequests(restored));
   return restored;
@@ -111,6 +112,41 @@ Status Store::Impl::LoadMetrics(const JobRecord& job, Restored& restored) const 
   return {};
 }
 
+// A pipeline whose record cannot be read is made anew from its newest run, since its next run may not get a number that
+// an earlier one has, nor may its name go to another. Its numbers skip ahead, for it is not known which were given out.
+Status Store::Impl::LoadPipelines(Restored& restored) const {
+  return read->Scan(small, keys::Key('d'), [&](std::string_view key, std::string_view value) -> Result<bool> {
+    auto pipeline = DecodeValue<PipelineRecord>(value);
+    if (pipeline) {
+      restored.pipelines.push_back(std::move(*pipeline));
+      return true;
+    }
+    set_aside.Keep("pipeline-" + NameOfKey(key.substr(1)), value, pipeline.error().message);
+    FURROW_ASSIGN(std::optional<PipelineRecord> made, PipelineOfRuns(PipelineId{keys::NumberAt(key, 1)}));
+    if (made) restored.pipelines.push_back(std::move(*made));
+    return true;
+  });
+}
+
+// Returns what the runs of a pipeline tell of it; nothing, if it has none that can be read.
+Result<std::optional<PipelineRecord>> Store::Impl::PipelineOfRuns(PipelineId id) const {
+  std::optional<PipelineRecord> made;
+  std::uint64_t newest = 0;
+  FURROW_TRY(read->ScanDown(
+      small, keys::Key('N').Number(Raw(id)), keys::Numbered(id, ~std::uint64_t{0}),
+      [&](std::string_view key, std::string_view value) -> Result<bool> {
+        newest = std::max(newest, keys::NumberAt(key, 9));
+        const auto stored = read->Get(runs, value);
+        if (!stored && stored.error().code != Errc::kNotFound) return tl::unexpected(stored.error());
+        const auto run = stored ? DecodeValue<RunRecord>(*stored) : Result<RunRecord>(Fail(Errc::kCorrupt, ""));
+        if (!run) return true;
+        made = PipelineRecord{.id = id, .project = run->project, .name = run->name, .declared = run->name};
+        return false;
+      }));
+  if (made) made->last_number = newest + kSkippedNumbers * farm.timeline;
+  return made;
+}
+
 Status Store::Impl::LoadSmallRecords(Restored& restored) const {
   const auto nothing = [](std::string_view) {};
   const auto load = [&](char kind, const char* noun, auto& records, const auto& unreadable) {
@@ -128,7 +164,6 @@ Status Store::Impl::LoadSmallRecords(Restored& restored) const {
   };
   FURROW_TRY(load('j', "project", restored.projects, nothing));
   FURROW_TRY(load('u', "person", restored.persons, nothing));
-  FURROW_TRY(load('d', "pipeline", restored.pipelines, nothing));
   FURROW_TRY(load('s', "seal", restored.seals, [&](std::string_view key) {
     restored.unreadable_seals.push_back({JobId{keys::NumberAt(key, 1)}, Epoch{keys::NumberAt(key, 9)}});
   }));

@@ -113,7 +113,7 @@ Status Store::Impl::MigrateFrom1() {
   }));
 
   std::size_t jobs_moved = 0;
-  FURROW_TRY(read->Scan(jobs, {}, [&](std::string_view key, std::string_view value) -> Result<bool> {
+  FURROW_TRY(read->Scan(jobs, {}, [&](std::string_view, std::string_view value) -> Result<bool> {
     auto job = DecodeValue<JobRecord>(value);
     if (!job || (job->attempts_inside.empty() && job->metrics_inside.empty())) return true;
     const bool ended = job->agent.empty();
@@ -125,7 +125,7 @@ Status Store::Impl::MigrateFrom1() {
     }
     job->attempts_inside.clear();
     job->metrics_inside.clear();
-    batches.batch().Put(jobs, rocksdb::Slice(key.data(), key.size()), EncodeValue(*job).value());
+    FURROW_TRY(PutValue(batches.batch(), jobs, keys::Job(job->run, job->id), *job));
     ++jobs_moved;
     FURROW_TRY(batches.MayFlush());
     return true;

@@ -5,8 +5,6 @@
 namespace furrow {
 namespace {
 
-constexpr const char* kRestore = "stop the controller and restore the state folder from a backup";
-
 std::string_view View(const rocksdb::Slice& slice) {
   return {slice.data(), slice.size()};
 }

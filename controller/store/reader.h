@@ -17,6 +17,9 @@ namespace furrow {
 // Turns a RocksDB status into an Error whose message begins with `what`.
 Error StoreError(const std::string& what, const rocksdb::Status& status);
 
+// What a person does about a database that is damaged.
+inline constexpr const char* kRestore = "stop the controller and restore the state folder from a backup";
+
 class Reader {
  public:
   using Family = rocksdb::ColumnFamilyHandle*;

@@ -29,9 +29,7 @@ namespace {
 constexpr std::uint64_t kFormatVersion = 2;
 // A new timeline skips so many numbers: more than a farm gives out between a copy and its loss.
 constexpr std::uint64_t kSkippedIds = 1 << 20;
-constexpr std::uint64_t kSkippedNumbers = 1000;
 constexpr std::uint64_t kSkippedBoots = 1 << 16;
-constexpr const char* kRestore = "stop the controller and restore the state folder from a backup";
 
 // Locks the folder for this process. The lock ends with the process, however the process ends.
 Result<int> LockFolder(const std::filesystem::path& dir) {
@@ -233,9 +231,10 @@ Status Store::Impl::BeginTimeline(rocksdb::WriteBatch& batch) {
   counters.pipeline = PipelineId{Raw(counters.pipeline) + kSkippedIds};
   boot += kSkippedBoots;
   FURROW_TRY(read->Scan(small, keys::Key('d'), [&](std::string_view, std::string_view value) -> Result<bool> {
-    FURROW_ASSIGN(PipelineRecord pipeline, DecodeValue<PipelineRecord>(value));
-    pipeline.last_number += kSkippedNumbers;
-    FURROW_TRY(Put(batch, pipeline));
+    auto pipeline = DecodeValue<PipelineRecord>(value);
+    if (!pipeline) return true;  // LoadPipelines makes it anew, ahead of every timeline.
+    pipeline->last_number += kSkippedNumbers;
+    FURROW_TRY(Put(batch, *pipeline));
     return true;
   }));
   EventRecord event;

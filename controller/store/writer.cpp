@@ -185,40 +185,6 @@ Status Store::Impl::Put(rocksdb::WriteBatch& batch, AttemptRecord& record) {
 Status Store::Impl::Put(rocksdb::WriteBatch& batch, const MetricsRecord& record) {
   return PutValue(batch, metrics, keys::Metrics(record.run, record.attempt, record.first), record);
 }
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const SealRecord& record) {
-  return PutValue(batch, small, keys::Seal(record.attempt), record);
-}
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const AgentRecord& record) {
-  return PutValue(batch, small, keys::Agent(record.name), record);
-}
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const TriggerRecord& record) {
-  return PutValue(batch, small, keys::Trigger(record.request), record);
-}
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const RepositoryRecord& record) {
-  return PutValue(batch, small, keys::Repository(record.repository), record);
-}
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const EnrolmentRecord& record) {
-  return PutValue(batch, small, keys::Enrolment(record.id), record);
-}
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const KeyRecord& record) {
-  return PutValue(batch, small, keys::PublicKey(record.public_key), record);
-}
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const FarmRecord& record) {
-  return PutValue(batch, small, keys::Farm(), record);
-}
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const CountersRecord& record) {
-  return PutValue(batch, small, keys::Counters(), record);
-}
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const ProjectRecord& record) {
-  return PutValue(batch, small, keys::Project(record.id), record);
-}
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const PersonRecord& record) {
-  return PutValue(batch, small, keys::Person(record.id), record);
-}
-Status Store::Impl::Put(rocksdb::WriteBatch& batch, const PipelineRecord& record) {
-  return PutValue(batch, small, keys::Pipeline(record.id), record);
-}
-
 Status Store::Impl::Put(rocksdb::WriteBatch& batch, const SharedSpec& spec) {
   const keys::Key key = keys::Spec(spec.hash);
   return IsKept(key.bytes()) ? Status{} : PutValue(batch, shared, key, *spec.pipeline);

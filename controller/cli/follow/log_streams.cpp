@@ -56,7 +56,9 @@ std::optional<LogNews> LogStreams::Take(LogData& data) {
     if (!data.end) static_cast<void>(farm_.SendBulk(LogMore{data.request, size}));
   }
   if (!data.end && data.bytes.empty()) return std::nullopt;
-  LogNews news = data.end ? End(name, {}) : LogNews{.name = name};
+  LogNews news;
+  news.name = name;
+  if (data.end) news = End(name, {});
   news.bytes = std::move(data.bytes);
   return news;
 }
