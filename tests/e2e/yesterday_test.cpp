@@ -106,4 +106,33 @@ TEST_CASE("yesterday: without its high-water mark an old folder begins a new tim
   CHECK(farm.Furrow({"run", farm / "work", "--detach"}).out == "wide#1003\n");
 }
 
+TEST_CASE("yesterday: a copy that is put back ends what agents still run of the lost time, and runs it again, once") {
+  Farm farm;
+  // Each attempt says in a file that it begins, and holds a lock as long as it lives.
+  farm.Write("work/furrow.yaml", "name: w\njobs:\n  a:\n    steps:\n      - run: |\n          exec 9>>" +
+                                     farm / "lock" + "\n          flock -n 9 || { echo two at once >> " +
+                                     farm / "fault" + "; exit 1; }\n          echo $FURROW_ATTEMPT >> " +
+                                     farm / "begun" + "\n          while [ ! -e " + farm / "go" +
+                                     " ]; do sleep 0.05; done\n");
+  CHECK(farm.Furrow({"run", farm / "work", "--detach"}).out == "w#1\n");
+  REQUIRE(Farm::Until([&] { return farm.Read("begun") == "1\n"; }));
+  farm.StopController();
+  fs::copy(farm.State() + "/db", farm / "copy", fs::copy_options::recursive);
+  farm.StartController();
+  CHECK(farm.Furrow({"run", farm / "work", "--detach"}).out == "w#2\n");  // of the time that is lost
+  farm.StopController();
+
+  fs::remove_all(farm.State() + "/db");
+  fs::copy(farm / "copy", farm.State() + "/db", fs::copy_options::recursive);
+  fs::remove(farm.State() + "/db/high-water");
+  farm.StartController();
+  const std::string again = std::to_string((1 << 20) + 1);
+  CHECK(Farm::Until([&] { return farm.Read("begun") == "1\n" + again + "\n"; }));
+  farm.Write("go", "");
+  CHECK(farm.AwaitJob("w#1/a", "passed"));
+  CHECK(farm.Read("fault").empty());
+  CHECK(farm.Furrow({"show", "w#2"}).status == 4);
+  CHECK(farm.Furrow({"run", farm / "work", "--detach"}).out == "w#1002\n");
+}
+
 }  // namespace furrow
