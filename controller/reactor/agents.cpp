@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 #include <utility>
 #include <vector>
@@ -88,7 +89,8 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
 }
 
 constexpr std::size_t kSupersededKept = 32;
-constexpr int kConflictShown = 20;  // heartbeats after the last try of the other process
+constexpr std::int64_t kMostAheadMs = 1'000'000'000'000;  // 31 years; an agent may say any number
+constexpr int kConflictShown = 20;                        // heartbeats after the last try of the other process
 
 // Returns why this registration may not have the agent's session; empty: the registration may. Of two agents that live
 // at once one is a copy; two that took the session from each other in turn would lose each other's jobs.
@@ -203,7 +205,7 @@ Status On(State& state, Outbox& out, Now now, const Sender& from, const Register
 
 Status On(State& state, Outbox& out, Now now, const Sender& from, const Heartbeat& message) {
   Agent& agent = state.agents.at(from.agent);
-  agent.link.clock_ahead_ms = message.clock_ahead_ms;
+  agent.link.clock_ahead_ms = std::clamp(message.clock_ahead_ms, -kMostAheadMs, kMostAheadMs);
   if (agent.link.condition.empty() != message.condition.empty()) {
     agent.link.condition = message.condition;
     File(state, agent);

@@ -14,6 +14,15 @@ namespace {
 
 constexpr std::size_t kNamesShown = 1000;  // bytes of metric names that people see
 
+// Returns the time between two times that an agent gave, which may be any numbers: at least 0, at most a year.
+Duration Between(WallTime from, WallTime to) {
+  constexpr std::int64_t kYear = std::chrono::milliseconds(std::chrono::hours(365 * 24)).count();
+  std::int64_t took = 0;
+  if (to <= from) return Duration::zero();
+  if (__builtin_sub_overflow(static_cast<std::int64_t>(to), static_cast<std::int64_t>(from), &took)) took = kYear;
+  return std::chrono::milliseconds(std::min(took, kYear));
+}
+
 void MakeReady(State& state, Now now, Run& run, Job& job) {
   job.state = JobState::kReady;
   job.ready = now.wall;
@@ -257,8 +266,7 @@ void EndAttempt(State& state, Outbox& out, Now now, Run& run, Job& job, AttemptR
   out.bulk.emplace_back(BulkRevoke{ref});
   const Outcome outcome = attempt.outcome;
   if (Passed(outcome) && attempt.started != WallTime{}) {
-    const auto took = std::chrono::milliseconds(std::max<std::int64_t>(
-        0, static_cast<std::int64_t>(attempt.ended) - static_cast<std::int64_t>(attempt.started)));
+    const Duration took = Between(attempt.started, attempt.ended);
     const Duration smooth = group.mean_duration == Duration::zero() ? took : (group.mean_duration * 7 + took) / 8;
     group.mean_duration = std::max<Duration>(smooth, std::chrono::microseconds(1));  // 0 means not known.
     Enqueue(state, run, group);

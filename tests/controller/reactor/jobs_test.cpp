@@ -134,6 +134,28 @@ TEST_CASE("reactor: a Finished before its log is sealed waits, also over a seal 
   farm.out.Clear();
 }
 
+TEST_CASE("reactor: whatever times an agent gives, a job's usual duration stays one") {
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  for (const auto& [started, ended] : std::vector<std::pair<std::int64_t, std::int64_t>>{
+           {kLeast, kMost}, {kMost, kLeast}, {1, kMost}, {kLeast, -1}, {5, 5}, {kMost, 1}}) {
+    CAPTURE(started);
+    ControllerFarm farm;
+    farm.Connect("a");
+    Run& run = farm.Accept(MakePipeline({MakeJob("one", {}, 2)}));
+    farm.Plan();
+    for (Job& job : run.jobs) {
+      Finished message = farm.Report(job);
+      message.started = WallTime{started};
+      message.ended = WallTime{ended};
+      REQUIRE(farm.Tell("a", message).has_value());
+      farm.out.Clear();
+      CHECK(run.groups[0].mean_duration > Duration::zero());
+      CHECK(run.groups[0].mean_duration <= std::chrono::hours(365 * 24));
+    }
+  }
+}
+
 TEST_CASE("reactor: a log is sealed once, and sealing it again is answered again") {
   OneJob farm;
   On(farm.state, farm.out, farm.now, BulkLogSealed{farm.job->attempt(), LogRecord{10, HashOf("log"), {}}});
