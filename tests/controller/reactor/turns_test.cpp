@@ -58,7 +58,8 @@ TEST_CASE("turns: what rests on no record overtakes what waits") {
     }
   }
   std::size_t waited = 0;
-  for (const Outbox& out : turns.OnCommitted({3, {}}).value()) waited += out.to_agents.size();
+  const auto released = turns.OnCommitted({3, {}});
+  for (const Outbox& out : released.value()) waited += out.to_agents.size();
   CHECK(waited == 6);
 }
 
