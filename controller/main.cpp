@@ -108,6 +108,7 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
       std::max({kMaxAgentMessageFrame, kMaxToAgentFrame, kMaxClientRequestFrame, kMaxClientReplyFrame});
   FURROW_ASSIGN(const std::unique_ptr<Server> control, Server::Bind(context, options));
   FURROW_TRY(ProveUnknownKeyIsRefused(context, config.listen, control->port(), keys.public_key));
+  FURROW_TRY(ProveClaimIsIgnored(context, config.listen, *control, keys.public_key));
   options.port = config.bulk_port;
   FURROW_ASSIGN(const std::unique_ptr<BulkServer> bulk,
                 BulkServer::Start(

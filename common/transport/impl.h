@@ -23,8 +23,49 @@ namespace furrow {
 inline constexpr const char* kZapDomain = "furrow";
 inline constexpr const char* kOpenZapDomain = "furrow-open";  // the domain of servers that let any key in
 
-// The ZAP handler sets the "User-Id" of a message to "agent:NAME:PUBLIC_KEY". The id includes the key, so that a name
-// whose key was replaced does not let the old key in.
+inline constexpr int kIoThreads = 2;  // I/O threads encrypt: with two, bulk and control do not wait for each other
+
+// ---- the names of connections --------------------------------------------------------------------------------
+//
+// A ROUTER knows a connection by its routing id. libzmq takes the one that the peer claims in its handshake; if the
+// peer claims none, the ROUTER counts on from a random number, and the process aborts if a peer has claimed that number
+// before. A peer could also claim the id of a connection that broke, and receive what is still sent to it. So no claim
+// may have an effect:
+//
+// - The ZAP handler names each connection itself. A ZAP answer carries properties of the connection, "Identity" among
+//   them, and libzmq treats them as it treats those of the peer: the later of the two holds.
+// - The answer is always the later one. libzmq reads the peer's properties in the same call that asks the handler, on
+//   the connection's I/O thread; the handler answers only after an IoFence has passed that thread.
+// - So a ROUTER never counts, and each id was made here, for one connection. The server checks this with each message:
+//   the handler repeats the id in the connection's User-Id, which nobody else can set.
+
+// Returns the id of connection `number`: the number, which the server calls PeerId, and 96 random bits.
+std::string MakeRoutingId(std::uint64_t number);
+std::optional<PeerId> NumberOfRoutingId(std::string_view id);
+void FillRandom(void* bytes, std::size_t size);
+
+// An IoFence tells when every I/O thread of a context has left the call in which it was.
+class IoFence {
+ public:
+  // Throws zmq::error_t.
+  IoFence(zmq::context_t& context, int io_threads);
+  // Sends a message through each I/O thread and waits until all have arrived. A thread handles one event after the
+  // other, so what a thread did when Pass was called is done when Pass returns. False: a thread took more than a
+  // second.
+  bool Pass();
+
+ private:
+  struct Lane {
+    zmq::socket_t near, far;  // Both ends belong to the same I/O thread.
+  };
+  std::vector<Lane> lanes_;
+  std::uint64_t round_ = 0;
+};
+
+// ---- who may connect -------------------------------------------------------------------------------------------
+
+// The ZAP handler sets the "User-Id" of a message to the routing id and "agent:NAME:PUBLIC_KEY". The latter includes
+// the key, so that a name whose key was replaced does not let the old key in.
 std::string UserId(const AllowedKey& key);
 std::optional<Identity> ParseUserId(std::string_view user_id);
 // An open server lets a key in under the id "stranger::PUBLIC_KEY", which no allowlist holds.
@@ -82,10 +123,19 @@ class ZapHandler {
   ~ZapHandler();
 
  private:
+  // A Question is what libzmq asks about one connection in its handshake.
+  struct Question {
+    zmq::message_t asker;  // the name of the asking session
+    std::string request, domain, address, key;
+    bool valid = false;
+  };
   void Run();
-  void Answer();
+  std::optional<Question> Next();
+  void Answer(Question& question, bool fenced);
 
   Allowlist& allowlist_;
+  IoFence fence_;
+  std::uint64_t connections_ = 0;
   zmq::socket_t questions_;
   zmq::socket_t stop_here_;  // the thread's end of an inproc pair
   zmq::socket_t stop_there_;
@@ -125,7 +175,8 @@ struct Server::Impl {
   std::uint16_t port = 0;
 
   struct Peer {
-    std::string user_id;
+    std::string routing_id;
+    std::string user_id;  // without the routing id
     Identity who;
     std::string key;            // the peer's key; on an open server only
     std::uint64_t checked = 0;  // the generation of the allowlist that let the peer in

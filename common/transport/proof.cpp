@@ -11,13 +11,38 @@ constexpr auto kPatience = std::chrono::seconds(10);  // twice the limit of a ha
 
 enum class Verdict { kAdmitted, kRefused, kNothing };
 
-Verdict ProbeHandshake(zmq::context_t& context, const std::string& endpoint, const KeyPair& keys,
-                       const std::string& server_key) {
+// Returns where a server that listens on `address` is reached from this machine.
+std::string LoopbackOf(const std::string& address, std::uint16_t port) {
+  std::string host = address;
+  if (host == "0.0.0.0" || host == "*") host = "127.0.0.1";
+  if (host == "[::]") host = "[::1]";
+  return "tcp://" + host + ':' + std::to_string(port);
+}
+
+// A key that is on the allowlist while this lives.
+struct TemporaryKey {
+  explicit TemporaryKey(Allowlist& list) : allowlist(list) { allowlist.AddTemporary(allowed); }
+  ~TemporaryKey() { allowlist.RemoveTemporary(allowed); }
+  TemporaryKey(const TemporaryKey&) = delete;
+  TemporaryKey& operator=(const TemporaryKey&) = delete;
+
+  Allowlist& allowlist;
+  const KeyPair keys = GenerateKeyPair();
+  const AllowedKey allowed{{Role::kClient, "proof-at-start"}, keys.public_key};
+};
+
+zmq::socket_t MakeDealer(zmq::context_t& context, const KeyPair& keys, const std::string& server_key) {
   zmq::socket_t socket(context, zmq::socket_type::dealer);
   SetCommonOptions(socket, 1024);
   socket.set(zmq::sockopt::curve_serverkey, server_key);
   socket.set(zmq::sockopt::curve_publickey, keys.public_key);
   socket.set(zmq::sockopt::curve_secretkey, keys.secret_key);
+  return socket;
+}
+
+Verdict ProbeHandshake(zmq::context_t& context, const std::string& endpoint, const KeyPair& keys,
+                       const std::string& server_key) {
+  zmq::socket_t socket = MakeDealer(context, keys, server_key);
   zmq::socket_t monitor = OpenMonitor(context, socket);
   struct Quiet {
     zmq::socket_t& watched;
@@ -45,11 +70,7 @@ Verdict ProbeHandshake(zmq::context_t& context, const std::string& endpoint, con
 
 Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, std::uint16_t port,
                                 const std::string& server_key) {
-  // A server that listens on all addresses is asked on the loopback.
-  std::string host = address;
-  if (host == "0.0.0.0" || host == "*") host = "127.0.0.1";
-  if (host == "[::]") host = "[::1]";
-  const std::string endpoint = "tcp://" + host + ':' + std::to_string(port);
+  const std::string endpoint = LoopbackOf(address, port);
   try {
     const KeyPair stranger = GenerateKeyPair();
     context.impl().allowlist.ExpectStranger(stranger.public_key);
@@ -58,12 +79,8 @@ Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, st
                                        " lets a key in that is not on the allowlist; nothing will be served. Is "
                                        "libzmq a build with CURVE and ZAP?");
 
-    const KeyPair keys = GenerateKeyPair();
-    const AllowedKey known{{Role::kClient, "proof-at-start"}, keys.public_key};
-    context.impl().allowlist.AddTemporary(known);
-    const Verdict verdict = ProbeHandshake(context.impl().zmq, endpoint, keys, server_key);
-    context.impl().allowlist.RemoveTemporary(known);
-    if (verdict != Verdict::kAdmitted)
+    const TemporaryKey known(context.impl().allowlist);
+    if (ProbeHandshake(context.impl().zmq, endpoint, known.keys, server_key) != Verdict::kAdmitted)
       return Fail(Errc::kInternal, endpoint +
                                        " refuses a key that is allowed: the allowlist is not being served, or "
                                        "another program answers on this port");
@@ -71,6 +88,30 @@ Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, st
     return tl::unexpected(FromZmq("cannot prove that " + endpoint + " refuses unknown keys", error));
   }
   return {};
+}
+
+Status ProveClaimIsIgnored(Context& context, const std::string& address, Server& server,
+                           const std::string& server_key) {
+  const std::string endpoint = LoopbackOf(address, server.port());
+  try {
+    const TemporaryKey known(context.impl().allowlist);
+    zmq::socket_t socket = MakeDealer(context.impl().zmq, known.keys, server_key);
+    socket.set(zmq::sockopt::routing_id, std::string("\0abcd", 5));
+    socket.connect(endpoint);
+    socket.send(zmq::str_buffer("proof"), zmq::send_flags::none);
+    Poller poller;
+    poller.Add(server);
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < deadline) {
+      if (server.Receive()) return {};  // It drops a message that comes under a claimed id.
+      poller.Wait(std::chrono::milliseconds(100));
+    }
+  } catch (const zmq::error_t& error) {
+    return tl::unexpected(FromZmq("cannot prove that " + endpoint + " ignores claimed routing ids", error));
+  }
+  return Fail(Errc::kInternal, endpoint +
+                                   " does not hear a peer under the routing id that it was given; nothing will be "
+                                   "served. Furrow is tested with libzmq 4.3.4 and 4.3.5");
 }
 
 }  // namespace furrow

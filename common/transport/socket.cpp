@@ -1,5 +1,4 @@
 // Implements Context, Server and Channel: ZeroMQ sockets with the settings that the promises of transport.h need.
-#include <sys/random.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -17,24 +16,7 @@ namespace furrow {
 namespace {
 
 constexpr int kMaxSockets = 4096;
-constexpr int kIoThreads = 2;  // I/O threads encrypt: with two, bulk and control do not wait for each other
 constexpr std::size_t kPeersRemembered = 50'000;
-constexpr std::size_t kRoutingIdBytes = 5;  // a generated id is 0 and 32 bits
-
-// An allowlisted peer could choose a routing id of its own. The server serves generated ids only.
-std::optional<PeerId> ParseRoutingId(const zmq::message_t& id) {
-  const auto* raw = id.data<std::uint8_t>();
-  if (id.size() != kRoutingIdBytes || raw[0] != 0) return std::nullopt;
-  return PeerId{raw[1]} << 24 | PeerId{raw[2]} << 16 | PeerId{raw[3]} << 8 | PeerId{raw[4]};
-}
-
-zmq::message_t MakeRoutingId(PeerId peer) {
-  const std::uint8_t raw[kRoutingIdBytes] = {0, static_cast<std::uint8_t>(peer >> 24),
-                                             static_cast<std::uint8_t>(peer >> 16),
-                                             static_cast<std::uint8_t>(peer >> 8), static_cast<std::uint8_t>(peer)};
-  return zmq::message_t(raw, sizeof(raw));
-}
-
 // Receives and drops the rest of a message of several parts.
 void SkipRest(zmq::socket_t& socket, const zmq::message_t& last) {
   bool more = last.more();
@@ -45,11 +27,10 @@ void SkipRest(zmq::socket_t& socket, const zmq::message_t& last) {
   }
 }
 
-// libzmq begins the counter of a ROUTER's routing ids at rand(). Without a seed, the ids of the connections are the
-// same after every start, and a peer that knows the next id can claim it.
+// libzmq spreads reconnects with rand(). Without a seed, the agents of a farm would do so in step.
 void SeedRand() {
   unsigned seed = 0;
-  while (::getrandom(&seed, sizeof(seed), 0) != sizeof(seed)) FURROW_CHECK(errno == EINTR, "getrandom failed");
+  FillRandom(&seed, sizeof(seed));
   std::srand(seed);
 }
 
@@ -195,12 +176,15 @@ std::optional<Incoming> Server::Receive() {
         SkipRest(impl_->socket, payload);  // Furrow's peers send one part; a message of several parts is not theirs
         continue;
       }
-      const auto peer_id = ParseRoutingId(id);
-      const char* user_id = ::zmq_msg_gets(payload.handle(), "User-Id");
-      if (!peer_id || user_id == nullptr || payload.size() > impl_->max_frame_bytes) continue;
+      const std::string_view routing_id = id.to_string_view();
+      const auto peer_id = NumberOfRoutingId(routing_id);
+      const char* given = ::zmq_msg_gets(payload.handle(), "User-Id");
+      std::string_view user_id = given == nullptr ? std::string_view() : given;
+      if (!peer_id || !user_id.starts_with(routing_id) || payload.size() > impl_->max_frame_bytes) continue;
+      user_id.remove_prefix(routing_id.size());
 
       Impl::Peer* peer = impl_->Find(*peer_id);
-      if (peer == nullptr || peer->user_id != user_id) {
+      if (peer == nullptr) {
         auto key = impl_->allowlist == nullptr ? ParseStrangerId(user_id) : std::string();
         auto who = impl_->allowlist == nullptr ? Identity{} : ParseUserId(user_id);
         if (!who || !key) continue;
@@ -208,7 +192,8 @@ std::optional<Incoming> Server::Receive() {
           impl_->older = std::move(impl_->recent);
           impl_->recent.clear();
         }
-        peer = &(impl_->recent[*peer_id] = Impl::Peer{user_id, std::move(*who), std::move(*key), 0});
+        peer = &(impl_->recent[*peer_id] =
+                     Impl::Peer{std::string(routing_id), std::string(user_id), std::move(*who), std::move(*key), 0});
       }
       if (!impl_->Allowed(*peer)) continue;
       return Incoming{*peer_id, peer->who, std::string(payload.data<char>(), payload.size()), peer->key};
@@ -233,7 +218,7 @@ SendResult Server::Send(PeerId peer_id, std::string_view payload) {
   Impl::Peer* peer = impl_->Find(peer_id);
   if (peer == nullptr || !impl_->Allowed(*peer)) return SendResult::kGone;
   impl_->ready->Unknown();
-  zmq::message_t id = MakeRoutingId(peer_id);
+  zmq::message_t id(peer->routing_id);
   zmq::message_t body(payload.data(), payload.size());
   int rc = 0;
   do {

@@ -186,5 +186,8 @@ class Poller {
 // lets a known one in. `main` calls this before anything is served; a failure must end the program.
 Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, std::uint16_t port,
                                 const std::string& server_key);
+// Proves in the same way that a peer gets no routing id of its own choice, and that `server`, which has served nothing
+// yet, hears the peer nevertheless: with another libzmq this may not hold.
+Status ProveClaimIsIgnored(Context& context, const std::string& address, Server& server, const std::string& server_key);
 
 }  // namespace furrow

@@ -13,6 +13,15 @@ namespace {
 
 constexpr auto kLookAgain = std::chrono::milliseconds(1000);  // how often a deleted line of the allowlist is looked for
 
+// Encodes a property of a connection as ZMTP does: the name with its length in one byte, the value with its in four.
+std::string Property(std::string_view name, std::string_view value) {
+  std::string bytes(1, static_cast<char>(name.size()));
+  bytes += name;
+  for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value.size() >> shift & 0xFF);
+  bytes += value;
+  return bytes;
+}
+
 }  // namespace
 
 std::string UserId(const AllowedKey& key) {
@@ -131,7 +140,8 @@ void Allowlist::RemoveTemporary(const AllowedKey& key) {
 
 ZapHandler::ZapHandler(zmq::context_t& context, Allowlist& allowlist)
     : allowlist_(allowlist),
-      questions_(context, zmq::socket_type::rep),
+      fence_(context, kIoThreads),
+      questions_(context, zmq::socket_type::router),
       stop_here_(context, zmq::socket_type::pair),
       stop_there_(context, zmq::socket_type::pair) {
   questions_.set(zmq::sockopt::linger, 0);
@@ -154,38 +164,61 @@ void ZapHandler::Run() {
       return;
     if ((items[1].revents & ZMQ_POLLIN) != 0) return;
     allowlist_.Refresh();  // a line that was just added lets the next connection in
-    if ((items[0].revents & ZMQ_POLLIN) != 0) Answer();
+    std::vector<Question> asked;
+    while (auto question = Next()) asked.push_back(std::move(*question));
+    if (asked.empty()) continue;
+    const bool fenced = fence_.Pass();  // one for all of them
+    for (Question& question : asked) Answer(question, fenced);
   }
 }
 
-void ZapHandler::Answer() {
-  // The parts are version, request, domain, address, routing id, mechanism and credentials.
-  std::vector<zmq::message_t> question;
-  for (;;) {
+std::optional<ZapHandler::Question> ZapHandler::Next() {
+  // The parts are asker, nothing, version, request, domain, address, routing id, mechanism and credentials.
+  std::vector<zmq::message_t> parts;
+  for (bool more = true; more;) {
     zmq::message_t part;
-    if (!questions_.recv(part)) return;
-    const bool more = part.more();
-    question.push_back(std::move(part));
-    if (!more) break;
+    if (!questions_.recv(part, zmq::recv_flags::dontwait)) return std::nullopt;
+    more = part.more();
+    parts.push_back(std::move(part));
   }
-  std::optional<std::string> user_id;
-  if (question.size() == 7 && question[5].to_string_view() == "CURVE" && question[6].size() == 32) {
+  Question question;
+  question.valid = parts.size() == 9 && parts[7].to_string_view() == "CURVE" && parts[8].size() == 32;
+  if (parts.size() > 3) question.request = parts[3].to_string();
+  if (question.valid) {
     std::array<char, 41> key{};
-    ::zmq_z85_encode(key.data(), question[6].data<std::uint8_t>(), question[6].size());
-    const bool closed = question[2].to_string_view() == kZapDomain;
-    if (closed) user_id = allowlist_.Find(key.data());
-    if (question[2].to_string_view() == kOpenZapDomain) user_id = StrangerId(key.data());
-    if (closed && !user_id && !allowlist_.IsExpectedStranger(key.data()))
-      log::Warning("refused a connection from {}: its key {} is not on the allowlist", question[3].to_string_view(),
-                   key.data());
+    ::zmq_z85_encode(key.data(), parts[8].data<std::uint8_t>(), parts[8].size());
+    question.key = key.data();
+    question.domain = parts[4].to_string();
+    question.address = parts[5].to_string();
   }
-  const std::string request = question.size() > 1 ? question[1].to_string() : std::string();
-  const std::string answer[] = {
-      "1.0", request, user_id ? "200" : "400", user_id ? "OK" : "key not allowed", user_id.value_or(""), ""};
-  for (std::size_t i = 0; i < std::size(answer); ++i) {
-    questions_.send(zmq::buffer(answer[i]),
-                    i + 1 < std::size(answer) ? zmq::send_flags::sndmore : zmq::send_flags::none);
+  question.asker = std::move(parts.front());
+  return question;
+}
+
+void ZapHandler::Answer(Question& question, bool fenced) {
+  std::optional<std::string> user_id;
+  if (question.valid) {
+    const bool closed = question.domain == kZapDomain;
+    if (closed) user_id = allowlist_.Find(question.key);
+    if (question.domain == kOpenZapDomain) user_id = StrangerId(question.key);
+    if (closed && !user_id && !allowlist_.IsExpectedStranger(question.key))
+      log::Warning("refused a connection from {}: its key {} is not on the allowlist", question.address, question.key);
   }
+  std::string status = user_id ? "200" : "400", text = user_id ? "OK" : "key not allowed", properties;
+  if (user_id && !fenced) {
+    // The peer's claim might come after this answer. With 300 the connection is closed, and the peer connects again.
+    status = "300", text = "busy";
+  } else if (user_id) {
+    const std::string routing_id = MakeRoutingId(++connections_);
+    user_id = routing_id + *user_id;
+    properties = Property("Identity", routing_id);
+  }
+  questions_.send(question.asker, zmq::send_flags::sndmore);
+  for (const std::string_view part : {std::string_view(), std::string_view("1.0"), std::string_view(question.request),
+                                      std::string_view(status), std::string_view(text)})
+    questions_.send(zmq::buffer(part), zmq::send_flags::sndmore);
+  questions_.send(zmq::buffer(user_id.value_or("")), zmq::send_flags::sndmore);
+  questions_.send(zmq::buffer(properties), zmq::send_flags::none);
 }
 
 }  // namespace furrow

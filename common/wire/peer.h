@@ -21,7 +21,7 @@ struct AllowedKey {
 };
 
 // A PeerId names one connection of a peer to a Server until the peer goes. A server never reuses a PeerId.
-using PeerId = std::uint32_t;
+using PeerId = std::uint64_t;
 
 // An Incoming is one message that came over a connection.
 struct Incoming {

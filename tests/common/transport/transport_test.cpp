@@ -4,98 +4,16 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <chrono>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <functional>
 #include <string>
 
-#include <doctest/doctest.h>
 #include <zmq.hpp>  // for peers that are not ours
 
-#include "common/transport/transport.h"
+#include "tests/common/transport/transport_farm.h"
 
 namespace furrow {
 namespace {
 
-namespace fs = std::filesystem;
-using std::chrono::milliseconds;
-
-constexpr std::size_t kFrame = 64 << 10;
-
-struct Farm {
-  Farm() {
-    std::string name = (fs::temp_directory_path() / "furrow-transport-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    folder = name;
-    allowlist = folder / "allow";
-    Allow({{{Role::kAgent, "one"}, agent.public_key}, {{Role::kClient, "ann"}, client.public_key}});
-    REQUIRE(context.ServeAllowlist(allowlist));
-    auto bound = Server::Bind(context, Options());
-    REQUIRE(bound);
-    server = std::move(*bound);
-  }
-  ~Farm() {
-    server.reset();
-    fs::remove_all(folder);
-  }
-
-  void Allow(const std::vector<AllowedKey>& keys) {
-    std::ofstream(allowlist.string() + ".new") << "# test\n";
-    for (const auto& key : keys) REQUIRE(AddToAllowlist(allowlist.string() + ".new", key));
-    fs::rename(allowlist.string() + ".new", allowlist);
-  }
-  ServerOptions Options() const { return {"127.0.0.1", 0, server_keys, kFrame, 100, 100}; }
-  std::string Address() const { return "127.0.0.1:" + std::to_string(server->port()); }
-  std::unique_ptr<Channel> Connect(const KeyPair& keys) { return Connect(keys, server_keys.public_key); }
-  std::unique_ptr<Channel> Connect(const KeyPair& keys, const std::string& server_key) {
-    ChannelOptions options{Address(), keys, server_key, kFrame, 100, 100, milliseconds(20), milliseconds(100)};
-    auto channel = Channel::Connect(context, options);
-    REQUIRE(channel);
-    return std::move(*channel);
-  }
-
-  fs::path folder, allowlist;
-  KeyPair server_keys = GenerateKeyPair(), agent = GenerateKeyPair(), client = GenerateKeyPair();
-  Context context;
-  std::unique_ptr<Server> server;
-};
-
-// Waits for what `ready` looks for, woken by the sockets; false after ten seconds.
-bool Await(Server* server, Channel* channel, const std::function<bool()>& ready) {
-  Poller poller;
-  if (server != nullptr) poller.Add(*server);
-  if (channel != nullptr) poller.Add(*channel);
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!ready()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    poller.Wait(milliseconds(50));
-  }
-  return true;
-}
-
-std::optional<Incoming> Next(Server& server) {
-  std::optional<Incoming> message;
-  Await(&server, nullptr, [&] { return (message = server.Receive()).has_value(); });
-  return message;
-}
-std::optional<std::string> Next(Channel& channel) {
-  std::optional<std::string> message;
-  Await(nullptr, &channel, [&] { return (message = channel.Receive()).has_value(); });
-  return message;
-}
-bool Refused(Channel& channel) {
-  return Await(nullptr, &channel, [&] { return channel.link() == LinkState::kRefused; });
-}
-// The server still serves those it knows.
-void CheckAlive(Farm& farm) {
-  auto channel = farm.Connect(farm.client);
-  REQUIRE(channel->Send("alive?") == SendResult::kSent);
-  auto message = Next(*farm.server);
-  REQUIRE(message);
-  CHECK(message->payload == "alive?");
-}
+using namespace transport_farm;
 
 TEST_CASE("poller: no message is lost between a look and the wait") {
   Farm farm;
@@ -271,29 +189,6 @@ TEST_CASE("transport: a message of several parts is dropped whole") {
   CHECK(message->payload == "whole");
 }
 
-TEST_CASE("transport: a peer that chose its own routing id is not served") {
-  Farm farm;
-  zmq::context_t context;
-  zmq::socket_t thief(context, zmq::socket_type::dealer);
-  thief.set(zmq::sockopt::linger, 0);
-  thief.set(zmq::sockopt::routing_id, "agent one");
-  thief.set(zmq::sockopt::curve_serverkey, farm.server_keys.public_key);
-  thief.set(zmq::sockopt::curve_publickey, farm.agent.public_key);
-  thief.set(zmq::sockopt::curve_secretkey, farm.agent.secret_key);
-  thief.connect("tcp://" + farm.Address());
-  thief.send(zmq::str_buffer("hello"), zmq::send_flags::none);
-  CheckAlive(farm);
-  CHECK_FALSE(farm.server->Receive());
-}
-
-TEST_CASE("transport: the routing ids that libzmq makes cannot be foretold") {
-  std::srand(1);  // as in a process that never seeded it
-  const int first = std::rand();
-  std::srand(1);
-  const Context context;
-  CHECK(std::rand() != first);
-}
-
 TEST_CASE("transport: a port in use is named") {
   Farm farm;
   ServerOptions options = farm.Options();
@@ -393,6 +288,12 @@ TEST_CASE("transport: a poller wakes for messages and descriptors") {
 TEST_CASE("proof at start: holds where the allowlist is served") {
   Farm farm;
   CHECK(ProveUnknownKeyIsRefused(farm.context, "127.0.0.1", farm.server->port(), farm.server_keys.public_key));
+  CheckAlive(farm);
+}
+
+TEST_CASE("proof at start: a claimed routing id is ignored") {
+  Farm farm;
+  CHECK(ProveClaimIsIgnored(farm.context, "127.0.0.1", *farm.server, farm.server_keys.public_key));
   CheckAlive(farm);
 }
 
