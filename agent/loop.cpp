@@ -117,6 +117,7 @@ void AgentLoop::LookAtDisk(bool at_once) {
   const Now now = parts_.clock.Read();
   if (!at_once && now.mono < disk_look_) return;
   disk_look_ = now.mono + kDiskLook;
+  log::TellKeptBack();
   struct statvfs facts {};
   if (::statvfs(state_.settings.state_folder.c_str(), &facts) != 0) return;
   const bool was_low = !state_.condition.empty();

@@ -224,6 +224,7 @@ int Main(int argc, char** argv) {
   if (const Status status = log::SetUp({kProgram, config->log.level, config->log.file}); !status)
     return daemon::Complain(kProgram, status.error());
   const Result<StopMode> stopped = Serve(*config, config_file, signals);
+  log::TellKeptBack(/*all=*/true);
   if (!stopped) {
     log::Error("{}", stopped.error().message);
     return daemon::ExitOf(stopped.error());

@@ -4,12 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -18,6 +21,8 @@
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+
+#include "common/base/line_limit.h"
 
 namespace furrow::log {
 namespace {
@@ -107,6 +112,29 @@ std::unique_ptr<Output>& TheOutput() {
 
 std::atomic<Level> current_level{Level::kInfo};
 
+constexpr unsigned kSameLines = 5;
+
+// The limit and its lock live as long as the output.
+struct Limit {
+  std::mutex mutex;
+  LineLimit lines;
+  std::atomic<LineLimit::Time> due{LineLimit::Time::max()};
+};
+Limit& TheLimit() {
+  static auto& limit = *new Limit;
+  return limit;
+}
+
+// Says whether the line is to be written; without a subject, the line itself is what counts.
+bool Admits(const void* site, std::optional<std::string_view> subject, std::string_view text) {
+  Limit& limit = TheLimit();
+  std::lock_guard lock(limit.mutex);
+  const bool admitted = limit.lines.Admits(std::chrono::steady_clock::now(), site, subject.value_or(text), text,
+                                           subject ? 1 : kSameLines);
+  limit.due = limit.lines.NextDue();
+  return admitted;
+}
+
 // Makes the file with its folders. spdlog makes them too, but lets every user read the file.
 Status TouchFile(const std::string& path) {
   std::error_code error;
@@ -184,14 +212,47 @@ const char* LevelName(Level level) {
   return "error";
 }
 
-void Write(Level level, fmt::string_view format, fmt::format_args arguments) {
+void TellKeptBack(bool all) {
+  Limit& limit = TheLimit();
+  const auto now = std::chrono::steady_clock::now();
+  if (!all && now < limit.due.load()) return;
+  try {
+    std::vector<std::string> lines;
+    {
+      std::lock_guard lock(limit.mutex);
+      lines = limit.lines.TakeCounts(now, all);
+      limit.due = limit.lines.NextDue();
+    }
+    for (const std::string& line : lines)
+      TheOutput()->logger.log(ToSpdlog(Level::kWarning), spdlog::string_view_t(line));
+  } catch (const std::exception&) {
+    // Memory ran out: the numbers are lost.
+  }
+}
+
+namespace {
+
+void WriteLimited(Level level, std::optional<std::string_view> subject, fmt::string_view format,
+                  fmt::format_args arguments) {
+  TellKeptBack();
   try {
     std::string text;
     AppendEscaped(text, fmt::vformat(format, arguments));
+    if (level >= Level::kWarning && !Admits(format.data(), subject, text)) return;
     TheOutput()->logger.log(ToSpdlog(level), spdlog::string_view_t(text));
   } catch (const std::exception&) {
     // Memory ran out, or an argument's formatter threw: the line is lost, and the caller goes on.
   }
+}
+
+}  // namespace
+
+void Write(Level level, fmt::string_view format, fmt::format_args arguments) {
+  WriteLimited(level, std::nullopt, format, arguments);
+}
+
+void WriteOf(std::string_view subject, fmt::string_view format, fmt::format_args arguments) {
+  WriteLimited(Level::kWarning, subject, format, arguments);
 }
 
 }  // namespace furrow::log

@@ -3,6 +3,9 @@
 // Lines go to stderr until SetUp directs them elsewhere. Any thread may log. A call never throws and never fails its
 // caller: a line that cannot be written is lost. Text from outside may be logged unchanged: control characters are
 // escaped and further lines indented, so that no text can forge a line.
+//
+// Warnings and errors are limited, see line_limit.h: within ten minutes the same line is written five times, and a line
+// of WarningOf once for each subject. The others are counted, and their number is told when the time is over.
 #pragma once
 
 #include <string>
@@ -40,8 +43,13 @@ bool Enabled(Level level);
 Result<Level> ParseLevel(std::string_view word);
 const char* LevelName(Level level);
 
+// Writes what is known of lines that were kept back: those whose time is over, or all. A line that is written later
+// does the first by itself; the loops of the daemons do it while nothing else is logged, and `main` does the second.
+void TellKeptBack(bool all = false);
+
 // Writes one line for the functions below; `arguments` are read before the call returns.
 void Write(Level level, fmt::string_view format, fmt::format_args arguments);
+void WriteOf(std::string_view subject, fmt::string_view format, fmt::format_args arguments);
 
 template <class... Args>
 void Debug(fmt::format_string<Args...> format, Args&&... args) {
@@ -54,6 +62,11 @@ void Info(fmt::format_string<Args...> format, Args&&... args) {
 template <class... Args>
 void Warning(fmt::format_string<Args...> format, Args&&... args) {
   if (Enabled(Level::kWarning)) Write(Level::kWarning, format, fmt::make_format_args(args...));
+}
+// Warns of what `subject` does, such as a peer that sends what it may not.
+template <class... Args>
+void WarningOf(std::string_view subject, fmt::format_string<Args...> format, Args&&... args) {
+  if (Enabled(Level::kWarning)) WriteOf(subject, format, fmt::make_format_args(args...));
 }
 template <class... Args>
 void Error(fmt::format_string<Args...> format, Args&&... args) {

@@ -22,7 +22,6 @@ constexpr int kMessagesPerTurn = 64;
 // More connections than this at once are strangers that stay, so the endpoint closes all of them and opens again;
 // honest clients connect again.
 constexpr std::size_t kMostConnections = 512;
-constexpr Duration kWarnEvery = std::chrono::seconds(1);
 
 struct EnrolStop {};
 using EnrolInput = std::variant<AccessCommand, EnrolStop>;
@@ -54,7 +53,6 @@ struct EnrolServer::Impl {
   void On(const DropKey& command);
   void Refuse(PeerId peer, std::uint64_t nonce, EnrolRefusal reason, std::string message);
   void Send(PeerId peer, const EnrolReply& reply);
-  void Warn(const std::string& message);
   std::optional<Asker> TakeAsker(std::uint64_t ticket);
   void OpenAnew();
 
@@ -69,8 +67,6 @@ struct EnrolServer::Impl {
   std::unordered_map<PeerId, Hash> challenges;
   std::unordered_map<std::uint64_t, Asker> askers;  // by ticket
   std::uint64_t last_ticket = 0;
-  TimePoint warned;
-  std::uint64_t unsaid = 0;  // warnings that were not logged since then
   bool stopping = false;
   std::thread thread;
 };
@@ -147,7 +143,7 @@ void EnrolServer::Impl::Turn() {
 
 // Drops every connection. The port may stay taken for a moment, until ZeroMQ has closed it.
 void EnrolServer::Impl::OpenAnew() {
-  Warn("more than " + std::to_string(kMostConnections) + " connections to the enrol port; all of them are dropped");
+  log::WarningOf("", "more than {} connections to the enrol port; all of them are dropped", kMostConnections);
   poller.reset();
   server.reset();
   guard.Forget();
@@ -171,13 +167,13 @@ void EnrolServer::Impl::OpenAnew() {
 // ---- from strangers ----------------------------------------------------------------------------------------
 
 void EnrolServer::Impl::OnMessage(const Incoming& message) {
-  if (!guard.Admits(message.peer, clock.Read().mono)) return Warn("somebody asks the enrol port too often; ignored");
+  if (!guard.Admits(message.peer, clock.Read().mono))
+    return log::WarningOf("", "somebody asks the enrol port too often; ignored");
   const auto request = DecodeEnrolRequest(message.payload);
   if (!request)
-    return Warn("key " + FingerprintOf(message.key) +
-                " said something on the enrol port that is neither an enrolment nor a "
-                "probe: " +
-                request.error().message);
+    return log::WarningOf(message.key,
+                          "key {} said something on the enrol port that is neither an enrolment nor a probe: {}",
+                          FingerprintOf(message.key), request.error().message);
   std::visit([&](const auto& kind) { On(message, kind); }, *request);
 }
 
@@ -261,24 +257,14 @@ void EnrolServer::Impl::On(const DropKey& command) {
 // ---- to strangers ------------------------------------------------------------------------------------------
 
 void EnrolServer::Impl::Refuse(PeerId peer, std::uint64_t nonce, EnrolRefusal reason, std::string message) {
-  Warn("an enrolment was refused: " + message);
+  log::WarningOf(message, "an enrolment was refused: {}", message);
   Send(peer, EnrolRefused{nonce, reason, std::move(message)});
 }
 
 void EnrolServer::Impl::Send(PeerId peer, const EnrolReply& reply) {
   const auto frame = Encode(reply);
-  if (!frame) return Warn("an answer of the enrol port cannot be sent: " + frame.error().message);
+  if (!frame) return log::Warning("an answer of the enrol port cannot be sent: {}", frame.error().message);
   if (server) server->Send(peer, *frame);  // A client that gets no answer asks again.
-}
-
-void EnrolServer::Impl::Warn(const std::string& message) {
-  const TimePoint now = clock.Read().mono;
-  if (warned != TimePoint{} && now - warned < kWarnEvery) {
-    ++unsaid;
-    return;
-  }
-  log::Warning("{}{}", message, unsaid == 0 ? "" : " (and " + std::to_string(std::exchange(unsaid, 0)) + " like it)");
-  warned = now;
 }
 
 }  // namespace furrow

@@ -1,9 +1,6 @@
 #include "controller/bulk/load.h"
 
 #include <algorithm>
-#include <numeric>
-
-#include "common/base/log.h"
 
 namespace furrow {
 
@@ -53,17 +50,7 @@ std::shared_ptr<BulkLoad::Key> BulkLoad::Greediest() const {
 }
 
 void BulkLoad::Sweep() {
-  std::erase_if(keys_, [](const auto& entry) {
-    if (entry.second.use_count() > 1) return false;
-    const auto& faults = entry.second->faults;
-    const auto again =
-        std::accumulate(faults.begin(), faults.end(), std::uint64_t{0},
-                        [](std::uint64_t sum, std::uint64_t times) { return sum + times - (times > 0); });
-    if (again > 0)
-      log::Warning("{} has left the bulk channel; what was said of it here happened {} more times", entry.first.name,
-                   again);
-    return true;
-  });
+  std::erase_if(keys_, [](const auto& entry) { return entry.second.use_count() == 1; });
 }
 
 }  // namespace furrow

@@ -3,7 +3,6 @@
 // no more memory than a few.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +16,7 @@
 
 namespace furrow {
 
-// Each reason why a peer is not served fully is logged once and then counted.
+// Says why a peer is not served fully.
 enum class BulkFault : std::uint8_t {
   kNoMessage,  // It sent something that is no message.
   kWindow,     // It sends more than its window allows.
@@ -25,7 +24,6 @@ enum class BulkFault : std::uint8_t {
   kTooMuch,    // More waits for its key than may.
   kDropped,    // What waited for it was dropped.
 };
-constexpr std::size_t kBulkFaults = 5;
 
 // The functions of a BulkLoad belong to the bulk thread; any thread may destroy a Held.
 class BulkLoad {
@@ -38,7 +36,6 @@ class BulkLoad {
     const Identity who;
     const std::shared_ptr<std::atomic<std::size_t>> all;
     std::atomic<std::size_t> bytes{0};
-    std::array<std::uint64_t, kBulkFaults> faults{};
   };
 
   // A Held counts its bytes for a key while it lives.
@@ -68,10 +65,7 @@ class BulkLoad {
   bool IsGreedy(const Key& key, std::size_t bytes) const;
   std::shared_ptr<Key> Greediest() const;  // null: nothing waits
 
-  // Returns whether the fault is the key's first of this kind, which the log has to tell.
-  static bool IsFirst(Key& key, BulkFault fault) { return key.faults[static_cast<std::size_t>(fault)]++ == 0; }
-  // Forgets keys of which nothing is left, and logs how often they were at fault.
-  void Sweep();
+  void Sweep();  // forgets keys of which nothing is left
 
   std::size_t Bytes() const { return *all_; }  // any thread
 

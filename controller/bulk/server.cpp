@@ -65,6 +65,7 @@ Result<std::unique_ptr<BulkServer>> BulkServer::Start(Context& context, ServerOp
                                                       DiskGuard* disk) {
   auto impl = std::make_unique<Impl>(logs, chunks, std::move(find_log), std::move(on_event), limits, disk);
   options.max_frame_bytes = kMaxBulkRequestFrame;
+  options.max_answer_bytes = kMaxBulkReplyFrame;
   options.send_queue = kSendQueue;
   options.receive_queue = kReceiveQueue;
   FURROW_ASSIGN(impl->server, Server::Bind(context, options));
@@ -271,19 +272,21 @@ void BulkServer::Impl::WorkOnChunks(PeerId id, Peer& peer) {
 }
 
 void BulkServer::Impl::Tell(Peer& peer, BulkFault fault, const std::string& why) {
-  if (!BulkLoad::IsFirst(*peer.key, fault)) return;
   const std::string& name = peer.who.name;
   switch (fault) {
     case BulkFault::kNoMessage:
-      return log::Warning("{} sent something on the bulk channel that is no message: {}", name, why);
+      return log::WarningOf(name, "{} sent something on the bulk channel that is no message: {}", name, why);
     case BulkFault::kWindow:
-      return log::Warning("{} sends more on the bulk channel than its window; what is beyond it is dropped", name);
+      return log::WarningOf(name, "{} sends more on the bulk channel than its window; what is beyond it is dropped",
+                            name);
     case BulkFault::kUnread:
-      return log::Warning("{} sends on the bulk channel and reads no answers; what it sends further is dropped", name);
+      return log::WarningOf(name, "{} sends on the bulk channel and reads no answers; what it sends further is dropped",
+                            name);
     case BulkFault::kTooMuch:
-      return log::Warning("{} has too much waiting on the bulk channel; what it sends further is dropped", name);
+      return log::WarningOf(name, "{} has too much waiting on the bulk channel; what it sends further is dropped",
+                            name);
     case BulkFault::kDropped:
-      return log::Warning("{} did not take what waits for it on the bulk channel, and it was dropped", name);
+      return log::WarningOf(name, "{} did not take what waits for it on the bulk channel, and it was dropped", name);
   }
 }
 

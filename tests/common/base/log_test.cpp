@@ -195,6 +195,27 @@ TEST_CASE("log: an inherited JOURNAL_STREAM of another stream does not count") {
   CHECK(Read(folder / "stderr").find("info    furrow-agent: i\n") != std::string::npos);
 }
 
+TEST_CASE("log: the same warning is written five times, one about a subject once, and then their number") {
+  LogFolder folder;
+  REQUIRE(log::SetUp({"p", log::Level::kInfo, folder / "log"}));
+  for (int i = 0; i < 500; ++i) log::Warning("the controller is {}", "away");
+  for (int i = 0; i < 500; ++i) log::WarningOf("gpu-7", "gpu-7 sends rubbish at byte {}", i);
+  for (int i = 0; i < 7; ++i) log::Info("connected");
+  const auto count = [&](const std::string& words) {
+    const std::string text = Read(folder / "log");
+    int found = 0;
+    for (auto at = text.find(words); at != std::string::npos; at = text.find(words, at + 1)) ++found;
+    return found;
+  };
+  CHECK(count("away\n") == 5);
+  CHECK(count("gpu-7 sends rubbish at byte 0\n") == 1);
+  CHECK(count("rubbish") == 1);
+  CHECK(count("connected\n") == 7);
+  log::TellKeptBack(/*all=*/true);
+  CHECK(count("away (this happened 495 more times)\n") == 1);
+  CHECK(count("byte 0 (this happened 499 more times)\n") == 1);
+}
+
 TEST_CASE("log: levels are read by name") {
   CHECK(*log::ParseLevel("warning") == log::Level::kWarning);
   CHECK(log::ParseLevel("loud").error().message.find("debug, info, warning or error") != std::string::npos);

@@ -59,22 +59,14 @@ TEST_CASE("bulk load: when all is full, the greediest is the one that has to giv
   CHECK(load.IsGreedy(*one, 1));
 }
 
-TEST_CASE("bulk load: a fault is told once for a key, also over several connections, until the key is gone") {
+TEST_CASE("bulk load: a key is forgotten when nothing of it is left") {
   BulkLoad load({100, 300});
-  {
-    const auto key = load.KeyOf(kOne);
-    CHECK(BulkLoad::IsFirst(*key, BulkFault::kWindow));
-    CHECK_FALSE(BulkLoad::IsFirst(*key, BulkFault::kWindow));
-    CHECK(BulkLoad::IsFirst(*key, BulkFault::kUnread));
-    CHECK(BulkLoad::IsFirst(*load.KeyOf(kTwo), BulkFault::kWindow));
-    load.Sweep();
-    CHECK_FALSE(BulkLoad::IsFirst(*load.KeyOf(kOne), BulkFault::kWindow));
-  }
-  load.Sweep();
-  CHECK(BulkLoad::IsFirst(*load.KeyOf(kOne), BulkFault::kWindow));
+  const BulkLoad::Key* const one = load.KeyOf(kOne).get();
   const auto held = load.Keep(load.KeyOf(kTwo), 5);
+  const auto kept = load.KeyOf(kOne);
   load.Sweep();
   CHECK(load.Greediest() == load.KeyOf(kTwo));
+  CHECK(load.KeyOf(kOne).get() == one);
 }
 
 }  // namespace
