@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -105,8 +106,8 @@ class EnrolmentFolder {
   ~EnrolmentFolder() {
     std::error_code ignored;
     if (made_pending_ && !keep_pending_) {
+      fs::remove(Pending().string() + ".pub", ignored);  // first, for a public half without its secret is refused
       fs::remove(Pending(), ignored);
-      fs::remove(Pending().string() + ".pub", ignored);
     }
     if (made_lock_ && !done_) fs::remove(state_ / "enrol.lock", ignored);
     if (made_folder_ && !done_ && !keep_pending_) fs::remove(state_, ignored);  // removes only an empty folder
@@ -158,10 +159,11 @@ class EnrolmentFolder {
     std::error_code error;
     if (replaced) fs::remove(state_ / "incarnation", error);  // The old incarnation's jobs belong to the old farm.
     if (!use_own_) {
-      for (const char* end : {".pub", ""}) {  // The secret key comes last, since only this file counts.
-        fs::rename(Pending().string() + end, key_.string() + end, error);
-        if (error) return End(ErrnoError("cannot write " + key_.string() + end, error.value()));
-      }
+      // At each moment a secret has its own public half, or none, which is made again.
+      for (const fs::path& secret : {key_, Pending()}) fs::remove(secret.string() + ".pub", error);
+      fs::rename(Pending(), key_, error);
+      if (error) return End(ErrnoError("cannot write " + key_.string(), error.value()));
+      if (const auto installed = LoadOrMakeKeyPair(key_); !installed) return End(installed.error());
     }
     if (const Status written = WriteEnrolment(state_, enrolment); !written) return End(written.error());
     done_ = true;

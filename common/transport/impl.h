@@ -171,7 +171,7 @@ struct Server::Impl {
   Allowlist* allowlist = nullptr;  // null on an open server
   zmq::socket_t monitor;           // counts the connections of an open server
   std::size_t connections = 0;
-  std::size_t max_frame_bytes = 0;
+  std::size_t max_frame_bytes = 0, max_answer_bytes = 0;
   std::uint16_t port = 0;
 
   struct Peer {

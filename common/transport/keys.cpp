@@ -161,7 +161,13 @@ Result<KeyPair> LoadKeyPair(const std::filesystem::path& path, KeyReaders reader
 
 Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path, KeyReaders readers) {
   const std::filesystem::path public_path = path.string() + ".pub";
+  const auto known = ReadPublicKey(public_path);
   auto keys = ReadSecret(path, readers);
+  if (!keys && keys.error().code == Errc::kNotFound && known)
+    return Fail(Errc::kCorrupt, "the secret key " + path.string() + " is gone, and " + public_path.string() +
+                                    " is still there; restore the secret from a copy, or, to go on with another key "
+                                    "that all others must be told, delete " +
+                                    public_path.string());
   if (!keys && keys.error().code == Errc::kNotFound) {
     std::error_code failed;
     if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path(), failed);
@@ -176,9 +182,12 @@ Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path, KeyReaders 
   if (!keys) return keys;
   if (readers == KeyReaders::kGroup && ::chmod(path.c_str(), 0640) != 0)
     return tl::unexpected(ErrnoError("cannot let the group read " + path.string(), errno));
-  const auto known = ReadPublicKey(public_path);
-  if (!known || *known != keys->public_key)
-    FURROW_TRY(ReplaceFile(public_path.string(), keys->public_key + '\n', 0644));
+  if (known && *known != keys->public_key)
+    return Fail(Errc::kCorrupt, "the secret key " + path.string() + " does not belong to " + public_path.string() +
+                                    ": one of the two has changed; restore the secret from a copy, or, if the secret "
+                                    "is the right one, delete " +
+                                    public_path.string());
+  if (!known) FURROW_TRY(ReplaceFile(public_path.string(), keys->public_key + '\n', 0644));
   return keys;
 }
 

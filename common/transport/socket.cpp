@@ -130,6 +130,7 @@ Result<std::unique_ptr<Server>> Server::Bind(Context& context, const ServerOptio
     auto impl = std::make_unique<Impl>();
     if (!options.open) impl->allowlist = &context.impl().allowlist;
     impl->max_frame_bytes = options.max_frame_bytes;
+    impl->max_answer_bytes = options.max_answer_bytes == 0 ? options.max_frame_bytes : options.max_answer_bytes;
     impl->socket = zmq::socket_t(context.impl().zmq, zmq::socket_type::router);
     zmq::socket_t& socket = impl->socket;
     SetCommonOptions(socket, options.max_frame_bytes);
@@ -214,7 +215,7 @@ std::size_t Server::Connections() {
 }
 
 SendResult Server::Send(PeerId peer_id, std::string_view payload) {
-  FURROW_CHECK(payload.size() <= impl_->max_frame_bytes, "a message is larger than the frames of its endpoint");
+  FURROW_CHECK(payload.size() <= impl_->max_answer_bytes, "a message is larger than the frames of its endpoint");
   Impl::Peer* peer = impl_->Find(peer_id);
   if (peer == nullptr || !impl_->Allowed(*peer)) return SendResult::kGone;
   impl_->ready->Unknown();

@@ -35,7 +35,8 @@ enum class KeyReaders : std::uint8_t { kOwner, kGroup };
 // user other than its owner may write it.
 Result<KeyPair> LoadKeyPair(const std::filesystem::path& path, KeyReaders readers = KeyReaders::kOwner);
 // Reads the key pair in `path` (secret, mode 0600) and `path`.pub, or makes one if there is none. With kGroup the
-// secret gets mode 0640. kRejected: as for LoadKeyPair.
+// secret gets mode 0640. kRejected: as for LoadKeyPair. kCorrupt: the two files do not belong together, or the secret
+// alone is gone: a damaged key must not become another machine's.
 Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path, KeyReaders readers = KeyReaders::kOwner);
 Result<std::string> ReadPublicKey(const std::filesystem::path& path);
 
@@ -90,10 +91,11 @@ struct ServerOptions {
   std::string address;     // "127.0.0.1", "0.0.0.0", "[::1]"
   std::uint16_t port = 0;  // 0: a free port, see Server::port()
   KeyPair keys;
-  std::size_t max_frame_bytes = 0;
-  int send_queue = 10000;    // messages per peer before kFull
-  int receive_queue = 1000;  // messages per peer that wait here; further ones wait at the peer
-  bool open = false;         // lets any key in; the caller checks what each key may say
+  std::size_t max_frame_bytes = 0;   // of a message that is received; a larger one ends its connection
+  std::size_t max_answer_bytes = 0;  // of a message that is sent; 0: the same
+  int send_queue = 10000;            // messages per peer before kFull
+  int receive_queue = 1000;          // messages per peer that wait here; further ones wait at the peer
+  bool open = false;                 // lets any key in; the caller checks what each key may say
 };
 
 class Server {
@@ -186,8 +188,8 @@ class Poller {
 // lets a known one in. `main` calls this before anything is served; a failure must end the program.
 Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, std::uint16_t port,
                                 const std::string& server_key);
-// Proves in the same way that a peer gets no routing id of its own choice, and that `server`, which has served nothing
-// yet, hears the peer nevertheless: with another libzmq this may not hold.
-Status ProveClaimIsIgnored(Context& context, const std::string& address, Server& server, const std::string& server_key);
+// Proves in the same way that a peer gets no routing id of its own choice, and that a server, one made for this, hears
+// the peer nevertheless: with another libzmq this may not hold. ServeAllowlist comes first.
+Status ProveClaimIsIgnored(Context& context);
 
 }  // namespace furrow

@@ -202,7 +202,9 @@ void ZapHandler::Answer(Question& question, bool fenced) {
     if (closed) user_id = allowlist_.Find(question.key);
     if (question.domain == kOpenZapDomain) user_id = StrangerId(question.key);
     if (closed && !user_id && !allowlist_.IsExpectedStranger(question.key))
-      log::Warning("refused a connection from {}: its key {} is not on the allowlist", question.address, question.key);
+      log::WarningOf(question.address + ' ' + question.key,
+                     "refused a connection from {}: its key {} is not on the allowlist", question.address,
+                     question.key);
   }
   std::string status = user_id ? "200" : "400", text = user_id ? "OK" : "key not allowed", properties;
   if (user_id && !fenced) {

@@ -163,8 +163,8 @@ TEST_CASE("claims: who claims the ids that a ROUTER counts ends a bare one, and 
     Attack attack(open.Address(), open.farm.server_keys.public_key);
     for (std::size_t messages = attack.Claim(first); messages > 0; --messages) REQUIRE(Next(*open.server));
     for (std::size_t messages = attack.Call(); messages > 0; --messages) REQUIRE(Next(*open.server));
-    auto channel = Channel::Connect(open.farm.context, {open.Address(), GenerateKeyPair(),
-                                                        open.farm.server_keys.public_key, kFrame, 100, 100});
+    auto channel = Channel::Connect(
+        open.farm.context, {open.Address(), GenerateKeyPair(), open.farm.server_keys.public_key, kFrame, 100, 100});
     REQUIRE(channel);
     REQUIRE((*channel)->Send("alive?") == SendResult::kSent);
     const auto message = Next(*open.server);

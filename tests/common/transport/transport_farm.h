@@ -44,7 +44,7 @@ struct Farm {
     for (const auto& key : keys) REQUIRE(AddToAllowlist(allowlist.string() + ".new", key));
     fs::rename(allowlist.string() + ".new", allowlist);
   }
-  ServerOptions Options() const { return {"127.0.0.1", 0, server_keys, kFrame, 100, 100}; }
+  ServerOptions Options() const { return {"127.0.0.1", 0, server_keys, kFrame, 0, 100, 100}; }
   std::string Address() const { return "127.0.0.1:" + std::to_string(server->port()); }
   std::unique_ptr<Channel> Connect(const KeyPair& keys) { return Connect(keys, server_keys.public_key); }
   std::unique_ptr<Channel> Connect(const KeyPair& keys, const std::string& server_key) {

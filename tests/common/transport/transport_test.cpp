@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <vector>
 
 #include <zmq.hpp>  // for peers that are not ours
 
@@ -293,14 +294,14 @@ TEST_CASE("proof at start: holds where the allowlist is served") {
 
 TEST_CASE("proof at start: a claimed routing id is ignored") {
   Farm farm;
-  CHECK(ProveClaimIsIgnored(farm.context, "127.0.0.1", *farm.server, farm.server_keys.public_key));
+  CHECK(ProveClaimIsIgnored(farm.context));
   CheckAlive(farm);
 }
 
 TEST_CASE("proof at start: fails where nobody serves the allowlist") {
   Context context;
   const KeyPair keys = GenerateKeyPair();
-  auto server = Server::Bind(context, {"127.0.0.1", 0, keys, kFrame, 100, 100});
+  auto server = Server::Bind(context, {"127.0.0.1", 0, keys, kFrame, 0, 100, 100});
   REQUIRE(server);
   const Status proof = ProveUnknownKeyIsRefused(context, "127.0.0.1", (*server)->port(), keys.public_key);
   REQUIRE_FALSE(proof);
