@@ -18,6 +18,8 @@ namespace furrow {
 namespace {
 
 constexpr int kFramesATurn = 1000;
+constexpr std::size_t kBytesATurn = 16u << 20;
+constexpr std::size_t kMostAnswerBytes = 16u << 20;  // of one client, while the disk is slow
 constexpr Duration kTickInterval = std::chrono::milliseconds(250);
 
 // Encodes an answer. One that breaks a cap, such as the frame's, becomes a Failure that says so.
@@ -32,7 +34,10 @@ std::string EncodeAnswer(const ClientSend& send) {
 }  // namespace
 
 ControllerLoop::ControllerLoop(Parts parts, State state, Outbox first)
-    : parts_(parts), state_(std::move(state)), out_(std::move(first)) {
+    : parts_(parts),
+      state_(std::move(state)),
+      out_(std::move(first)),
+      outgoing_([this](PeerId peer, std::string_view frame) { return parts_.control.Send(peer, frame); }) {
   poller_.Add(parts_.control);
   poller_.AddFd(parts_.events.fd());
   poller_.AddFd(parts_.signals);
@@ -40,13 +45,20 @@ ControllerLoop::ControllerLoop(Parts parts, State state, Outbox first)
 }
 
 void ControllerLoop::DrainFrames(Now now) {
-  for (int i = 0; i < kFramesATurn; ++i) {
+  std::size_t bytes = 0;
+  for (int i = 0; i < kFramesATurn && bytes < kBytesATurn; ++i) {
     const std::optional<Incoming> frame = parts_.control.Receive();
     if (!frame) return;
+    bytes += frame->payload.size();
+    if (!intake_.Admits(now.mono, frame->who, frame->payload.size())) {
+      log::WarningOf(frame->who.name, "{} sends more on the control channel than is read; the rest is dropped",
+                     frame->who.name);
+      continue;
+    }
     const Status status = Dispatch(state_, out_, now, *frame);
     if (status) continue;
     if (status.error().code == Errc::kInvalid && frame->who.role == Role::kAgent)
-      log::Warning("{}: {}", frame->who.name, status.error().message);
+      log::WarningOf(frame->who.name, "{}: {}", frame->who.name, status.error().message);
     else
       log::Debug("{}: {}", frame->who.name, status.error().message);
   }
@@ -80,8 +92,8 @@ void ControllerLoop::CheckDisk() {
   std::string refusing;
   if (health != DiskHealth::kOk)
     refusing = "the controller's disk is " + std::string(DiskHealthName(health)) + " (" +
-               std::to_string(parts_.disk.FreeBytes() >> 20) +
-               " MiB left); free space on it, nothing need be restarted";
+               std::to_string(parts_.disk.FreeBytes() >> 20) + " MiB left in " + parts_.disk.Fullest().string() +
+               "); free space on it, nothing need be restarted";
   if (refusing.empty() != state_.refusing.empty())
     refusing.empty() ? log::Info("the disk has space again; work is accepted")
                      : log::Error("no new work is accepted: {}", refusing);
@@ -91,19 +103,19 @@ void ControllerLoop::CheckDisk() {
 // Sends the messages that may leave now. A message that cannot be delivered is not an error, because the protocol
 // repeats every message that matters.
 void ControllerLoop::Release(Outbox out) {
+  const TimePoint now = parts_.clock.Read().mono;
   // The bulk channel comes first, because it must know an attempt before the agent does.
   for (BulkCommand& command : out.bulk) parts_.bulk.Post(std::move(command));
   for (const AgentSend& send : out.to_agents) {
-    if (const auto frame = Encode(send.message)) {
-      parts_.control.Send(send.peer, *frame);
+    if (auto frame = Encode(send.message)) {
+      outgoing_.Send(now, send.peer, std::move(*frame));
     } else {
       log::Error("{}", frame.error().message);
       OnUnsendable(state_, out_, parts_.clock.Read(), send, frame.error().message);
     }
   }
-  for (const ClientSend& send : out.to_clients)
-    if (parts_.control.Send(send.asker.peer, EncodeAnswer(send)) != SendResult::kSent)
-      ForgetClient(state_, send.asker.peer);
+  for (const ClientSend& send : out.to_clients) outgoing_.Send(now, send.asker.peer, EncodeAnswer(send));
+  ForgetDropped();
   for (PrepareSubmission& submission : out.submissions)
     parts_.preparer.Run([&events = parts_.events, one = std::move(submission)] { events.Post(PrepareFileOf(one)); });
   for (RepositoryCommand& command : out.repositories) {
@@ -117,6 +129,10 @@ void ControllerLoop::Release(Outbox out) {
   for (const std::string& warning : out.warnings) log::Warning("{}", warning);
 }
 
+void ControllerLoop::ForgetDropped() {
+  for (const PeerId peer : outgoing_.TakeDropped()) ForgetClient(state_, peer);
+}
+
 void ControllerLoop::HandOver(Now now) {
   Turns::Step step = turns_.Take(std::exchange(out_, {}), now);
   for (Outbox& effects : step.release) Release(std::move(effects));
@@ -127,7 +143,8 @@ std::chrono::milliseconds ControllerLoop::Idle(Now now) const {
   if (state_.plan_needed || !out_.empty()) return std::chrono::milliseconds(0);
   if (!state_.news.empty()) return std::chrono::milliseconds(10);
   const Duration left = ticked_ + kTickInterval - now.mono;
-  return std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(0));
+  const auto idle = std::max(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds(0));
+  return std::min(idle, outgoing_.Patience().value_or(idle));
 }
 
 bool ControllerLoop::HandleSignals(Now now) {
@@ -161,12 +178,14 @@ Status ControllerLoop::Run() {
   parts_.service.Ready();
   for (;;) {
     const Now now = parts_.clock.Read();
+    state_.crowded = turns_.Crowded(kMostAnswerBytes);
     state_.behind = turns_.Behind(now, state_.settings.heartbeat);
     DrainFrames(now);
     FURROW_TRY(DrainEvents(now));
     if (now.mono - ticked_ >= kTickInterval) {
       ticked_ = now.mono;
       CheckDisk();
+      log::TellKeptBack();
       OnTick(state_, out_, now);
       if (parts_.service.present()) parts_.service.Say(StatusLine(state_));
     }
@@ -174,6 +193,8 @@ Status ControllerLoop::Run() {
     EndTurn(state_, out_, now);
     HandOver(now);
     if (!HandleSignals(now)) break;
+    outgoing_.Flush(now.mono);
+    ForgetDropped();
     poller_.Wait(std::min(Idle(now), std::chrono::ceil<std::chrono::milliseconds>(patience)));
   }
   parts_.service.Stopping();

@@ -17,6 +17,8 @@
 #include "common/transport/transport.h"
 #include "controller/access/enrol_server.h"
 #include "controller/bulk/server.h"
+#include "controller/control/intake.h"
+#include "controller/control/outgoing.h"
 #include "controller/history/history.h"
 #include "controller/reactor/outbox.h"
 #include "controller/reactor/turns.h"
@@ -65,6 +67,7 @@ class ControllerLoop {
   void Reload(const Result<ControllerConfig>& fresh);
   void CheckDisk();
   void HandOver(Now now);
+  void ForgetDropped();
   // Takes the outbox, because what cannot be sent changes `out_`.
   void Release(Outbox out);
   std::chrono::milliseconds Idle(Now now) const;
@@ -73,6 +76,8 @@ class ControllerLoop {
   State state_;
   Outbox out_;
   Turns turns_;
+  Intake intake_;
+  Outgoing outgoing_;
   TimePoint ticked_;
   Poller poller_;
 };

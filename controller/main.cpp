@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -28,6 +29,9 @@ namespace furrow {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Messages of a connection in ZeroMQ's queue each way, where nothing counts their bytes: see controller/control.
+constexpr int kControlQueue = 16;
 
 constexpr char kProgram[] = "furrow-controller";
 
@@ -81,8 +85,16 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   LoopMailbox events;
   const auto post = [&events](auto event) { events.Post(std::move(event)); };
 
+  // Each may be a filesystem of its own.
+  std::vector<fs::path> watched{state_folder};
+  for (const char* folder : {"db", "logs", "blobs"}) {
+    watched.push_back(state_folder / folder);
+    fs::create_directories(watched.back(), error);
+    if (error)
+      return Fail(Errc::kInvalid, "cannot make the folder " + watched.back().string() + ": " + error.message());
+  }
   FURROW_ASSIGN(const std::unique_ptr<DiskGuard> disk,
-                DiskGuard::Open(state_folder, {config.ballast_bytes, config.disk_low_bytes, 16u << 20}));
+                DiskGuard::Open(watched, {config.ballast_bytes, config.disk_low_bytes, 16u << 20}));
   std::unique_ptr<LogStore> packs;  // The store's thread writes into the packs until the store is gone.
   FURROW_ASSIGN(const std::unique_ptr<Store> store, Store::Open(state_folder / "db", disk.get()));
   // The bulk thread writes streamed logs and the store's thread writes packs, so each has its own view of the folder.
@@ -100,15 +112,17 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   FURROW_TRY(LetLocalClientIn(config));
   Context context;
   FURROW_TRY(context.ServeAllowlist(AllowlistOf(config)));
+  FURROW_TRY(ProveClaimIsIgnored(context));
   ServerOptions options;
   options.address = config.listen;
   options.keys = keys;
+  options.send_queue = kControlQueue;
+  options.receive_queue = kControlQueue;
   options.port = config.control_port;
-  options.max_frame_bytes =
-      std::max({kMaxAgentMessageFrame, kMaxToAgentFrame, kMaxClientRequestFrame, kMaxClientReplyFrame});
+  options.max_frame_bytes = std::max(kMaxAgentMessageFrame, kMaxClientRequestFrame);
+  options.max_answer_bytes = std::max(kMaxToAgentFrame, kMaxClientReplyFrame);
   FURROW_ASSIGN(const std::unique_ptr<Server> control, Server::Bind(context, options));
   FURROW_TRY(ProveUnknownKeyIsRefused(context, config.listen, control->port(), keys.public_key));
-  FURROW_TRY(ProveClaimIsIgnored(context, config.listen, *control, keys.public_key));
   options.port = config.bulk_port;
   FURROW_ASSIGN(const std::unique_ptr<BulkServer> bulk,
                 BulkServer::Start(
@@ -197,6 +211,7 @@ int Main(int argc, char** argv) {
     return daemon::Complain(kProgram, status.error());
   for (const std::string& warning : config->warnings) log::Warning("{}: {}", config_file, warning);
   const Status served = Serve(*config, config_file, signals);
+  log::TellKeptBack(/*all=*/true);
   if (!served) {
     log::Error("{}", served.error().message);
     return daemon::ExitOf(served.error());

@@ -342,7 +342,7 @@ struct DrainAgent {
   reason @3 :Text;
 }
 
-struct Request $variant("ClientRequest") $noun("request") $frame(16777216) {
+struct Request $variant("ClientRequest") $noun("request") $frame(4194304) {
   number @0 :UInt64;
   # Chosen by the client, not 0; every answer carries it.
   union {

@@ -17,7 +17,7 @@ namespace furrow {
 namespace {
 
 constexpr std::size_t kMaxSeries = 10'000;                            // series in one answer
-constexpr std::size_t kAnswerPoints = kMaxClientReplyFrame / 2 / 16;  // points in an answer: a step and a value
+constexpr std::size_t kAnswerPoints = kMaxClientReplyFrame / 4 / 16;  // points in an answer: a step and a value
 
 Result<RunRecord> Find(const Store& store, PipelineId pipeline, std::uint64_t number) {
   FURROW_ASSIGN(const RunId id, store.FindRun(pipeline, number));

@@ -14,6 +14,8 @@ namespace {
 
 // An agent that shows an assignment in none of so many heartbeats cannot take the job.
 constexpr int kHeartbeatsToTake = 60;
+// An agent that holds more attempts which are not current is told of the others at its next heartbeats.
+constexpr std::size_t kKillsAtOnce = 1000;
 
 // Ends the attempt of a job whose agent lost it.
 void LoseAttempt(State& state, Outbox& out, Now now, JobId id, const std::string& why) {
@@ -30,6 +32,7 @@ void LoseAttempt(State& state, Outbox& out, Now now, JobId id, const std::string
 void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vector<HeldAttempt>& held, bool fresh) {
   const Session session = *agent.link.session;
   std::set<JobId> present;
+  std::size_t kills = 0;
   for (const HeldAttempt& one : held) {
     const auto [run, job] = state.FindJob(one.attempt.job);
     const bool current =
@@ -37,6 +40,7 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
     const bool outdated = IsOutdated(state, one.attempt.epoch);
     if (current) present.insert(job->id);  // An outdated attempt blocks its job until the agent has ended it.
     if (!current || outdated) {
+      if (++kills > kKillsAtOnce) continue;
       const char* why = outdated ? "the controller was restored to a time before this attempt" : "no longer current";
       out.to_agents.push_back({session.peer, Kill{session.id, one.attempt, why, true}});
       continue;

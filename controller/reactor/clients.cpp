@@ -12,6 +12,15 @@ namespace furrow {
 namespace {
 
 constexpr Duration kWatchInterval = std::chrono::milliseconds(20);  // between two updates of one watcher
+constexpr std::size_t kWatchesOfAConnection = 256;
+
+std::size_t WatchesOf(const State& state, PeerId peer) {
+  std::size_t count = 0;
+  for (const auto& [run, watchers] : state.watchers)
+    count += static_cast<std::size_t>(
+        std::count_if(watchers.begin(), watchers.end(), [&](const Watcher& one) { return one.asker.peer == peer; }));
+  return count;
+}
 
 void TellWatcher(const State& state, Outbox& out, Now now, const Run& run, Watcher& watcher) {
   std::vector<JobId> news(watcher.changed.begin(), watcher.changed.end());
@@ -74,6 +83,9 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const Watch& request
       return;
     }
   }
+  if (WatchesOf(state, asker.peer) >= kWatchesOfAConnection)
+    return Refuse(out, asker, Errc::kRejected,
+                  "a connection watches at most " + std::to_string(kWatchesOfAConnection) + " runs at once");
   Watcher watcher;
   watcher.asker = asker;
   state.watchers[run->record.id].push_back(std::move(watcher));
@@ -111,14 +123,20 @@ void TellWatchers(State& state, Outbox& out, Now now) {
   std::erase_if(state.news, [&](RunId id) {
     const Run& run = *state.FindRun(id);
     bool told = true;
-    for (Watcher& watcher : state.watchers.at(id)) {
+    std::vector<Watcher>& watchers = state.watchers.at(id);
+    std::erase_if(watchers, [&](Watcher& watcher) {
+      if (IsCrowded(state, out, watcher.asker)) {
+        told = false;
+        return false;
+      }
       const bool changed = watcher.run_changed || !watcher.changed.empty();
       if (watcher.fresh || run.Ended() || (changed && now.mono - watcher.sent >= kWatchInterval))
         TellWatcher(state, out, now, run, watcher);
       else
         told = told && !changed;
-    }
-    if (run.Ended()) state.watchers.erase(id);
+      return run.Ended();
+    });
+    if (watchers.empty()) state.watchers.erase(id);
     return told;
   });
 }

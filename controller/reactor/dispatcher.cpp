@@ -4,6 +4,7 @@
 
 #include "common/base/overloaded.h"
 #include "common/wire/unreadable.h"
+#include "controller/reactor/answer.h"
 #include "controller/reactor/reactor.h"
 #include "schemas/agent.h"
 #include "schemas/client.h"
@@ -66,6 +67,8 @@ Status DispatchAgent(State& state, Outbox& out, Now now, const Sender& from, con
 }
 
 void DispatchClient(State& state, Outbox& out, Now now, const Asker& asker, const ClientRequest& request) {
+  if (IsCrowded(state, out, asker))
+    return Refuse(out, asker, Errc::kUnavailable, "many answers wait for you; read them, and ask again");
   std::visit([&](const auto& one) { On(state, out, now, asker, one); }, request);
 }
 

@@ -2,7 +2,9 @@
 // hands it over as one: nothing leaves before the records of this turn, and of all earlier turns, are durable.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <variant>
@@ -30,6 +32,7 @@ struct Outbox {
   std::vector<SmallLog> small_logs;
   std::vector<AgentSend> to_agents;
   std::vector<ClientSend> to_clients;
+  std::map<std::string, std::size_t> answer_bytes;  // what `to_clients` takes on the wire, by client
   std::vector<BulkCommand> bulk;
   std::vector<PrepareSubmission> submissions;
   std::vector<RepositoryCommand> repositories;

@@ -234,7 +234,8 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
   }
   SourceInfo info{
       record.repository, record.ref, branch, imported->commit, imported->title, imported->author, false, "", kFile};
-  const PipelineRecord& pipeline = PipelineAt(state, out, now, PlaceOf(state, file.spec.pipeline->name, info));
+  const PipelinePlace place = PlaceOf(state, file.spec.pipeline->name, info);
+  const PipelineRecord& pipeline = PipelineAt(state, out, now, place);
   const std::string note = NoteOnName(state, pipeline);
   Run& run = AcceptRun(state, out, now,
                        {.request = record.request,

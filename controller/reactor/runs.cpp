@@ -92,7 +92,8 @@ void On(State& state, Outbox& out, Now now, const SubmissionPrepared& event) {
     return;
   }
   const std::string& name = file.spec.pipeline->name;
-  const PipelineRecord& pipeline = PipelineAt(state, out, now, PlaceOf(state, name, request.info));
+  const PipelinePlace place = PlaceOf(state, name, request.info);
+  const PipelineRecord& pipeline = PipelineAt(state, out, now, place);
   const std::string note = NoteOnName(state, pipeline);
   Run& run = AcceptRun(state, out, now,
                        {.request = request.request,

@@ -2,6 +2,7 @@
 // have gone another way than this controller knows.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "controller/state/state.h"

@@ -18,21 +18,24 @@ namespace {
 constexpr std::size_t kPlanLimit = 4096;          // assignments in one turn
 constexpr std::size_t kKeepFinishedJobs = 50000;  // jobs of ended runs in memory: about 20 MB
 
-// Forgets the oldest ended runs beyond Settings::keep_finished_runs or kKeepFinishedJobs; history still has them. Only
-// this function erases runs, so that every Run& and Job& stays valid until EndTurn.
+// Forgets the oldest ended runs beyond Settings::keep_finished_runs or kKeepFinishedJobs; history still has them. A run
+// whose end a watcher has not heard, because too much waits for that client, stays for the next turn. Only this
+// function erases runs, so that every Run& and Job& stays valid until EndTurn.
 void ForgetOldRuns(State& state) {
   const auto too_many = [&] {
     return state.ended.size() > state.settings.keep_finished_runs || state.ended_jobs > kKeepFinishedJobs;
   };
-  while (!state.ended.empty() && too_many()) {
-    const auto it = state.ended.begin();
-    FURROW_CHECK(!state.watchers.contains(*it), "who watches a run has heard of its end");
+  for (auto it = state.ended.begin(); it != state.ended.end() && too_many();) {
+    if (state.watchers.contains(*it)) {
+      ++it;
+      continue;
+    }
     const auto run = state.runs.find(*it);
     state.ended_jobs -= run->second.jobs.size();
     state.run_of.erase(run->second.record.first_job);
     state.named.erase({run->second.record.pipeline, run->second.record.number});
     state.runs.erase(run);
-    state.ended.erase(it);
+    it = state.ended.erase(it);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <utility>
 #include <variant>
 
@@ -50,6 +51,16 @@ Result<std::vector<Outbox>> Turns::OnCommitted(const Committed& committed) {
   for (; !pending_.empty() && pending_.front().turn <= committed.number; pending_.pop_front())
     release.push_back(std::move(pending_.front().effects));
   return release;
+}
+
+std::set<std::string> Turns::Crowded(std::size_t most) const {
+  std::map<std::string, std::size_t> waiting;
+  std::set<std::string> crowded;
+  for (const Pending& one : pending_) {
+    for (const auto& [client, bytes] : one.effects.answer_bytes)
+      if ((waiting[client] += bytes) > most) crowded.insert(client);
+  }
+  return crowded;
 }
 
 bool Turns::Behind(Now now, Duration span) const {

@@ -2,9 +2,12 @@
 // the very code that the loop runs.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -29,6 +32,8 @@ class Turns {
   // of a commit that failed is final: nothing may leave any more, and the controller must end.
   Result<std::vector<Outbox>> OnCommitted(const Committed& committed);
 
+  // Returns the clients for which more than `most` bytes of answers wait for the store.
+  std::set<std::string> Crowded(std::size_t most) const;
   // Returns whether some turn has waited for the store for longer than `span`: what was decided may not have left yet.
   bool Behind(Now now, Duration span) const;
 

@@ -189,6 +189,8 @@ struct State {
   std::map<RunId, std::vector<Watcher>> watchers;  // by the run that they watch; none is empty
   std::set<RunId> news;                            // runs of which a watcher has not heard all
   Access access;
+  // The clients for which many answers wait for the disk: their requests are refused, and their watches wait.
+  std::set<std::string> crowded;
   bool behind = false;       // Turns wait for a slow disk: what was decided may not have left yet.
   bool plan_needed = false;  // A change may let the scheduler assign a job.
 

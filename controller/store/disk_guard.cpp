@@ -7,31 +7,60 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 #include <utility>
 
 #include "common/base/log.h"
 
 namespace furrow {
 
-Result<std::unique_ptr<DiskGuard>> DiskGuard::Open(const std::filesystem::path& dir, DiskGuardOptions options) {
-  struct statvfs unused {};
-  if (::statvfs(dir.c_str(), &unused) != 0)
-    return tl::unexpected(ErrnoError("cannot ask how full " + dir.string() + " is", errno));
-  std::unique_ptr<DiskGuard> guard(new DiskGuard(dir / "ballast", options));
-  struct stat file {};
-  guard->laid_ = ::stat(guard->ballast_.c_str(), &file) == 0;
+namespace {
+
+std::uint64_t FreeIn(const std::filesystem::path& folder) {
+  struct statvfs facts {};
+  if (::statvfs(folder.c_str(), &facts) != 0) return 0;
+  // Root could use the reserved blocks, too, but they are for the administrator, not for the controller.
+  return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DiskGuard>> DiskGuard::Open(const std::vector<std::filesystem::path>& folders,
+                                                   DiskGuardOptions options) {
+  std::vector<Disk> disks;
+  std::set<dev_t> seen;
+  for (const std::filesystem::path& folder : folders) {
+    struct statvfs unused {};
+    struct stat facts {};
+    if (::statvfs(folder.c_str(), &unused) != 0 || ::stat(folder.c_str(), &facts) != 0)
+      return tl::unexpected(ErrnoError("cannot ask how full " + folder.string() + " is", errno));
+    if (!seen.insert(facts.st_dev).second) continue;
+    Disk& disk = disks.emplace_back();
+    disk.folder = folder;
+    disk.ballast = folder / "ballast";
+    struct stat file {};
+    disk.laid = ::stat(disk.ballast.c_str(), &file) == 0;
+  }
+  std::unique_ptr<DiskGuard> guard(new DiskGuard(std::move(disks), options));
   guard->Check();
   return guard;
 }
 
-DiskGuard::DiskGuard(std::filesystem::path ballast, DiskGuardOptions options)
-    : ballast_(std::move(ballast)), options_(options), low_bytes_(options.low_bytes) {}
+DiskGuard::DiskGuard(std::vector<Disk> disks, DiskGuardOptions options)
+    : options_(options), low_bytes_(options.low_bytes), disks_(std::move(disks)) {}
+
+const std::filesystem::path& DiskGuard::Fullest() const {
+  const Disk* fullest = &disks_.front();
+  std::uint64_t least = UINT64_MAX;
+  for (const Disk& disk : disks_) {
+    const std::uint64_t free = FreeIn(disk.folder);
+    if (free < least) least = free, fullest = &disk;
+  }
+  return fullest->folder;
+}
 
 std::uint64_t DiskGuard::FreeBytes() const {
-  struct statvfs facts {};
-  if (::statvfs(ballast_.parent_path().c_str(), &facts) != 0) return 0;
-  // Root could use the reserved blocks, too, but they are for the administrator, not for the controller.
-  return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
+  return FreeIn(Fullest());
 }
 
 void DiskGuard::SetLow(std::uint64_t low_bytes) {
@@ -39,51 +68,59 @@ void DiskGuard::SetLow(std::uint64_t low_bytes) {
 }
 
 DiskHealth DiskGuard::Check() {
-  std::uint64_t free = FreeBytes();
+  std::lock_guard lock(mutex_);
+  DiskHealth worst = DiskHealth::kOk;
+  for (Disk& disk : disks_) worst = std::max(worst, CheckOne(disk));
+  health_.store(worst, std::memory_order_relaxed);
+  return worst;
+}
+
+DiskHealth DiskGuard::CheckOne(Disk& disk) {
+  std::uint64_t free = FreeIn(disk.folder);
   const std::uint64_t low = low_bytes_.load(std::memory_order_relaxed);
   const std::uint64_t full = std::min(options_.full_bytes, low / 2);
   if (free < full) {
-    if (DropBallast()) free = FreeBytes();
+    if (DropBallast(disk)) free = FreeIn(disk.folder);
   } else if (free >= low + 2 * options_.ballast_bytes) {
-    LayBallast();
+    LayBallast(disk);
   }
   DiskHealth now = DiskHealth::kOk;
   if (free < low) now = DiskHealth::kLow;
   if (free < full) now = DiskHealth::kFull;
-  const DiskHealth before = health_.exchange(now, std::memory_order_relaxed);
+  const DiskHealth before = std::exchange(disk.health, now);
   if (now > before) {
     log::Warning("the disk of {} is {}: {} MiB free; delete something, or give the farm a larger disk",
-                 ballast_.parent_path().string(), now == DiskHealth::kFull ? "full" : "nearly full", free >> 20);
+                 disk.folder.string(), now == DiskHealth::kFull ? "full" : "nearly full", free >> 20);
   } else if (now < before) {
-    log::Info("the disk of {} has room again: {} MiB free", ballast_.parent_path().string(), free >> 20);
+    log::Info("the disk of {} has room again: {} MiB free", disk.folder.string(), free >> 20);
   }
   return now;
 }
 
 bool DiskGuard::OnNoSpace() {
-  const bool dropped = DropBallast();
+  bool dropped = false;
+  {
+    std::lock_guard lock(mutex_);
+    for (Disk& disk : disks_) dropped = DropBallast(disk) || dropped;
+  }
   // A filesystem may refuse a write and still report a few free blocks, so only the refusal counts.
   const DiskHealth now = dropped ? Check() : DiskHealth::kFull;
   if (!dropped) health_.store(DiskHealth::kFull, std::memory_order_relaxed);
   return dropped && now != DiskHealth::kFull;
 }
 
-bool DiskGuard::DropBallast() {
-  std::lock_guard lock(mutex_);
-  if (!laid_) return false;
-  laid_ = false;
-  return ::unlink(ballast_.c_str()) == 0;
+bool DiskGuard::DropBallast(Disk& disk) {
+  return std::exchange(disk.laid, false) && ::unlink(disk.ballast.c_str()) == 0;
 }
 
-void DiskGuard::LayBallast() {
-  std::lock_guard lock(mutex_);
-  if (laid_ || options_.ballast_bytes == 0) return;
-  const int fd = ::open(ballast_.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
+void DiskGuard::LayBallast(Disk& disk) const {
+  if (disk.laid || options_.ballast_bytes == 0) return;
+  const int fd = ::open(disk.ballast.c_str(), O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
   // The next Check tries again, and the health stays correct meanwhile.
   if (fd < 0) return;
-  laid_ = ::posix_fallocate(fd, 0, static_cast<off_t>(options_.ballast_bytes)) == 0;
+  disk.laid = ::posix_fallocate(fd, 0, static_cast<off_t>(options_.ballast_bytes)) == 0;
   ::close(fd);
-  if (!laid_) ::unlink(ballast_.c_str());
+  if (!disk.laid) ::unlink(disk.ballast.c_str());
 }
 
 const char* DiskHealthName(DiskHealth health) {

@@ -1,6 +1,6 @@
-// A DiskGuard watches how full the filesystem of a folder is, and keeps a ballast: a file that reserves space while
-// there is enough, and is deleted when the disk fills, so that the farm can store acknowledged work and a person can
-// still work. Every function is safe from every thread.
+// A DiskGuard watches how full the filesystems of some folders are, and keeps a ballast on each: a file that reserves
+// space while there is enough, and is deleted when the disk fills, so that the farm can store acknowledged work and a
+// person can still work. Every function is safe from every thread.
 #pragma once
 
 #include <atomic>
@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "common/base/error.h"
 
@@ -27,38 +28,46 @@ struct DiskGuardOptions {
 
 class DiskGuard {
  public:
-  // Watches the filesystem of `dir`, which must exist; creates `dir`/ballast if there is space for it. kInternal:
-  // statvfs fails.
-  static Result<std::unique_ptr<DiskGuard>> Open(const std::filesystem::path& dir, DiskGuardOptions options = {});
+  // Watches the filesystems of the folders, which must exist. Of several folders on one filesystem the first counts; it
+  // gets the file `ballast` if there is space for it. kInternal: statvfs fails.
+  static Result<std::unique_ptr<DiskGuard>> Open(const std::vector<std::filesystem::path>& folders,
+                                                 DiskGuardOptions options = {});
 
   // Sets the limit below which the health is kLow.
   void SetLow(std::uint64_t low_bytes);
 
-  // Asks the filesystem (one statvfs, about a microsecond), drops the ballast when space runs out and creates the
-  // ballast again when there is plenty. Returns the new health.
+  // Asks each filesystem (one statvfs, about a microsecond), drops its ballast when space runs out and creates the
+  // ballast again when there is plenty. Returns the new health, that of the worst.
   DiskHealth Check();
 
   // Returns the result of the last Check; costs nothing.
   DiskHealth health() const { return health_.load(std::memory_order_relaxed); }
 
-  // Handles a write that has just failed for lack of space. Returns true if dropping the ballast made space: the write
+  // Handles a write that has just failed for lack of space. Returns true if dropping the ballasts made space: the write
   // may be tried again at once.
   bool OnNoSpace();
 
-  // Returns the bytes that this process may still write; 0 if statvfs fails.
+  // Returns the bytes that this process may still write where there is least; 0 if statvfs fails.
   std::uint64_t FreeBytes() const;
+  // Returns the folder where there is least.
+  const std::filesystem::path& Fullest() const;
 
  private:
-  DiskGuard(std::filesystem::path ballast, DiskGuardOptions options);
-  bool DropBallast();  // false: there was none
-  void LayBallast();
+  struct Disk {
+    std::filesystem::path folder, ballast;
+    bool laid = false;
+    DiskHealth health = DiskHealth::kOk;
+  };
+  DiskGuard(std::vector<Disk> disks, DiskGuardOptions options);
+  DiskHealth CheckOne(Disk& disk);
+  static bool DropBallast(Disk& disk);  // false: there was none
+  void LayBallast(Disk& disk) const;
 
-  const std::filesystem::path ballast_;
   const DiskGuardOptions options_;
   std::atomic<std::uint64_t> low_bytes_;
   std::atomic<DiskHealth> health_{DiskHealth::kOk};
-  std::mutex mutex_;  // guards the ballast
-  bool laid_ = false;
+  std::mutex mutex_;         // guards the disks, but not which there are
+  std::vector<Disk> disks_;  // at least one
 };
 
 // Returns "ok", "low" or "full".

@@ -122,7 +122,7 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& dir, Dis
   std::unique_ptr<DiskGuard> own;
   auto mark = HighWater::Open(dir / "high-water");
   if (mark && guard == nullptr) {
-    auto opened = DiskGuard::Open(dir, {.ballast_bytes = 0});
+    auto opened = DiskGuard::Open({dir}, {.ballast_bytes = 0});
     if (!opened) {
       ::close(lock);
       return tl::unexpected(opened.error());

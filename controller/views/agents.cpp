@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "common/base/clock_skew.h"
+#include "controller/views/page.h"
 
 namespace furrow {
 namespace {
@@ -51,7 +52,7 @@ AgentList ListOf(const State& state, const ListAgents& request) {
   AgentList list;
   std::size_t bytes = 0;
   for (auto it = state.agents.upper_bound(request.after); it != state.agents.end(); ++it) {
-    const bool full = list.agents.size() >= request.limit || bytes >= kMaxClientReplyFrame / 2;
+    const bool full = list.agents.size() >= request.limit || bytes >= kPageBytes;
     if (request.limit > 0 && full) {
       list.more = true;
       break;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/wire/selector.h"
+#include "controller/views/page.h"
 
 namespace furrow {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 // Keeps the jobs of one answer within its frame, however many needs and metrics each of them has.
 class Page {
  public:
-  bool HasRoom() const { return count_ < kMaxJobsShown && bytes_ < kMaxClientReplyFrame / 2; }
+  bool HasRoom() const { return count_ < kMaxJobsShown && bytes_ < kPageBytes; }
   void Add(std::vector<JobView>& jobs, JobView view) {
     ++count_;
     bytes_ += WireBytes(view);

@@ -98,7 +98,7 @@ class DataFarm {
     REQUIRE(AddToAllowlist(folder / "allow", {{Role::kAgent, "two"}, other_agent.public_key}));
     REQUIRE(AddToAllowlist(folder / "allow", {{Role::kClient, "ann"}, client.public_key}));
     REQUIRE(context.ServeAllowlist(folder / "allow"));
-    disk = DiskGuard::Open(folder, {0, 0, UINT64_MAX}).value();
+    disk = DiskGuard::Open({folder}, {0, 0, UINT64_MAX}).value();
     Start();
     port_ = server->port();
   }

@@ -3,6 +3,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -71,7 +72,7 @@ Turn MakeTurn(std::uint64_t number) {
 TEST_CASE("disk guard: the ballast goes when the disk fills and comes back when there is room") {
   SmallDisk disk;
   if (!disk.mounted) return;  // not root
-  auto guard = *DiskGuard::Open(disk.path, kOptions);
+  auto guard = *DiskGuard::Open({disk.path}, kOptions);
   CHECK(guard->health() == DiskHealth::kOk);
   CHECK(fs::file_size(disk.path / "ballast") == kOptions.ballast_bytes);
   disk.Fill("hog");
@@ -88,10 +89,36 @@ TEST_CASE("disk guard: the ballast goes when the disk fills and comes back when 
   CHECK(fs::file_size(disk.path / "ballast") == kOptions.ballast_bytes);
 }
 
+TEST_CASE("disk guard: each filesystem of several folders is watched, and has its own ballast") {
+  SmallDisk state, logs;
+  if (!state.mounted || !logs.mounted) return;  // not root
+  fs::create_directories(state.path / "db");
+  auto guard = *DiskGuard::Open({state.path, state.path / "db", logs.path}, kOptions);
+  CHECK(guard->health() == DiskHealth::kOk);
+  CHECK(fs::exists(state.path / "ballast"));
+  CHECK(fs::exists(logs.path / "ballast"));
+  CHECK_FALSE(fs::exists(state.path / "db" / "ballast"));  // the same filesystem
+  logs.Fill("hog");
+  CHECK(guard->Check() == DiskHealth::kOk);
+  logs.Fill("hog");
+  CHECK(guard->Check() == DiskHealth::kFull);
+  CHECK(guard->Fullest() == logs.path);
+  CHECK(guard->FreeBytes() < kOptions.full_bytes);
+  CHECK(fs::exists(state.path / "ballast"));
+  fs::remove(logs.path / "hog");
+  CHECK(guard->Check() == DiskHealth::kOk);
+  state.Fill("hog");
+  state.Fill("hog");
+  guard->Check();
+  state.Fill("hog");
+  CHECK(guard->Check() == DiskHealth::kFull);
+  CHECK(guard->Fullest() == state.path);
+}
+
 TEST_CASE("disk guard: what counts as low may change, and full is never more than half of it") {
   SmallDisk disk;
   if (!disk.mounted) return;  // not root
-  auto guard = *DiskGuard::Open(disk.path, {.ballast_bytes = 0, .low_bytes = 4 << 20, .full_bytes = 1 << 20});
+  auto guard = *DiskGuard::Open({disk.path}, {.ballast_bytes = 0, .low_bytes = 4 << 20, .full_bytes = 1 << 20});
   CHECK(guard->Check() == DiskHealth::kOk);
   guard->SetLow(1ull << 40);
   CHECK(guard->Check() == DiskHealth::kLow);
@@ -104,7 +131,7 @@ TEST_CASE("store: on a full disk commits wait, history stays readable, and freed
   if (!disk.mounted) return;
   constexpr std::uint64_t kTurns = 400;  // 8 MB
   {
-    auto guard = *DiskGuard::Open(disk.path, kOptions);
+    auto guard = *DiskGuard::Open({disk.path}, kOptions);
     auto store = *Store::Open(disk.path / "store", guard.get());
     std::atomic<std::uint64_t> acknowledged = 0;
     std::atomic<bool> failed = false;
@@ -144,7 +171,7 @@ TEST_CASE("store: closed on a full disk it gives up, and keeps what was acknowle
   std::atomic<std::uint64_t> acknowledged = 0;
   std::atomic<std::uint64_t> failed = 0;
   {
-    auto guard = *DiskGuard::Open(disk.path, kOptions);
+    auto guard = *DiskGuard::Open({disk.path}, kOptions);
     auto store = *Store::Open(disk.path / "store", guard.get());
     store->Start([](auto) { return std::vector<LogLocation>(); },
                  [&](const Committed& committed) { (committed.status ? acknowledged : failed) = committed.number; });
