@@ -12,6 +12,20 @@ set(here ${CMAKE_CURRENT_LIST_DIR})
 find_program(GZIP gzip REQUIRED)
 find_package(Python3 COMPONENTS Interpreter)
 
+# The packages are for the release of Debian on which they are built: their dependencies are its libraries.
+set(FURROW_DEBIAN unstable)
+set(unit_folder /lib/systemd/system)
+if(EXISTS /etc/os-release)
+  file(STRINGS /etc/os-release release REGEX "^(VERSION_CODENAME|VERSION_ID)=")
+  foreach(line IN LISTS release)
+    if(line MATCHES "^VERSION_CODENAME=(.*)$")
+      set(FURROW_DEBIAN ${CMAKE_MATCH_1})
+    elseif(line MATCHES "^VERSION_ID=\"?([0-9]+)" AND CMAKE_MATCH_1 GREATER_EQUAL 13)
+      set(unit_folder /usr/lib/systemd/system)  # Since Debian 13 no package has files in /lib.
+    endif()
+  endforeach()
+endif()
+
 # Dates by the commit, so that the same source gives the same packages.
 execute_process(COMMAND git log -1 --format=%cD WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
   OUTPUT_VARIABLE FURROW_DATE OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
@@ -84,7 +98,7 @@ endfunction()
 # user, state, state_mode, groups, ends_jobs; daemon.end.in goes into prerm and postrm.
 function(daemon component package)
   install(FILES ${CMAKE_SOURCE_DIR}/config/${component}.yaml DESTINATION /etc/furrow COMPONENT ${component})
-  install(FILES ${CMAKE_SOURCE_DIR}/config/systemd/${package}.service DESTINATION /lib/systemd/system
+  install(FILES ${CMAKE_SOURCE_DIR}/config/systemd/${package}.service DESTINATION ${unit_folder}
     COMPONENT ${component})
   set(conffile /etc/furrow/${component}.yaml)
   file(CONFIGURE OUTPUT ${packaging}/${component}/conffiles CONTENT "${conffile}\n")
@@ -173,7 +187,11 @@ This build is for a LibTorch with CUDA, in ${FURROW_LIBTORCH}.")
     get_filename_component(libtorch ${Torch_DIR}/../../.. REALPATH)
     set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${libtorch}/lib)
     # Where Debian's LibTorch is installed too and has the same soname, it would be depended on nevertheless.
-    file(CONFIGURE OUTPUT ${packaging}/cpack.cmake CONTENT "set(SHLIBDEPS_EXECUTABLE dpkg-shlibdeps -xlibtorch1.13)\n")
+    execute_process(COMMAND dpkg-query -W -f "\${Package};" "libtorch[0-9]*" OUTPUT_VARIABLE packaged ERROR_QUIET)
+    list(FILTER packaged INCLUDE REGEX "^libtorch[0-9.]+$")
+    list(TRANSFORM packaged PREPEND "-x")
+    list(JOIN packaged " " packaged)
+    file(CONFIGURE OUTPUT ${packaging}/cpack.cmake CONTENT "set(SHLIBDEPS_EXECUTABLE dpkg-shlibdeps ${packaged})\n")
     set(CPACK_PROJECT_CONFIG_FILE ${packaging}/cpack.cmake)
   elseif(NOT FURROW_TORCH_PACKAGE STREQUAL furrow-torch)
     message(FATAL_ERROR "FURROW_TORCH_PACKAGE is ${FURROW_TORCH_PACKAGE}: furrow-torch or furrow-torch-cuda")

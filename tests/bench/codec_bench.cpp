@@ -1,5 +1,6 @@
 // What encoding and decoding cost: nanoseconds per message, best of several rounds.
 //   codec_bench
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <string>

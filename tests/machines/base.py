@@ -1,4 +1,4 @@
-"""The Debian 12 that the machines boot: made once and cached by its recipe.
+"""The Debian that the machines boot, of the release of this one: made once and cached by its recipe.
 
 Two layers: `plain` is a small server with systemd and SSH, as a fresh installation has them; `needs` lies over it and
 holds what Furrow's packages depend on, so that the machines need no network. `debs` is an apt repository of the same
@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -16,9 +17,9 @@ import sys
 import tempfile
 
 RECIPE = "2"  # counts up when what this file does changes
-SUITE = "bookworm"
+SUITE = platform.freedesktop_os_release()["VERSION_CODENAME"]  # for it the packages are built
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-# What a fresh Debian 12 server has, and what Ansible needs of it: Python with apt's module, and an SSH server.
+# What a fresh Debian server has, and what Ansible needs of it: Python with apt's module, and an SSH server.
 PLAIN = ["systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-apt", "iproute2", "ca-certificates",
          "procps", "git", "nftables"]
 

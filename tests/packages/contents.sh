@@ -5,15 +5,20 @@ source "$(dirname "$0")/support.sh"
 folder=$1 version=$2
 needs dpkg-deb file
 unpack_into_temp
+# Since Debian 13 no package has files in /lib.
+units=/lib/systemd/system
+# shellcheck source=/dev/null
+. /etc/os-release
+((${VERSION_ID%%.*} < 13)) || units=/usr$units
 
 # shellcheck disable=SC2046 # two files each
 {
   holds furrow /usr/bin/furrow "$(page furrow.1)" $(completion furrow)
   holds furrow-controller /usr/bin/furrow-controller /etc/furrow/controller.yaml \
-    /lib/systemd/system/furrow-controller.service "$(page furrow-controller.8)" "$(page furrow-controller.yaml.5)" \
+    "$units"/furrow-controller.service "$(page furrow-controller.8)" "$(page furrow-controller.yaml.5)" \
     $(completion furrow-controller) /usr/share/lintian/overrides/furrow-controller
   holds furrow-agent /usr/bin/furrow-agent /usr/bin/furrow-runner /etc/furrow/agent.yaml \
-    /lib/systemd/system/furrow-agent.service "$(page furrow-agent.8)" "$(page furrow-agent.yaml.5)" \
+    "$units"/furrow-agent.service "$(page furrow-agent.8)" "$(page furrow-agent.yaml.5)" \
     "$(page furrow-runner.8)" $(completion furrow-agent) /usr/share/lintian/overrides/furrow-agent
 }
 

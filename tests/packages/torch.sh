@@ -13,7 +13,7 @@ field() { dpkg-deb -f "$folder/$1_${version}_amd64.deb" "$2"; }
 
 holds furrow-torch /usr/bin/furrow-torch "$(page furrow-torch.1)"
 same "where it looks for libraries" "$(rpath "$tree/furrow-torch/usr/bin/furrow-torch")" ""
-has "its LibTorch" "$(field furrow-torch Depends)" "libtorch1.13 (>= "
+has "its LibTorch" "$(field furrow-torch Depends | sed -E 's/libtorch[0-9.]+ /libtorch /')" "libtorch (>= "
 
 # The archive's shape: lib, and share/cmake/Torch that says where the rest is.
 standin=$tree/libtorch

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "controller/reactor/reactor.h"
 #include "tests/sim/node.h"
 

@@ -1,5 +1,7 @@
 #include "tests/sim/node.h"
 
+#include <algorithm>
+
 #include "agent/reactor/reactor.h"
 #include "common/base/overloaded.h"
 

@@ -1,5 +1,7 @@
 #include "tests/sim/world.h"
 
+#include <algorithm>
+
 #include "agent/reactor/reactor.h"
 #include "common/base/check.h"
 #include "controller/reactor/dispatcher.h"

@@ -1,4 +1,6 @@
 // These commands admit machines and revoke their keys, by enrolments and keys.
+#include <algorithm>
+
 #include "common/enrol/line.h"
 #include "common/pipeline/values.h"
 #include "controller/cli/cmd/commands.h"

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "common/pipeline/torch.h"
 
 #include <doctest/doctest.h>
