@@ -144,7 +144,7 @@ Result<std::string> ReadIfThere(const std::filesystem::path& path) {
 // A rewritten file stays as readable as it was.
 mode_t ModeOf(const std::filesystem::path& path) {
   struct stat status;
-  return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0644;
+  return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0600;
 }
 
 }  // namespace
@@ -178,7 +178,7 @@ Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path, KeyReaders 
     return tl::unexpected(ErrnoError("cannot let the group read " + path.string(), errno));
   const auto known = ReadPublicKey(public_path);
   if (!known || *known != keys->public_key)
-    FURROW_TRY(ReplaceFile(public_path.string(), keys->public_key + '\n', 0644));
+    FURROW_TRY(ReplaceFile(public_path.string(), keys->public_key + '\n', 0600));
   return keys;
 }
 
