@@ -113,7 +113,7 @@ Status TouchFile(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
   if (error) return tl::unexpected(ErrnoError("cannot make the log's folder " + folder.string(), error.value()));
-  const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return tl::unexpected(ErrnoError("cannot open the log " + path, errno));
   close(fd);
   return {};

@@ -19,7 +19,7 @@ enum class Level { kDebug, kInfo, kWarning, kError };
 struct Settings {
   std::string program;  // e.g. "furrow-agent"; every line carries it, except under journald, which knows the program
   Level level = Level::kInfo;
-  std::string file;  // lines are appended; made with mode 0640, its folders too, if missing; empty: stderr
+  std::string file;  // lines are appended; made with mode 0600, its folders too, if missing; empty: stderr
 };
 
 // Directs the log as `settings` say. `main` calls SetUp once, before there are threads. Where stderr leads to journald
