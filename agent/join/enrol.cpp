@@ -18,6 +18,7 @@
 #include "agent/join/enrolment.h"
 #include "common/base/file_io.h"
 #include "common/base/log.h"
+#include "common/base/program.h"
 #include "common/base/version.h"
 #include "common/enrol/client.h"
 #include "common/enrol/line.h"
@@ -268,7 +269,7 @@ int EnrolMain(const AgentConfig& config, const EnrolOptions& options) {
     std::printf("%s\n", done->c_str());
     return kEnrolled;
   }
-  std::fprintf(stderr, "furrow-agent: %s\n", done.error().message.c_str());
+  Say(done.error().message);
   return done.error().status;
 }
 
