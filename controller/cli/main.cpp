@@ -1,9 +1,10 @@
 // furrow is the command line of the farm. README.md in this folder describes the JSON output of each command.
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <functional>
+#include <sstream>
 
 #include "common/base/log.h"
+#include "common/base/program.h"
 #include "common/base/version.h"
 #include "common/pipeline/words.h"
 #include "controller/cli/cmd/commands.h"
@@ -19,9 +20,7 @@ using Action = std::function<Result<int>()>;
 
 int Complain(const Session& session, const Error& error) {
   if (session.json) WriteOut(JsonError(error));
-  std::string message = error.message;
-  while (message.ends_with('\n')) message.pop_back();
-  WriteErr("furrow: " + message + "\n");
+  Say(error.message);
   return ExitOf(error);
 }
 
@@ -218,12 +217,24 @@ int SayUnknown(const CLI::App& app, const std::string& word) {
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     commands.push_back(command->get_name());
   const auto nearest = pipeline::NearestWord(word, commands);
-  WriteErr("furrow: there is no command " + word + (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") +
-           " `furrow --help` lists them all\n");
+  Say("there is no command " + word + (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") +
+      " `furrow --help` lists them all");
   return kExitUsage;
 }
 
+// Refuses arguments without a character: a variable of the shell that is not set must not choose what is meant without
+// the argument.
+std::optional<int> RefuseEmpty(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (*argv[i] != '\0') continue;
+    Say("argument " + std::to_string(i) + " is empty; leave it out, or say what is meant");
+    return kExitUsage;
+  }
+  return std::nullopt;
+}
+
 int Main(int argc, char** argv) {
+  if (const auto status = RefuseEmpty(argc, argv)) return *status;
   Session session;
   session.terminal = DetectTerminal();
   Action action;
@@ -233,7 +244,11 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (const auto word = UnknownCommand(line.app(), argc, argv); word && error.get_exit_code() != 0)
       return SayUnknown(line.app(), *word);
-    return line.app().exit(error) == 0 ? kExitPassed : kExitUsage;
+    std::ostringstream out, err;
+    const bool fine = line.app().exit(error, out, err) == 0;
+    WriteOut(out.str());
+    if (!fine) Say(err.str());
+    return fine ? kExitPassed : kExitUsage;
   }
   log::SetLevel(log::Level::kError);
   const Result<int> status = action();
@@ -244,5 +259,5 @@ int Main(int argc, char** argv) {
 }  // namespace furrow::cli
 
 int main(int argc, char** argv) {
-  return furrow::cli::Main(argc, argv);
+  return furrow::RunMain({"furrow", 16, 128u << 20, 4}, argc, argv, furrow::cli::Main);
 }
