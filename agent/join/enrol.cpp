@@ -19,6 +19,7 @@
 #include "common/base/file_io.h"
 #include "common/base/log.h"
 #include "common/base/program.h"
+#include "common/base/text.h"
 #include "common/base/version.h"
 #include "common/enrol/client.h"
 #include "common/enrol/line.h"
@@ -266,7 +267,7 @@ int EnrolMain(const AgentConfig& config, const EnrolOptions& options) {
   log::SetLevel(log::Level::kError);
   const auto done = Enrol(config, options);
   if (done) {
-    std::printf("%s\n", done->c_str());
+    std::printf("%s\n", Plain(*done).c_str());
     return kEnrolled;
   }
   Say(done.error().message);

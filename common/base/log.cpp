@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -12,6 +13,8 @@
 #include <memory>
 #include <system_error>
 #include <utility>
+
+#include "common/base/text.h"
 
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
@@ -132,14 +135,15 @@ Result<spdlog::sink_ptr> OpenSink(const std::string& file) {
 }
 
 void AppendEscaped(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
+  while (!text.empty()) {
+    const std::string_view character = text.substr(0, std::max<std::size_t>(1, Utf8CharacterSize(text)));
+    text.remove_prefix(character.size());
+    if (character == "\n") {
       out += "\n    ";
-    } else if ((byte < 0x20 && c != '\t') || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
+    } else if (PlainLines(character) == character) {
+      out += character;
     } else {
-      out += c;
+      for (const char c : character) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
 }

@@ -1,5 +1,6 @@
 // furrow is the command line of the farm. README.md in this folder describes the JSON output of each command.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 #include <sstream>
 
@@ -212,30 +213,33 @@ std::optional<std::string> UnknownCommand(const CLI::App& app, int argc, char** 
   return std::nullopt;
 }
 
-int SayUnknown(const CLI::App& app, const std::string& word) {
+int SayUnknown(const Session& session, const CLI::App& app, const std::string& word) {
   std::vector<std::string_view> commands;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     commands.push_back(command->get_name());
   const auto nearest = pipeline::NearestWord(word, commands);
-  Say("there is no command " + word + (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") +
-      " `furrow --help` lists them all");
-  return kExitUsage;
+  return Complain(session, {Errc::kInvalid, "there is no command " + word +
+                                                (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") +
+                                                " `furrow --help` lists them all"});
 }
 
 // Refuses arguments without a character: a variable of the shell that is not set must not choose what is meant without
 // the argument.
-std::optional<int> RefuseEmpty(int argc, char** argv) {
+std::optional<int> RefuseEmpty(const Session& session, int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     if (*argv[i] != '\0') continue;
-    Say("argument " + std::to_string(i) + " is empty; leave it out, or say what is meant");
-    return kExitUsage;
+    return Complain(
+        session, {Errc::kInvalid, "argument " + std::to_string(i) + " is empty; leave it out, or say what is meant"});
   }
   return std::nullopt;
 }
 
 int Main(int argc, char** argv) {
-  if (const auto status = RefuseEmpty(argc, argv)) return *status;
   Session session;
+  // CLI11 sets nothing where it finds a mistake, and who asked for JSON gets the mistake as JSON.
+  session.json =
+      std::any_of(argv + 1, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
+  if (const auto status = RefuseEmpty(session, argc, argv)) return *status;
   session.terminal = DetectTerminal();
   Action action;
   CommandLine line(session, action);
@@ -243,12 +247,12 @@ int Main(int argc, char** argv) {
     line.app().parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (const auto word = UnknownCommand(line.app(), argc, argv); word && error.get_exit_code() != 0)
-      return SayUnknown(line.app(), *word);
+      return SayUnknown(session, line.app(), *word);
     std::ostringstream out, err;
     const bool fine = line.app().exit(error, out, err) == 0;
     WriteOut(out.str());
-    if (!fine) Say(err.str());
-    return fine ? kExitPassed : kExitUsage;
+    if (!fine) return Complain(session, {Errc::kInvalid, err.str()});
+    return kExitPassed;
   }
   log::SetLevel(log::Level::kError);
   const Result<int> status = action();

@@ -113,7 +113,8 @@ TEST_CASE("cli: a name that is not there is no success, in any command, and is t
       for (const std::string& word : all) line += " '" + word + "'";
       const ProgramResult ended = Shell(farm, line);
       CHECK(ended.status == command.status);
-      CHECK((json || ended.out.empty()));
+      CHECK(json == !ended.out.empty());
+      if (json) CHECK(nlohmann::json::parse(ended.out).is_object());
       CheckSaid(ended.err);
     }
   }

@@ -139,7 +139,7 @@ Result<int> HookInstallCommand(const Session& session, const std::string& reposi
   if (session.json)
     WriteOut(JsonText("text", text));
   else
-    WriteOut(text + (text.ends_with('\n') ? "" : "\n"));
+    WriteOut(PlainLines(text) + (text.ends_with('\n') ? "" : "\n"));
   const bool away = !done && done.error().code == Errc::kUnavailable;
   if (away) Say("the controller does not know of it yet: " + done.error().message);
   if (!done && !away)
