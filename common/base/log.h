@@ -1,8 +1,8 @@
 // Logs for the daemons: each process has one logger, and all loggers write one format.
 //   log::Info("agent {} registered with {} GPUs", name, gpus.size());
 // Lines go to stderr until SetUp directs them elsewhere. Any thread may log. A call never throws and never fails its
-// caller: a line that cannot be written is lost. Text from outside may be logged unchanged: what a terminal does not show is
-// escaped and further lines indented, so that no text can forge a line.
+// caller: a line that cannot be written is lost. Text from outside may be logged unchanged: what a terminal does not
+// show is escaped and further lines indented, so that no text can forge a line.
 #pragma once
 
 #include <string>
