@@ -20,9 +20,11 @@
 #include "agent/loop.h"
 #include "agent/settings.h"
 #include "common/base/log.h"
+#include "common/base/program.h"
 #include "common/base/replace_file.h"
 #include "common/daemon/config.h"
 #include "common/daemon/daemon_main.h"
+#include "common/daemon/state_folder.h"
 
 namespace furrow {
 namespace {
@@ -31,19 +33,19 @@ namespace fs = std::filesystem;
 
 constexpr char kProgram[] = "furrow-agent";
 
+fs::path Absolute(const std::string& file) {
+  std::error_code gone;  // the current folder
+  const fs::path path = fs::absolute(file, gone);
+  return gone ? fs::path(file) : path.lexically_normal();
+}
+
 fs::path FolderOfProgram() {
   return fs::read_symlink("/proc/self/exe").parent_path();
 }
 
 // Makes the folders, and takes the lock that keeps two agents from one state folder for as long as the process lives.
-Status TakeStateFolder(const fs::path& folder) {
-  std::error_code error;
-  for (const char* part : {"", "work", "spool", "cache"}) {
-    fs::create_directories(folder / part, error);
-    if (error)
-      return Fail(Errc::kInvalid, "cannot make the state folder " + (folder / part).string() + ": " + error.message());
-  }
-  fs::permissions(folder, fs::perms::owner_all, error);
+Status TakeFolders(const fs::path& folder) {
+  for (const char* part : {"", "work", "spool", "cache"}) FURROW_TRY(daemon::TakeStateFolder(folder / part));
   const std::string path = (folder / "lock").string();
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return tl::unexpected<Error>(ErrnoError(path, errno));
@@ -115,7 +117,7 @@ Result<bool> Join(AgentConfig& config, const std::string& config_file, int signa
 }
 
 Result<StopMode> Serve(AgentConfig config, const std::string& config_file, int signals) {
-  FURROW_TRY(TakeStateFolder(config.state));
+  FURROW_TRY(TakeFolders(config.state));
   ServiceManager service;
   FURROW_ASSIGN(const bool joined, Join(config, config_file, signals, service));
   if (!joined) return StopMode::kLeaveJobs;
@@ -180,6 +182,7 @@ CLI::App* AddEnrol(CLI::App& app, EnrolOptions& options) {
 }
 
 int Main(int argc, char** argv) {
+  MakeFilesPrivate();
   if (argc > 1 && std::string_view(argv[1]) == "check-metrics") {
     const std::vector<std::string> arguments(argv + 2, argv + argc);
     return CheckMetricsMain(arguments);
@@ -197,18 +200,13 @@ int Main(int argc, char** argv) {
       app.add_subcommand("doctor", "examines this machine and its way to the controller; changes nothing");
   examine->fallthrough();
   examine->add_flag("--json", json, "print one JSON document");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : daemon::kExitUsage;
-  }
+  if (const auto status = daemon::Parse(app, argc, argv)) return *status;
   HideLine(argc, argv);
   Result<AgentConfig> config = LoadAgentConfig(config_file);
   if (examine->parsed())
-    return doctor::Print(
-        {doctor::ExamineAgent(fs::absolute(config_file).lexically_normal(), config, FolderOfProgram())}, json);
+    return doctor::Print({doctor::ExamineAgent(Absolute(config_file), config, FolderOfProgram())}, json);
   if (!config) {
-    daemon::Complain(kProgram, config.error());
+    daemon::Complain(config.error());
     return daemon::kExitUsage;
   }
   if (enrol->parsed()) return EnrolMain(*config, enrol_options);
@@ -216,13 +214,13 @@ int Main(int argc, char** argv) {
     std::error_code ignored;
     fs::create_directories(config->state, ignored);
     const Result<KeyPair> keys = OwnKey(*config);
-    if (!keys) return daemon::Complain(kProgram, keys.error());
+    if (!keys) return daemon::Complain(keys.error());
     std::printf("agent %s %s\n", NameOf(*config).c_str(), keys->public_key.c_str());
     return 0;
   }
   const int signals = daemon::CatchSignals();
   if (const Status status = log::SetUp({kProgram, config->log.level, config->log.file}); !status)
-    return daemon::Complain(kProgram, status.error());
+    return daemon::Complain(status.error());
   const Result<StopMode> stopped = Serve(*config, config_file, signals);
   log::TellKeptBack(/*all=*/true);
   if (!stopped) {
@@ -237,5 +235,5 @@ int Main(int argc, char** argv) {
 }  // namespace furrow
 
 int main(int argc, char** argv) {
-  return furrow::Main(argc, argv);
+  return furrow::RunMain({furrow::kProgram, 128, 256u << 20, 8}, argc, argv, furrow::Main);
 }

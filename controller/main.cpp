@@ -11,11 +11,13 @@
 #include <filesystem>
 
 #include "common/base/log.h"
+#include "common/base/program.h"
 #include "common/base/version.h"
 #include "common/chunks/store.h"
 #include "common/daemon/config.h"
 #include "common/daemon/daemon_main.h"
 #include "common/daemon/farm_file.h"
+#include "common/daemon/state_folder.h"
 #include "controller/access/advertise.h"
 #include "controller/access/enrol_server.h"
 #include "controller/doctor/doctor.h"
@@ -34,6 +36,12 @@ namespace fs = std::filesystem;
 constexpr int kControlQueue = 16;
 
 constexpr char kProgram[] = "furrow-controller";
+
+fs::path Absolute(const std::string& file) {
+  std::error_code gone;  // the current folder
+  const fs::path path = fs::absolute(file, gone);
+  return gone ? fs::path(file) : path.lexically_normal();
+}
 
 // Ten thousand agents need as many descriptors; the usual soft limit is 1024.
 void RaiseDescriptorLimit() {
@@ -77,9 +85,10 @@ Status LetLocalClientIn(const ControllerConfig& config) {
 }
 
 Status Serve(ControllerConfig config, const std::string& config_file, int signals) {
-  std::error_code error;
-  fs::create_directories(config.state, error);
-  if (error) return Fail(Errc::kInvalid, "cannot make the state folder " + config.state + ": " + error.message());
+  FURROW_TRY(daemon::TakeStateFolder(config.state));
+  for (const char* part : {"db", "logs", "blobs", "mirrors"})  // perhaps made by a version that left them open
+    if (std::error_code none; fs::is_directory(fs::path(config.state) / part, none))
+      FURROW_TRY(daemon::TakeStateFolder(fs::path(config.state) / part));
   const fs::path state_folder = config.state;
   const SystemClock clock;
   LoopMailbox events;
@@ -174,6 +183,7 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
 }
 
 int Main(int argc, char** argv) {
+  MakeFilesPrivate();
   if (argc > 1 && std::string_view(argv[1]) == "--repository-worker") return RepositoryWorkerMain();
   CLI::App app{"furrow-controller: the farm's memory and its planner"};
   std::string config_file = "/etc/furrow/controller.yaml";
@@ -185,30 +195,25 @@ int Main(int argc, char** argv) {
   CLI::App* examine = app.add_subcommand("doctor", "examines this controller and its machine; changes nothing");
   examine->fallthrough();
   examine->add_flag("--json", json, "print one JSON document");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : daemon::kExitUsage;
-  }
+  if (const auto status = daemon::Parse(app, argc, argv)) return *status;
   const Result<ControllerConfig> config = LoadControllerConfig(config_file);
-  if (examine->parsed())
-    return doctor::Print({doctor::ExamineController(fs::absolute(config_file).lexically_normal(), config)}, json);
+  if (examine->parsed()) return doctor::Print({doctor::ExamineController(Absolute(config_file), config)}, json);
   if (!config) {
-    daemon::Complain(kProgram, config.error());
+    daemon::Complain(config.error());
     return daemon::kExitUsage;
   }
   if (identity->parsed()) {
     std::error_code ignored;
     fs::create_directories(config->state, ignored);
     const Result<KeyPair> keys = OwnKey(*config);
-    if (!keys) return daemon::Complain(kProgram, keys.error());
+    if (!keys) return daemon::Complain(keys.error());
     std::printf("%s\n", keys->public_key.c_str());
     return 0;
   }
   const int signals = daemon::CatchSignals();
   RaiseDescriptorLimit();
   if (const Status status = log::SetUp({kProgram, config->log.level, config->log.file}); !status)
-    return daemon::Complain(kProgram, status.error());
+    return daemon::Complain(status.error());
   for (const std::string& warning : config->warnings) log::Warning("{}: {}", config_file, warning);
   const Status served = Serve(*config, config_file, signals);
   log::TellKeptBack(/*all=*/true);
@@ -224,5 +229,5 @@ int Main(int argc, char** argv) {
 }  // namespace furrow
 
 int main(int argc, char** argv) {
-  return furrow::Main(argc, argv);
+  return furrow::RunMain({furrow::kProgram, 128, 960u << 20, 16}, argc, argv, furrow::Main);
 }

@@ -112,6 +112,9 @@ struct RunSummary $json {
   }
   note @11 :Text $message;
   # One line that says why the run failed or was cancelled. Absent: nothing to add.
+  stuck @12 :Text $message;
+  # One line that says what the run waits for and cannot get: none of its jobs is on an agent, and no known agent could
+  # ever take one of those that are ready. Absent: the run goes on, or has ended.
 }
 
 struct JobView $json {
@@ -148,6 +151,10 @@ struct JobView $json {
   # One line. Absent unless the job is blocked or ready.
   metrics @16 :List(Metric) $keyed $max(Agent.maxJobMetrics);
   # Newest value of each metric.
+  step @20 :UInt32;
+  # Number, from 1, of the step that ended the attempt of `outcome`. 0: it passed, or no step had begun.
+  stepName @21 :Text $message;
+  # What the pipeline file calls that step, or what the step does. Absent with `step`.
 }
 
 struct AgentJob $json {

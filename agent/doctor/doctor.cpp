@@ -126,7 +126,7 @@ Report ExamineAgent(const std::string& config_file, const Result<AgentConfig>& c
   const std::string torch = config->torch.empty() ? programs + "/furrow-torch" : config->torch;
   Append(findings, CheckTorch(torch, Ask(torch, "--describe"), offers_gpus));
   Append(findings, CheckMachine(pid, offers_gpus));
-  return report;
+  return ForUp(std::move(report), config_file);
 }
 
 }  // namespace furrow::doctor

@@ -18,6 +18,7 @@
 #include "common/base/file_io.h"
 #include "common/base/log.h"
 #include "common/base/mailbox.h"
+#include "common/base/program.h"
 #include "common/base/worker_pool.h"
 #include "common/chunks/beneath.h"
 #include "common/chunks/store.h"
@@ -56,6 +57,7 @@ Status WriteWorkspace(const std::string& dir, const std::vector<Tree>& trees, Ch
   if (!folder) return tl::unexpected(ErrnoError("cannot open " + dir, errno));
   MaterialiseOptions options;
   options.replace = true;
+  options.umask = InitialUmask();  // What lies there is the job's, in a folder that is its user's alone.
   for (const Tree& tree : trees) FURROW_TRY(MaterialiseTree(tree, folder.Get(), store, options));
   return {};
 }

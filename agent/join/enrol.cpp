@@ -19,6 +19,8 @@
 #include "agent/join/enrolment.h"
 #include "common/base/file_io.h"
 #include "common/base/log.h"
+#include "common/base/program.h"
+#include "common/base/text.h"
 #include "common/base/version.h"
 #include "common/enrol/client.h"
 #include "common/enrol/line.h"
@@ -267,10 +269,10 @@ int EnrolMain(const AgentConfig& config, const EnrolOptions& options) {
   log::SetLevel(log::Level::kError);
   const auto done = Enrol(config, options);
   if (done) {
-    std::printf("%s\n", done->c_str());
+    std::printf("%s\n", Plain(*done).c_str());
     return kEnrolled;
   }
-  std::fprintf(stderr, "furrow-agent: %s\n", done.error().message.c_str());
+  Say(done.error().message);
   return done.error().status;
 }
 

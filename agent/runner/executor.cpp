@@ -47,8 +47,8 @@ std::string Valid(const Start& start) {
 
 }  // namespace
 
-Executor::Executor(Table& table, Journal& journal)
-    : table_(table), journal_(journal), token_base_(Uuid::Random().ToHex()), boot_(BootIdentity()) {}
+Executor::Executor(Table& table, Journal& journal, mode_t job_umask)
+    : table_(table), journal_(journal), spawner_(job_umask), boot_(BootIdentity()) {}
 
 Executor::~Executor() {
   for (const auto& [ref, job] : jobs_) {
@@ -74,7 +74,8 @@ void Executor::OnStart(Now now, Start start) {
   entry.ref = ref;
   entry.started = now.wall;
   entry.boot = boot_;
-  entry.token = std::to_string(Raw(ref.job)) + "-" + std::to_string(Raw(ref.epoch)) + "-" + token_base_;
+  // The random part is this attempt's alone: a job that knows its own token cannot make up another's.
+  entry.token = std::to_string(Raw(ref.job)) + "-" + std::to_string(Raw(ref.epoch)) + "-" + Uuid::Random().ToHex();
   entry.spool = start.spool;
   entry.blob = std::move(start.blob);
   start.blob.clear();

@@ -25,7 +25,8 @@ class Executor {
  public:
   // The caller owns the table and the journal, which outlive the executor. No entry of the table may be running (see
   // agent/runner/recovery.h).
-  Executor(Table& table, Journal& journal);
+  // Jobs get `job_umask`.
+  Executor(Table& table, Journal& journal, mode_t job_umask);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
@@ -110,7 +111,6 @@ class Executor {
   std::vector<AttemptRef> due_;                               // attempts in phase kDue, in order
   std::vector<AttemptRef> uncommitted_;                       // attempts whose start Commit has yet to write
   std::vector<Frame> events_;
-  std::string token_base_;
   std::uint64_t boot_;
   std::optional<TimePoint> lease_;  // time when all jobs are ended; absent: no lease, or the lease has run out
   bool shutting_down_ = false;

@@ -11,7 +11,6 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <exception>
 #include <string>
 
 #include "agent/runner/log.h"
@@ -19,18 +18,20 @@
 #include "agent/runner/server.h"
 #include "agent/runner/socket.h"
 #include "common/base/clock.h"
+#include "common/base/program.h"
 #include "common/base/version.h"
 
 namespace furrow::runner {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: furrow-runner --state DIR [--detach] [--ready-fd N]\n"
+    "usage: furrow-runner --state DIR [--detach] [--ready-fd N] [--umask OCTAL]\n"
     "Runs the jobs of the agent whose state folder is DIR. The agent starts it; it ends by itself when it has\n"
     "neither jobs nor an agent. SIGTERM kills its jobs and ends it.\n"
     "  --state DIR    holds runner.sock, runner.journal, runner.lock and runner.log\n"
     "  --detach       go on in the background; messages go to DIR/runner.log\n"
     "  --ready-fd N   write \"ready\" there, or what went wrong, and close it\n"
+    "  --umask OCTAL  what jobs have as their umask; default: what this program is started with\n"
     "  --version      print version and commit\n";
 constexpr unsigned kLockPatienceSeconds = 3;
 constexpr off_t kMaxLogBytes = 1 << 20;
@@ -39,6 +40,7 @@ struct Options {
   std::string state;
   bool detach = false;
   int ready_fd = -1;
+  unsigned job_umask = InitialUmask();
 };
 
 // Parses the command line. Returns the exit status of a program that ends at once, or -1 to go on.
@@ -55,11 +57,14 @@ int ParseOptions(int argc, char** argv, Options& options) {
     } else if (word == "--ready-fd" &&
                std::from_chars(value, value + std::strlen(value), options.ready_fd).ec == std::errc()) {
       ++i;
+    } else if (word == "--umask" &&
+               std::from_chars(value, value + std::strlen(value), options.job_umask, 8).ec == std::errc()) {
+      ++i;
     } else {
-      return std::fprintf(stderr, "furrow-runner: %s: not understood\n%s", word.c_str(), kUsage), 2;
+      return Say(word + ": not understood\n" + kUsage), 2;
     }
   }
-  if (options.state.empty()) return std::fprintf(stderr, "furrow-runner: --state is missing\n%s", kUsage), 2;
+  if (options.state.empty()) return Say(std::string("--state is missing\n") + kUsage), 2;
   return -1;
 }
 
@@ -137,7 +142,7 @@ Status Serve(const Options& options, int& ready_fd) {
   if (journal->torn_bytes() > 0)
     Log("runner.journal: the last " + std::to_string(journal->torn_bytes()) + " bytes were torn and are dropped");
   FURROW_TRY(EndLost(table, *journal, clock.Read()));
-  Executor executor(table, *journal);
+  Executor executor(table, *journal, static_cast<mode_t>(options.job_umask & 0777));
   FURROW_ASSIGN(const int listener, ListenSocket());
   Server server(listener, executor, clock);
   if (ready_fd >= 0) {
@@ -154,6 +159,7 @@ Status Serve(const Options& options, int& ready_fd) {
 }
 
 int Main(int argc, char** argv) {
+  MakeFilesPrivate();
   Options options;
   if (const int status = ParseOptions(argc, argv, options); status >= 0) return status;
   ShedInheritance(options.ready_fd);
@@ -170,10 +176,5 @@ int Main(int argc, char** argv) {
 }  // namespace furrow::runner
 
 int main(int argc, char** argv) {
-  try {
-    return furrow::runner::Main(argc, argv);
-  } catch (const std::exception& error) {  // In practice the exception means: out of memory.
-    furrow::runner::Log(std::string("ends on an exception: ") + error.what());
-    return 1;
-  }
+  return furrow::RunMain({"furrow-runner", 16, 0, 0}, argc, argv, furrow::runner::Main);
 }

@@ -83,7 +83,7 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 
 }  // namespace
 
-Spawner::Spawner() : null_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {
+Spawner::Spawner(mode_t job_umask) : job_umask_(job_umask), null_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {
   FURROW_CHECK(null_ >= 0, "/dev/null cannot be opened");
 }
 
@@ -119,8 +119,10 @@ Result<Leader> Spawner::Spawn(const std::vector<std::string>& argv, const std::v
   const std::vector<char*> environment = Pointers(env);
   Leader leader;
   leader.earliest = TicksSinceBoot();
+  const mode_t ours = ::umask(job_umask_);  // posix_spawn cannot set it in the child; the runner has no other thread.
   const int number =
       ::posix_spawn(&leader.pid, path.c_str(), &actions, &attributes, arguments.data(), environment.data());
+  ::umask(ours);
   leader.latest = TicksSinceBoot();
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);

@@ -15,7 +15,8 @@ namespace furrow::runner {
 // Starts processes. A runner keeps one Spawner, which holds /dev/null open.
 class Spawner {
  public:
-  Spawner();
+  // `job_umask` is the umask of what it starts.
+  explicit Spawner(mode_t job_umask);
   ~Spawner();
   Spawner(const Spawner&) = delete;
   Spawner& operator=(const Spawner&) = delete;
@@ -27,6 +28,7 @@ class Spawner {
                        const std::string& workspace, int output);
 
  private:
+  const mode_t job_umask_;
   int null_;
 };
 

@@ -3,7 +3,9 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <string>
 
@@ -11,6 +13,7 @@
 #include "agent/runner/folder.h"
 #include "agent/runner/socket.h"
 #include "common/base/process.h"
+#include "common/base/program.h"
 
 namespace furrow::runner {
 namespace {
@@ -23,8 +26,11 @@ Status Launch(const std::string& state_dir, const std::string& program, int read
   SpawnOptions spawn;
   spawn.descriptors = {{ready, kReadyFd}};
   spawn.group = ProcessGroup::kSession;
-  FURROW_ASSIGN(const pid_t launcher,
-                Spawn({program, "--state", state_dir, "--detach", "--ready-fd", std::to_string(kReadyFd)}, spawn));
+  std::array<char, 8> job_umask{};  // what the agent was started with; its own is for private files
+  std::snprintf(job_umask.data(), job_umask.size(), "%o", static_cast<unsigned>(InitialUmask()));
+  FURROW_ASSIGN(const pid_t launcher, Spawn({program, "--state", state_dir, "--detach", "--ready-fd",
+                                             std::to_string(kReadyFd), "--umask", job_umask.data()},
+                                            spawn));
   Reap(launcher);
   return {};
 }

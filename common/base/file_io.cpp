@@ -79,8 +79,9 @@ Result<std::string> ReadFile(const std::string& path, std::size_t max_bytes) {
 Status MakeFolders(const std::string& path) {
   for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const std::string part = path.substr(0, slash);
-    if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST)
-      return tl::unexpected(ErrnoError("cannot make the folder " + part, errno));
+    const bool made = ::mkdir(part.c_str(), 0700) == 0;
+    if (!made && errno != EEXIST) return tl::unexpected(ErrnoError("cannot make the folder " + part, errno));
+    if (made) ::chmod(part.c_str(), 0700);  // The umask may take the owner's rights.
     if (slash == std::string::npos) return {};
   }
 }

@@ -40,7 +40,7 @@ Status ReadAllAt(int fd, std::span<std::byte> out, std::uint64_t offset, const s
 // The whole file; kNotFound if there is none; kInvalid if it is larger than `max_bytes`.
 Result<std::string> ReadFile(const std::string& path, std::size_t max_bytes);
 
-// Makes a folder and those above it, mode 0700 less umask; one that exists is fine.
+// Makes a folder and those above it, for their owner alone whatever the umask; one that exists is fine.
 Status MakeFolders(const std::string& path);
 // Makes the entries of a folder survive a power cut.
 Status SyncFolder(const std::string& path);

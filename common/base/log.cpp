@@ -16,6 +16,8 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/text.h"
+
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
@@ -141,7 +143,7 @@ Status TouchFile(const std::string& path) {
   const auto folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
   if (error) return tl::unexpected(ErrnoError("cannot make the log's folder " + folder.string(), error.value()));
-  const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+  const int fd = open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return tl::unexpected(ErrnoError("cannot open the log " + path, errno));
   close(fd);
   return {};
@@ -160,14 +162,15 @@ Result<spdlog::sink_ptr> OpenSink(const std::string& file) {
 }
 
 void AppendEscaped(std::string& out, std::string_view text) {
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
+  while (!text.empty()) {
+    const std::string_view character = text.substr(0, std::max<std::size_t>(1, Utf8CharacterSize(text)));
+    text.remove_prefix(character.size());
+    if (character == "\n") {
       out += "\n    ";
-    } else if ((byte < 0x20 && c != '\t') || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
+    } else if (PlainLines(character) == character) {
+      out += character;
     } else {
-      out += c;
+      for (const char c : character) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
 }

@@ -1,8 +1,8 @@
 // Logs for the daemons: each process has one logger, and all loggers write one format.
 //   log::Info("agent {} registered with {} GPUs", name, gpus.size());
 // Lines go to stderr until SetUp directs them elsewhere. Any thread may log. A call never throws and never fails its
-// caller: a line that cannot be written is lost. Text from outside may be logged unchanged: control characters are
-// escaped and further lines indented, so that no text can forge a line.
+// caller: a line that cannot be written is lost. Text from outside may be logged unchanged: what a terminal does not
+// show is escaped and further lines indented, so that no text can forge a line.
 //
 // Warnings and errors are limited, see line_limit.h: within ten minutes the same line is written five times, and a line
 // of WarningOf once for each subject. The others are counted, and their number is told when the time is over.
@@ -22,7 +22,7 @@ enum class Level { kDebug, kInfo, kWarning, kError };
 struct Settings {
   std::string program;  // e.g. "furrow-agent"; every line carries it, except under journald, which knows the program
   Level level = Level::kInfo;
-  std::string file;  // lines are appended; made with mode 0640, its folders too, if missing; empty: stderr
+  std::string file;  // lines are appended; made with mode 0600, its folders too, if missing; empty: stderr
 };
 
 // Directs the log as `settings` say. `main` calls SetUp once, before there are threads. Where stderr leads to journald

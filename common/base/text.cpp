@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
 
 namespace furrow {
 namespace {
@@ -11,6 +12,63 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 bool IsContinuation(char c) {
   return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
+
+// Returns the code point of a well-formed character.
+char32_t CodePoint(std::string_view character) {
+  constexpr unsigned char kFirstBits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+  char32_t point = static_cast<unsigned char>(character[0]) & kFirstBits[character.size()];
+  for (const char c : character.substr(1)) point = point << 6 | (static_cast<unsigned char>(c) & 0x3F);
+  return point;
+}
+
+// Returns whether the character acts on a terminal or on the text beside it, or has no width: Unicode's categories Cc,
+// Cf, Zl and Zp, the fillers that look like nothing, and the selectors and tags in which text can hide. The selectors
+// U+FE00 to U+FE0F pass, because emoji need them.
+bool IsUnseen(char32_t point) {
+  struct Range {
+    char32_t first, last;
+  };
+  constexpr Range kUnseen[] = {{0x00, 0x1F},       {0x7F, 0x9F},       {0xAD, 0xAD},       {0x34F, 0x34F},
+                               {0x600, 0x605},     {0x61C, 0x61C},     {0x6DD, 0x6DD},     {0x70F, 0x70F},
+                               {0x890, 0x891},     {0x8E2, 0x8E2},     {0x115F, 0x1160},   {0x17B4, 0x17B5},
+                               {0x180B, 0x180F},   {0x200B, 0x200F},   {0x2028, 0x202E},   {0x2060, 0x206F},
+                               {0x3164, 0x3164},   {0xFEFF, 0xFEFF},   {0xFFA0, 0xFFA0},   {0xFFF0, 0xFFFB},
+                               {0x110BD, 0x110BD}, {0x110CD, 0x110CD}, {0x13430, 0x1343F}, {0x1BCA0, 0x1BCA3},
+                               {0x1D173, 0x1D17A}, {0xE0000, 0xE0FFF}};
+  const auto range = std::upper_bound(std::begin(kUnseen), std::end(kUnseen), point,
+                                      [](char32_t one, const Range& other) { return one < other.first; });
+  return range != std::begin(kUnseen) && point <= std::prev(range)->last;
+}
+
+std::string WithoutUnseen(std::string_view text, bool lines) {
+  std::string plain;
+  plain.reserve(text.size());
+  while (!text.empty()) {
+    const std::size_t size = Utf8CharacterSize(text);
+    const bool kept = lines && (text[0] == '\n' || text[0] == '\t');
+    if (size == 0 || (!kept && IsUnseen(CodePoint(text.substr(0, size)))))
+      plain += '?';
+    else
+      plain += text.substr(0, size);
+    text.remove_prefix(std::max<std::size_t>(size, 1));
+  }
+  return plain;
+}
+
+// Appends "\\u202e", in two halves beyond U+FFFF.
+void AppendEscape(std::string& out, char32_t point) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  const auto unit = [&](char32_t value) {
+    out += "\\u";
+    for (int shift = 12; shift >= 0; shift -= 4) out += kDigits[value >> shift & 0xF];
+  };
+  if (point > 0xFFFF) {
+    unit(0xD800 + ((point - 0x10000) >> 10));
+    unit(0xDC00 + ((point - 0x10000) & 0x3FF));
+  } else {
+    unit(point);
+  }
 }
 
 }  // namespace
@@ -85,6 +143,33 @@ std::string_view ClippedUtf8(std::string_view text, std::size_t max) {
   std::size_t end = max;
   while (end > 0 && IsContinuation(text[end])) --end;  // goes back to the character's first byte
   return text.substr(0, end);
+}
+
+std::string Plain(std::string_view text) {
+  return WithoutUnseen(text, /*lines=*/false);
+}
+
+std::string PlainLines(std::string_view text) {
+  return WithoutUnseen(text, /*lines=*/true);
+}
+
+std::string EscapeUnseen(std::string json) {
+  const auto may_be = [](char c) { return static_cast<unsigned char>(c) >= 0x7F; };
+  if (std::none_of(json.begin(), json.end(), may_be)) return json;
+  std::string out;
+  std::string_view rest = json;
+  while (!rest.empty()) {
+    const std::size_t size = std::max<std::size_t>(1, Utf8CharacterSize(rest));
+    const std::string_view character = rest.substr(0, size);
+    rest.remove_prefix(size);
+    const char32_t point = CodePoint(character);
+    // Below U+007F only the spaces between values are left, for JSON has escaped the others.
+    if (point >= 0x7F && IsUnseen(point))
+      AppendEscape(out, point);
+    else
+      out += character;
+  }
+  return out;
 }
 
 std::size_t CountCharacters(std::string_view text) {

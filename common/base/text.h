@@ -1,4 +1,4 @@
-// Decodes UTF-8; no other code does.
+// Decodes UTF-8, and says what of it a terminal may show; no other code does.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +22,16 @@ std::string RepairedUtf8(std::string_view text);
 
 // Returns the longest prefix of at most `max` bytes that cuts no character.
 std::string_view ClippedUtf8(std::string_view text, std::size_t max);
+
+// Text of others as a terminal may show it, in one line: '?' replaces every byte that belongs to no character and every
+// character that acts instead of being seen (control characters, those that reverse the order of what is beside them,
+// those without width). Whatever comes from outside passes through one of these two before a person sees it.
+std::string Plain(std::string_view text);
+// The same, but newlines and tabs stay.
+std::string PlainLines(std::string_view text);
+
+// Returns JSON text that means the same and that a terminal may show: what Plain would replace is escaped.
+std::string EscapeUnseen(std::string json);
 
 // Counts the characters that begin in `text`.
 std::size_t CountCharacters(std::string_view text);

@@ -66,10 +66,13 @@ Result<int> FolderStack::Enter(std::string_view path) {
   for (std::size_t i = same; i < parts.size(); ++i) {
     const int above = levels_.empty() ? root_fd_ : levels_.back().folder.Get();
     Level level{std::string(parts[i]), FileHandle()};
-    if (create_ && ::mkdirat(above, level.name.c_str(), 0777) != 0 && errno != EEXIST)
+    const bool made = create_ && ::mkdirat(above, level.name.c_str(), 0777) == 0;
+    if (create_ && !made && errno != EEXIST)
       return tl::unexpected(ErrnoError("cannot make the folder " + QuotePath(path), errno));
     level.folder = FileHandle(::openat(above, level.name.c_str(), kFolderFlags));
     if (!level.folder) return tl::unexpected(PathError(path, errno));
+    if (made && umask_ && ::fchmod(level.folder.Get(), ModeUnder(*umask_, 0777)) != 0)
+      return tl::unexpected(ErrnoError("cannot set the mode of " + QuotePath(path), errno));
     levels_.push_back(std::move(level));
   }
   return levels_.empty() ? root_fd_ : levels_.back().folder.Get();

@@ -19,6 +19,10 @@ bool IsFile(const TreeEntry& entry) {
   return entry.mode == TreeMode::kFile || entry.mode == TreeMode::kExecutable;
 }
 
+constexpr const char* kLinkCure =
+    "; a link must stay within the folder: make it relative (ln -sr), or remove it and name what it leads to by its "
+    "path";
+
 bool IsLink(const Tree& tree, std::string_view path) {
   const TreeEntry* entry = tree.Find(path);
   return entry != nullptr && entry->mode == TreeMode::kSymlink;
@@ -42,7 +46,8 @@ Status ValidateTarget(const Tree& tree, const TreeEntry& link, std::size_t& look
   const std::string& target = link.target;
   if (target.empty() || target.size() > kMaxPathBytes || target.find('\0') != std::string::npos)
     return InvalidEntry(link, "is a link with an empty, too long or impossible target");
-  if (target.front() == '/') return InvalidEntry(link, "is a link to the absolute path " + QuotePath(target));
+  if (target.front() == '/')
+    return InvalidEntry(link, "is a link to the absolute path " + QuotePath(target) + kLinkCure);
   const std::vector<std::string_view> parts = SplitPath(target);
   const bool look_for_links = GoesUpLater(parts);
   std::string at(ParentPath(link.path));
@@ -51,7 +56,7 @@ Status ValidateTarget(const Tree& tree, const TreeEntry& link, std::size_t& look
     if (part.empty() || part == ".") continue;
     if (part.size() > kMaxNameBytes) return InvalidEntry(link, "is a link with a name of over 255 bytes in its target");
     if (part == "..") {
-      if (at.empty()) return InvalidEntry(link, "is a link that leaves the tree: " + QuotePath(target));
+      if (at.empty()) return InvalidEntry(link, "is a link that leaves the tree: " + QuotePath(target) + kLinkCure);
       if (through_link)
         return InvalidEntry(
             link, "is a link that goes up behind another link, perhaps out of the tree: " + QuotePath(target));

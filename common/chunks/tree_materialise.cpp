@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "common/chunks/beneath.h"
@@ -40,7 +41,7 @@ bool IsLarge(const TreeEntry& entry) {
 class RangeWriter {
  public:
   RangeWriter(int dest_fd, ChunkSource& chunks, const MaterialiseOptions& options)
-      : folders_(dest_fd, true), chunks_(chunks), options_(options), buffer_(ChunkBuffer()) {}
+      : folders_(dest_fd, true, options.umask), chunks_(chunks), options_(options), buffer_(ChunkBuffer()) {}
 
   Status Write(const TreeEntry& entry) {
     if (entry.mode == TreeMode::kDirectory) {
@@ -58,6 +59,8 @@ class RangeWriter {
       file = FileHandle(::openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
       return file.Get();
     }));
+    if (options_.umask && ::fchmod(file.Get(), ModeUnder(*options_.umask, mode)) != 0)
+      return tl::unexpected(Named(ErrnoError("chmod", errno), entry));
     return IsLarge(entry) ? Status() : WriteChunks(file.Get(), entry);
   }
 
@@ -112,7 +115,11 @@ Status RunParallel(std::size_t count, unsigned threads, MakeWork make_work) {
     }
   };
   std::vector<std::thread> others;
-  for (unsigned i = 1; i < std::min<std::size_t>(threads, count); ++i) others.emplace_back(run);
+  try {
+    for (unsigned i = 1; i < std::min<std::size_t>(threads, count); ++i) others.emplace_back(run);
+  } catch (const std::system_error&) {
+    // The machine has no more threads: fewer do the same work.
+  }
   run();
   for (std::thread& other : others) other.join();
   return first;

@@ -1,6 +1,10 @@
 // Writes a tree's files into a folder without ever leaving it.
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
+
 #include "common/base/error.h"
 #include "common/chunks/source.h"
 #include "common/chunks/tree.h"
@@ -11,6 +15,9 @@ struct MaterialiseOptions {
   // true replaces a file or link that is in the way; false fails (kRejected). A file never replaces a directory.
   bool replace = false;
   unsigned threads = 2;  // the threads that write large files
+  // Files and folders get the modes that this umask leaves, and their owner's in any case; absent: the process's umask
+  // decides.
+  std::optional<mode_t> umask = {};
 };
 
 // Writes `tree`, which must be valid (from DecodeTree, MakeTree or a scan), beneath the directory `dest_fd` (borrowed).

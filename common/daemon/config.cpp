@@ -242,7 +242,8 @@ template <class Config>
 Result<Config> Parse(std::string_view text, const std::string& file, Config (*read)(Section&)) {
   pipeline::Report report;
   const pipeline::YamlDocument document = pipeline::ReadYaml(text, report);
-  Section root(document.root, std::filesystem::absolute(file).parent_path(), report);
+  std::error_code gone;  // The current folder is; then no relative file was read from it either.
+  Section root(document.root, std::filesystem::absolute(file, gone).parent_path(), report);
   Config config = read(root);
   const auto mistakes = report.Take();
   if (mistakes.empty()) return config;

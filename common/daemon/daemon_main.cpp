@@ -6,7 +6,9 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <sstream>
 
+#include "common/base/program.h"
 #include "common/base/version.h"
 
 namespace furrow::daemon {
@@ -41,9 +43,22 @@ int ExitOf(const Error& error) {
   return error.code == Errc::kInvalid ? kExitUsage : kExitFailed;
 }
 
-int Complain(const std::string& program, const Error& error) {
-  std::fprintf(stderr, "%s: %s\n", program.c_str(), error.message.c_str());
+int Complain(const Error& error) {
+  Say(error.message);
   return ExitOf(error);
+}
+
+std::optional<int> Parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+    return std::nullopt;
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out, err;
+    const bool fine = app.exit(error, out, err) == 0;
+    std::fputs(out.str().c_str(), stdout);
+    if (!fine) Say(err.str());
+    return fine ? 0 : kExitUsage;
+  }
 }
 
 }  // namespace furrow::daemon

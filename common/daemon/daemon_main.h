@@ -2,6 +2,7 @@
 // understand, and their exit statuses.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "common/base/error.h"
@@ -26,7 +27,10 @@ void AddOptions(CLI::App& app, const std::string& program, std::string& config_f
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;  // also: the configuration is wrong
 int ExitOf(const Error& error);
-// Prints "PROGRAM: message" on stderr and returns the exit status of the error.
-int Complain(const std::string& program, const Error& error);
+// Says the error on stderr and returns its exit status.
+int Complain(const Error& error);
+// Parses the command line. Returns the exit status of a program that ends at once: it was asked for its help or
+// version, or does not understand the words; both are said.
+std::optional<int> Parse(CLI::App& app, int argc, char** argv);
 
 }  // namespace furrow::daemon

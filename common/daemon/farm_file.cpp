@@ -36,7 +36,7 @@ Status WriteFarmFile(const std::filesystem::path& state, const FarmFile& farm) {
                             {"pid", farm.pid}};
   // Every start writes it anew, so that it need not survive a power cut.
   return ReplaceFile(PathIn(state).string(), json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n',
-                     RunsAsFarmGroup() ? 0640 : 0644, Durability::kNotSynced);
+                     RunsAsFarmGroup() ? 0640 : 0600, Durability::kNotSynced);
 }
 
 Result<FarmFile> ReadFarmFile(const std::filesystem::path& state) {

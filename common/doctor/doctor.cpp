@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "common/base/text.h"
@@ -18,14 +19,6 @@ constexpr std::string_view kArrow = "→ ";
 
 std::string Padded(std::string_view text, std::size_t width) {
   return std::string(text) + std::string(width - std::min(width, CountCharacters(text)), ' ');
-}
-
-// Text from outside must not move the cursor.
-std::string Plain(std::string_view text) {
-  std::string plain(text);
-  std::replace_if(
-      plain.begin(), plain.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, ' ');
-  return plain;
 }
 
 // Breaks `text` between words into lines of at most `width` columns; the first line is not indented, the others begin
@@ -91,6 +84,32 @@ void Append(Findings& to, Findings more) {
   for (Finding& finding : more) to.push_back(std::move(finding));
 }
 
+Report ForUp(Report report, const std::string& config_file) {
+  namespace fs = std::filesystem;
+  std::error_code none;
+  fs::path folder = fs::path(config_file).parent_path();  // of `furrow up`: an agent's files lie two folders deeper
+  while (folder.has_relative_path() && !fs::exists(folder / "up.lock", none)) folder = folder.parent_path();
+  if (!folder.has_relative_path()) return report;
+  std::erase_if(report.findings, [](const Finding& one) { return one.subject == "unit"; });
+  const std::string again = "furrow --state " + folder.string() + " up";
+  const std::string edits = "set listen in " + config_file;
+  for (Finding& one : report.findings) {
+    // Each start writes the configuration anew, so that nobody is told to change it.
+    if (const std::size_t at = one.found.find(edits); at != std::string::npos)
+      one.found.replace(at, edits.size(), "install furrow-controller, for `furrow up` serves this machine alone");
+    if (one.cure.find(config_file) != std::string::npos) one.cure = again + " --port 0 takes free ports";
+    const bool reads = one.cure.find("journalctl") != std::string::npos;
+    const std::size_t systemd = one.cure.find("systemctl");
+    if (reads)
+      one.cure = "the logs in " + (folder / "daemons").string() + " say why; then start it again: " + again;
+    else if (systemd != std::string::npos && one.subject == "limits")
+      one.cure = "raise the limit (ulimit) in the shell of `furrow up`, and start it again: " + again;
+    else if (systemd != std::string::npos)
+      one.cure = one.cure.substr(0, systemd) + "start it again: " + again;
+  }
+  return report;
+}
+
 std::size_t Count(const std::vector<Report>& reports, Grade grade) {
   std::size_t count = 0;
   for (const Report& report : reports)
@@ -132,7 +151,7 @@ std::string ToJson(const std::vector<Report>& reports) {
           {{"grade", GradeName(one.grade)}, {"subject", one.subject}, {"found", one.found}, {"cure", one.cure}});
     document["reports"].push_back({{"title", report.title}, {"findings", findings}});
   }
-  return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  return EscapeUnseen(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace)) + "\n";
 }
 
 Result<std::vector<Report>> FromJson(std::string_view text) {
@@ -160,7 +179,6 @@ int Print(const std::vector<Report>& reports, bool json) {
   const bool colour = terminal && std::getenv("NO_COLOR") == nullptr;
   const std::string text = json ? ToJson(reports) : Render(reports, colour, terminal ? TerminalWidth() : 0);
   std::fputs(text.c_str(), stdout);
-  std::fflush(stdout);
   return Count(reports, Grade::kError) > 0 ? 1 : 0;
 }
 

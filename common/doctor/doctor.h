@@ -44,6 +44,10 @@ struct Report {
   Findings findings;
 };
 
+// Returns the report as it holds for a daemon that `furrow up` runs, which the place of its configuration shows: no
+// unit of systemd is concerned, and the cures are those of `furrow up`. The report of any other daemon stays as it is.
+Report ForUp(Report report, const std::string& config_file);
+
 std::size_t Count(const std::vector<Report>& reports, Grade grade);
 
 // Returns the findings in columns, each cure under its finding, in lines of at most `width` columns (0: no limit).

@@ -20,6 +20,15 @@ std::string Grouped(std::int64_t number) {
   return digits;
 }
 
+bool IsBool(const std::string& text) {
+  return text == "true" || text == "false";
+}
+
+// Returns whether the quotes around a text make a text of what is a number or a boolean without them.
+bool LooksPlain(const YamlNode& node) {
+  return !node.plain && (IsBool(node.text) || ParseNumber(node.text));
+}
+
 std::string Found(const YamlNode& node) {
   switch (node.kind) {
     case Kind::kNull: return "nothing";
@@ -28,8 +37,20 @@ std::string Found(const YamlNode& node) {
     case Kind::kScalar: break;
   }
   if (node.text.empty()) return "an empty text";
-  const bool number_in_quotes = !node.plain && ParseNumber(node.text);
-  return Quoted(node.text) + (number_in_quotes ? " in quotes" : "");
+  return Quoted(node.text) + (LooksPlain(node) ? " in quotes" : "");
+}
+
+// Returns what to write for a value that was meant as `true` or `false`; empty: that is not known.
+std::string BoolCure(const YamlNode& node) {
+  if (node.kind != Kind::kScalar) return "";
+  if (!node.plain && IsBool(node.text)) return "; leave out the quotes";
+  std::string lower;
+  for (const char c : node.text) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  for (const char* yes : {"true", "yes", "on", "y", "1"})
+    if (lower == yes) return "; write true";
+  for (const char* no : {"false", "no", "off", "n", "0"})
+    if (lower == no) return "; write false";
+  return "";
 }
 
 }  // namespace
@@ -126,7 +147,7 @@ std::optional<bool> Fields::Bool(std::string_view key) {
     if (node->text == "true") return true;
     if (node->text == "false") return false;
   }
-  WrongKind(*node, Named(key), "`true` or `false`", report_);
+  report_.Add(node->position, Named(key) + " must be `true` or `false`, not " + Found(*node) + BoolCure(*node));
   return std::nullopt;
 }
 

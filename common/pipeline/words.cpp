@@ -49,13 +49,22 @@ constexpr std::pair<Scope, std::string_view> kHomes[] = {{Scope::kPipeline, "at 
                                                          {Scope::kRetry, "under `retry`"},
                                                          {Scope::kStep, "in a step"},
                                                          {Scope::kTrain, "under `train`"},
-                                                         {Scope::kData, "under `data`"}};
+                                                         {Scope::kEvaluate, "under `evaluate`"},
+                                                         {Scope::kData, "under `data`"},
+                                                         {Scope::kOptimizer, "under `optimizer`"},
+                                                         {Scope::kSgd, "under `optimizer: { sgd: … }`"},
+                                                         {Scope::kAdam, "under `optimizer: { adam: … }`"}};
+constexpr std::size_t kHomesNamed = 2;
 
 // Maps the words of other systems to Furrow's.
 constexpr std::pair<std::string_view, std::string_view> kForeign[] = {{"script", "run"},
                                                                       {"before_script", "run"},
                                                                       {"uses", "run"},
                                                                       {"cmd", "run"},
+                                                                      {"command", "run"},
+                                                                      {"commands", "run"},
+                                                                      {"environment", "env"},
+                                                                      {"cron", "schedule"},
                                                                       {"runs-on", "labels"},
                                                                       {"tags", "labels"},
                                                                       {"variables", "env"},
@@ -101,6 +110,29 @@ std::size_t Distance(std::string_view a, std::string_view b, std::size_t limit) 
   return std::min(rows[1][b.size()], limit + 1);
 }
 
+// Returns ", which is …" for a word that the scope only knows; empty for one that works.
+std::string NotReady(std::span<const Word> words, std::string_view word) {
+  for (const Word& known : words)
+    if (known.text == word && !known.ready) return ", which is known but not yet built";
+  return "";
+}
+
+// Returns where a word belongs that is not one of this scope's, and whether it works there; empty: it is no word of any
+// scope. Words that work come first, for nobody is to be sent from one refusal to the next.
+std::string HomeOf(std::string_view word, Scope scope) {
+  std::string homes;
+  std::size_t named = 0;
+  for (const bool ready : {true, false}) {
+    for (const auto& [home, phrase] : kHomes) {
+      const std::span<const Word> words = WordsOf(home);
+      if (home == scope || !Contains(words, word) || NotReady(words, word).empty() != ready) continue;
+      if (named++ < kHomesNamed) homes += (homes.empty() ? "" : " or ") + std::string(phrase);
+    }
+    if (named > 0) return homes + (ready ? "" : ", but is not yet built: remove it");
+  }
+  return "";
+}
+
 }  // namespace
 
 std::span<const Word> WordsOf(Scope scope) {
@@ -140,17 +172,18 @@ std::optional<std::string_view> NearestWord(std::string_view word, const std::ve
 std::string UnknownKey(std::string_view word, Scope scope, std::string_view where) {
   const std::span<const Word> words = WordsOf(scope);
   const std::string unknown = "unknown key " + Quoted(word) + " in " + std::string(where);
-  for (const auto& [home, phrase] : kHomes) {
-    if (home != scope && Contains(WordsOf(home), word)) return unknown + "; it belongs " + std::string(phrase);
-  }
+  if (const std::string home = HomeOf(word, scope); !home.empty()) return unknown + "; it belongs " + home;
   for (const auto& [foreign, ours] : kForeign) {
     if (foreign != word) continue;
-    if (Contains(words, ours)) return unknown + "; here it is called " + Quoted(ours);
+    if (Contains(words, ours)) return unknown + "; here it is called " + Quoted(ours) + NotReady(words, ours);
     if (scope == Scope::kJob && ours == "run") return unknown + "; write `steps:` with `- run: …`";
+    if (const std::string home = HomeOf(ours, scope); !home.empty())
+      return unknown + "; it is called " + Quoted(ours) + " and belongs " + home;
   }
   std::vector<std::string_view> known;
   for (const Word& candidate : words) known.push_back(candidate.text);
-  if (const auto nearest = NearestWord(word, known)) return unknown + "; did you mean " + Quoted(*nearest) + "?";
+  if (const auto nearest = NearestWord(word, known))
+    return unknown + "; did you mean " + Quoted(*nearest) + "?" + NotReady(words, *nearest);
   std::vector<std::string_view> ready;
   for (const Word& candidate : words) {
     if (candidate.ready) ready.push_back(candidate.text);

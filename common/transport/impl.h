@@ -215,7 +215,11 @@ struct Channel::Impl {
   std::chrono::milliseconds retry_min{0}, retry_max{0}, retry_delay{0};
   std::optional<std::chrono::steady_clock::time_point> retry_at;
 
+  std::chrono::steady_clock::time_point began{};  // the newest connection, whose handshake follows
+  int broken_off = 0;                             // handshakes in a row that the server broke off at once
+
   void DrainMonitor();
+  void OnBrokenOff();
   void RetryIfDue();
 };
 

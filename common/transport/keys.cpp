@@ -144,7 +144,7 @@ Result<std::string> ReadIfThere(const std::filesystem::path& path) {
 // A rewritten file stays as readable as it was.
 mode_t ModeOf(const std::filesystem::path& path) {
   struct stat status;
-  return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0644;
+  return ::stat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0600;
 }
 
 }  // namespace
@@ -187,7 +187,7 @@ Result<KeyPair> LoadOrMakeKeyPair(const std::filesystem::path& path, KeyReaders 
                                     ": one of the two has changed; restore the secret from a copy, or, if the secret "
                                     "is the right one, delete " +
                                     public_path.string());
-  if (!known) FURROW_TRY(ReplaceFile(public_path.string(), keys->public_key + '\n', 0644));
+  if (!known) FURROW_TRY(ReplaceFile(public_path.string(), keys->public_key + '\n', 0600));
   return keys;
 }
 

@@ -125,8 +125,9 @@ zmq::socket_t Monitor(zmq::context_t& context, zmq::socket_t& socket, int events
 
 zmq::socket_t OpenMonitor(zmq::context_t& context, zmq::socket_t& socket) {
   return Monitor(context, socket,
-                 ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED);
+                 ZMQ_EVENT_CONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                     ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED);
 }
 
 zmq::socket_t OpenCounter(zmq::context_t& context, zmq::socket_t& socket) {

@@ -34,6 +34,7 @@ struct TemporaryKey {
 zmq::socket_t MakeDealer(zmq::context_t& context, const KeyPair& keys, const std::string& server_key) {
   zmq::socket_t socket(context, zmq::socket_type::dealer);
   SetCommonOptions(socket, 1024);
+  socket.set(zmq::sockopt::ipv6, true);  // as a Channel has it
   socket.set(zmq::sockopt::curve_serverkey, server_key);
   socket.set(zmq::sockopt::curve_publickey, keys.public_key);
   socket.set(zmq::sockopt::curve_secretkey, keys.secret_key);
@@ -74,7 +75,11 @@ Status ProveUnknownKeyIsRefused(Context& context, const std::string& address, st
   try {
     const KeyPair stranger = GenerateKeyPair();
     context.impl().allowlist.ExpectStranger(stranger.public_key);
-    if (ProbeHandshake(context.impl().zmq, endpoint, stranger, server_key) != Verdict::kRefused)
+    const Verdict refusal = ProbeHandshake(context.impl().zmq, endpoint, stranger, server_key);
+    if (refusal == Verdict::kNothing)
+      return Fail(Errc::kInternal,
+                  "nothing answers on " + endpoint + ", where this program listens: is there a firewall?");
+    if (refusal != Verdict::kRefused)
       return Fail(Errc::kInternal, endpoint +
                                        " lets a key in that is not on the allowlist; nothing will be served. Is "
                                        "libzmq a build with CURVE and ZAP?");

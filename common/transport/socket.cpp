@@ -17,6 +17,12 @@ namespace {
 
 constexpr int kMaxSockets = 4096;
 constexpr std::size_t kPeersRemembered = 50'000;
+constexpr int kConnectTimeoutMs = 2000;
+constexpr int kPingEveryMs = 2500;
+constexpr int kPingTimeoutMs = 5000;                         // without any byte from the other side after a ping
+constexpr std::chrono::milliseconds kHandshakeAtOnce{3000};  // libzmq gives a handshake up after 5 s
+constexpr int kBrokenOffIsRefused = 3;
+
 // Receives and drops the rest of a message of several parts.
 void SkipRest(zmq::socket_t& socket, const zmq::message_t& last) {
   bool more = last.more();
@@ -261,6 +267,11 @@ Result<std::unique_ptr<Channel>> Channel::Connect(Context& context, const Channe
                static_cast<int>(std::uniform_int_distribution<std::int64_t>(least, 2 * least)(random)));
     socket.set(zmq::sockopt::reconnect_ivl_max,
                static_cast<int>(std::max<std::int64_t>(2 * least, options.reconnect_max.count())));
+    // A link on which packets vanish one way is given up after a few seconds, and so is each attempt to make another:
+    // the kernel alone would wait longer and longer, and be slow to notice when they arrive again.
+    socket.set(zmq::sockopt::connect_timeout, kConnectTimeoutMs);
+    socket.set(zmq::sockopt::heartbeat_ivl, kPingEveryMs);
+    socket.set(zmq::sockopt::heartbeat_timeout, kPingTimeoutMs);
     impl->retry_min = impl->retry_delay = options.reconnect_min;
     impl->retry_max = options.reconnect_max;
     impl->monitor = OpenMonitor(context.impl().zmq, socket);
@@ -282,8 +293,10 @@ void Channel::Impl::DrainMonitor() {
       break;
     }
     switch (event) {
+      case ZMQ_EVENT_CONNECTED: began = std::chrono::steady_clock::now(); break;
       case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         link = LinkState::kConnected;
+        broken_off = 0;
         refusal = Refusal::kNone;
         ++connections;
         retry_delay = retry_min;
@@ -295,20 +308,32 @@ void Channel::Impl::DrainMonitor() {
         retry_at = std::chrono::steady_clock::now() + retry_delay;
         retry_delay = std::min(2 * retry_delay, retry_max);
         break;
-      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:  // libzmq tries again
-        link = LinkState::kRefused;
-        refusal = Refusal::kHandshake;
-        break;
+      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: OnBrokenOff(); break;  // libzmq tries again
       case ZMQ_EVENT_DISCONNECTED:
         if (link == LinkState::kConnected) link = LinkState::kConnecting;
         break;
       case ZMQ_EVENT_CLOSED:  // no program listens there
+        broken_off = 0;
         if (!retry_at) link = LinkState::kConnecting;
         break;
       default: break;
     }
   }
   RetryIfDue();
+}
+
+// The server closed the connection within the handshake. One that does not have the key that we expect does so each
+// time, and at once; so does, a single time, one that is being killed. One that is stopped or stuck lets the handshake
+// time out, which says nothing about keys.
+void Channel::Impl::OnBrokenOff() {
+  const bool at_once = std::chrono::steady_clock::now() - began < kHandshakeAtOnce;
+  broken_off = at_once ? broken_off + 1 : 0;
+  if (broken_off < kBrokenOffIsRefused) {
+    if (link == LinkState::kConnected) link = LinkState::kConnecting;
+    return;
+  }
+  link = LinkState::kRefused;
+  refusal = Refusal::kHandshake;
 }
 
 void Channel::Impl::RetryIfDue() {

@@ -128,7 +128,7 @@ struct ChannelOptions {
   int send_queue = 1000;  // messages before kFull; kept while there is no connection
   int receive_queue = 1000;
   std::chrono::milliseconds reconnect_min{100};  // jittered; doubles up to reconnect_max
-  std::chrono::milliseconds reconnect_max{5000};
+  std::chrono::milliseconds reconnect_max{2500};
 };
 
 enum class LinkState : std::uint8_t { kConnecting, kConnected, kRefused };

@@ -1,9 +1,11 @@
 // furrow is the command line of the farm. README.md in this folder describes the JSON output of each command.
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <algorithm>
 #include <functional>
+#include <sstream>
 
 #include "common/base/log.h"
+#include "common/base/program.h"
 #include "common/base/version.h"
 #include "common/pipeline/words.h"
 #include "controller/cli/cmd/commands.h"
@@ -19,9 +21,7 @@ using Action = std::function<Result<int>()>;
 
 int Complain(const Session& session, const Error& error) {
   if (session.json) WriteOut(JsonError(error));
-  std::string message = error.message;
-  while (message.ends_with('\n')) message.pop_back();
-  WriteErr("furrow: " + message + "\n");
+  Say(error.message);
   return ExitOf(error);
 }
 
@@ -213,18 +213,33 @@ std::optional<std::string> UnknownCommand(const CLI::App& app, int argc, char** 
   return std::nullopt;
 }
 
-int SayUnknown(const CLI::App& app, const std::string& word) {
+int SayUnknown(const Session& session, const CLI::App& app, const std::string& word) {
   std::vector<std::string_view> commands;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     commands.push_back(command->get_name());
   const auto nearest = pipeline::NearestWord(word, commands);
-  WriteErr("furrow: there is no command " + word + (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") +
-           " `furrow --help` lists them all\n");
-  return kExitUsage;
+  return Complain(session, {Errc::kInvalid, "there is no command " + word +
+                                                (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") +
+                                                " `furrow --help` lists them all"});
+}
+
+// Refuses arguments without a character: a variable of the shell that is not set must not choose what is meant without
+// the argument.
+std::optional<int> RefuseEmpty(const Session& session, int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    if (*argv[i] != '\0') continue;
+    return Complain(
+        session, {Errc::kInvalid, "argument " + std::to_string(i) + " is empty; leave it out, or say what is meant"});
+  }
+  return std::nullopt;
 }
 
 int Main(int argc, char** argv) {
   Session session;
+  // CLI11 sets nothing where it finds a mistake, and who asked for JSON gets the mistake as JSON.
+  session.json =
+      std::any_of(argv + 1, argv + argc, [](const char* word) { return std::string_view(word) == "--json"; });
+  if (const auto status = RefuseEmpty(session, argc, argv)) return *status;
   session.terminal = DetectTerminal();
   Action action;
   CommandLine line(session, action);
@@ -232,8 +247,12 @@ int Main(int argc, char** argv) {
     line.app().parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (const auto word = UnknownCommand(line.app(), argc, argv); word && error.get_exit_code() != 0)
-      return SayUnknown(line.app(), *word);
-    return line.app().exit(error) == 0 ? kExitPassed : kExitUsage;
+      return SayUnknown(session, line.app(), *word);
+    std::ostringstream out, err;
+    const bool fine = line.app().exit(error, out, err) == 0;
+    WriteOut(out.str());
+    if (!fine) return Complain(session, {Errc::kInvalid, err.str()});
+    return kExitPassed;
   }
   log::SetLevel(log::Level::kError);
   const Result<int> status = action();
@@ -244,5 +263,5 @@ int Main(int argc, char** argv) {
 }  // namespace furrow::cli
 
 int main(int argc, char** argv) {
-  return furrow::cli::Main(argc, argv);
+  return furrow::RunMain({"furrow", 16, 128u << 20, 4}, argc, argv, furrow::cli::Main);
 }

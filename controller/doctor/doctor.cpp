@@ -125,7 +125,7 @@ Report ExamineController(const std::string& config_file, const Result<Controller
   demand.why_files = "too few for " + Counted(config->max_agents, "agent") + " (agents.max)";
   Append(findings, CheckLimits(demand, LimitsOf(pid), pid != 0));
   findings.push_back(CheckClockIsKept(ClockIsKept()));
-  return report;
+  return ForUp(std::move(report), config_file);
 }
 
 }  // namespace furrow::doctor

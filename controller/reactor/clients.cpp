@@ -52,10 +52,11 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const ListRuns& requ
     if (pipeline == nullptr) return Answer(out, asker, RunList{});
     query.pipeline = pipeline->id;
   }
+  WaitCauses causes(state);
   for (auto it = state.runs.rbegin(); it != state.runs.rend() && query.live.size() < request.limit; ++it) {
     if (!request.pipeline.empty() && it->second.record.pipeline != query.pipeline) continue;
     if (Raw(request.before) != 0 && it->first >= request.before) continue;
-    query.live.push_back(SummaryOf(it->second));
+    query.live.push_back(SummaryOf(causes, it->second));
   }
   out.history.push_back(std::move(query));
 }

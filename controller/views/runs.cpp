@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/wire/job_state.h"
 #include "common/wire/selector.h"
 #include "controller/views/page.h"
 
@@ -32,6 +33,31 @@ std::string WaitsFor(WaitCauses& causes, const Run& run, const Job& job) {
   return "needs " + names;
 }
 
+// Says which step the outcome speaks of. Only some outcomes speak of a step.
+void NameStep(JobView& view, const JobSpec& spec) {
+  const auto has_step = [](OutcomeKind kind) {
+    return kind == OutcomeKind::kExited || kind == OutcomeKind::kSignaled || kind == OutcomeKind::kTimedOut ||
+           kind == OutcomeKind::kLogQuota;
+  };
+  if (!view.outcome || Passed(*view.outcome) || !has_step(view.outcome->kind)) return;
+  if (view.outcome->step >= spec.steps.size()) return;
+  view.step = view.outcome->step + 1;
+  view.step_name = spec.steps[view.outcome->step].name;
+}
+
+// Returns what a run that stands still waits for and cannot get; empty: it goes on, or can.
+std::string StuckOn(WaitCauses& causes, const Run& run) {
+  if (run.Ended() || run.running > 0) return "";
+  std::string reason;
+  for (const JobGroup& group : run.groups) {
+    if (group.ready.empty()) continue;
+    const WaitCause& cause = causes.Of(group);
+    if (!cause.never) return "";
+    if (reason.empty()) reason = group.spec->name + ": " + cause.reason;
+  }
+  return reason;
+}
+
 }  // namespace
 
 RunSummary SummaryOf(const RunRecord& record) {
@@ -50,11 +76,12 @@ RunSummary SummaryOf(const RunRecord& record) {
   return summary;
 }
 
-RunSummary SummaryOf(const Run& run) {
+RunSummary SummaryOf(WaitCauses& causes, const Run& run) {
   RunSummary summary = SummaryOf(run.record);
   summary.jobs.passed = run.passed;
   summary.jobs.failed = run.failed;
   summary.jobs.running = run.running;
+  summary.stuck = StuckOn(causes, run);
   return summary;
 }
 
@@ -87,6 +114,7 @@ JobView ViewOf(WaitCauses& causes, const Run& run, const Job& job) {
     view.log_length = last.log.length;
     view.artifacts = last.artifacts;
     view.log_attempt = {Raw(job.reused_job) != 0 ? job.reused_job : job.id, last.epoch};
+    NameStep(view, *group.spec);
   }
   return view;
 }
@@ -97,7 +125,7 @@ std::vector<RunUpdate> UpdatesOf(const State& state, const Run& run, const std::
   std::size_t shown = 0;
   do {
     RunUpdate& update = updates.emplace_back();
-    update.run = SummaryOf(run);
+    update.run = SummaryOf(causes, run);
     for (Page page; shown < jobs.size() && page.HasRoom(); ++shown)
       page.Add(update.jobs, ViewOf(causes, run, *state.FindJob(jobs[shown]).second));
     update.run_ended = run.Ended() && shown == jobs.size();
@@ -132,8 +160,8 @@ Failure NoSuchJob(const Run& run, const Selector& what) {
 }
 
 ClientReply Show(const State& state, const Run& run, const ShowRun& request) {
-  RunDetail detail{SummaryOf(run), 0, {}};
   WaitCauses causes(state);
+  RunDetail detail{SummaryOf(causes, run), 0, {}};
   Page page;
   for (const Job& job : run.jobs) {
     if (!Matches(run, job, request.what)) continue;

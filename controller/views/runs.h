@@ -9,7 +9,7 @@
 
 namespace furrow {
 
-RunSummary SummaryOf(const Run& run);
+RunSummary SummaryOf(WaitCauses& causes, const Run& run);
 // Summarises a run whose jobs are not in memory: `jobs.running` is 0.
 RunSummary SummaryOf(const RunRecord& record);
 

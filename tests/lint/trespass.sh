@@ -57,6 +57,11 @@ only_in '^common/base/log' "${include}spdlog/" 'spdlog is used in common/base/lo
 only_in '^common/enrol/(line|proof)' "${include}sodium" 'libsodium is used in common/enrol/line and proof alone'
 only_in '^controller/cli/|(^|/)(daemon_)?main\.cpp$' "${include}CLI/" 'CLI11 is used in controller/cli, main.cpp files and common/daemon/daemon_main.cpp alone'
 
+# Whatever a program is started with, it answers in words.
+only_in '^common/base/user_folders\.cpp$' 'getenv\("(HOME|TMPDIR|XDG_[A-Z_]*)"\)|temp_directory_path' "the user's folders are found in common/base/user_folders alone, which never takes a relative one"
+only_in '^controller/cli/(show/terminal|follow/(live_view|follow_run)|cmd/run)\.(h|cpp)$' 'WriteErr\("' 'messages to a person go through Say of common/base/program.h'
+only_in '^$' '[^a-z_]absolute\([^,()]*\)|current_path\(\)' 'this throws where the current folder is gone: give it an error_code'
+
 # Roles: a reactor decides, from what it is given.
 roles='^(controller|agent)/(reactor|state|scheduler)/'
 never_in "$roles" '_clock::now|clock_gettime|gettimeofday|[^a-z_]time\((nullptr|NULL|0)\)' 'time comes in as now; nothing below main reads a clock'

@@ -78,7 +78,9 @@ Result<int> Get(const Session& session, FarmClient& farm, const std::string& run
   if (!chosen)
     return Fail(Errc::kNotFound, "no artifact \"" + name + "\" in " + options.what + "; without --get they are listed");
 
-  FURROW_TRY(MakeFolders(options.out));
+  std::error_code failed;  // The folder is the user's, with the user's umask.
+  std::filesystem::create_directories(options.out, failed);
+  if (failed) return tl::unexpected(ErrnoError("cannot make the folder " + options.out, failed.value()));
   const FileHandle folder(::open(options.out.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder) return tl::unexpected(ErrnoError("cannot write into " + options.out, errno));
   const auto chunks = FetchChunks(farm, *chosen);

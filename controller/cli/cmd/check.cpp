@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "common/base/program.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
@@ -10,17 +11,19 @@ namespace furrow::cli {
 Result<int> CheckCommand(const Session& session, const std::string& file) {
   namespace fs = std::filesystem;
   const fs::path folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path() : fs::path(".");
+  if (std::error_code none; !fs::exists(file, none))
+    return Fail(Errc::kInvalid, "there is no file " + file + "; `furrow check FILE` checks another");
   FURROW_ASSIGN(const PipelineFile read, ReadPipelineFile(file, file, folder.string()));
   const ParsedPipeline parsed = ParsePipeline(read.text, read.default_name);
   if (session.json) {
     WriteOut(JsonDiagnostics(file, parsed));
   } else if (!parsed.ok()) {
-    WriteErr(FormatDiagnostics(file, parsed.diagnostics));
+    Say(FormatDiagnostics(file, parsed.diagnostics));
   } else {
     std::uint64_t shards = 0;
     for (const JobSpec& job : parsed.pipeline.jobs) shards += job.shards;
-    WriteOut(Plain(file) + ": " + parsed.pipeline.name + " is fine, " + std::to_string(parsed.pipeline.jobs.size()) +
-             (parsed.pipeline.jobs.size() == 1 ? " job" : " jobs") +
+    WriteOut(Plain(file) + ": " + Plain(parsed.pipeline.name) + " is fine, " +
+             std::to_string(parsed.pipeline.jobs.size()) + (parsed.pipeline.jobs.size() == 1 ? " job" : " jobs") +
              (shards != parsed.pipeline.jobs.size() ? ", " + std::to_string(shards) + " with shards" : "") + "\n");
   }
   return parsed.ok() ? kExitPassed : kExitUsage;

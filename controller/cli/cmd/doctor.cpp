@@ -26,8 +26,9 @@ struct Daemon {
 std::vector<Daemon> DaemonsHere(const std::string& state) {
   std::error_code none;
   std::vector<Daemon> daemons;
-  const fs::path folder = FarmFolder(state);
-  if (fs::exists(folder / "controller.yaml", none)) {
+  const auto found = FarmFolder(state);
+  const fs::path folder = found ? *found : fs::path();
+  if (found && fs::exists(folder / "controller.yaml", none)) {
     daemons.push_back({"furrow-controller", folder / "controller.yaml"});
     std::vector<fs::path> agents;
     for (const auto& agent : fs::directory_iterator(folder / "agents", none))

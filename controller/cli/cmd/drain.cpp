@@ -3,6 +3,7 @@
 #include <csignal>
 #include <string>
 
+#include "common/base/program.h"
 #include "common/pipeline/values.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/farm/agents.h"
@@ -26,10 +27,6 @@ std::string JobsOf(const AgentView& agent) {
     text += (i == 0 ? "" : ", ") + agent.jobs[i].job;
   if (agent.jobs.size() > kJobsNamed) text += " and " + std::to_string(agent.jobs.size() - kJobsNamed) + " more";
   return text;
-}
-
-void Say(const std::string& text) {
-  WriteErr("furrow: " + Plain(text) + "\n");
 }
 
 // Returns the agent as it is now. A controller that is away, perhaps for an upgrade, is no reason to give up.
@@ -84,20 +81,20 @@ Result<int> DrainCommand(const Session& session, const DrainOptions& options) {
   }
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const Done done, farm->Ask<Done>(request));
-  if (!session.json) WriteOut(done.text + "\n");
+  if (!session.json) WriteOut(Plain(done.text) + "\n");
   int status = kExitPassed;
   if (options.wait) {
     FURROW_ASSIGN(status, WaitUntilIdle(*farm, request.agent, signals));
   }
   if (session.json) WriteOut(JsonText("text", done.text));
-  if (options.wait && status == kExitPassed && !session.json) WriteOut(request.agent + " has no jobs left\n");
+  if (options.wait && status == kExitPassed && !session.json) WriteOut(Plain(request.agent) + " has no jobs left\n");
   return status;
 }
 
 Result<int> ResumeCommand(const Session& session, const std::string& agent) {
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const Done done, farm->Ask<Done>(DrainAgent{.agent = agent, .drained = false}));
-  WriteOut(session.json ? JsonText("text", done.text) : done.text + "\n");
+  WriteOut(session.json ? JsonText("text", done.text) : Plain(done.text) + "\n");
   return kExitPassed;
 }
 

@@ -1,6 +1,7 @@
 // These commands admit machines and revoke their keys, by enrolments and keys.
 #include <algorithm>
 
+#include "common/base/program.h"
 #include "common/enrol/line.h"
 #include "common/pipeline/values.h"
 #include "controller/cli/cmd/commands.h"
@@ -73,7 +74,7 @@ Result<int> EnrolNewCommand(const Session& session, const EnrolNewOptions& optio
     WriteOut(JsonEnrolment(made.enrolment, line, FormatHostPort(host_port.host, host_port.port)));
   } else {
     WriteOut(line + "\n");
-    WriteErr(HintsFor(made.enrolment, host_port));
+    Say(HintsFor(made.enrolment, host_port));
   }
   return kExitPassed;
 }
@@ -93,7 +94,7 @@ Result<int> EnrolRevokeCommand(const Session& session, const std::string& id) {
                 "\"" + id + "\" is no enrolment: they are 8 hex digits; `furrow enrol list` shows them");
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const Done done, farm->Ask<Done>(RevokeEnrolment{enrolment}));
-  WriteOut(session.json ? JsonText("text", done.text) : done.text + "\n");
+  WriteOut(session.json ? JsonText("text", done.text) : Plain(done.text) + "\n");
   return kExitPassed;
 }
 
@@ -107,7 +108,7 @@ Result<int> KeysCommand(const Session& session) {
 Result<int> KeysRevokeCommand(const Session& session, const std::string& what) {
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const Done done, farm->Ask<Done>(RevokeKey{what}));
-  WriteOut(session.json ? JsonText("text", done.text) : done.text + "\n");
+  WriteOut(session.json ? JsonText("text", done.text) : Plain(done.text) + "\n");
   return kExitPassed;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "common/base/program.h"
 #include "common/wire/job_state.h"
 #include "common/wire/selector.h"
 #include "controller/cli/cmd/commands.h"
@@ -82,10 +83,11 @@ Result<int> PrintLogs(const Session& session, FarmClient& farm, const Selector& 
     printer.End(job);
     const bool worth_a_word = detail.matching == 1 || (job.outcome && !Passed(*job.outcome));
     if (!printed && job.outcome && worth_a_word && options.attempt == 0)
-      WriteErr("furrow: " + NameOf(job) + " printed nothing" +
-               (Passed(*job.outcome) ? "" : "; it failed: " + Plain(Explain(*job.outcome))) + "\n");
+      Say(NameOf(job) + " printed nothing" + (Passed(*job.outcome) ? "" : "; it failed: " + ExplainEnd(job)));
   }
-  if (detail.jobs.empty()) WriteErr("furrow: nothing has started yet in " + FormatSelector(what) + "\n");
+  if (detail.jobs.empty())
+    Say((detail.run.state == RunState::kRunning ? "nothing has started yet in " : "nothing was started in ") +
+        FormatSelector(what));
   return kExitPassed;
 }
 
@@ -98,12 +100,11 @@ Result<int> FollowLogsOf(const Session& session, FarmClient& farm, const Selecto
       farm, {same, FollowLogs::kWhole, tail, true},
       {nullptr, [&](const JobView& job, std::string_view bytes) { printer.Take(job, bytes); },
        [&](const JobView& job) { printer.End(job); },
-       [](bool away) {
-         WriteErr(away ? "furrow: the controller is away; waiting for it\n" : "furrow: the controller is back\n");
-       }});
+       [](bool away) { Say(away ? "the controller is away; waiting for it" : "the controller is back"); }});
   for (;;) {
     FURROW_ASSIGN(const bool more, follower.Turn());
     if (!more) return kExitPassed;
+    if (OutputError() != 0) return kExitFailed;
     farm.Wait(follower.Idle());
   }
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "common/base/program.h"
 #include "common/base/text.h"
 #include "common/wire/selector.h"
 #include "controller/cli/cmd/commands.h"
@@ -78,7 +79,7 @@ std::optional<int> Complain(const Session& session, const PipelineFile& file, co
   if (session.json)
     WriteOut(JsonDiagnostics(file.name, parsed));
   else
-    WriteErr(FormatDiagnostics(file.name, parsed.diagnostics));
+    Say(FormatDiagnostics(file.name, parsed.diagnostics));
   return kExitUsage;
 }
 

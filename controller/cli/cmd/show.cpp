@@ -14,7 +14,9 @@ namespace furrow::cli {
 Result<int> RunsCommand(const Session& session, const RunsOptions& options) {
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const RunList list, farm->Ask<RunList>(ListRuns{options.pipeline, options.limit, {}}));
-  WriteOut(session.json ? JsonRuns(list) : RenderRuns(list, options.pipeline, session.Style()));
+  if (list.runs.empty() && !options.pipeline.empty())
+    return Fail(Errc::kNotFound, "there are no runs of " + options.pipeline + "; `furrow runs` shows those of all");
+  WriteOut(session.json ? JsonRuns(list) : RenderRuns(list, session.Style()));
   return kExitPassed;
 }
 
@@ -50,7 +52,7 @@ Result<int> CancelCommand(const Session& session, const std::string& what) {
   FURROW_ASSIGN(const Selector selector, ParseSelector(what));
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const Done done, farm->Ask<Done>(Cancel{selector, ""}));
-  WriteOut(session.json ? JsonText("text", done.text) : done.text + "\n");
+  WriteOut(session.json ? JsonText("text", done.text) : Plain(done.text) + "\n");
   return kExitPassed;
 }
 
@@ -58,6 +60,9 @@ Result<int> MetricsCommand(const Session& session, const MetricsOptions& options
   FURROW_ASSIGN(const Selector selector, ParseSelector(options.what));
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const MetricsAnswer metrics, farm->Ask<MetricsAnswer>(GetMetrics{selector, options.name}));
+  if (metrics.series.empty() && !options.name.empty())
+    return Fail(Errc::kNotFound, "no metric is named " + options.name + " in " + options.what +
+                                     "; without a name all that there are are shown");
   const bool course = std::any_of(metrics.series.begin(), metrics.series.end(),
                                   [](const MetricSeries& series) { return series.values.size() > 1; });
   const bool plot = course && (options.plot || (!options.name.empty() && session.terminal.out));
@@ -66,7 +71,7 @@ Result<int> MetricsCommand(const Session& session, const MetricsOptions& options
   } else if (plot) {
     for (const MetricSeries& series : metrics.series) WriteOut(RenderMetricPlot(series, session.Style()) + "\n");
   } else {
-    WriteOut(RenderMetricTable(metrics, options.name, session.Style()));
+    WriteOut(RenderMetricTable(metrics, session.Style()));
   }
   return kExitPassed;
 }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "common/base/program.h"
 #include "common/base/text.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/hook/hook.h"
@@ -46,7 +47,7 @@ class Triggers {
         result = tl::unexpected(answer.error());
         FURROW_TRY(NotePending(git_dir_, push));
       } else {
-        Say(push, answer, false);
+        Report(push, answer, false);
       }
     }
     return result;
@@ -54,18 +55,18 @@ class Triggers {
 
   // Prints an answer. With --json the answer to the push itself is the document; otherwise a noted push is named as an
   // earlier one.
-  void Say(const PendingPush& push, const Result<Submitted>& answer, bool asked_for) const {
+  void Report(const PendingPush& push, const Result<Submitted>& answer, bool asked_for) const {
     const std::string what = asked_for ? "" : "the earlier push of " + push.new_commit.substr(0, 8) + ": ";
     if (session_.json && asked_for) {
       WriteOut(answer ? JsonSubmitted(*answer) : JsonError(answer.error()));
     } else if (!answer) {
-      WriteErr("furrow: " + what + push.ref + ": " + answer.error().message + "\n");
+      Say(what + push.ref + ": " + answer.error().message);
     } else if (answer->name.empty()) {
       const std::string nothing = answer->repeated ? "has had its run; `furrow runs` shows it" : "nothing starts";
-      WriteErr("furrow: " + what + push.ref + ": " + (answer->note.empty() ? nothing : answer->note) + "\n");
+      Say(what + push.ref + ": " + (answer->note.empty() ? nothing : answer->note));
     } else {
-      WriteErr("furrow: " + what + answer->name + (answer->repeated ? " was started before" : " started") +
-               "; follow: furrow logs -f " + answer->name + "\n");
+      Say(what + answer->name + (answer->repeated ? " was started before" : " started") + "; follow: furrow logs -f " +
+          answer->name);
     }
   }
 
@@ -98,7 +99,7 @@ Result<int> TriggerCommand(const Session& session, const TriggerOptions& options
   const PendingPush push{options.ref, options.old_commit, options.new_commit};
   const auto note = [&](const std::string& why) -> Result<int> {
     FURROW_TRY(NotePending(git_dir, push));
-    WriteErr("furrow: " + push.ref + " is noted and will be taken up when the controller is back (" + why + ")\n");
+    Say(push.ref + " is noted and will be taken up when the controller is back (" + why + ")");
     return kExitUnreachable;
   };
   if (const char* only = std::getenv("FURROW_NOTE_ONLY"); only != nullptr && *only != '\0')
@@ -108,8 +109,8 @@ Result<int> TriggerCommand(const Session& session, const TriggerOptions& options
   if (const Status noted = triggers.TellNoted(); !noted) return note(noted.error().message);
   const Result<Submitted> answer = triggers.Tell(push);
   if (!answer && answer.error().code == Errc::kUnavailable) return note(answer.error().message);
-  triggers.Say(push, answer, true);
-  return kExitPassed;
+  triggers.Report(push, answer, true);
+  return answer ? kExitPassed : ExitOf(answer.error());
 }
 
 Result<int> HookInstallCommand(const Session& session, const std::string& repository) {
@@ -121,10 +122,12 @@ Result<int> HookInstallCommand(const Session& session, const std::string& reposi
   settings.program = fs::read_symlink("/proc/self/exe", error);
   if (error) return Fail(Errc::kInternal, "cannot find this program's own path: " + error.message());
   const char* controller = std::getenv("FURROW_CONTROLLER");
-  if (session.state.empty() && std::getenv("FURROW_STATE") == nullptr && controller != nullptr)
+  if (session.state.empty() && std::getenv("FURROW_STATE") == nullptr && controller != nullptr) {
     settings.controller = controller;
-  else
-    settings.state = FarmFolder(session.state).string();
+  } else {
+    FURROW_ASSIGN(const fs::path folder, FarmFolder(session.state));
+    settings.state = folder.string();
+  }
   FURROW_ASSIGN(const std::string text, InstallHook(settings));
 
   // The hook works without a watch, but only a watched repository finds a push that happens while the hook cannot run.
@@ -136,15 +139,15 @@ Result<int> HookInstallCommand(const Session& session, const std::string& reposi
   if (session.json)
     WriteOut(JsonText("text", text));
   else
-    WriteOut(text + (text.ends_with('\n') ? "" : "\n"));
+    WriteOut(PlainLines(text) + (text.ends_with('\n') ? "" : "\n"));
   const bool away = !done && done.error().code == Errc::kUnavailable;
-  if (away) WriteErr("furrow: the controller does not know of it yet: " + done.error().message + "\n");
+  if (away) Say("the controller does not know of it yet: " + done.error().message);
   if (!done && !away)
     return Fail(done.error().code,
                 "the hook is there, but its pushes start nothing until the controller can read "
                 "the repository: " +
                     done.error().message);
-  if (done && !session.json) WriteErr("furrow: " + done->text + "\n");
+  if (done && !session.json) Say(done->text);
   return kExitPassed;
 }
 

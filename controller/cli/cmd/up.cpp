@@ -13,11 +13,14 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/file_io.h"
+#include "common/base/program.h"
 #include "common/base/replace_file.h"
 #include "common/daemon/farm_file.h"
+#include "common/daemon/state_folder.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/session/signals.h"
+#include "controller/cli/show/json.h"
 #include "controller/cli/up/daemon.h"
 #include "controller/cli/up/setup.h"
 
@@ -98,7 +101,7 @@ class Supervisor {
     const std::string why = LastWords(daemon.plan().log.string());
     if (!ready_)
       return Fail(Errc::kInternal, message + (why.empty() ? "" : ": " + why) + " (" + daemon.plan().log.string() + ")");
-    WriteErr("furrow: " + message + ", starting it again; see " + daemon.plan().log.string() + "\n");
+    Say(message + ", starting it again; see " + daemon.plan().log.string());
     return {};
   }
 
@@ -126,7 +129,7 @@ class Supervisor {
   void WritePids() const {
     nlohmann::ordered_json pids{{"up", ::getpid()}};
     for (const Daemon& daemon : daemons_) pids[daemon.plan().name] = daemon.pid();
-    static_cast<void>(ReplaceFile((state_ / "up.json").string(), pids.dump(2) + "\n", 0644, Durability::kNotSynced));
+    static_cast<void>(ReplaceFile((state_ / "up.json").string(), pids.dump(2) + "\n", 0600, Durability::kNotSynced));
   }
 
   // Checks whether every agent is connected; Run calls this function again until then. A stale farm.json has another
@@ -159,13 +162,15 @@ class Supervisor {
     if (session_.json) {
       const nlohmann::ordered_json json{{"ready", true},     {"state", state_.string()}, {"control", file.control},
                                         {"bulk", file.bulk}, {"agents", agents},         {"ready_ms", took.count()}};
-      WriteOut(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+      WriteOut(Dump(json));
     } else {
-      const bool standard = StateFolder("") == state_;
-      WriteOut("furrow: ready in " + FormatDuration(took) + ": " + std::to_string(agents) +
-               (agents == 1 ? " agent" : " agents") + ", control " + file.control + ", logs " +
-               (state_ / "daemons").string() + "; try: furrow" + (standard ? "" : " --state " + state_.string()) +
-               " run FOLDER\n");
+      const auto usual = StateFolder("");
+      const bool standard = usual && *usual == state_;
+      WriteOut(Plain("furrow: ready in " + FormatDuration(took) + ": " + std::to_string(agents) +
+                     (agents == 1 ? " agent" : " agents") + ", control " + file.control + ", logs " +
+                     (state_ / "daemons").string() + "; try: furrow" + (standard ? "" : " --state " + state_.string()) +
+                     " run FOLDER") +
+               "\n");
     }
     return {};
   }
@@ -178,7 +183,7 @@ class Supervisor {
   // Ends the agents first, so that the controller learns how their jobs end, and then the controller. A second signal
   // ends everything at once.
   Result<int> End() {
-    if (!session_.json) WriteErr("furrow: stopping; jobs are ended. Ctrl-C again does not wait for them\n");
+    if (!session_.json) Say("stopping; jobs are ended. Ctrl-C again does not wait for them");
     for (std::size_t i = 1; i < daemons_.size(); ++i) {
       // An agent that is not running starts again, to stop its runner.
       if (daemons_[i].pid() == 0) static_cast<void>(daemons_[i].Start());
@@ -222,17 +227,17 @@ class Supervisor {
 Result<int> UpCommand(const Session& session, const UpOptions& options) {
   Signals signals({SIGINT, SIGTERM, SIGHUP, SIGCHLD});
   FarmPlan plan;
-  plan.state = StateFolder(session.state);
+  FURROW_ASSIGN(plan.state, StateFolder(session.state));
   std::error_code error;
   plan.programs = fs::read_symlink("/proc/self/exe", error).parent_path();
   plan.agents = options.agents;
-  const Status folder = MakeFolders(plan.state.string());
-  if (!folder) return Fail(Errc::kInvalid, folder.error().message);
+  MakeFilesPrivate();
+  for (const char* part : {"", "daemons", "agents"}) FURROW_TRY(daemon::TakeStateFolder(plan.state / part));
   FURROW_ASSIGN(const FileHandle lock, LockState(plan.state));
   std::string remark;
   const auto ports = ChoosePorts(static_cast<std::uint16_t>(options.port), options.port_named, remark);
   if (!ports) return Fail(Errc::kInternal, ports.error().message);
-  if (!remark.empty()) WriteErr("furrow: " + remark + "\n");
+  if (!remark.empty()) Say(remark);
   plan.control_port = ports->control;
   plan.bulk_port = ports->bulk;
   plan.enrol_port = ports->enrol;

@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "common/base/file_io.h"
+#include "common/base/user_folders.h"
 
 namespace furrow::cli {
 namespace {
@@ -30,15 +31,15 @@ std::optional<std::uint16_t> ParsePort(std::string_view text) {
 
 Result<FarmAddress> FromEnvironment(const std::string& controller) {
   FURROW_ASSIGN(Endpoints endpoints, ParseEndpoints(controller));
-  const fs::path folder = fs::path(Variable("HOME")) / ".config/furrow";
+  FURROW_ASSIGN(const fs::path home, HomeFolder());
+  const fs::path folder = home / ".config/furrow";
   FarmAddress address{std::move(endpoints.control), std::move(endpoints.bulk), "", {}, "FURROW_CONTROLLER"};
   auto server_key = ReadPublicKey(folder / "controller.pub");
   if (!server_key)
     return Fail(Errc::kInvalid,
                 server_key.error().message + "; this file must hold what `furrow-controller identity` prints there");
   address.server_key = std::move(*server_key);
-  std::error_code ignored;
-  fs::create_directories(folder, ignored);
+  FURROW_TRY(MakeFolders(folder.string()));
   FURROW_ASSIGN(address.keys, LoadOrMakeKeyPair(folder / "client.key"));
   return address;
 }
@@ -79,14 +80,23 @@ Result<Endpoints> ParseEndpoints(const std::string& text) {
   return Endpoints{control, control.substr(0, colon + 1) + bulk};
 }
 
-fs::path StateFolder(const std::string& state) {
-  std::string folder = state.empty() ? Variable("FURROW_STATE") : state;
-  if (folder.empty()) folder = Variable("HOME") + "/.local/state/furrow";
-  return fs::absolute(folder).lexically_normal();
+Result<fs::path> StateFolder(const std::string& state) {
+  fs::path folder = state.empty() ? Variable("FURROW_STATE") : state;
+  if (folder.empty()) {
+    const auto home = HomeFolder();
+    if (!home) return Fail(home.error().code, home.error().message + ", or name the farm's folder with --state");
+    folder = *home / ".local/state/furrow";
+  }
+  std::error_code failed;
+  const fs::path absolute = fs::absolute(folder, failed);
+  if (failed)
+    return Fail(Errc::kInvalid, "the current folder is gone, so that there is no folder " + folder.string() +
+                                    "; go to another folder, or name an absolute one");
+  return absolute.lexically_normal();
 }
 
-fs::path FarmFolder(const std::string& state, const fs::path& system) {
-  fs::path own = StateFolder(state);
+Result<fs::path> FarmFolder(const std::string& state, const fs::path& system) {
+  FURROW_ASSIGN(const fs::path own, StateFolder(state));
   if (!state.empty() || !Variable("FURROW_STATE").empty() || FarmRunsIn(own)) return own;
   return ::access(system.c_str(), F_OK) == 0 ? system : own;
 }
@@ -94,7 +104,7 @@ fs::path FarmFolder(const std::string& state, const fs::path& system) {
 Result<FarmAddress> FindFarm(const std::string& state) {
   const std::string controller = Variable("FURROW_CONTROLLER");
   if (state.empty() && Variable("FURROW_STATE").empty() && !controller.empty()) return FromEnvironment(controller);
-  const fs::path folder = FarmFolder(state);
+  FURROW_ASSIGN(const fs::path folder, FarmFolder(state));
   FURROW_TRY(MayUse(folder));
   Result<FarmFile> farm = ReadFarmFile(folder);
   if (!farm) {

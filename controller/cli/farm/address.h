@@ -20,16 +20,16 @@ struct FarmAddress {
 
 // Finds the farm. `state` (--state) or FURROW_STATE names the state folder of a farm on this machine; else
 // FURROW_CONTROLLER ("HOST:CONTROLPORT[,BULKPORT]") names the address, with the keys in ~/.config/furrow/; else
-// FarmFolder finds the folder. kUnavailable: there is no farm; kRejected: this user may not use the farm; kInvalid: a
-// variable or file is wrong. The message names the remedy.
+// FarmFolder finds the folder. ~ is HomeFolder(). kUnavailable: there is no farm; kRejected: this user may not use the
+// farm; kInvalid: a variable or file is wrong. The message names the remedy.
 Result<FarmAddress> FindFarm(const std::string& state);
 
 // Returns the absolute state folder that `state` or the environment names, or else the folder of `furrow up`.
-std::filesystem::path StateFolder(const std::string& state);
+Result<std::filesystem::path> StateFolder(const std::string& state);
 
 // Returns StateFolder(state). Where neither `state` nor the environment names a folder and no farm runs in the folder
 // of `furrow up`, returns `system` if an installed controller has its state there, ready or not.
-std::filesystem::path FarmFolder(const std::string& state, const std::filesystem::path& system = kSystemState);
+Result<std::filesystem::path> FarmFolder(const std::string& state, const std::filesystem::path& system = kSystemState);
 
 // ParseEndpoints parses "HOST:CONTROLPORT[,BULKPORT]"; a missing bulk port is the control port plus one.
 struct Endpoints {

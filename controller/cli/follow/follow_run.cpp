@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "common/base/program.h"
 #include "common/wire/selector.h"
 #include "controller/cli/follow/follower.h"
 #include "controller/cli/follow/live_view.h"
@@ -64,21 +65,19 @@ class RunShow {
 
  private:
   Follower::Handlers HandlersFor() {
-    return {
-        nullptr,
-        [this](const JobView& job, std::string_view bytes) {
-          if (live_)
-            view_.TakeLog(job, bytes);
-          else
-            printer_.Take(job, bytes);
-        },
-        [this](const JobView& job) {
-          if (!live_) printer_.End(job);
-        },
-        [this](bool away) {
-          if (!live_)
-            WriteErr(away ? "furrow: the controller is away; waiting for it\n" : "furrow: the controller is back\n");
-        }};
+    return {nullptr,
+            [this](const JobView& job, std::string_view bytes) {
+              if (live_)
+                view_.TakeLog(job, bytes);
+              else
+                printer_.Take(job, bytes);
+            },
+            [this](const JobView& job) {
+              if (!live_) printer_.End(job);
+            },
+            [this](bool away) {
+              if (!live_) Say(away ? "the controller is away; waiting for it" : "the controller is back");
+            }};
   }
 
   void Redraw() {
@@ -101,8 +100,8 @@ class RunShow {
       stands_ = looked_;
     } else if (looked_ - *stands_ >= kStandsStill && waiting->waits_for != told_) {
       told_ = waiting->waits_for;
-      WriteErr("furrow: " + NameOf(*waiting) + " waits: " + Plain(told_) + " (`" + session_.Program() + " why " +
-               NameOf(follower_.run()) + "` tells more)\n");
+      Say(NameOf(*waiting) + " waits: " + told_ + " (`" + session_.Program() + " why " + NameOf(follower_.run()) +
+          "` tells more)");
     }
   }
 
@@ -111,7 +110,7 @@ class RunShow {
       if (*signal == SIGWINCH) {
         drawn_ = {};
       } else if (cancelled_) {
-        WriteErr("furrow: not waiting for the end of the run\n");
+        Say("not waiting for the end of the run");
         return kExitCancelled;
       } else if (*signal == SIGINT && session_.terminal.in && session_.terminal.err && !asking_) {
         if (live_) view_.Clear();
@@ -148,14 +147,14 @@ class RunShow {
 
   int Detach() {
     StopAsking();
-    WriteErr("furrow: detached; " + session_.Program() + " show -f " + NameOf(follower_.run()) + " follows it\n");
+    Say("detached; " + session_.Program() + " show -f " + NameOf(follower_.run()) + " follows it");
     return kExitPassed;
   }
 
   void Cancel() {
     StopAsking();
     cancelled_ = true;
-    WriteErr("furrow: cancelling; again Ctrl-C does not wait for it\n");
+    Say("cancelling; again Ctrl-C does not wait for it");
     follower_.Cancel("by Ctrl-C");
   }
 
@@ -171,8 +170,8 @@ class RunShow {
                                        [](const JobView& job) { return !job.artifacts.IsZero(); });
     const std::string name = NameOf(run);
     const std::string program = session_.Program();
-    WriteErr("furrow: more: " + program + " logs " + name + (artifacts ? ", " + program + " artifacts " + name : "") +
-             (run.state == RunState::kFailed ? ", " + program + " retry " + name + " --failed" : "") + "\n");
+    Say("more: " + program + " logs " + name + (artifacts ? ", " + program + " artifacts " + name : "") +
+        (run.state == RunState::kFailed ? ", " + program + " retry " + name + " --failed" : ""));
   }
 
   // Shows the last lines of failed jobs, which a run in the live view shows nowhere else.
@@ -181,8 +180,9 @@ class RunShow {
     for (const JobView& job : follower_.jobs()) {
       if (job.state != JobState::kFailed || Raw(job.log_attempt.epoch) == 0) continue;
       if (++shown > kFailedLogs) continue;
-      WriteOut(Paint("── " + NameOf(job) + ": " + (job.outcome ? Explain(*job.outcome) : "failed") + "\n", Colour::kRed,
-                     session_.terminal.colour));
+      WriteOut(Paint("── " + Plain(NameOf(job) + ": " + (job.outcome ? ExplainEnd(job) : "failed")), Colour::kRed,
+                     session_.terminal.colour) +
+               "\n");
       LogPrinter printer({true, true, session_.terminal.colour}, WriteOut);
       bool open = true;
       LogStreams stream(farm_);
@@ -222,8 +222,7 @@ class RunShow {
 
 Result<int> FollowRun(const Session& session, FarmClient& farm, const Submitted& submitted, Signals& signals) {
   FURROW_ASSIGN(const Selector run, ParseSelector(submitted.name));
-  if (!session.json)
-    WriteErr("furrow: " + submitted.name + " started" + (submitted.note.empty() ? "" : ": " + submitted.note) + "\n");
+  if (!session.json) Say(submitted.name + " started" + (submitted.note.empty() ? "" : ": " + submitted.note));
   return RunShow(session, farm, run, signals, /*ours=*/true).Show();
 }
 
@@ -236,7 +235,7 @@ int SayDetached(const Session& session, const Submitted& submitted) {
     WriteOut(JsonSubmitted(submitted));
   } else {
     WriteOut(submitted.name + "\n");
-    WriteErr("furrow: follow it with " + session.Program() + " logs -f " + submitted.name + "\n");
+    Say("follow it with " + session.Program() + " logs -f " + submitted.name);
   }
   return kExitPassed;
 }

@@ -33,7 +33,8 @@ std::string LineOf(const JobSum& sum, std::size_t name_width, const ViewStyle& s
   if (sum.shards > 1) add(std::to_string(sum.ended) + "/" + std::to_string(sum.shards));
   add(FormatSpan(sum.started, sum.ended_at, style.now));
   if (!IsTerminal(sum.state) && !sum.agents.empty()) add(sum.agents.front());
-  if (!sum.metrics.empty()) add(sum.metrics.back().name + "=" + FormatNumber(sum.metrics.back().value));
+  if (const Metrics metrics = Ordered(sum.metrics); !metrics.empty())
+    add(metrics.front().name + "=" + FormatNumber(metrics.front().value));
   add(sum.note);
   const std::string name = Pad(Plain(sum.branch + sum.job), name_width);
   const std::string text = std::string(GlyphOf(sum.state)) + " " + name + Plain(rest);
@@ -73,7 +74,7 @@ std::vector<std::string> LiveLines(const RunSummary& run, const std::vector<JobV
   for (const JobSum& sum : sums) lines.push_back(LineOf(sum, name_width, style));
   if (hidden > 0) lines.push_back(Cut("… " + std::to_string(hidden) + " more jobs", style.width));
 
-  std::string whole = NameOf(run) + " " + NameOf(run.state) + "  " + std::to_string(run.jobs.passed) + "/" +
+  std::string whole = NameOf(run) + " " + StateOf(run) + "  " + std::to_string(run.jobs.passed) + "/" +
                       std::to_string(run.jobs.total) + " passed";
   if (run.jobs.failed > 0) whole += ", " + std::to_string(run.jobs.failed) + " failed";
   if (run.jobs.running > 0) whole += ", " + std::to_string(run.jobs.running) + " running";

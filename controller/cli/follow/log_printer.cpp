@@ -23,7 +23,7 @@ void LogPrinter::Take(const JobView& job, std::string_view bytes) {
 }
 
 std::string LogPrinter::Lines(const JobView& job, Log& log, std::string_view bytes) const {
-  const std::string prefix = Paint(NameOf(job) + ": ", Colour::kDim, options_.colour);
+  const std::string prefix = Paint(Plain(NameOf(job)) + ": ", Colour::kDim, options_.colour);
   std::string out;
   while (!bytes.empty()) {
     const std::size_t end = bytes.find('\n');

@@ -6,11 +6,6 @@
 namespace furrow::cli {
 namespace {
 
-// Bytes of a log that are not UTF-8 become U+FFFD.
-std::string Dump(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 // Puts the name that people know a run by in front of the run's fields.
 Json Named(const RunSummary& run) {
   Json json{{"name", NameOf(run)}};
@@ -19,6 +14,10 @@ Json Named(const RunSummary& run) {
 }
 
 }  // namespace
+
+std::string Dump(const Json& json) {
+  return EscapeUnseen(json.dump(2, ' ', false, Json::error_handler_t::replace)) + "\n";
+}
 
 std::string JsonRuns(const RunList& list) {
   return Dump({{"runs", JsonList(list.runs, Named)}});

@@ -7,10 +7,14 @@
 #include <vector>
 
 #include "common/pipeline/pipeline.h"
+#include "common/wire/json.h"
 #include "controller/cli/show/views.h"
 #include "schemas/client.h"
 
 namespace furrow::cli {
+
+// Returns the document as every command prints it: any text of others in it is exact, and harmless for a terminal.
+std::string Dump(const Json& json);
 
 std::string JsonRuns(const RunList& list);
 std::string JsonRun(const RunSummary& run, const std::vector<JobView>& jobs);

@@ -83,19 +83,18 @@ class Canvas {
 
 }  // namespace
 
-std::string RenderMetricTable(const MetricsAnswer& metrics, const std::string& name, const ViewStyle& style) {
-  if (metrics.series.empty() && !name.empty())
-    return "no metric named " + name + "; without a name all that there are are shown\n";
+std::string RenderMetricTable(const MetricsAnswer& metrics, const ViewStyle& style) {
   if (metrics.series.empty()) return "no metrics; a job writes them to $FURROW_METRICS\n";
   using Align = Table::Align;
+  using Room = Table::Room;
   Table table({{"JOB"},
                {"METRIC"},
-               {"VALUES", Align::kRight},
-               {"FIRST", Align::kRight},
+               {"VALUES", Align::kRight, Room::kSpare},
+               {"FIRST", Align::kRight, Room::kSpare},
                {"LAST", Align::kRight},
                {"LEAST", Align::kRight},
                {"MOST", Align::kRight},
-               {"COURSE"}});
+               {"COURSE", Align::kLeft, Room::kSpare}});
   for (const MetricSeries& series : metrics.series) {
     if (series.values.empty()) continue;
     const auto [least, most] = std::minmax_element(series.values.begin(), series.values.end());

@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "common/base/program.h"
+
 namespace furrow::cli {
 namespace {
 
@@ -25,6 +27,7 @@ void Write(int fd, std::string_view text) {
       ::poll(&writable, 1, -1);
     } else if (errno != EINTR) {
       if (errno == EPIPE) std::_Exit(128 + SIGPIPE);
+      if (fd == STDOUT_FILENO) NoteOutputError(errno);
       return;
     }
   }

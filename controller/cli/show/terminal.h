@@ -38,7 +38,8 @@ class SingleKeys {
 };
 
 // Both functions write the whole text to the descriptor at once. A reader that is gone ends the program as SIGPIPE
-// would.
+// would. What stdout does not take is told at the end, and is an error (common/base/program.h). Messages to a person go
+// through Say there instead of WriteErr.
 void WriteOut(std::string_view text);
 void WriteErr(std::string_view text);
 

@@ -11,6 +11,9 @@
 namespace furrow::cli {
 namespace {
 
+constexpr std::size_t kBetween = 2;  // columns between two cells of a table
+constexpr std::size_t kIndent = 4;   // columns before what stands below its row
+
 constexpr const char* kColours[] = {"", "\033[2m", "\033[1m", "\033[31m", "\033[32m", "\033[33m", "\033[36m"};
 
 template <class... Args>
@@ -20,11 +23,21 @@ std::string Print(const char* format, Args... args) {
   return {buffer.data(), std::min(static_cast<std::size_t>(std::max(size, 0)), buffer.size() - 1)};
 }
 
-// Returns the bytes of the character at the front of `text` if a terminal may show it, else 0.
-std::size_t CharacterAt(std::string_view text) {
-  const std::size_t size = Utf8CharacterSize(text);
-  const bool c1_control = size == 2 && text[0] == '\xC2' && static_cast<unsigned char>(text[1]) < 0xA0;
-  return c1_control ? 0 : size;
+// Breaks a text into lines of at most `width` columns, between words where there are any.
+std::vector<std::string> Folded(std::string_view text, std::size_t width) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    std::size_t end = 0, blank = 0;  // where the line ends at the latest, and the last blank before that
+    for (std::size_t columns = 0; columns < width && end < text.size(); ++columns) {
+      if (text[end] == ' ') blank = end;
+      end += std::max<std::size_t>(1, Utf8CharacterSize(text.substr(end)));
+    }
+    if (end < text.size() && text[end] != ' ' && blank > 0) end = blank;
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(end);
+    while (text.starts_with(' ')) text.remove_prefix(1);
+  }
+  return lines;
 }
 
 }  // namespace
@@ -32,21 +45,6 @@ std::size_t CharacterAt(std::string_view text) {
 std::string Paint(std::string_view text, Colour colour, bool on) {
   if (!on || colour == Colour::kNone || text.empty()) return std::string(text);
   return kColours[static_cast<std::size_t>(colour)] + std::string(text) + "\033[0m";
-}
-
-std::string Plain(std::string_view text) {
-  std::string plain;
-  plain.reserve(text.size());
-  while (!text.empty()) {
-    const std::size_t size = CharacterAt(text);
-    const auto first = static_cast<unsigned char>(text[0]);
-    if (size == 0 || first < 0x20 || first == 0x7F)
-      plain += '?';
-    else
-      plain += text.substr(0, size);
-    text.remove_prefix(std::max<std::size_t>(size, 1));
-  }
-  return plain;
 }
 
 std::size_t Width(std::string_view text) {
@@ -117,17 +115,39 @@ void Table::Add(std::vector<Cell> row) {
   rows_.push_back(std::move(row));
 }
 
-std::string Table::Render(bool colour, std::size_t width) const {
+std::vector<std::size_t> Table::Widths() const {
   std::vector<std::size_t> widths;
   for (const Column& column : columns_) widths.push_back(Width(column.heading));
   for (const auto& row : rows_)
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], Width(row[i].text));
+  return widths;
+}
+
+// Decides where each column goes so that the rows fit: first the lines of their own, then what can be spared.
+std::vector<Table::Place> Table::Places(const std::vector<std::size_t>& widths, std::size_t width) const {
+  std::vector<Place> places(columns_.size(), Place::kInRow);
+  const auto fits = [&] {
+    std::size_t used = 0;
+    for (std::size_t i = 0; i < columns_.size(); ++i)
+      if (places[i] == Place::kInRow) used += widths[i] + kBetween;
+    return width == 0 || used <= width + kBetween;
+  };
+  for (const auto& [room, place] : {std::pair(Room::kOwnLine, Place::kBelow), {Room::kSpare, Place::kNowhere}})
+    for (std::size_t i = columns_.size(); i-- > 0 && !fits();)
+      if (columns_[i].room == room) places[i] = place;
+  return places;
+}
+
+std::string Table::Render(bool colour, std::size_t width) const {
+  const std::vector<std::size_t> widths = Widths();
+  const std::vector<Place> places = Places(widths, width);
 
   std::string out;
   const auto line = [&](const std::vector<Cell>& row) {
     std::string text;
     std::size_t used = 0, pending = 0;  // Spaces are written only before a further cell.
     for (std::size_t i = 0; i < row.size(); ++i) {
+      if (places[i] != Place::kInRow) continue;
       std::string cell = row[i].text;
       const bool right = columns_[i].align == Align::kRight;
       if (right) pending += widths[i] - Width(cell);
@@ -140,14 +160,26 @@ std::string Table::Render(bool colour, std::size_t width) const {
         used += pending + columns;
         pending = 0;
       }
-      pending += (right ? 0 : padding) + 2;
+      pending += (right ? 0 : padding) + kBetween;
     }
     out += text + "\n";
   };
   std::vector<Cell> headings;
   for (const Column& column : columns_) headings.push_back({column.heading, Colour::kDim});
   line(headings);
-  for (const auto& row : rows_) line(row);
+  for (const auto& row : rows_) {
+    line(row);
+    for (std::size_t i = 0; i < row.size(); ++i)
+      if (places[i] == Place::kBelow)
+        for (const std::string& part : Folded(row[i].text, width > kIndent ? width - kIndent : 1))
+          out += std::string(std::min(kIndent, width - 1), ' ') + Paint(part, row[i].colour, colour) + "\n";
+  }
+  std::string spared;
+  for (std::size_t i = 0; i < columns_.size(); ++i)
+    if (places[i] == Place::kNowhere) spared += (spared.empty() ? "" : ", ") + columns_[i].heading;
+  if (!spared.empty())
+    for (const std::string& part : Folded("no room here for: " + spared, width))
+      out += Paint(part, Colour::kDim, colour) + "\n";
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
+#include "common/base/text.h"
 
 namespace furrow::cli {
 
@@ -15,10 +16,6 @@ enum class Colour : std::uint8_t { kNone, kDim, kBold, kRed, kGreen, kYellow, kC
 
 // Returns `text` in a colour if `on`, and unchanged otherwise.
 std::string Paint(std::string_view text, Colour colour, bool on);
-
-// Returns the text as one line that is safe for a terminal: control characters and bytes that are not UTF-8 become '?'.
-// All text from outside passes through Plain before it is shown.
-std::string Plain(std::string_view text);
 
 // Returns the columns that a text without control characters or colours takes. Wide characters count as one column.
 std::size_t Width(std::string_view text);
@@ -38,9 +35,16 @@ std::string FormatSpan(WallTime start, WallTime end, WallTime now);
 class Table {
  public:
   enum class Align : std::uint8_t { kLeft, kRight };
+  // What becomes of a column in a terminal that is too narrow for all of them.
+  enum class Room : std::uint8_t {
+    kNeeded,   // It stays, and may be cut.
+    kOwnLine,  // It moves to lines of its own below its row, whole: the last such column first.
+    kSpare,    // It is left out, with a word below the table: the last such column first.
+  };
   struct Column {
     std::string heading;
     Align align = Align::kLeft;
+    Room room = Room::kNeeded;
   };
   struct Cell {
     std::string text;
@@ -51,10 +55,15 @@ class Table {
   void Add(std::vector<Cell> row);
   bool empty() const { return rows_.empty(); }
 
-  // Returns lines that end in a newline. Text beyond `width` (0: no limit) is cut off.
+  // Returns lines that end in a newline, at most `width` wide (0: no limit). What does not fit makes room as its column
+  // says; text of the columns that are left is cut off.
   std::string Render(bool colour, std::size_t width) const;
 
  private:
+  enum class Place : std::uint8_t { kInRow, kBelow, kNowhere };
+  std::vector<std::size_t> Widths() const;
+  std::vector<Place> Places(const std::vector<std::size_t>& widths, std::size_t width) const;
+
   std::vector<Column> columns_;
   std::vector<std::vector<Cell>> rows_;
 };

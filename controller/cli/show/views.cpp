@@ -7,8 +7,10 @@ namespace furrow::cli {
 namespace {
 
 using Align = Table::Align;
+using Room = Table::Room;
 
 constexpr std::size_t kMetricsShown = 3;
+constexpr std::chrono::milliseconds kSilence{7'000};  // an agent says something every 5 s, unless configured otherwise
 
 std::string Join(const std::vector<std::string>& words, const char* between) {
   std::string text;
@@ -16,7 +18,8 @@ std::string Join(const std::vector<std::string>& words, const char* between) {
   return text;
 }
 
-std::string MetricsOf(const Metrics& metrics) {
+std::string MetricsOf(const Metrics& unordered) {
+  const Metrics metrics = Ordered(unordered);
   std::string text;
   for (std::size_t i = 0; i < std::min(metrics.size(), kMetricsShown); ++i)
     text += (text.empty() ? "" : " ") + metrics[i].name + "=" + FormatNumber(metrics[i].value);
@@ -32,13 +35,14 @@ std::string SourceOf(const SourceInfo& source) {
 }
 
 std::string Heading(const RunSummary& run, const ViewStyle& style) {
-  std::string text = Paint(NameOf(run), Colour::kBold, style.colour) + " " +
-                     Paint(NameOf(run.state), ColourOf(run.state), style.colour) +
+  std::string text = Paint(Plain(NameOf(run)), Colour::kBold, style.colour) + " " +
+                     Paint(StateOf(run), run.stuck.empty() ? ColourOf(run.state) : Colour::kYellow, style.colour) +
                      (run.state == RunState::kRunning ? " for " : " in ") +
                      FormatSpan(run.submitted, run.ended, style.now);
   if (const std::string source = SourceOf(run.source); !source.empty()) text += "  " + Plain(source);
   text += "\n";
   if (!run.note.empty()) text += Plain(run.note) + "\n";
+  if (!run.stuck.empty()) text += Plain("it waits for what cannot come: " + run.stuck) + "\n";
   return text;
 }
 
@@ -57,6 +61,46 @@ std::string NameOf(const RunSummary& run) {
 
 std::string NameOf(const JobView& job) {
   return job.shard_count > 1 ? job.job + "/" + std::to_string(job.shard) : job.job;
+}
+
+Metrics Ordered(Metrics metrics) {
+  // "val/epoch" counts as "epoch" does.
+  constexpr std::string_view kCounters[] = {"epoch",
+                                            "epochs",
+                                            "step",
+                                            "steps",
+                                            "global_step",
+                                            "iteration",
+                                            "iter",
+                                            "batch",
+                                            "lr",
+                                            "time",
+                                            "learning_rate",
+                                            "seconds",
+                                            "eta",
+                                            "samples",
+                                            "elapsed",
+                                            "examples_per_second",
+                                            "examples_per_s"};
+  const auto counts = [&](const Metric& metric) {
+    const std::string_view name = metric.name;
+    return std::find(std::begin(kCounters), std::end(kCounters), name.substr(name.find_last_of("/.") + 1)) !=
+           std::end(kCounters);
+  };
+  std::stable_partition(metrics.begin(), metrics.end(), [&](const Metric& metric) { return !counts(metric); });
+  return metrics;
+}
+
+const char* StateOf(const RunSummary& run) {
+  return run.stuck.empty() ? NameOf(run.state) : "stuck";
+}
+
+std::string ExplainEnd(const JobView& job) {
+  Outcome outcome = *job.outcome;
+  const bool named = job.step > 0 && !job.step_name.empty();
+  if (named) outcome.step = 0;  // The step is told with its name below.
+  const std::string text = Explain(outcome);
+  return named ? text + " in step " + std::to_string(job.step) + ", `" + job.step_name + "`" : text;
 }
 
 std::string Explain(const Outcome& outcome) {
@@ -118,13 +162,17 @@ const char* GlyphOf(JobState state) {
   return "?";
 }
 
-std::string RenderRuns(const RunList& list, const std::string& pipeline, const ViewStyle& style) {
-  if (list.runs.empty() && !pipeline.empty()) return "no runs of " + pipeline + "; `furrow runs` shows those of all\n";
+std::string RenderRuns(const RunList& list, const ViewStyle& style) {
   if (list.runs.empty()) return "no runs yet; `furrow run` starts one\n";
-  Table table({{"RUN"}, {"STATE"}, {"PASSED", Align::kRight}, {"TIME", Align::kRight}, {"SUBMITTED"}, {"SOURCE"}});
+  Table table({{"RUN"},
+               {"STATE"},
+               {"PASSED", Align::kRight},
+               {"TIME", Align::kRight},
+               {"SUBMITTED"},
+               {"SOURCE", Align::kLeft, Room::kOwnLine}});
   for (const RunSummary& run : list.runs) {
     table.Add({{NameOf(run), Colour::kBold},
-               {NameOf(run.state), ColourOf(run.state)},
+               {StateOf(run), run.stuck.empty() ? ColourOf(run.state) : Colour::kYellow},
                {std::to_string(run.jobs.passed) + "/" + std::to_string(run.jobs.total)},
                {FormatSpan(run.submitted, run.ended, style.now)},
                {FormatTime(run.submitted)},
@@ -145,16 +193,28 @@ std::string Describe(const Drain& drain) {
 
 std::string RenderAgents(const AgentList& list, const ViewStyle& style) {
   if (list.agents.empty()) return "no agents are known; start furrow-agent on a machine, or `furrow up`\n";
-  Table table(
-      {{"AGENT"}, {"STATE"}, {"CPUS", Align::kRight}, {"MEMORY", Align::kRight}, {"GPUS"}, {"LABELS"}, {"RUNS"}});
+  Table table({{"AGENT"},
+               {"STATE"},
+               {"CPUS", Align::kRight},
+               {"MEMORY", Align::kRight},
+               {"GPUS", Align::kLeft, Room::kOwnLine},
+               {"LABELS", Align::kLeft, Room::kOwnLine},
+               {"RUNS", Align::kLeft, Room::kOwnLine}});
   for (const AgentView& agent : list.agents) {
     std::vector<std::string> gpus, jobs;
     for (const Gpu& gpu : agent.offer.gpus) gpus.push_back(gpu.model + " " + FormatBytes(gpu.memory_bytes));
     for (const AgentJob& job : agent.jobs)
       jobs.push_back(job.job + " (" + FormatSpan(job.since, WallTime{}, style.now) + ")");
-    const std::string gone = "away " + FormatSpan(agent.last_seen, WallTime{}, style.now);
-    const std::string state = (agent.connected ? "connected" : gone) + (agent.drained ? ", drained" : "");
-    const Colour colour = !agent.connected ? Colour::kRed : agent.drained ? Colour::kYellow : Colour::kGreen;
+    // A machine that is gone says nothing of it: until its heartbeats have been missed, only the silence shows.
+    const std::string silence = FormatSpan(agent.last_seen, WallTime{}, style.now);
+    const bool silent =
+        agent.connected && agent.last_seen != WallTime{} &&
+        static_cast<std::int64_t>(style.now) - static_cast<std::int64_t>(agent.last_seen) > kSilence.count();
+    const std::string state = (!agent.connected ? "away " + silence
+                               : silent         ? "silent " + silence
+                                                : "connected") +
+                              std::string(agent.drained ? ", drained" : "");
+    const Colour colour = !agent.connected ? Colour::kRed : agent.drained || silent ? Colour::kYellow : Colour::kGreen;
     table.Add({{agent.name, Colour::kBold},
                {state, colour},
                {FormatCpus(agent.cpu_milli_used) + "/" + FormatCpus(agent.offer.cpu_milli)},
@@ -172,7 +232,7 @@ std::string RenderAgents(const AgentList& list, const ViewStyle& style) {
 }
 
 std::string RenderReasons(const WaitReasons& reasons, const ViewStyle& style) {
-  Table table({{"JOB"}, {"REASON"}});
+  Table table({{"JOB"}, {"REASON", Align::kLeft, Room::kOwnLine}});
   for (const WaitReason& reason : reasons.reasons) {
     const std::string held = reason.holders.empty() ? "" : "; held by " + Join(reason.holders, ", ");
     table.Add({{reason.job, Colour::kBold}, {reason.reason + held}});
@@ -190,8 +250,8 @@ std::string RenderRun(const RunSummary& run, const std::vector<JobView>& jobs, c
                {"WAITED", Align::kRight},
                {"TIME", Align::kRight},
                {"AGENT"},
-               {"METRICS"},
-               {"NOTE"}});
+               {"METRICS", Align::kLeft, Room::kOwnLine},
+               {"NOTE", Align::kLeft, Room::kOwnLine}});
   for (const JobSum& sum : SumUp(jobs)) {
     std::string agents = sum.agents.empty() ? "-" : sum.agents.front();
     if (sum.agents.size() > 1) agents += " +" + std::to_string(sum.agents.size() - 1);
@@ -217,8 +277,8 @@ std::string RenderShards(const RunSummary& run, const std::vector<JobView>& jobs
                {"TIME", Align::kRight},
                {"LOG", Align::kRight},
                {"AGENT"},
-               {"METRICS"},
-               {"NOTE"}});
+               {"METRICS", Align::kLeft, Room::kOwnLine},
+               {"NOTE", Align::kLeft, Room::kOwnLine}});
   for (const JobView& job : jobs) {
     const bool failed = job.state == JobState::kFailed && job.outcome;
     const bool ended = IsTerminal(job.state) && job.outcome;
@@ -230,14 +290,14 @@ std::string RenderShards(const RunSummary& run, const std::vector<JobView>& jobs
                {job.log_length == 0 ? "" : FormatBytes(job.log_length)},
                {job.agent.empty() ? "-" : job.agent},
                {MetricsOf(job.metrics)},
-               {ended ? Explain(*job.outcome) : job.waits_for, failed ? Colour::kRed : Colour::kNone}});
+               {ended ? ExplainEnd(job) : job.waits_for, failed ? Colour::kRed : Colour::kNone}});
   }
   return Heading(run, style) + table.Render(style.colour, style.width);
 }
 
 std::string RenderArtifacts(const std::vector<ArtifactFile>& files, const ViewStyle& style) {
   if (files.empty()) return "no artifacts\n";
-  Table table({{"JOB"}, {"SIZE", Align::kRight}, {"FILE"}});
+  Table table({{"JOB"}, {"SIZE", Align::kRight}, {"FILE", Align::kLeft, Room::kOwnLine}});
   for (const ArtifactFile& file : files) {
     const bool plain = file.kind == "file" || file.kind == "executable";
     table.Add({{file.job, Colour::kBold}, {plain ? FormatBytes(file.size) : file.kind}, {file.path}});

@@ -19,7 +19,7 @@ struct ViewStyle {
 };
 
 // `pipeline` and `name` are the ones that the user asked for; empty: all.
-std::string RenderRuns(const RunList& list, const std::string& pipeline, const ViewStyle& style);
+std::string RenderRuns(const RunList& list, const ViewStyle& style);
 std::string RenderAgents(const AgentList& list, const ViewStyle& style);
 std::string RenderReasons(const WaitReasons& reasons, const ViewStyle& style);
 
@@ -37,7 +37,7 @@ struct ArtifactFile {
 std::string RenderArtifacts(const std::vector<ArtifactFile>& files, const ViewStyle& style);
 
 // Renders one line for each series: the count, first, last, least and greatest value, and the course.
-std::string RenderMetricTable(const MetricsAnswer& metrics, const std::string& name, const ViewStyle& style);
+std::string RenderMetricTable(const MetricsAnswer& metrics, const ViewStyle& style);
 // Renders a curve in braille dots, 12 lines high, with its axes.
 std::string RenderMetricPlot(const MetricSeries& series, const ViewStyle& style);
 
@@ -47,6 +47,12 @@ std::string NameOf(const RunSummary& run);
 std::string NameOf(const JobView& job);
 // Explains in one line why an attempt did not pass, or what is remarkable about one that passed; empty: nothing.
 std::string Explain(const Outcome& outcome);
+// Explains the outcome of the job's newest attempt, which there must be, and names the step that ended it.
+std::string ExplainEnd(const JobView& job);
+// Returns the metrics in the order in which they matter: what only counts (epoch, step, lr, time) comes last.
+Metrics Ordered(Metrics metrics);
+// Returns the state as a person is told it: "stuck" for a run that waits for what cannot come.
+const char* StateOf(const RunSummary& run);
 
 Colour ColourOf(JobState state);
 Colour ColourOf(RunState state);

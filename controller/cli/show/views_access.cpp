@@ -1,13 +1,11 @@
 #include "controller/cli/show/views_access.h"
 
-#include <nlohmann/json.hpp>
-
 #include "common/enrol/proof.h"
+#include "controller/cli/show/json.h"
 
 namespace furrow::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Align = Table::Align;
 
 std::string Joined(const std::vector<std::string>& words) {
@@ -84,7 +82,7 @@ std::string JsonEnrolment(const EnrolmentView& enrolment, const std::string& lin
   Json json = JsonOf(enrolment);
   json["address"] = address;
   json["line"] = line;
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return Dump(json);
 }
 
 std::string JsonEnrolments(const EnrolmentList& list, WallTime now) {
@@ -94,7 +92,7 @@ std::string JsonEnrolments(const EnrolmentList& list, WallTime now) {
     json["state"] = EnrolmentStateName(enrolment, now);
     enrolments.push_back(std::move(json));
   }
-  return Json{{"enrolments", enrolments}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return Dump({{"enrolments", enrolments}});
 }
 
 std::string JsonKeys(const KeyList& list) {
@@ -108,7 +106,7 @@ std::string JsonKeys(const KeyList& list) {
                     {"enrolment", Raw(key.enrolment) == 0 ? Json() : Json(FormatEnrolmentId(key.enrolment))},
                     {"connected", key.connected},
                     {"last_seen_ms", Time(key.last_seen)}});
-  return Json{{"keys", keys}}.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return Dump({{"keys", keys}});
 }
 
 }  // namespace furrow::cli

@@ -42,8 +42,8 @@ void Add(JobSum& sum, const JobView& job) {
   sum.ended_at = std::max(sum.ended_at, job.ended);
   sum.epoch = std::max(sum.epoch, job.epoch);
   if (sum.note.empty() && (job.state == JobState::kFailed || job.state == JobState::kPassed) && job.outcome &&
-      !Explain(*job.outcome).empty())
-    sum.note = (job.shard_count > 1 ? "shard " + std::to_string(job.shard) + ": " : "") + Explain(*job.outcome);
+      !ExplainEnd(job).empty())
+    sum.note = (job.shard_count > 1 ? "shard " + std::to_string(job.shard) + ": " : "") + ExplainEnd(job);
   if (sum.note.empty() && !job.waits_for.empty()) sum.note = job.waits_for;
 }
 

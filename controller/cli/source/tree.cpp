@@ -15,6 +15,7 @@
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
 #include "common/base/run_program.h"
+#include "common/base/user_folders.h"
 #include "common/chunks/hash_cache.h"
 #include "common/chunks/tree_scan.h"
 
@@ -92,11 +93,9 @@ Status ReadStatus(const std::string& folder, SourceInfo& info) {
 }
 
 std::string CacheFile(const std::string& folder) {
-  const char* home = std::getenv("HOME");
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  if (home == nullptr && cache == nullptr) return "";
-  const fs::path base = cache != nullptr && *cache != '\0' ? fs::path(cache) : fs::path(home) / ".cache";
-  const fs::path hashes = base / "furrow/hashes";
+  const auto cache = CacheFolder();
+  if (!cache) return "";
+  const fs::path hashes = *cache / "furrow/hashes";
   if (!MakeFolders(hashes.string())) return "";
   return (hashes / HashOf(folder).ToHex().substr(0, 16)).string();
 }
@@ -105,7 +104,7 @@ std::string CacheFile(const std::string& folder) {
 class TemporaryFolder {
  public:
   static Result<std::unique_ptr<TemporaryFolder>> Make() {
-    std::string name = (fs::temp_directory_path() / "furrow-run-XXXXXX").string();
+    std::string name = (FolderForTemporaries() / "furrow-run-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) return tl::unexpected(ErrnoError("cannot make the folder " + name, errno));
     return std::unique_ptr<TemporaryFolder>(new TemporaryFolder(std::move(name)));
   }

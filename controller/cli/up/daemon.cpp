@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #include "common/base/file_io.h"
 #include "common/base/process.h"
+#include "common/base/program.h"
 
 namespace furrow::cli {
 namespace {
@@ -36,6 +38,7 @@ constexpr auto kSteady = std::chrono::seconds(10);  // A daemon that lived so lo
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
+  ::umask(InitialUmask());  // Jobs get what `furrow up` was started with.
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   ::dup2(null, STDIN_FILENO);
   ::dup2(log, STDOUT_FILENO);
@@ -53,7 +56,7 @@ constexpr auto kSteady = std::chrono::seconds(10);  // A daemon that lived so lo
 Result<pid_t> StartDaemon(const DaemonPlan& plan, int death_signal) {
   if (::access(plan.argv[0].c_str(), X_OK) != 0)
     return Fail(Errc::kInternal, "there is no program " + plan.argv[0] + "; it belongs beside furrow");
-  const FileHandle log(::open(plan.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
+  const FileHandle log(::open(plan.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!log) return tl::unexpected(ErrnoError("cannot open " + plan.log.string(), errno));
   std::vector<char*> argv;
   for (const std::string& word : plan.argv) argv.push_back(const_cast<char*>(word.c_str()));

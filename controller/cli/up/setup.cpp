@@ -32,7 +32,7 @@ std::string Quoted(const std::string& text) {
 
 Status WriteConfig(const fs::path& path, const std::string& text) {
   const Status written =
-      ReplaceFile(path.string(), "# Written by `furrow up` at each start: changes here are lost.\n" + text, 0644,
+      ReplaceFile(path.string(), "# Written by `furrow up` at each start: changes here are lost.\n" + text, 0600,
                   Durability::kNotSynced);
   if (!written) return Fail(Errc::kInvalid, written.error().message);
   return {};

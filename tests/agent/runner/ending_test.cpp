@@ -129,6 +129,26 @@ TEST_CASE("runner: a job's orphans are its own by session, token, folder or outp
   CHECK(listing.attempts.front().running);  // the bystander
 }
 
+TEST_CASE("runner: an orphan that carries a made-up token of another job dies with its own") {
+  Fixture f;
+  Fifo up(f.dir() + "/up");
+  f.StartRunner();
+  f.Send({f.Shell(1, "echo up > " + up.path() + "; exec sleep 1000")});  // the bystander
+  up.Line();
+  // What a job knows of tokens is its own: it puts the other's numbers in front of the random part.
+  Start start = f.Shell(2, "FURROW_TOKEN=1-1-${FURROW_TOKEN##*-} setsid sh -c 'echo $$ > " + up.path() +
+                               "; exec sleep 1000' & read x < " + up.path() + ".go");
+  start.kill_grace_ms = 0;
+  Fifo go(up.path() + ".go");
+  f.Send({start});
+  const pid_t left = up.Pid();
+  REQUIRE_FALSE(IsDead(left));
+  f.Send({Kill{Ref(2), "end", 0}});
+  f.AwaitExited(2);
+  CHECK(IsDead(left));
+  CHECK(f.List().attempts.front().running);
+}
+
 TEST_CASE("runner: the last lines of a reader behind the job are not cut off") {
   Fixture f;
   f.StartRunner();

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "tests/agent/runner/fixture.h"
@@ -55,6 +56,20 @@ TEST_CASE("runner: a step starts with no descriptor, no blocked and no ignored s
   const std::string before = "4\nSigBlk:\t0000000000000000\nSigIgn:\t";  // 0, 1, 2 and the one that ls itself opens
   REQUIRE(output.starts_with(before));
   CHECK((std::stoull(output.substr(before.size()), nullptr, 16) & 0x7FFFFFFF) == 0);  // glibc ignores two of its own
+}
+
+TEST_CASE("runner: a step has the umask that the agent was started with, the runner's files are its user's alone") {
+  Fixture f;
+  const mode_t before = ::umask(0);
+  f.StartRunner();
+  ::umask(before);
+  CHECK(f.RunToEnd(f.Shell(1, "umask; touch made; stat -c %a made")).outcome.Passed());
+  CHECK(f.Output(1) == "0022\n644\n");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(f.state())) {
+    struct stat facts {};
+    REQUIRE(::lstat(entry.path().c_str(), &facts) == 0);
+    CHECK_MESSAGE((facts.st_mode & 077) == 0, entry.path().string());
+  }
 }
 
 TEST_CASE("runner: a program that cannot be started is explained in outcome and output") {

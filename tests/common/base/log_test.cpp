@@ -107,10 +107,11 @@ TEST_CASE("log: text from outside cannot forge a line") {
   LogFolder folder;
   REQUIRE(log::SetUp({"p", log::Level::kInfo, folder / "log"}));
 
-  log::Info("job says {}", "a\n2026-01-01 error p: forged\x1b[31m\r{}");
+  log::Info("job says {}", "a\n2026-01-01 error p: forged\x1b[31m\r{}\u202e\xff gr\u00fc\u00df");
 
   const std::string text = Read(folder / "log");
-  CHECK(text.find("job says a\n    2026-01-01 error p: forged\\x1b[31m\\x0d{}\n") != std::string::npos);
+  CHECK(text.find("job says a\n    2026-01-01 error p: forged\\x1b[31m\\x0d{}\\xe2\\x80\\xae\\xff gr\u00fc\u00df\n") !=
+        std::string::npos);
 }
 
 TEST_CASE("log: a file is appended to and not readable by everybody") {

@@ -30,6 +30,35 @@ const std::vector<Report> kReports{
     {"furrow-agent gpu-1",
      {Ok("key", "there"), Warning("clock", "is late", "timedatectl set-ntp true"), Wrong("GPUs", "none", "")}}};
 
+TEST_CASE("doctor: a daemon of `furrow up` is told what to do about that, not about systemd") {
+  const TempFolder folder;
+  folder.Write("up.lock", "");
+  folder.Write("agents/agent-1/agent.yaml", "");
+  const std::string controller = folder / "controller.yaml", agent = folder / "agents/agent-1/agent.yaml";
+  const Report report{"furrow-controller",
+                      {Wrong("unit", "furrow-controller.service has failed", "journalctl -u furrow-controller"),
+                       Ok("address", "listens on 127.0.0.1. For agents elsewhere set listen in " + controller),
+                       Warning("process", "none", "systemctl start furrow-controller"),
+                       Wrong("port", "taken", "change the port in " + controller + " and tell the agents"),
+                       Wrong("controller", "no answer", "on the controller: journalctl -u furrow-controller -n 50"),
+                       Wrong("GPUs", "closed", "usermod -aG video me && systemctl restart furrow-agent"),
+                       Warning("limits", "few files", "systemctl edit furrow-agent: [Service] LimitNOFILE=5"),
+                       Warning("time", "not kept", "apt install chrony")}};
+  for (const std::string& config : {controller, agent}) {
+    const Report up = ForUp(report, config);
+    CHECK(up.findings.size() == report.findings.size() - 1);
+    const std::string text = Render({up}, false, 0);
+    INFO(text);
+    for (const char* systemd : {"systemctl", "journalctl", "[Service]", ".service"}) CHECK_FALSE(Says(text, systemd));
+    CHECK(Says(text, "furrow --state " + folder.Path() + " up"));
+    CHECK(Says(text, folder / "daemons"));
+    CHECK(Says(text, "usermod -aG video me && "));
+    CHECK(Says(text, "apt install chrony"));
+  }
+  CHECK_FALSE(Says(Render({ForUp(report, controller)}, false, 0), controller));
+  CHECK(ForUp(report, "/etc/furrow/controller.yaml").findings == report.findings);
+}
+
 TEST_CASE("doctor: findings stand in columns, cures under them, sums at the end") {
   CHECK(Render(kReports, false, 0) ==
         "furrow-agent gpu-1\n"
@@ -45,7 +74,7 @@ TEST_CASE("doctor: findings stand in columns, cures under them, sums at the end"
 TEST_CASE("doctor: long findings are wrapped between words, and text from outside cannot move the cursor") {
   const std::string text = Render({{"t", {Ok("s", "one two three four five\x1b[2J")}}}, false, 24);
   CHECK(text.find('\x1b') == std::string::npos);
-  CHECK(Says(text, "  ok       s  one two\n              three four\n              five [2J\n"));
+  CHECK(Says(text, "  ok       s  one two\n              three four\n              five?[2J\n"));
 }
 
 TEST_CASE("doctor: JSON comes back as it went") {

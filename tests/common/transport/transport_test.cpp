@@ -1,10 +1,19 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <zmq.hpp>  // for peers that are not ours
@@ -109,6 +118,113 @@ TEST_CASE("transport: a server with another key is not talked to") {
   CHECK(Refused(*channel));
   CHECK_FALSE(farm.server->Receive());
   CheckAlive(farm);
+}
+
+TEST_CASE("transport: a server that is killed in the handshake is away, one that breaks it off each time is refused") {
+  Farm farm;
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&address), size) == 0);
+  REQUIRE(::listen(listener, 8) == 0);
+  REQUIRE(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  ChannelOptions options{"127.0.0.1:" + std::to_string(::ntohs(address.sin_port)),
+                         farm.agent,
+                         farm.server_keys.public_key,
+                         kFrame,
+                         100,
+                         100,
+                         milliseconds(20),
+                         milliseconds(100)};
+  auto channel = Channel::Connect(farm.context, options);
+  REQUIRE(channel);
+  // Takes a connection, waits for the greeting and breaks off, as the kernel does for a process that dies.
+  const auto break_off = [&] {
+    const int fd = ::accept(listener, nullptr, nullptr);
+    REQUIRE(fd >= 0);
+    char greeting[64];
+    CHECK(::recv(fd, greeting, sizeof(greeting), 0) > 0);
+    ::close(fd);
+  };
+  for (int broken_off = 0; broken_off < 2; ++broken_off) {
+    break_off();
+    CHECK((*channel)->link() != LinkState::kRefused);
+  }
+  const int third = ::accept(listener, nullptr, nullptr);  // It comes after the end of the second is known.
+  CHECK((*channel)->link() != LinkState::kRefused);
+  ::close(third);
+  CHECK(Refused(**channel));
+  CHECK((*channel)->refusal() == Refusal::kHandshake);
+  ::close(listener);
+}
+
+TEST_CASE("transport: a link on which nothing comes back is given up, and made anew when something does") {
+  Farm farm;
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in relay{}, server{};
+  relay.sin_family = server.sin_family = AF_INET;
+  relay.sin_addr.s_addr = server.sin_addr.s_addr = ::htonl(INADDR_LOOPBACK);
+  server.sin_port = ::htons(farm.server->port());
+  socklen_t size = sizeof(relay);
+  REQUIRE(::bind(listener, reinterpret_cast<sockaddr*>(&relay), size) == 0);
+  REQUIRE(::listen(listener, 8) == 0);
+  REQUIRE(::getsockname(listener, reinterpret_cast<sockaddr*>(&relay), &size) == 0);
+  // Passes on what the channel says, and what the server says unless that is to vanish.
+  std::atomic<bool> vanishes{false}, over{false};
+  std::jthread relaying([&] {
+    std::vector<std::pair<int, int>> links;  // the channel's end, the server's end
+    const auto pass = [](int from, int to, bool drop) {
+      char buffer[4096];
+      const ssize_t got = ::recv(from, buffer, sizeof(buffer), MSG_DONTWAIT);
+      if (got > 0 && !drop) static_cast<void>(::send(to, buffer, static_cast<std::size_t>(got), MSG_NOSIGNAL));
+      return got != 0;
+    };
+    while (!over) {
+      std::vector<pollfd> ready{{listener, POLLIN, 0}};
+      for (const auto& [ours, theirs] : links) {
+        ready.push_back({ours, POLLIN, 0});
+        ready.push_back({theirs, POLLIN, 0});
+      }
+      ::poll(ready.data(), ready.size(), 50);
+      if ((ready[0].revents & POLLIN) != 0) {
+        const int ours = ::accept(listener, nullptr, nullptr);
+        const int theirs = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ::connect(theirs, reinterpret_cast<const sockaddr*>(&server), sizeof(server));
+        links.emplace_back(ours, theirs);
+      }
+      std::erase_if(links, [&](const std::pair<int, int>& link) {
+        if (pass(link.first, link.second, false) && pass(link.second, link.first, vanishes)) return false;
+        ::close(link.first);
+        ::close(link.second);
+        return true;
+      });
+    }
+    for (const auto& [ours, theirs] : links) {
+      ::close(ours);
+      ::close(theirs);
+    }
+    ::close(listener);
+  });
+  ChannelOptions options{"127.0.0.1:" + std::to_string(::ntohs(relay.sin_port)),
+                         farm.agent,
+                         farm.server_keys.public_key,
+                         kFrame,
+                         100,
+                         100,
+                         milliseconds(20),
+                         milliseconds(100)};
+  {
+    auto channel = Channel::Connect(farm.context, options);
+    REQUIRE(channel);
+    CHECK(Await(farm.server.get(), channel->get(), [&] { return (*channel)->link() == LinkState::kConnected; }));
+    vanishes = true;
+    CHECK(Await(farm.server.get(), channel->get(), [&] { return (*channel)->link() != LinkState::kConnected; }));
+    vanishes = false;
+    CHECK(Await(farm.server.get(), channel->get(), [&] { return (*channel)->link() == LinkState::kConnected; }));
+  }
+  over = true;
 }
 
 TEST_CASE("transport: a client without CURVE is refused") {
@@ -296,6 +412,21 @@ TEST_CASE("proof at start: a claimed routing id is ignored") {
   Farm farm;
   CHECK(ProveClaimIsIgnored(farm.context));
   CheckAlive(farm);
+}
+
+TEST_CASE("proof at start: holds for every form of address that a server may listen on") {
+  Farm farm;
+  for (const char* address : {"127.0.0.1", "127.0.0.9", "0.0.0.0", "[::1]", "[::]"}) {
+    CAPTURE(std::string(address));
+    ServerOptions options = farm.Options();
+    options.address = address;
+    auto server = Server::Bind(farm.context, options);
+    if (!server && address[0] == '[') continue;  // a machine without IPv6
+    REQUIRE(server);
+    const Status proved =
+        ProveUnknownKeyIsRefused(farm.context, address, (*server)->port(), farm.server_keys.public_key);
+    CHECK_MESSAGE(proved.has_value(), (proved ? "" : proved.error().message));
+  }
 }
 
 TEST_CASE("proof at start: fails where nobody serves the allowlist") {

@@ -74,6 +74,57 @@ TEST_CASE("views: a run is a tree of its jobs, shards summed up, control charact
         "7 in step 2\n");
 }
 
+TEST_CASE("views: at 80 columns a note is whole, the failing step has its name, and what matters comes first") {
+  ViewStyle narrow = kStyle;
+  narrow.width = 80;
+  std::vector<JobView> jobs = SomeJobs();
+  jobs[1].metrics = {{"epoch", 9}, {"examples_per_second", 1e4}, {"loss", 0.5},
+                     {"lr", 0.1},  {"test/accuracy", 0.75},      {"test/step", 7}};
+  jobs[2].step = 2;
+  jobs[2].step_name = "python3 -m pytest";
+  const std::string text = RenderRun(SomeRun(), jobs, narrow);
+  CHECK(text.find("loss=0.5 test/accuracy=0.75 epoch=9\n") != std::string::npos);
+  CHECK(text.find("\n    attempt 2; shard 0: exit status 7 in step 2, `python3 -m pytest`\n") != std::string::npos);
+  CHECK(JsonRun(SomeRun(), jobs).find("\"step_name\": \"python3 -m pytest\"") != std::string::npos);
+}
+
+TEST_CASE("views: a run that waits for what cannot come is stuck, and says for what") {
+  RunSummary run = SomeRun();
+  run.state = RunState::kRunning;
+  run.ended = WallTime{};
+  CHECK(RenderRuns({{run}}, kStyle).find("running") != std::string::npos);
+  run.stuck = "train: no agent carries the labels: a100";
+  CHECK(RenderRuns({{run}}, kStyle).find("stuck") != std::string::npos);
+  CHECK(RenderRuns({{run}}, kStyle).find("running") == std::string::npos);
+  CHECK(RenderRun(run, {}, kStyle).find("stuck for 1m40s") != std::string::npos);
+  CHECK(RenderRun(run, {}, kStyle).find("cannot come: train: no agent carries the labels: a100\n") !=
+        std::string::npos);
+}
+
+TEST_CASE("views: an agent that says nothing is not just connected") {
+  AgentView agent;
+  agent.name = "gpu-1";
+  agent.connected = true;
+  agent.last_seen = WallTime{996'000};
+  CHECK(RenderAgents({{agent}}, kStyle).find("connected") != std::string::npos);
+  agent.last_seen = WallTime{990'000};
+  CHECK(RenderAgents({{agent}}, kStyle).find("silent 10.0s") != std::string::npos);
+  agent.connected = false;
+  CHECK(RenderAgents({{agent}}, kStyle).find("away 10.0s") != std::string::npos);
+}
+
+TEST_CASE("views: the metrics of a run at 60 columns keep the values, and say what has no room") {
+  ViewStyle narrow = kStyle;
+  narrow.width = 60;
+  MetricsAnswer answer;
+  answer.series.push_back({"fashion#42/train", "test/accuracy", {1, 2, 3}, {0.5, 0.75, 0.625}, 3});
+  const std::string text = RenderMetricTable(answer, narrow);
+  CHECK(text.find("LAST") != std::string::npos);
+  CHECK(text.find("0.625    0.5  0.75\n") != std::string::npos);
+  CHECK(text.find("no room here for: ") != std::string::npos);
+  CHECK(text.find("…") == std::string::npos);
+}
+
 TEST_CASE("views: who asks why hears how many jobs are not listed") {
   WaitReasons reasons{{{"fashion#42/test/3", "1 GPU", {}}}};
   CHECK(RenderReasons(reasons, kStyle).find("more") == std::string::npos);
@@ -116,8 +167,8 @@ TEST_CASE("views: an outcome is explained once, by the agent's words where they 
 TEST_CASE("views: colours are there when asked for") {
   ViewStyle colour = kStyle;
   colour.colour = true;
-  CHECK(RenderRuns({{SomeRun()}}, "", colour).find("\033[31mfailed\033[0m") != std::string::npos);
-  CHECK(RenderRuns({{SomeRun()}}, "", kStyle).find('\033') == std::string::npos);
+  CHECK(RenderRuns({{SomeRun()}}, colour).find("\033[31mfailed\033[0m") != std::string::npos);
+  CHECK(RenderRuns({{SomeRun()}}, kStyle).find('\033') == std::string::npos);
 }
 
 TEST_CASE("live view: as many lines as there are rows, those that matter first") {
