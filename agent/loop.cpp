@@ -10,6 +10,7 @@
 
 #include "agent/lease_file.h"
 #include "agent/reactor/reactor.h"
+#include "agent/runner/process_tree.h"
 #include "agent/settings.h"
 #include "common/base/clock_skew.h"
 #include "common/base/log.h"
@@ -117,6 +118,7 @@ void AgentLoop::LookAtDisk(bool at_once) {
   const Now now = parts_.clock.Read();
   if (!at_once && now.mono < disk_look_) return;
   disk_look_ = now.mono + kDiskLook;
+  WakeRunner();
   struct statvfs facts {};
   if (::statvfs(state_.settings.state_folder.c_str(), &facts) != 0) return;
   const bool was_low = !state_.condition.empty();
@@ -127,6 +129,15 @@ void AgentLoop::LookAtDisk(bool at_once) {
   else
     log::Warning("no new jobs are taken: {}; delete something in or beside {}, or lower `cache`", state_.condition,
                  state_.settings.state_folder);
+}
+
+// Wakes a stopped runner: it would neither report its jobs nor end them in time.
+void AgentLoop::WakeRunner() {
+  if (!runner_ || runner_->pid() == 0) return;
+  const auto process = runner::ReadProcess(runner_->pid());
+  if (!process || process->state != 'T') return;
+  log::Warning("the runner (process {}) was stopped by a signal and is woken", process->pid);
+  ::kill(process->pid, SIGCONT);
 }
 
 void AgentLoop::KeepLease(TimePoint until) {
@@ -189,8 +200,11 @@ void AgentLoop::DoubtLink() {
 }
 
 std::optional<StopMode> AgentLoop::HandleSignals() {
-  while (const int signal = daemon::NextSignal(parts_.signals)) {
-    if (signal == SIGHUP) {
+  pid_t sender = 0;
+  while (const int signal = daemon::NextSignal(parts_.signals, &sender)) {
+    if (runner_ && runner_->pid() != 0 && runner::IsBelow(sender, runner_->pid()).value_or(false)) {
+      log::Warning("signal {} from process {} of a job is not obeyed", signal, sender);
+    } else if (signal == SIGHUP) {
       parts_.service.Reloading(parts_.clock.Read().mono);
       parts_.reloader.Begin();
     } else if (signal != SIGINT || turns_.ending()) {

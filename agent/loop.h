@@ -66,6 +66,7 @@ class AgentLoop final : private AgentPorts {
   void ReportWelcome();
   void DrainThreads();
   void LookAtDisk(bool at_once);
+  void WakeRunner();
   void ReportLink();
   void DoubtLink();
   std::optional<StopMode> HandleSignals();  // A value means: stop at once.

@@ -10,6 +10,7 @@
 #include "agent/runner/client.h"
 #include "agent/runner/folder.h"
 #include "agent/runner/socket.h"
+#include "common/base/open_files.h"
 #include "common/base/process.h"
 
 namespace furrow::runner {
@@ -24,7 +25,9 @@ Status Launch(const std::string& state_dir, const std::string& program, int read
   spawn.descriptors = {{ready, kReadyFd}};
   spawn.group = ProcessGroup::kSession;
   FURROW_ASSIGN(const pid_t launcher,
-                Spawn({program, "--state", state_dir, "--detach", "--ready-fd", std::to_string(kReadyFd)}, spawn));
+                Spawn({program, "--state", state_dir, "--detach", "--open-files", std::to_string(OpenFilesAtStart()),
+                       "--ready-fd", std::to_string(kReadyFd)},
+                      spawn));
   Reap(launcher);
   return {};
 }
