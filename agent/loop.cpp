@@ -1,6 +1,7 @@
 #include "agent/loop.h"
 
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -208,6 +209,7 @@ std::optional<StopMode> AgentLoop::HandleSignals() {
       parts_.service.Reloading(parts_.clock.Read().mono);
       parts_.reloader.Begin();
     } else if (signal != SIGINT || turns_.ending()) {
+      if (parts_.service.present() && sender != ::getppid()) stopped_by_ = sender;
       return turns_.ending() ? StopMode::kEndJobs : StopMode::kLeaveJobs;
     } else {
       const Now now = parts_.clock.Read();
@@ -250,6 +252,11 @@ Result<StopMode> AgentLoop::Run() {
     poller_.Wait(std::chrono::ceil<std::chrono::milliseconds>(idle));
     if (const auto stop = HandleSignals()) {
       parts_.service.Stopping();
+      // Its service manager starts an agent again that has failed: whoever else ends it, as `pkill` in a job does, must
+      // not take the machine out of the farm.
+      if (stopped_by_ != 0)
+        return Fail(Errc::kUnavailable, "stopped by process " + std::to_string(stopped_by_) +
+                                            " and not by the service manager, which starts it again; its jobs go on");
       return *stop;
     }
     if (turns_.HasEnded(state_, parts_.clock.Read(), link_ == LinkState::kConnected)) return StopMode::kEndJobs;

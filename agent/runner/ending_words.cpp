@@ -65,11 +65,12 @@ std::string NotFound(const Ending& ending) {
     if (line.empty()) continue;
     const std::string name = NamedBefore(line, complaint);
     const std::string path = name.size() < 2 ? "" : name.substr(1, name.size() - 2);
-    const std::string first = InterpreterLine(path.starts_with('/') ? path : std::string(ending.workspace) + "/" + path);
+    const std::string first =
+        InterpreterLine(path.starts_with('/') ? path : std::string(ending.workspace) + "/" + path);
     if (first.ends_with('\r')) return kCarriageReturn;
     return "the interpreter in the first line of " + name + (first.empty() ? "" : ", `" + first + "`,") +
-             " does not exist on this agent: install it, or begin the script with an interpreter that is there, as in "
-             "#!/usr/bin/env python3";
+           " does not exist on this agent: install it, or begin the script with an interpreter that is there, as in "
+           "#!/usr/bin/env python3";
   }
   for (const std::string_view complaint : {": command not found", ": not found", ": No such file or directory"}) {
     const std::string_view line = LineWith(log, complaint);
@@ -112,10 +113,12 @@ std::string Killed(const Ending& ending) {
 std::string OfSignal(int number, const Ending& ending) {
   switch (number) {
     case SIGHUP: return "ended by SIGHUP, the end of a terminal or session that it belonged to";
-    case SIGINT: return "ended by SIGINT (Ctrl-C), which Furrow never sends to jobs: the job itself or somebody here did";
+    case SIGINT:
+      return "ended by SIGINT (Ctrl-C), which Furrow never sends to jobs: the job itself or somebody here did";
     case SIGQUIT: return "ended by SIGQUIT, which the job itself or somebody on this machine has sent";
     case SIGILL:
-      return "illegal instruction (SIGILL): a program was built for a newer CPU than this agent's; build it for an older "
+      return "illegal instruction (SIGILL): a program was built for a newer CPU than this agent's; build it for an "
+             "older "
              "one, or choose other machines with `labels`";
     case SIGTRAP: return "ended by SIGTRAP, a debugger's trap or a failed check of a program";
     case SIGABRT:

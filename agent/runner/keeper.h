@@ -46,8 +46,8 @@ struct KeeperWord {
   std::array<char, 4096> text{};
 };
 
-// A request is its length as 8 bytes and its body, in packets of this size but for the last. The first packet brings the
-// output's descriptor.
+// A request is its length as 8 bytes and its body, in packets of this size but for the last. The first packet brings
+// the output's descriptor.
 inline constexpr std::size_t kKeeperPacketBytes = 64u << 10;
 
 // Serves the runner at the other end of `socket` (SOCK_SEQPACKET) until it closes its end. The caller is a new child of

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::size_t kIdleMost = 16;  // More idle keepers than this are let go.
 constexpr int kStopRounds = 20;
-constexpr timeval kPatience{10, 0};    // A keeper reads at once, unless it was stopped or the machine swaps.
+constexpr timeval kPatience{10, 0};  // A keeper reads at once, unless it was stopped or the machine swaps.
 
 LeaseEnd* SharedLease() {
   void* const memory = ::mmap(nullptr, sizeof(LeaseEnd), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -55,10 +55,7 @@ bool SendPacket(int socket, const char* bytes, std::size_t size, int descriptor)
 }  // namespace
 
 Keepers::Keepers(const rlimit& open_files, std::pair<char*, std::size_t> arguments)
-    : open_files_(open_files),
-      arguments_(arguments),
-      lease_(SharedLease()),
-      epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+    : open_files_(open_files), arguments_(arguments), lease_(SharedLease()), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   FURROW_CHECK(epoll_ >= 0, "out of descriptors or memory at start");
 }
 

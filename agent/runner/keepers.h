@@ -25,9 +25,9 @@ struct KeeperEvent {
   enum class Kind {
     kSpawned,   // The step's program is executing: `leader`.
     kNotBegun,  // The step could not start: `error`.
-    kOver,   // The step's first process has ended, with `status`.
-    kAlone,  // No process of the job is left.
-    kDied,   // The keeper was killed, with `status`; what it leaves behind is killed.
+    kOver,      // The step's first process has ended, with `status`.
+    kAlone,     // No process of the job is left.
+    kDied,      // The keeper was killed, with `status`; what it leaves behind is killed.
   };
   AttemptRef ref;
   Kind kind = Kind::kAlone;
@@ -110,9 +110,9 @@ class Keepers {
   int epoll_;
   Children children_;
   std::map<pid_t, Keeper> keepers_;
-  std::set<AttemptRef> bereft_;                   // attempts whose keeper has died
+  std::set<AttemptRef> bereft_;  // attempts whose keeper has died
   std::map<AttemptRef, std::vector<Terminated>> terminated_;
-  std::map<pid_t, std::uint64_t> not_ours_;       // start of each process that we may not signal
+  std::map<pid_t, std::uint64_t> not_ours_;  // start of each process that we may not signal
   std::vector<KeeperEvent> events_;
   KeeperWord word_;
 };

@@ -40,9 +40,9 @@ TEST_CASE("ends: agent and runner die or stop and nobody starts them again: the 
     int to_agent;
     int to_runner;
   };
-  for (const Case one : {Case{"both killed", SIGKILL, SIGKILL}, Case{"runner killed, agent stopped", SIGSTOP, SIGKILL},
-                         Case{"runner stopped, agent killed", SIGKILL, SIGSTOP},
-                         Case{"both stopped", SIGSTOP, SIGSTOP}}) {
+  for (const Case one :
+       {Case{"both killed", SIGKILL, SIGKILL}, Case{"runner killed, agent stopped", SIGSTOP, SIGKILL},
+        Case{"runner stopped, agent killed", SIGKILL, SIGSTOP}, Case{"both stopped", SIGSTOP, SIGSTOP}}) {
     CAPTURE(one.name);
     Farm farm({.agents = 2, .controller_yaml = kShortLease});
     farm.Write("marks/none", "");
@@ -90,6 +90,28 @@ TEST_CASE("ends: a job that signals its parent, the runner and the agent ends no
   CHECK(farm.Furrow({"logs", "rude#1/neighbour"}).out == "untouched\n");
   CHECK(farm.AgentRuns(1));
   for (const std::size_t index : {0, 1}) CHECK(JobOf(farm, "rude#1", index)["attempt"] == 1);
+}
+
+TEST_CASE("ends: a runner that a job has stopped is woken by the agent") {
+  Farm farm;
+  farm.Write("work/furrow.yaml",
+             "name: stop\njobs:\n  a:\n    steps:\n      - run: kill -STOP $(cut -d' ' -f4 /proc/$PPID/stat)\n"
+             "      - run: echo went on\n");
+  CHECK(farm.Furrow({"run", farm / "work"}).status == 0);
+  CHECK(farm.Furrow({"logs", "stop#1/a"}).out == "went on\n");
+}
+
+TEST_CASE("ends: a service whose agent somebody else ends has failed, so that its manager starts it again") {
+  Farm farm({.environment = {{"NOTIFY_SOCKET", "/nonexistent"}}});
+  const std::string agent = std::to_string(farm.AgentPid(1));
+  CHECK(farm.Program({"/bin/bash", "-c", "kill -TERM " + agent})->Wait().status == 0);
+  REQUIRE(Farm::Until([&] { return !farm.AgentRuns(1); }));
+  CHECK(farm.AgentLog(1).find("not by the service manager, which starts it again") != std::string::npos);
+  farm.StopAgent(1, 0);  // reaps it
+  farm.StartAgent(1);
+  farm.StopAgent(1, SIGTERM);  // by its parent, as a service manager does it
+  CHECK(farm.AgentLog(1).find("stopped; its jobs go on") != std::string::npos);
+  farm.StartAgent(1);
 }
 
 TEST_CASE("ends: a runner's journal that is damaged, cut or gone loses its jobs and doubles none") {

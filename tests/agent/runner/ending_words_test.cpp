@@ -52,7 +52,8 @@ TEST_CASE("ending: what a shell could not find or execute is named") {
   Says(Words(127, "a\nbash: line 1: deploy: command not found\n"), "`deploy`");
   Says(Words(127, "sh: 1: deploy: not found\n"), "`deploy`");
   Says(Words(127, "/usr/bin/env: 'python': No such file or directory\n"), "`'python'`");
-  Says(Words(127, "bash: line 1: ./tool: cannot execute: required file not found\n"), "the interpreter in the first line of `./tool`");
+  Says(Words(127, "bash: line 1: ./tool: cannot execute: required file not found\n"),
+       "the interpreter in the first line of `./tool`");
   Says(Words(126, "bash: ./x.py: /usr/bin/python: bad interpreter: No such file or directory\n"), "interpreter");
   Says(Words(127, "no shell speaks like this"), "was not found");
   Says(Words(126, "bash: line 1: ./run.sh: Permission denied\n"), "`./run.sh`");
@@ -88,15 +89,15 @@ TEST_CASE("ending: real shells and programs are understood, in outcome and outpu
   ::chmod((f.dir() + "/crlf.sh").c_str(), 0755);
   ::chmod((f.dir() + "/lost.sh").c_str(), 0755);
   std::uint64_t job = 1;
-  for (const auto& [script, code, words] : std::vector<std::tuple<std::string, int, std::string>>{
-           {"no-such-tool --now", 127, "`no-such-tool`"},
-           {f.dir() + "/plain.sh", 126, "chmod=+x"},
-           {f.dir() + "/lost.sh", 0, "interpreter"},
-           {f.dir() + "/crlf.sh", 0, "CRLF"},
-           {"bash -c 'kill -9 $$'", 137, "SIGKILL"},
-           {"bash -c 'kill -SEGV $$'", 139, "SIGSEGV"},
-           {"set -o pipefail; yes | head -1", 141, "SIGPIPE"},
-           {"timeout 0.01 sleep 10", 124, "timeout"}}) {
+  for (const auto& [script, code, words] :
+       std::vector<std::tuple<std::string, int, std::string>>{{"no-such-tool --now", 127, "`no-such-tool`"},
+                                                              {f.dir() + "/plain.sh", 126, "chmod=+x"},
+                                                              {f.dir() + "/lost.sh", 0, "interpreter"},
+                                                              {f.dir() + "/crlf.sh", 0, "CRLF"},
+                                                              {"bash -c 'kill -9 $$'", 137, "SIGKILL"},
+                                                              {"bash -c 'kill -SEGV $$'", 139, "SIGSEGV"},
+                                                              {"set -o pipefail; yes | head -1", 141, "SIGPIPE"},
+                                                              {"timeout 0.01 sleep 10", 124, "timeout"}}) {
     const Exited exited = f.RunToEnd(f.Job(job, {{"bash", "-c", script + "; exit $?"}}));
     CHECK(exited.outcome.kind == OutcomeKind::kExited);
     if (code != 0) CHECK(exited.outcome.code == code);

@@ -69,7 +69,8 @@ TEST_CASE("keeper: signals that a job sends to its parent end nothing, neither t
   std::uint64_t job = 1;
   for (const std::string signal : {"TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ALRM", "PIPE", "ABRT", "SEGV", "BUS",
                                    "CHLD", "TSTP", "STOP", "CONT", "RTMIN", "XCPU", "SYS"}) {
-    const Exited exited = f.RunToEnd(f.Job(job, {{"bash", "-c", "kill -" + signal + " $PPID; echo went on"}, {"true"}}));
+    const Exited exited =
+        f.RunToEnd(f.Job(job, {{"bash", "-c", "kill -" + signal + " $PPID; echo went on"}, {"true"}}));
     CHECK_MESSAGE(exited.outcome.Passed(), signal << ": " << exited.outcome.text);
     CHECK(f.Output(job) == "went on\n");
     ++job;
@@ -193,16 +194,17 @@ TEST_CASE("keeper: SIGTERM goes once to those who are there; what their handlers
   // The handler's children run long enough for several looks at the processes.
   const std::string save = "sleep 0.3 && cp state saved && sleep 0.3 && echo saved";
   const std::vector<std::string> ways = {
-      "trap '" + save + "; exit 0' TERM",                                  // the shell's children
-      "trap 'bash -c \"" + save + "\"; exit 0' TERM",                      // theirs, too
-      "trap 'setsid bash -c \"" + save + "\"; exit 0' TERM",               // in a session of its own
-      "trap 'exec bash -c \"" + save + "\"' TERM",                         // another program in the same process
-      "trap '(" + save + ") & exit 0' TERM",                               // left behind
+      "trap '" + save + "; exit 0' TERM",                     // the shell's children
+      "trap 'bash -c \"" + save + "\"; exit 0' TERM",         // theirs, too
+      "trap 'setsid bash -c \"" + save + "\"; exit 0' TERM",  // in a session of its own
+      "trap 'exec bash -c \"" + save + "\"' TERM",            // another program in the same process
+      "trap '(" + save + ") & exit 0' TERM",                  // left behind
   };
   std::uint64_t job = 1;
   for (const std::string& way : ways) {
-    f.Send({f.Job(job, {{"bash", "-c",
-                         "echo 1 > state; " + way + "; sleep 1000 & echo up > " + up.path() + "; while :; do wait; done"}})});
+    f.Send({f.Job(
+        job, {{"bash", "-c",
+               "echo 1 > state; " + way + "; sleep 1000 & echo up > " + up.path() + "; while :; do wait; done"}})});
     up.Line();
     f.Send({Kill{Ref(job), "enough", 60'000}});
     CHECK(f.AwaitExited(job).outcome.kind == OutcomeKind::kKilled);
@@ -221,10 +223,10 @@ TEST_CASE("keeper: what a damaged, cut or missing journal does not tell is found
       {"cut after its header", [](const std::string& path) { std::filesystem::resize_file(path, 12); }},
       {"cut in a record", [](const std::string& path) { std::filesystem::resize_file(path, 40); }},
       {"another file", [](const std::string& path) { std::ofstream(path) << "something else entirely"; }},
-      {"zeros", [](const std::string& path) {
-         std::ofstream(path) << std::string(std::filesystem::file_size(path), '\0');
-       }},
-      {"damaged in the middle", [](const std::string& path) {
+      {"zeros",
+       [](const std::string& path) { std::ofstream(path) << std::string(std::filesystem::file_size(path), '\0'); }},
+      {"damaged in the middle",
+       [](const std::string& path) {
          std::string bytes = ReadFile(path);
          bytes[40] ^= 1;
          std::ofstream(path, std::ios::binary) << bytes;
