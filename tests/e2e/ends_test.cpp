@@ -120,8 +120,8 @@ TEST_CASE("ends: a runner's journal that is damaged, cut or gone loses its jobs 
       {"cut", [](const std::string& path) { fs::resize_file(path, 12); }},
       {"damaged", [](const std::string& path) { fs::resize_file(path, 20), fs::resize_file(path, 4000); }},
   };
-  for (const auto& [name, damage] : ways) {
-    CAPTURE(name);
+  for (const auto& way : ways) {
+    CAPTURE(way.first);
     Farm farm;
     farm.Write("marks/none", "");
     farm.Write("work/furrow.yaml", Beating(farm));
@@ -132,7 +132,7 @@ TEST_CASE("ends: a runner's journal that is damaged, cut or gone loses its jobs 
     REQUIRE(::kill(farm.AgentPid(1), SIGSTOP) == 0);
     farm.KillRunner(1);
     REQUIRE(Farm::Until([&] { return farm.Runners().empty(); }));
-    damage(farm.AgentFolder(1) + "/runner.journal");
+    way.second(farm.AgentFolder(1) + "/runner.journal");
     REQUIRE(::kill(farm.AgentPid(1), SIGCONT) == 0);
     CHECK(run->Wait().status == 0);
     CHECK(JobOf(farm, "twice#1")["attempt"] == 2);

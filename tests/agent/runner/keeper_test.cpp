@@ -232,8 +232,8 @@ TEST_CASE("keeper: what a damaged, cut or missing journal does not tell is found
          std::ofstream(path, std::ios::binary) << bytes;
        }},
   };
-  for (const auto& [name, damage] : ways) {
-    CAPTURE(name);
+  for (const auto& way : ways) {
+    CAPTURE(way.first);
     Fixture f;
     Fifo up(f.dir() + "/up");
     f.StartRunner();
@@ -245,7 +245,7 @@ TEST_CASE("keeper: what a damaged, cut or missing journal does not tell is found
     REQUIRE(::kill(KeeperOf(leader), SIGKILL) == 0);
     f.KillRunner();
     CHECK_FALSE(IsDead(below));
-    damage(f.state() + "/runner.journal");
+    way.second(f.state() + "/runner.journal");
     f.StartRunner();
     CHECK(IsDead(leader));
     CHECK(IsDead(below));
