@@ -181,7 +181,7 @@ TEST_CASE("keeper: the end of a lease leaves a job the time for SIGTERM that the
   f.Send({f.Shell(1, "trap 'echo saving' TERM; echo up > " + up.path() + "; while :; do sleep 1000 & wait; done")});
   up.Line();
   const auto begin = std::chrono::steady_clock::now();
-  f.Send({Lease{In(std::chrono::milliseconds(10)), In(std::chrono::milliseconds(500))}});  // the job's grace is 60 s
+  f.Send({Lease{In(std::chrono::milliseconds(10)), In(std::chrono::seconds(3))}});  // the job's grace is 60 s
   CHECK(f.AwaitExited(1).outcome.kind == OutcomeKind::kLost);
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(20));
   CHECK(f.Output(1).starts_with("saving\n"));
