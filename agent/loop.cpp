@@ -1,6 +1,7 @@
 #include "agent/loop.h"
 
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -10,6 +11,7 @@
 
 #include "agent/lease_file.h"
 #include "agent/reactor/reactor.h"
+#include "agent/runner/process_tree.h"
 #include "agent/settings.h"
 #include "common/base/clock_skew.h"
 #include "common/base/log.h"
@@ -118,6 +120,7 @@ void AgentLoop::LookAtDisk(bool at_once) {
   if (!at_once && now.mono < disk_look_) return;
   disk_look_ = now.mono + kDiskLook;
   log::TellKeptBack();
+  WakeRunner();
   struct statvfs facts {};
   if (::statvfs(state_.settings.state_folder.c_str(), &facts) != 0) return;
   const bool was_low = !state_.condition.empty();
@@ -128,6 +131,15 @@ void AgentLoop::LookAtDisk(bool at_once) {
   else
     log::Warning("no new jobs are taken: {}; delete something in or beside {}, or lower `cache`", state_.condition,
                  state_.settings.state_folder);
+}
+
+// Wakes a stopped runner: it would neither report its jobs nor end them in time.
+void AgentLoop::WakeRunner() {
+  if (!runner_ || runner_->pid() == 0) return;
+  const auto process = runner::ReadProcess(runner_->pid());
+  if (!process || process->state != 'T') return;
+  log::Warning("the runner (process {}) was stopped by a signal and is woken", process->pid);
+  ::kill(process->pid, SIGCONT);
 }
 
 void AgentLoop::KeepLease(TimePoint until) {
@@ -190,11 +202,15 @@ void AgentLoop::DoubtLink() {
 }
 
 std::optional<StopMode> AgentLoop::HandleSignals() {
-  while (const int signal = daemon::NextSignal(parts_.signals)) {
-    if (signal == SIGHUP) {
+  pid_t sender = 0;
+  while (const int signal = daemon::NextSignal(parts_.signals, &sender)) {
+    if (runner_ && runner_->pid() != 0 && runner::IsBelow(sender, runner_->pid()).value_or(false)) {
+      log::Warning("signal {} from process {} of a job is not obeyed", signal, sender);
+    } else if (signal == SIGHUP) {
       parts_.service.Reloading(parts_.clock.Read().mono);
       parts_.reloader.Begin();
     } else if (signal != SIGINT || turns_.ending()) {
+      if (parts_.service.present() && sender != ::getppid()) stopped_by_ = sender;
       return turns_.ending() ? StopMode::kEndJobs : StopMode::kLeaveJobs;
     } else {
       const Now now = parts_.clock.Read();
@@ -237,6 +253,11 @@ Result<StopMode> AgentLoop::Run() {
     poller_.Wait(std::chrono::ceil<std::chrono::milliseconds>(idle));
     if (const auto stop = HandleSignals()) {
       parts_.service.Stopping();
+      // Its service manager starts an agent again that has failed: whoever else ends it, as `pkill` in a job does, must
+      // not take the machine out of the farm.
+      if (stopped_by_ != 0)
+        return Fail(Errc::kUnavailable, "stopped by process " + std::to_string(stopped_by_) +
+                                            " and not by the service manager, which starts it again; its jobs go on");
       return *stop;
     }
     if (turns_.HasEnded(state_, parts_.clock.Read(), link_ == LinkState::kConnected)) return StopMode::kEndJobs;

@@ -2,6 +2,8 @@
 // them. Only here do the agent's sockets, its runner and its threads meet.
 #pragma once
 
+#include <sys/types.h>
+
 #include <memory>
 #include <optional>
 #include <set>
@@ -66,6 +68,7 @@ class AgentLoop final : private AgentPorts {
   void ReportWelcome();
   void DrainThreads();
   void LookAtDisk(bool at_once);
+  void WakeRunner();
   void ReportLink();
   void DoubtLink();
   std::optional<StopMode> HandleSignals();  // A value means: stop at once.
@@ -92,9 +95,10 @@ class AgentLoop final : private AgentPorts {
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<runner::RunnerClient> runner_;
   LinkState link_ = LinkState::kConnecting;  // state that was logged last
-  bool ready_sent_ = false;                  // The service manager knows that the agent serves.
-  bool doubted_ = false;                     // The connection was made anew since the controller last answered.
-  TimePoint disk_look_;                      // time of the next look at the disk
+  pid_t stopped_by_ = 0;     // sender of the last signal, if it is not the service manager that there is; 0: none
+  bool ready_sent_ = false;  // The service manager knows that the agent serves.
+  bool doubted_ = false;     // The connection was made anew since the controller last answered.
+  TimePoint disk_look_;      // time of the next look at the disk
   Poller poller_;
 };
 

@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "common/base/log.h"
+#include "common/base/open_files.h"
 #include "common/base/program.h"
 #include "common/base/version.h"
 #include "common/chunks/store.h"
@@ -44,12 +45,7 @@ fs::path Absolute(const std::string& file) {
 }
 
 // Ten thousand agents need as many descriptors; the usual soft limit is 1024.
-void RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
+constexpr rlim_t kOpenFiles = 65536;
 
 Result<KeyPair> OwnKey(const ControllerConfig& config) {
   return LoadOrMakeKeyPair(config.key.empty() ? fs::path(config.state) / "controller.key" : fs::path(config.key));
@@ -211,7 +207,7 @@ int Main(int argc, char** argv) {
     return 0;
   }
   const int signals = daemon::CatchSignals();
-  RaiseDescriptorLimit();
+  RaiseOpenFiles(kOpenFiles);
   if (const Status status = log::SetUp({kProgram, config->log.level, config->log.file}); !status)
     return daemon::Complain(status.error());
   for (const std::string& warning : config->warnings) log::Warning("{}: {}", config_file, warning);

@@ -1,5 +1,7 @@
 #include "agent/reactor/job_start.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <map>
 #include <string_view>
@@ -54,6 +56,29 @@ std::vector<std::string> ArgvOf(const AgentSettings& settings, const Step& step,
       step.action);
 }
 
+// Shows a job its assigned GPUs and no others. A machine may have GPUs that its agent does not offer or know: sick
+// ones, those of another agent, those of another maker.
+void HideOtherDevices(std::map<std::string, std::string>& env, const std::vector<std::string>& uuids) {
+  std::string devices;
+  for (const std::string& uuid : uuids) devices += (devices.empty() ? "" : ",") + uuid;
+  env["CUDA_VISIBLE_DEVICES"] = devices;
+  env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
+  env["NVIDIA_VISIBLE_DEVICES"] = devices.empty() ? "void" : devices;  // for containers; empty would mean all
+  for (const char* other : {"HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"}) env[other] = "";
+}
+
+// Has the usual libraries start as many threads as the job has CPUs booked: each would start one for every CPU of the
+// machine, in every job. What the pipeline or the agent says of OMP_NUM_THREADS counts for the others, too.
+void LimitThreads(std::map<std::string, std::string>& env, std::uint32_t cpu_milli) {
+  std::string threads = std::to_string(std::max(cpu_milli / 1000, 1u));
+  const std::string said = env.try_emplace("OMP_NUM_THREADS", threads).first->second;
+  const bool number = !said.empty() && said.find_first_not_of("0123456789") == std::string::npos;
+  if (number) threads = said;
+  for (const char* name : {"MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+                           "NUMEXPR_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"})
+    env.try_emplace(name, threads);
+}
+
 // Returns the job's environment. Later settings win over earlier ones: first the agent's, then the pipeline's, then the
 // farm's own variables.
 std::vector<std::string> EnvOf(const AgentState& state, const HeldJob& job) {
@@ -74,13 +99,8 @@ std::vector<std::string> EnvOf(const AgentState& state, const HeldJob& job) {
   env["FURROW_SHARD_INDEX"] = std::to_string(assign.shard);
   env["FURROW_SHARD_COUNT"] = std::to_string(assign.spec->shards);
   env["FURROW_WORKSPACE"] = WorkspaceOf(state.settings, job.slot);
-  // A job sees only its assigned devices; a machine without GPUs has nothing to hide.
-  if (!state.offer.gpus.empty()) {
-    std::string devices;
-    for (const std::string& uuid : assign.gpu_uuids) devices += (devices.empty() ? "" : ",") + uuid;
-    env["CUDA_VISIBLE_DEVICES"] = devices;
-    env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
-  }
+  HideOtherDevices(env, assign.gpu_uuids);
+  LimitThreads(env, assign.spec->resources.cpu_milli);
   std::vector<std::string> list;
   list.reserve(env.size());
   for (const auto& [key, value] : env) list.push_back(key + "=" + value);

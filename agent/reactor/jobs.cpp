@@ -6,6 +6,7 @@
 #include "agent/reactor/devices.h"
 #include "agent/reactor/job_start.h"
 #include "agent/reactor/reports.h"
+#include "common/wire/job_state.h"
 namespace furrow {
 namespace {
 
@@ -28,7 +29,10 @@ Outcome Translate(const HeldJob& job, const runner::Exited& event) {
   outcome.detail = event.outcome.text;
   switch (event.outcome.kind) {
     case runner::OutcomeKind::kExited: outcome.kind = OutcomeKind::kExited; break;
-    case runner::OutcomeKind::kSignaled: outcome.kind = OutcomeKind::kSignaled; break;
+    case runner::OutcomeKind::kSignaled:  // It counts as shells have it, whether there was one in between or not.
+      outcome.kind = OutcomeKind::kExited;
+      outcome.code = ExitStatusOf(event.outcome.code);
+      break;
     case runner::OutcomeKind::kStartFailed: outcome.kind = OutcomeKind::kStartFailed; break;
     case runner::OutcomeKind::kTimedOut: outcome.kind = OutcomeKind::kTimedOut; break;
     case runner::OutcomeKind::kKilled: outcome.kind = OutcomeKind::kKilled; break;
@@ -48,6 +52,16 @@ void TakeExit(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, const 
   job.report.cpu_ms = event.cpu_us / 1000;
   job.report.max_rss_bytes = event.max_rss_bytes;
   CollectOutputs(state, out, now, job, event.spool_bytes, /*ran=*/true);
+}
+
+// Returns the end of an attempt that has run as far as the agent knows, and of which the runner knows nothing.
+runner::Exited Unlisted(AttemptRef ref, Now now) {
+  runner::Exited lost;
+  lost.ref = ref;
+  lost.outcome = {runner::OutcomeKind::kLost, 0, "lost: the runner of this agent died, and its journal was damaged"};
+  lost.spool_bytes = runner::kAllThatIsThere;
+  lost.started = lost.ended = now.wall;
+  return lost;
 }
 
 // Restores the job of an attempt that only the runner knows, from the Assign in its blob. nullptr: the blob cannot be
@@ -197,12 +211,17 @@ void On(AgentState& state, AgentOutbox& out, Now now, const runner::Listing& lis
       out.runner.emplace_back(MakeStart(state, *job));
     if (job->killing) EndJob(state, out, now, *job, OutcomeKind::kKilled, "cancelled");
   }
-  // The runner died before it recorded the Start of these attempts: none of their processes ever ran.
   std::vector<AttemptRef> unheard;
   for (const auto& [ref, job] : state.jobs)
     if (job.InRunner() && !listed.contains(ref)) unheard.push_back(ref);
   for (const AttemptRef& ref : unheard) {
     HeldJob& job = state.jobs.at(ref);
+    // What the runner's table lost may have run, and is not run a second time in the same workspace.
+    if (job.stage == Stage::kRunning || listing.incomplete) {
+      TakeExit(state, out, now, job, Unlisted(ref, now));
+      continue;
+    }
+    // The runner died before it recorded the Start of this attempt: none of its processes ever ran.
     FreeDevices(state, job);
     job.stage = Stage::kWaiting;
     state.waiting.push_back(ref);

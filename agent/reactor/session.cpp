@@ -68,7 +68,8 @@ void SendHeartbeat(AgentState& state, AgentOutbox& out, Now now) {
 // controller's lease ends.
 void RenewLease(AgentState& state, AgentOutbox& out, TimePoint sent) {
   const Duration lease = state.session->lease;
-  const TimePoint until = sent + lease - std::min(state.settings.kill_grace, lease / 4);
+  state.lease_grace = std::min(state.settings.kill_grace, lease / 4);
+  const TimePoint until = sent + lease - state.lease_grace;
   if (state.lease_until && *state.lease_until >= until) return;
   state.lease_until = out.lease_until = until;
 }

@@ -115,7 +115,11 @@ void AgentTurns::TellRunner(AgentState& state, AgentOutbox& next, Now now, Agent
       OnStartRefused(state, next, now, start->ref, told.error().message);
   };
   // The lease comes first: a job that the runner starts has a limit from its first moment on.
-  if (out.lease_until) tell(runner::Lease{static_cast<std::uint64_t>(out.lease_until->since_start.count())});
+  if (out.lease_until) {
+    const TimePoint kill = *out.lease_until + state.lease_grace;
+    tell(runner::Lease{static_cast<std::uint64_t>(out.lease_until->since_start.count()),
+                       static_cast<std::uint64_t>(kill.since_start.count())});
+  }
   for (const runner::Request& request : out.runner) tell(request);
   if (out.lease_until || !out.runner.empty()) ports.FlushRunner();
 }

@@ -29,6 +29,7 @@ RunnerClient::RunnerClient(RunnerClient&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)),
       greeted_(other.greeted_),
       holds_(other.holds_),
+      pid_(other.pid_),
       frames_(std::move(other.frames_)),
       listing_(std::move(other.listing_)),
       output_(std::move(other.output_)),
@@ -40,6 +41,7 @@ RunnerClient& RunnerClient::operator=(RunnerClient&& other) noexcept {
   fd_ = std::exchange(other.fd_, -1);
   greeted_ = other.greeted_;
   holds_ = other.holds_;
+  pid_ = other.pid_;
   frames_ = std::move(other.frames_);
   listing_ = std::move(other.listing_);
   output_ = std::move(other.output_);
@@ -106,13 +108,15 @@ Result<std::vector<Event>> RunnerClient::Receive() {
                         "; let its jobs end (it exits by itself then), or run the agent that it came with");
       greeted_ = true;
       holds_ = hello->holds;
+      pid_ = static_cast<pid_t>(hello->pid);
     } else if (auto* started = std::get_if<Started>(&frame)) {
       events.emplace_back(*started);
     } else if (auto* exited = std::get_if<Exited>(&frame)) {
       events.emplace_back(std::move(*exited));
     } else if (auto* listed = std::get_if<Listed>(&frame)) {
       listing_.attempts.push_back(std::move(listed->attempt));
-    } else if (std::holds_alternative<ListEnd>(frame)) {
+    } else if (const auto* end = std::get_if<ListEnd>(&frame)) {
+      listing_.incomplete = end->incomplete;
       events.emplace_back(std::exchange(listing_, {}));
     } else {
       return Fail(Errc::kCorrupt, "the runner sent what only an agent sends");

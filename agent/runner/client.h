@@ -9,6 +9,8 @@
 // Only one thread at a time may use a client.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
@@ -51,6 +53,9 @@ class RunnerClient {
   // runner speaks another version. kCorrupt: the runner sent garbage. After an error the client is unusable.
   Result<std::vector<Event>> Receive();
 
+  // Returns the runner's process; 0 until its first Event.
+  pid_t pid() const { return pid_; }
+
   // Returns whether the runner knows Start::after; false until its first Event.
   bool holds() const { return holds_; }
 
@@ -60,6 +65,7 @@ class RunnerClient {
   int fd_ = -1;
   bool greeted_ = false;  // The runner's Hello has arrived.
   bool holds_ = false;
+  pid_t pid_ = 0;
   FrameReader frames_;
   Listing listing_;  // the attempts that have arrived so far
   std::string output_;

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
+#include <csignal>
 
 #include "agent/runner/folder.h"
 #include "agent/runner/log.h"
@@ -22,6 +22,14 @@ using std::chrono::milliseconds;
 constexpr double kBytesPerSecond = 4e9;
 constexpr Duration kQuotaSoonest = milliseconds(10);
 constexpr Duration kQuotaLatest = milliseconds(500);
+
+// An agent that says nothing of the lease's last moment grants this time after the lease.
+constexpr Duration kLeaseGrace = std::chrono::seconds(10);
+constexpr pid_t kBegins = -1;  // of Job::leader
+constexpr char kLeaseOver[] = "the lease ran out: the controller was not heard";
+constexpr char kKeeperKilled[] =
+    "the job's parent process (furrow-keeper) was killed, and the job with it: by the job itself (`kill -9 $PPID`), by "
+    "somebody on this machine, or for want of memory";
 
 // Converts milliseconds, at most a year's: a wrong duration near the end of 64 bits must not wrap around.
 Duration Ms(std::uint64_t ms) {
@@ -47,8 +55,8 @@ std::string Valid(const Start& start) {
 
 }  // namespace
 
-Executor::Executor(Table& table, Journal& journal, mode_t job_umask)
-    : table_(table), journal_(journal), spawner_(job_umask), boot_(BootIdentity()) {}
+Executor::Executor(Table& table, Journal& journal, Keepers& keepers)
+    : table_(table), journal_(journal), keepers_(keepers), mark_(StateMark()), boot_(BootIdentity()) {}
 
 Executor::~Executor() {
   for (const auto& [ref, job] : jobs_) {
@@ -68,6 +76,7 @@ void Executor::OnStart(Now now, Start start) {
     return;
   }
   if (shutting_down_) return Refuse(now, ref, "the runner is shutting down");
+  if (jobs_.empty() && !lease_) keepers_.SetLeaseEnd(0);  // The lease that has run out was of other jobs.
   if (const std::string wrong = Valid(start); !wrong.empty()) return Refuse(now, ref, wrong);
 
   Entry& entry = table_[ref];
@@ -75,7 +84,7 @@ void Executor::OnStart(Now now, Start start) {
   entry.started = now.wall;
   entry.boot = boot_;
   // The random part is this attempt's alone: a job that knows its own token cannot make up another's.
-  entry.token = std::to_string(Raw(ref.job)) + "-" + std::to_string(Raw(ref.epoch)) + "-" + Uuid::Random().ToHex();
+  entry.token = std::to_string(Raw(ref.job)) + "-" + std::to_string(Raw(ref.epoch)) + "-" + mark_ + "-" + Uuid::Random().ToHex();
   entry.spool = start.spool;
   entry.blob = std::move(start.blob);
   start.blob.clear();
@@ -129,75 +138,86 @@ void Executor::OnForget(const Forget& forget) {
 
 void Executor::OnShutdown(Now now, bool kill_jobs, const std::string& reason) {
   shutting_down_ = true;
-  if (kill_jobs) EndAll(now, OutcomeKind::kKilled, reason);
+  if (kill_jobs) EndAll(now, OutcomeKind::kKilled, reason, Duration::max());
 }
 
 void Executor::OnLease(const Lease& lease) {
   lease_ = TimePoint{Duration{static_cast<std::int64_t>(lease.until_ns)}};
+  lease_kill_ = std::max(*lease_ + kLeaseGrace, TimePoint{});
+  if (lease.kill_ns != 0) lease_kill_ = TimePoint{Duration{static_cast<std::int64_t>(lease.kill_ns)}};
+  keepers_.SetLeaseEnd(static_cast<std::uint64_t>(lease_kill_.since_start.count()));
 }
 
-void Executor::EndAll(Now now, OutcomeKind kind, const std::string& reason) {
+void Executor::EndAll(Now now, OutcomeKind kind, const std::string& reason, Duration most) {
   std::vector<AttemptRef> refs;
   for (const auto& [ref, job] : jobs_) refs.push_back(ref);
   for (const AttemptRef& ref : refs) {
     Job& job = jobs_.at(ref);
-    End(now, ref, job, {kind, 0, reason}, "killed: " + reason, Ms(job.start.kill_grace_ms));
+    End(now, ref, job, {kind, 0, reason}, "killed: " + reason, std::min(Ms(job.start.kill_grace_ms), most));
   }
 }
 
-void Executor::OnChildren(Now now) {
-  struct Dead {
-    AttemptRef ref;
-    int status;
-    rusage usage;
-  };
-  std::vector<Dead> dead;
-  bool orphan_died = false;
-  for (;;) {  // All dead children come first: a process that died with a job's last step does not count as left behind.
-    int status = 0;
-    rusage usage{};
-    const pid_t pid = ::wait4(-1, &status, WNOHANG, &usage);
-    if (pid < 0 && errno == EINTR) continue;
-    if (pid <= 0) break;
-    if (const auto ref = owners_.OnReaped(pid))
-      dead.push_back({*ref, status, usage});
-    else
-      orphan_died = true;
+void Executor::OnKeepers(Now now) {
+  for (const KeeperEvent& event : keepers_.Take()) {
+    const auto it = jobs_.find(event.ref);
+    if (it == jobs_.end()) continue;
+    const AttemptRef ref = it->first;  // A job that ends takes its key along.
+    Job& job = it->second;
+    if (event.lease_out && job.phase < Phase::kSettling)
+      End(now, ref, job, {OutcomeKind::kLost, 0, kLeaseOver}, std::string("killed: ") + kLeaseOver, Duration{0});
+    switch (event.kind) {
+      case KeeperEvent::Kind::kSpawned: OnSpawned(now, ref, job, event.leader); break;
+      case KeeperEvent::Kind::kNotBegun:
+        job.leader = 0;
+        if (job.phase == Phase::kRunning)
+          FailStart(now, ref, job, event.error.message);
+        else
+          FinishIfDead(now, ref);
+        break;
+      case KeeperEvent::Kind::kOver: OnStepOver(now, ref, job, event); break;
+      case KeeperEvent::Kind::kDied: OnKeeperDied(now, ref, job, event.status); break;
+      case KeeperEvent::Kind::kAlone: FinishIfDead(now, ref); break;
+    }
   }
-  for (const Dead& one : dead) {
-    const auto job = jobs_.find(one.ref);
-    FURROW_CHECK(job != jobs_.end(), "a step of a job that is not running was reaped");
-    OnLeaderExit(now, job, one.status, one.usage);
-  }
-  if (!orphan_died) return;
-  std::vector<AttemptRef> ending;
-  for (const auto& [ref, job] : jobs_) {
-    if (job.phase >= Phase::kSettling) ending.push_back(ref);
-  }
-  for (const AttemptRef& ref : ending) FinishIfDead(now, ref);
 }
 
-void Executor::OnLeaderExit(Now now, Jobs::iterator it, int status, const rusage& usage) {
-  const AttemptRef ref = it->first;
-  Job& job = it->second;
+void Executor::OnSpawned(Now now, const AttemptRef& ref, Job& job, const Leader& leader) {
+  Entry& entry = table_.at(ref);
+  job.leader = leader.pid;
+  entry.leaders.push_back(leader);
+  journal_.AddSpawned(ref, leader);
+  if (entry.leaders.size() == 1) events_.push_back(Started{ref, leader.pid, entry.started});
+  if (job.phase == Phase::kTerminating) keepers_.TerminateAll(ref);  // The order to end it came before the process.
+  if (job.phase == Phase::kKilling) KillAll(now, ref, job);
+}
+
+void Executor::OnStepOver(Now now, const AttemptRef& ref, Job& job, const KeeperEvent& event) {
   job.leader = 0;
-  job.max_rss_bytes = std::max(job.max_rss_bytes, static_cast<std::uint64_t>(usage.ru_maxrss) * 1024);
-  for (const timeval& time : {usage.ru_utime, usage.ru_stime})
-    job.cpu_us += static_cast<std::uint64_t>(time.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(time.tv_usec);
+  job.max_rss_bytes = std::max(job.max_rss_bytes, event.max_rss_bytes);
+  job.cpu_us += event.cpu_us;
   if (job.phase == Phase::kRunning) {
-    const bool passed = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    const bool passed = WIFEXITED(event.status) && WEXITSTATUS(event.status) == 0;
     if (passed && job.step + 1 < job.start.steps.size()) {
       ++job.step;
       job.phase = Phase::kDue;
       due_.push_back(ref);
       return;
     }
-    job.outcome = WIFEXITED(status) ? Outcome{OutcomeKind::kExited, WEXITSTATUS(status), ""}
-                                    : Outcome{OutcomeKind::kSignaled, WTERMSIG(status), ""};
+    job.outcome = WIFEXITED(event.status) ? Outcome{OutcomeKind::kExited, WEXITSTATUS(event.status), ""}
+                                          : Outcome{OutcomeKind::kSignaled, WTERMSIG(event.status), ""};
     job.phase = Phase::kSettling;
-    owners_.SetEnding(ref);
   }
   FinishIfDead(now, ref);
+}
+
+void Executor::OnKeeperDied(Now now, const AttemptRef& ref, Job& job, int status) {
+  job.leader = 0;
+  if (job.phase < Phase::kSettling) {
+    const int number = WIFSIGNALED(status) ? WTERMSIG(status) : SIGKILL;
+    job.outcome = {OutcomeKind::kSignaled, number, kKeeperKilled};
+    job.last_words = kKeeperKilled;
+  }
+  KillAll(now, ref, job);
 }
 
 void Executor::Commit(Now now) {
@@ -207,7 +227,6 @@ void Executor::Commit(Now now) {
     Log(written.error().message);
     for (const AttemptRef& ref : accepted) {
       if (const auto job = jobs_.find(ref); job != jobs_.end()) {
-        owners_.RemoveJob(ref);
         jobs_.erase(job);
         ReleaseHeirs(ref);
         Refuse(now, ref, written.error().message);
@@ -242,7 +261,6 @@ void Executor::FailStart(Now now, const AttemptRef& ref, Job& job, const std::st
   job.outcome = {OutcomeKind::kStartFailed, 0, message};
   job.last_words = message;
   job.phase = Phase::kSettling;
-  owners_.SetEnding(ref);
   FinishIfDead(now, ref);
 }
 
@@ -252,20 +270,15 @@ Status Executor::SpawnStep(Now now, const AttemptRef& ref, Job& job) {
   if (first) {
     entry.started = now.wall;
     job.began = now.mono;
+    job.oom_kills = oom_.Read(now.mono, /*fresh=*/false);
     if (job.start.timeout_ms > 0) job.timeout = now.mono + Ms(job.start.timeout_ms);
     if (job.start.log_quota_bytes > 0) job.quota_check = now.mono + kQuotaSoonest;
-    owners_.AddJob(ref, entry.token, job.start.workspace, job.start.spool);
     FURROW_TRY(MakeFolder(job.start.workspace));
     FURROW_ASSIGN(job.spool, OpenSpool(job.start.spool));
   }
-  FURROW_ASSIGN(const Leader leader,
-                spawner_.Spawn(job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.spool));
-  job.leader = leader.pid;
+  FURROW_TRY(keepers_.Spawn(ref, job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.spool));
+  job.leader = kBegins;
   job.phase = Phase::kRunning;
-  owners_.AddLeader(ref, leader);
-  entry.leaders.push_back(leader);
-  journal_.AddSpawned(ref, leader);
-  if (first) events_.push_back(Started{ref, leader.pid, now.wall});
   return {};
 }
 
@@ -289,7 +302,7 @@ void Executor::CheckQuota(Now now, const AttemptRef& ref, Job& job) {
 void Executor::OnTimers(Now now) {
   if (lease_ && *lease_ <= now.mono) {
     lease_.reset();
-    EndAll(now, OutcomeKind::kLost, "the lease ran out: the controller was not heard");
+    EndAll(now, OutcomeKind::kLost, kLeaseOver, std::max(lease_kill_ - now.mono, Duration{0}));
   }
   std::vector<AttemptRef> refs;
   for (const auto& [ref, job] : jobs_) {

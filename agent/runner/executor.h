@@ -1,38 +1,37 @@
 // Runs the attempts of this machine: takes the requests, controls the processes and produces the events.
 //
-// One turn of the loop calls OnChildren and the requests' handlers in the order of arrival, then OnTimers, Spawn and
+// One turn of the loop calls OnKeepers and the requests' handlers in the order of arrival, then OnTimers, Spawn and
 // Commit, sends the events, calls Spawn and Commit again, and sends the events again. So a start is on disk before its
 // process exists, an end is on disk before a client hears of the end, and one write serves all requests of a turn. Only
 // the loop's thread uses an Executor; time comes in as `now`.
 #pragma once
-
-#include <sys/resource.h>
 
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/runner/ending_words.h"
 #include "agent/runner/journal.h"
-#include "agent/runner/process_owners.h"
+#include "agent/runner/keepers.h"
 #include "agent/runner/protocol.h"
-#include "agent/runner/spawn.h"
 #include "common/base/clock.h"
 
 namespace furrow::runner {
 
 class Executor {
  public:
-  // The caller owns the table and the journal, which outlive the executor. No entry of the table may be running (see
-  // agent/runner/recovery.h).
-  // Jobs get `job_umask`.
-  Executor(Table& table, Journal& journal, mode_t job_umask);
+  // The caller owns the table, the journal and the keepers, which outlive the executor. No entry of the table may be
+  // running (see agent/runner/recovery.h).
+  Executor(Table& table, Journal& journal, Keepers& keepers);
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  // Reaps every dead child, and begins the next step or ends the attempt.
-  void OnChildren(Now now);
+  // Reaps dead children; OnKeepers tells what follows from it.
+  void OnChildren() { keepers_.Reap(); }
+  // Hears the keepers, and begins the next step or ends the attempt.
+  void OnKeepers(Now now);
   void OnStart(Now now, Start start);
   void OnKill(Now now, const Kill& kill);
   void OnForget(const Forget& forget);
@@ -53,6 +52,7 @@ class Executor {
   // Returns when OnTimers is due next; nullopt: never.
   std::optional<TimePoint> NextDeadline() const;
   bool idle() const { return jobs_.empty(); }
+  bool incomplete() const { return journal_.incomplete(); }
   bool shutting_down() const { return shutting_down_; }
 
  private:
@@ -61,14 +61,14 @@ class Executor {
     kDue,          // The next step waits for Spawn.
     kRunning,      // A step runs.
     kSettling,     // The steps are over; processes left behind may end by themselves.
-    kTerminating,  // SIGTERM is sent, once for each program that a process executes.
+    kTerminating,  // SIGTERM was sent, once.
     kKilling,      // SIGKILL is sent until no process is left.
   };
   struct Job {
     Start start;
     Phase phase = Phase::kDue;
     std::size_t step = 0;
-    pid_t leader = 0;  // first process of the running step; 0: none, or reaped
+    pid_t leader = 0;  // first process of the running step; 0: none, or over; -1: its keeper is about to start it
     int spool = -1;
     TimePoint began;
     std::optional<TimePoint> deadline;  // end of the phase or of its next sweep
@@ -80,6 +80,7 @@ class Executor {
     std::uint64_t spool_bytes = 0;  // length at the last quota check
     Outcome outcome;                // valid from kSettling on
     std::string last_words;         // text of the `furrow:` line; empty: none
+    std::uint64_t oom_kills = 0;    // OomCounter at the start of the job
     std::uint64_t max_rss_bytes = 0;
     std::uint64_t cpu_us = 0;
   };
@@ -87,10 +88,12 @@ class Executor {
 
   void Release(const AttemptRef& ref);
   void ReleaseHeirs(const AttemptRef& ref);
-  void OnLeaderExit(Now now, Jobs::iterator it, int status, const rusage& usage);
+  void OnSpawned(Now now, const AttemptRef& ref, Job& job, const Leader& leader);
+  void OnStepOver(Now now, const AttemptRef& ref, Job& job, const KeeperEvent& event);
+  void OnKeeperDied(Now now, const AttemptRef& ref, Job& job, int status);
   Status SpawnStep(Now now, const AttemptRef& ref, Job& job);
   void FailStart(Now now, const AttemptRef& ref, Job& job, const std::string& why);
-  void EndAll(Now now, OutcomeKind kind, const std::string& reason);
+  void EndAll(Now now, OutcomeKind kind, const std::string& reason, Duration most);
   void CheckQuota(Now now, const AttemptRef& ref, Job& job);
 
   // agent/runner/executor_ending.cpp defines these.
@@ -100,19 +103,22 @@ class Executor {
   void KillAll(Now now, const AttemptRef& ref, Job& job);
   void FinishIfDead(Now now, const AttemptRef& ref);
   void Finish(Now now, const AttemptRef& ref);
+  void Explain(Now now, Job& job);
   void Refuse(Now now, const AttemptRef& ref, const std::string& why);
 
   Table& table_;
   Journal& journal_;
-  Spawner spawner_;
-  ProcessOwners owners_;
+  Keepers& keepers_;
+  OomCounter oom_;
   Jobs jobs_;                                                 // attempts that have not exited
   std::map<AttemptRef, std::vector<AttemptRef>> successors_;  // attempt → attempts that are held until its end
   std::vector<AttemptRef> due_;                               // attempts in phase kDue, in order
   std::vector<AttemptRef> uncommitted_;                       // attempts whose start Commit has yet to write
   std::vector<Frame> events_;
+  const std::string mark_;  // what the tokens of all jobs have in common
   std::uint64_t boot_;
   std::optional<TimePoint> lease_;  // time when all jobs are ended; absent: no lease, or the lease has run out
+  TimePoint lease_kill_;            // time when none of their processes may be left; valid with lease_
   bool shutting_down_ = false;
 };
 

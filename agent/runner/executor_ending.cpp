@@ -17,9 +17,14 @@ using std::chrono::milliseconds;
 constexpr Duration kSettle = milliseconds(250);
 // A process that was left behind gets a shorter grace than a job.
 constexpr Duration kLeftBehindGrace = std::chrono::seconds(2);
+constexpr std::size_t kTailBytes = 4096;     // of the output, where a shell says what it did not find
+constexpr int kSignalBase = 128;             // A shell says 128 + n of a program that signal n has ended.
 constexpr std::size_t kMaxTextBytes = 8192;  // An outcome's text is cut here: a reason may be as long as a frame.
 constexpr Duration kTerminateFirst = milliseconds(10);
-constexpr Duration kTerminateLast = std::chrono::seconds(1);
+constexpr Duration kTerminateLast = std::chrono::seconds(1);  // Nothing stays so long between fork and exec.
+// When all who got SIGTERM have ended, this is what remains for what they have started meanwhile: to save something, or
+// by chance, as a loop does whose shell heard the signal a moment later.
+constexpr Duration kOrphanGrace = std::chrono::seconds(10);
 constexpr Duration kKillFirst = milliseconds(5);
 constexpr Duration kKillLast = milliseconds(500);
 
@@ -38,7 +43,6 @@ void Executor::End(Now now, const AttemptRef& ref, Job& job, Outcome outcome, st
   const bool untouched = job.spool < 0;
   job.outcome = std::move(outcome);
   job.last_words = std::move(last_words);
-  owners_.SetEnding(ref);
   if (untouched) return Finish(now, ref);  // No process was started yet.
   if (grace <= Duration{0}) return KillAll(now, ref, job);
   Terminate(now, ref, job, grace);
@@ -48,9 +52,10 @@ void Executor::Escalate(Now now, const AttemptRef& ref, Job& job) {
   const Duration grace = std::min<Duration>(kLeftBehindGrace, milliseconds(job.start.kill_grace_ms));
   if (job.phase == Phase::kSettling && grace > Duration{0}) return Terminate(now, ref, job, grace);
   if (job.phase != Phase::kTerminating || now.mono >= job.grace_end) return KillAll(now, ref, job);
+  if (job.sweep_interval < kTerminateLast) keepers_.TerminateLate(ref);
+  if (!keepers_.TerminatedLive(ref)) job.grace_end = std::min(job.grace_end, now.mono + kOrphanGrace);
   job.sweep_interval = std::min(job.sweep_interval * 2, kTerminateLast);
   job.deadline = std::min(now.mono + job.sweep_interval, job.grace_end);
-  owners_.TerminateAll(ref);  // New processes may have been forked during the last sweep.
 }
 
 void Executor::Terminate(Now now, const AttemptRef& ref, Job& job, Duration grace) {
@@ -58,7 +63,7 @@ void Executor::Terminate(Now now, const AttemptRef& ref, Job& job, Duration grac
   job.grace_end = now.mono + grace;
   job.sweep_interval = kTerminateFirst;
   job.deadline = std::min(now.mono + job.sweep_interval, job.grace_end);
-  owners_.TerminateAll(ref);
+  keepers_.TerminateAll(ref);
   FinishIfDead(now, ref);
 }
 
@@ -67,7 +72,7 @@ void Executor::KillAll(Now now, const AttemptRef& ref, Job& job) {
   job.sweep_interval = job.phase == Phase::kKilling ? std::min(job.sweep_interval * 2, kKillLast) : kKillFirst;
   job.phase = Phase::kKilling;
   job.deadline = now.mono + job.sweep_interval;
-  owners_.KillAll(ref);
+  keepers_.KillAll(ref);
   FinishIfDead(now, ref);
 }
 
@@ -75,13 +80,27 @@ void Executor::FinishIfDead(Now now, const AttemptRef& ref) {
   const auto it = jobs_.find(ref);
   if (it == jobs_.end() || it->second.leader != 0) return;
   Job& job = it->second;
-  if (!owners_.HasOrphans(ref)) return Finish(now, ref);
+  if (keepers_.Alone(ref)) return Finish(now, ref);
   if (job.phase == Phase::kSettling && !job.deadline) job.deadline = now.mono + kSettle;
+}
+
+// Adds to an exit status, or a signal, what it means and what to do about it.
+void Executor::Explain(Now now, Job& job) {
+  const bool exited = job.outcome.kind == OutcomeKind::kExited && job.outcome.code != 0;
+  if ((!exited && job.outcome.kind != OutcomeKind::kSignaled) || !job.outcome.text.empty()) return;
+  const std::string tail = SpoolTail(job.start.spool, kTailBytes);
+  const std::uint64_t kills = oom_.Read(now.mono, /*fresh=*/true);
+  job.outcome.text = EndInWords(
+      {job.outcome, tail, job.start.workspace, kills > job.oom_kills ? kills - job.oom_kills : 0, job.max_rss_bytes});
+  if (job.outcome.text.empty()) return;
+  const int status = exited ? job.outcome.code : kSignalBase + job.outcome.code;
+  job.last_words = "exit status " + std::to_string(status) + ": " + job.outcome.text;
 }
 
 void Executor::Finish(Now now, const AttemptRef& ref) {
   const auto it = jobs_.find(ref);
   Job& job = it->second;
+  Explain(now, job);
   const std::uint64_t quota = job.start.log_quota_bytes;
   if (quota > 0 && job.spool >= 0 && CutSpool(job.spool, quota)) {  // The quota counts for every outcome.
     job.last_words = "the log quota of " + std::to_string(quota) +
@@ -109,7 +128,7 @@ void Executor::Finish(Now now, const AttemptRef& ref) {
   journal_.AddExited(exited);
   events_.push_back(exited);
   if (job.spool >= 0) ::close(job.spool);
-  owners_.RemoveJob(ref);
+  keepers_.Release(ref);
   const AttemptRef over = ref;  // `ref` may refer to the key that erase destroys.
   jobs_.erase(it);
   ReleaseHeirs(over);

@@ -91,12 +91,12 @@ bool Apply(std::string_view body, Table& table) {
     }
     case Record::kExited: {
       Exited exited = ReadExited(r);
-      const auto it = table.find(exited.ref);
-      if (r.ok() && it != table.end()) {
-        it->second.running = false;
-        it->second.exited = std::move(exited);
-        it->second.leaders.clear();
-      }
+      if (!r.ok()) break;
+      Entry& entry = table[exited.ref];  // Without its start, in a damaged file, the end still counts.
+      entry.ref = exited.ref;
+      entry.running = false;
+      entry.exited = std::move(exited);
+      entry.leaders.clear();
       break;
     }
     case Record::kForgotten: {
@@ -125,6 +125,20 @@ Result<std::string> ReadAll(int fd, const std::string& path) {
   return bytes;
 }
 
+// Applies the record at the beginning of `bytes`. Returns its size; 0: there is no whole record.
+std::size_t ApplyFirst(std::string_view bytes, Table& table) {
+  if (bytes.size() <= kRecordHeaderBytes) return 0;
+  Reader head(bytes);
+  const std::uint32_t size = head.U32();
+  const std::uint32_t crc = head.U32();
+  const auto type = static_cast<std::uint8_t>(bytes[kRecordHeaderBytes]);
+  if (size == 0 || bytes.size() - kRecordHeaderBytes < size || type < static_cast<std::uint8_t>(Record::kStart) ||
+      type > static_cast<std::uint8_t>(Record::kForgotten))
+    return 0;
+  const std::string_view body = bytes.substr(kRecordHeaderBytes, size);
+  return Crc32(body) == crc && Apply(body, table) ? kRecordHeaderBytes + size : 0;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Journal>> Journal::Open(const std::string& path, Table& table) {
@@ -145,33 +159,45 @@ Status Journal::Replay(Table& table) {
   if (bytes.size() < header.size() && header.starts_with(bytes)) {  // The file is new or its creation was interrupted.
     FURROW_TRY(WriteAt(header));
     rewritten_size_ = size_;
+    incomplete_ = true;
     return {};
   }
-  if (!bytes.starts_with(header.substr(0, 8)))
-    return Fail(Errc::kCorrupt, path_ + " is not a journal of furrow-runner; move it away and start again");
-  const std::uint32_t version = Reader(std::string_view(bytes).substr(8)).U32();
-  if (version != kVersion)
+  std::size_t at = bytes.starts_with(header) ? header.size() : 0;
+  lost_bytes_ = header.size() - at;
+  size_ = at;
+  bool whole = at > 0;  // Everything up to size_ is records.
+  while (at < bytes.size()) {
+    const std::size_t size = ApplyFirst(std::string_view(bytes).substr(at), table);
+    if (size == 0) {
+      ++lost_bytes_;
+      ++at;
+      continue;
+    }
+    whole = whole && at == size_;
+    at += size;
+    size_ = at;
+  }
+  if (table.empty() && !whole && bytes.starts_with(header.substr(0, 8)) && size_ == 0) {
+    const std::uint32_t version = Reader(std::string_view(bytes).substr(8)).U32();
     return Fail(Errc::kInvalid, path_ + " has format " + std::to_string(version) +
                                     ", this furrow-runner writes format " + std::to_string(kVersion) +
                                     "; start the version that wrote it");
-  std::string_view rest = std::string_view(bytes).substr(header.size());
-  while (rest.size() >= kRecordHeaderBytes) {
-    Reader head(rest);
-    const std::uint32_t size = head.U32();
-    const std::uint32_t crc = head.U32();
-    if (size == 0 || rest.size() - kRecordHeaderBytes < size) break;
-    const std::string_view body = rest.substr(kRecordHeaderBytes, size);
-    if (Crc32(body) != crc || !Apply(body, table)) break;
-    rest.remove_prefix(kRecordHeaderBytes + size);
   }
-  size_ = bytes.size() - rest.size();
   rewritten_size_ = size_;
-  if (!rest.empty()) {
-    torn_bytes_ = rest.size();
-    if (::ftruncate(fd_, static_cast<off_t>(size_)) != 0)
-      return tl::unexpected(ErrnoError("cannot cut the torn end off " + path_, errno));
-  }
+  incomplete_ = lost_bytes_ > 0;
+  if (!whole) return SetAside(table);
+  if (size_ < bytes.size() && ::ftruncate(fd_, static_cast<off_t>(size_)) != 0)
+    return tl::unexpected(ErrnoError("cannot cut the torn end off " + path_, errno));
   return {};
+}
+
+// Keeps the damaged file for people, and goes on with a new one of the records that are whole.
+Status Journal::SetAside(const Table& table) {
+  const std::string aside = path_ + ".damaged";
+  ::unlink(aside.c_str());
+  if (::link(path_.c_str(), aside.c_str()) != 0)
+    Log(ErrnoError("cannot keep the damaged " + path_ + " as " + aside, errno).message);
+  return Rewrite(table);
 }
 
 void Journal::AddStart(const Entry& entry) {

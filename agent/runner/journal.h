@@ -7,8 +7,9 @@
 //   3 exited     Exited, as on the socket                                   before any client is told
 //   4 forgotten  ref
 //
-// Replay stops at the first record that is not whole (a kill or a power cut tore the tail), and the next write goes
-// there.
+// Replay drops a torn tail (of a kill or a power cut), and the next write goes there. It passes over what is damaged in
+// the middle and goes on with the next whole record; the damaged file is kept as runner.journal.damaged. A later format
+// has to begin its CRC differently, so that its records are never taken for these.
 //
 // Appended records are never synced. A killed runner loses no record, since the page cache outlives the runner. A power
 // cut ends every job anyway: if a Start is lost, the controller finds the attempt missing in the agent's first
@@ -41,23 +42,28 @@ struct Entry {
   std::string blob;
   std::vector<Leader> leaders;  // one for each step that was spawned
   bool running = true;
-  Exited exited;  // valid if not running
+  bool unrecorded = false;  // The journal lacks the attempt, which its processes gave away; see recovery.h.
+  Exited exited;            // valid if not running
 };
 
 using Table = std::map<AttemptRef, Entry>;
 
 class Journal {
  public:
-  // Opens or creates the journal and replays the records into `table`, which is empty before. kCorrupt: the file is no
-  // journal. kInvalid: a newer version wrote the journal. Other errors: the file cannot be opened, read or written.
+  // Opens or creates the journal and replays the records into `table`, which is empty before. kInvalid: a newer version
+  // wrote the journal. Other errors: the file cannot be opened, read or written.
   static Result<std::unique_ptr<Journal>> Open(const std::string& path, Table& table);
 
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
   ~Journal();
 
-  // Returns the number of bytes of a torn tail that Open dropped.
-  std::uint64_t torn_bytes() const { return torn_bytes_; }
+  // Returns the number of bytes that Open could not read as records.
+  std::uint64_t lost_bytes() const { return lost_bytes_; }
+  // Returns whether attempts may have run of which the journal knows nothing: Open lost bytes, or found no file, or
+  // something else has shown it.
+  bool incomplete() const { return incomplete_; }
+  void SetIncomplete() { incomplete_ = true; }
 
   // Add one record each; Flush writes the records.
   void AddStart(const Entry& entry);
@@ -80,6 +86,7 @@ class Journal {
  private:
   Journal(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
   Status Replay(Table& table);
+  Status SetAside(const Table& table);
   Status Reserve(std::size_t bytes);
   Status WriteAt(std::string_view bytes);
 
@@ -88,7 +95,8 @@ class Journal {
   std::uint64_t size_ = 0;            // end of the last whole record
   std::uint64_t reserved_ = 0;        // end of the space that the file system has reserved
   std::uint64_t rewritten_size_ = 0;  // size after the last rewrite or replay
-  std::uint64_t torn_bytes_ = 0;
+  std::uint64_t lost_bytes_ = 0;
+  bool incomplete_ = false;
   std::string starts_;
   std::string rest_;
 };

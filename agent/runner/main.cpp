@@ -7,17 +7,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <utility>
 
+#include "agent/runner/keepers.h"
 #include "agent/runner/log.h"
 #include "agent/runner/recovery.h"
 #include "agent/runner/server.h"
 #include "agent/runner/socket.h"
 #include "common/base/clock.h"
+#include "common/base/open_files.h"
 #include "common/base/program.h"
 #include "common/base/version.h"
 
@@ -25,11 +29,12 @@ namespace furrow::runner {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: furrow-runner --state DIR [--detach] [--ready-fd N] [--umask OCTAL]\n"
+    "usage: furrow-runner --state DIR [--detach] [--open-files N] [--ready-fd N] [--umask OCTAL]\n"
     "Runs the jobs of the agent whose state folder is DIR. The agent starts it; it ends by itself when it has\n"
     "neither jobs nor an agent. SIGTERM kills its jobs and ends it.\n"
     "  --state DIR    holds runner.sock, runner.journal, runner.lock and runner.log\n"
     "  --detach       go on in the background; messages go to DIR/runner.log\n"
+    "  --open-files N the jobs' soft limit of open files; default: that of this program\n"
     "  --ready-fd N   write \"ready\" there, or what went wrong, and close it\n"
     "  --umask OCTAL  what jobs have as their umask; default: what this program is started with\n"
     "  --version      print version and commit\n";
@@ -39,6 +44,7 @@ constexpr off_t kMaxLogBytes = 1 << 20;
 struct Options {
   std::string state;
   bool detach = false;
+  rlim_t open_files = 0;  // 0: as this process has it
   int ready_fd = -1;
   unsigned job_umask = InitialUmask();
 };
@@ -60,6 +66,9 @@ int ParseOptions(int argc, char** argv, Options& options) {
     } else if (word == "--umask" &&
                std::from_chars(value, value + std::strlen(value), options.job_umask, 8).ec == std::errc()) {
       ++i;
+    } else if (word == "--open-files" &&
+               std::from_chars(value, value + std::strlen(value), options.open_files).ec == std::errc()) {
+      ++i;
     } else {
       return Say(word + ": not understood\n" + kUsage), 2;
     }
@@ -79,8 +88,9 @@ void ShedInheritance(int& ready_fd) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // A write past a file size limit must return an error and not end the runner.
   sigset_t set;
-  ::sigemptyset(&set);
-  for (const int number : {SIGCHLD, SIGTERM, SIGINT}) ::sigaddset(&set, number);
+  // A signal that a job sends must not end the runner by its default action, so all are blocked that can be. The kernel
+  // lets a fault of our own end it all the same.
+  ::sigfillset(&set);
   ::sigprocmask(SIG_SETMASK, &set, nullptr);
 }
 
@@ -114,37 +124,52 @@ Status Lock(const std::string& state) {
     struct sigaction interrupt {};
     interrupt.sa_handler = [](int) {};
     ::sigaction(SIGALRM, &interrupt, nullptr);
+    sigset_t alarm;
+    ::sigemptyset(&alarm);
+    ::sigaddset(&alarm, SIGALRM);
+    ::sigprocmask(SIG_UNBLOCK, &alarm, nullptr);
     ::alarm(kLockPatienceSeconds);
     const bool locked = ::flock(fd, LOCK_EX) == 0;
     ::alarm(0);
+    ::sigprocmask(SIG_BLOCK, &alarm, nullptr);
     ::signal(SIGALRM, SIG_DFL);
     if (locked) return {};
   }
   return Fail(Errc::kUnavailable, "another furrow-runner serves " + state);
 }
 
-void RaiseDescriptorLimit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;  // Every running job takes a descriptor.
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+// Every running job takes descriptors of the runner. Returns the limit for the jobs, which is not raised.
+rlimit RaiseDescriptorLimit(rlim_t open_files) {
+  rlimit jobs{};
+  if (::getrlimit(RLIMIT_NOFILE, &jobs) != 0) return {OpenFilesAtStart(), RLIM_INFINITY};
+  if (open_files > 0) jobs.rlim_cur = std::min(open_files, jobs.rlim_max);
+  RaiseOpenFiles();
+  return jobs;
 }
 
-Status Serve(const Options& options, int& ready_fd) {
+// Returns the memory of the program's arguments, which the kernel lays out one after the other.
+std::pair<char*, std::size_t> MemoryOf(int argc, char** argv) {
+  const char* end = argv[0];
+  for (int i = 0; i < argc && argv[i] == end; ++i) end += std::strlen(argv[i]) + 1;
+  return {argv[0], static_cast<std::size_t>(end - argv[0])};
+}
+
+Status Serve(const Options& options, std::pair<char*, std::size_t> arguments, int& ready_fd) {
   if (::chdir(options.state.c_str()) != 0) return tl::unexpected(ErrnoError("cannot enter " + options.state, errno));
   if (options.detach) FURROW_TRY(Detach());
   FURROW_TRY(Lock(options.state));
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return tl::unexpected(ErrnoError("cannot become a subreaper", errno));
-  RaiseDescriptorLimit();
+  const rlimit job_files = RaiseDescriptorLimit(options.open_files);
   const SystemClock clock;
   Table table;
   FURROW_ASSIGN(const auto journal, Journal::Open("runner.journal", table));
-  if (journal->torn_bytes() > 0)
-    Log("runner.journal: the last " + std::to_string(journal->torn_bytes()) + " bytes were torn and are dropped");
+  if (journal->lost_bytes() > 0)
+    Log("runner.journal: " + std::to_string(journal->lost_bytes()) + " bytes are torn or damaged and are passed over");
   FURROW_TRY(EndLost(table, *journal, clock.Read()));
-  Executor executor(table, *journal, static_cast<mode_t>(options.job_umask & 0777));
+  Keepers keepers({job_files, static_cast<mode_t>(options.job_umask & 0777)}, arguments);
+  Executor executor(table, *journal, keepers);
   FURROW_ASSIGN(const int listener, ListenSocket());
-  Server server(listener, executor, clock);
+  Server server(listener, keepers.fd(), executor, clock);
   if (ready_fd >= 0) {
     const bool sent = ::write(ready_fd, "ready\n", 6) == 6;
     ::close(std::exchange(ready_fd, -1));
@@ -163,7 +188,7 @@ int Main(int argc, char** argv) {
   Options options;
   if (const int status = ParseOptions(argc, argv, options); status >= 0) return status;
   ShedInheritance(options.ready_fd);
-  const Status status = Serve(options, options.ready_fd);
+  const Status status = Serve(options, MemoryOf(argc, argv), options.ready_fd);
   if (status) return 0;
   Log(status.error().message);
   if (options.ready_fd >= 0 &&

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -141,6 +142,15 @@ std::vector<Process> ReadAllProcesses() {
   return all;
 }
 
+std::string StateMark() {
+  struct stat info {};
+  if (::stat(".", &info) != 0) return "0.0";
+  char text[40];
+  std::snprintf(text, sizeof(text), "%llx.%llx", static_cast<unsigned long long>(info.st_dev),
+                static_cast<unsigned long long>(info.st_ino));
+  return text;
+}
+
 std::string TokenOf(pid_t pid) {
   constexpr std::string_view kKey = "FURROW_TOKEN=";
   const std::string environment = Slurp(ProcPath(pid, "environ"));
@@ -151,13 +161,6 @@ std::string TokenOf(pid_t pid) {
     at = end + 1;
   }
   return {};
-}
-
-bool UsesFiles(pid_t pid, std::string_view folder, std::string_view spool) {
-  const std::string cwd = LinkTarget(ProcPath(pid, "cwd"));
-  if (cwd == folder || (cwd.starts_with(folder) && cwd.size() > folder.size() && cwd[folder.size()] == '/'))
-    return true;
-  return LinkTarget(ProcPath(pid, "fd/1")) == spool || LinkTarget(ProcPath(pid, "fd/2")) == spool;
 }
 
 std::vector<Process> DescendantsOf(pid_t root, const std::vector<Process>& all) {
@@ -176,6 +179,16 @@ std::vector<Process> DescendantsOf(pid_t root, const std::vector<Process>& all) 
     }
   }
   return found;
+}
+
+std::optional<bool> IsBelow(pid_t process, pid_t root) {
+  while (process > 1) {  // 0 is outside of this container.
+    const auto found = ReadProcess(process);
+    if (!found) return std::nullopt;
+    if (found->parent == root) return true;
+    process = found->parent;
+  }
+  return false;
 }
 
 Signalled SignalExactly(const Process& process, int signal) {
@@ -214,6 +227,52 @@ std::size_t KillLeftBehind(const std::vector<Leader>& leaders, std::string_view 
       ::close(wait.fd);
     }
     if (late) return LeftBehind(leaders, token, ReadAllProcesses()).size();
+  }
+}
+
+std::vector<Stray> FindStrays() {
+  const std::string mark = "-" + StateMark() + "-";
+  const std::string here = LinkTarget("/proc/self/cwd");
+  const std::vector<Process> all = ReadAllProcesses();
+  std::unordered_map<pid_t, Stray> found;
+  const auto add = [&](const Process& process) {
+    if (process.state == 'Z' || process.state == 'X' || process.pid == ::getpid()) return;
+    found.try_emplace(process.pid, Stray{process, TokenOf(process.pid), LinkTarget(ProcPath(process.pid, "fd/1"))});
+  };
+  for (const Process& process : all) {
+    const bool keeper =
+        Slurp(ProcPath(process.pid, "comm")) == "furrow-keeper\n" && LinkTarget(ProcPath(process.pid, "cwd")) == here;
+    if (!keeper && TokenOf(process.pid).find(mark) == std::string::npos) continue;
+    for (const Process& below : DescendantsOf(process.pid, all)) add(below);
+    add(process);
+  }
+  std::vector<Stray> strays;
+  for (auto& [pid, stray] : found) strays.push_back(std::move(stray));
+  return strays;
+}
+
+std::vector<Stray> KillStrays(int patience_ms) {
+  using std::chrono::milliseconds;
+  using Clock = std::chrono::steady_clock;  // This wait happens before the loop and its clock exist.
+  const auto deadline = Clock::now() + milliseconds(patience_ms);
+  std::vector<Stray> seen;
+  for (;;) {
+    const std::vector<Stray> strays = FindStrays();
+    if (strays.empty()) return seen;
+    for (const Stray& stray : strays) {
+      const auto known = std::find_if(seen.begin(), seen.end(), [&](const Stray& one) {
+        return one.process.pid == stray.process.pid && one.process.start == stray.process.start;
+      });
+      if (known == seen.end()) seen.push_back(stray);
+      const int fd = PidfdOpen(stray.process.pid);
+      SignalExactly(stray.process, SIGKILL);
+      if (fd < 0) continue;
+      pollfd wait{fd, POLLIN, 0};  // A descriptor becomes readable when its process dies.
+      const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()).count();
+      ::poll(&wait, 1, static_cast<int>(std::clamp<long long>(left, 0, 1000)));
+      ::close(fd);
+    }
+    if (Clock::now() >= deadline) return seen;
   }
 }
 

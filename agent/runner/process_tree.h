@@ -1,8 +1,4 @@
 // Reads processes and their descent from /proc, and sends a signal to exactly the process that was read.
-//
-// The runner is a subreaper, so every process of every job descends from the living runner: a process whose parent dies
-// becomes a child of the runner, whatever its session, group or environment. Only the job of such an orphan can be
-// unknown.
 #pragma once
 
 #include <sys/types.h>
@@ -43,14 +39,18 @@ std::uint64_t BootIdentity();
 std::optional<Process> ReadProcess(pid_t pid);
 std::vector<Process> ReadAllProcesses();
 
+// Returns what the tokens of all jobs of a state folder have in common, and no other folder's. The working directory is
+// the state folder.
+std::string StateMark();
+
 // Returns FURROW_TOKEN from the environment at the start of the process; empty: none, or not readable.
 std::string TokenOf(pid_t pid);
 
-// Returns whether the process's working directory lies in `folder`, or its stdout or stderr is the file `spool`.
-bool UsesFiles(pid_t pid, std::string_view folder, std::string_view spool);
-
 // Returns the processes of `all` that descend from `root`, living or dead, without `root` itself.
 std::vector<Process> DescendantsOf(pid_t root, const std::vector<Process>& all);
+
+// Returns whether `process` descends from `root`. nullopt: it, or one between the two, has ended.
+std::optional<bool> IsBelow(pid_t process, pid_t root);
 
 enum class Signalled { kSent, kGone, kDenied };
 
@@ -62,6 +62,20 @@ Signalled SignalExactly(const Process& process, int signal);
 // processes with the token, and the descendants of all these. Blocks until they are dead, at most `patience_ms`.
 // Returns how many are still alive.
 std::size_t KillLeftBehind(const std::vector<Leader>& leaders, std::string_view token, int patience_ms);
+
+// A process that an earlier runner of the state folder has left behind.
+struct Stray {
+  Process process;
+  std::string token;   // empty: the process has none, but descends from one of the folder's
+  std::string output;  // the file that is its stdout
+};
+
+// Returns the processes of earlier runners of the working directory, by their tokens, and all below them and below
+// keepers of this folder. They are found without a journal.
+std::vector<Stray> FindStrays();
+
+// Kills the strays until none is found, at most for `patience_ms`. Returns those that were found, living or dead now.
+std::vector<Stray> KillStrays(int patience_ms);
 
 // Lists the children of this process, in most cases with one read. Only the thread of the constructor may use the
 // object.

@@ -122,7 +122,15 @@ Type Write(Writer& w, const Shutdown& m) {
 
 Type Write(Writer& w, const Lease& m) {
   w.U64(m.until_ns);
+  w.U64(m.kill_ns);
   return Type::kLease;
+}
+
+Lease ReadLease(Reader& r) {
+  Lease m;
+  m.until_ns = r.U64();
+  m.kill_ns = r.empty() ? 0 : r.U64();
+  return m;
 }
 
 Type Write(Writer& w, const Started& m) {
@@ -171,7 +179,8 @@ Listed ReadListed(Reader& r) {
   return Listed{std::move(a)};
 }
 
-Type Write(Writer&, const ListEnd&) {
+Type Write(Writer& w, const ListEnd& m) {
+  w.U8(m.incomplete ? 1 : 0);
   return Type::kListEnd;
 }
 
@@ -186,11 +195,11 @@ Result<Frame> ReadFrame(std::string_view bytes) {
     case Type::kForget: frame = Forget{ReadRef(r)}; break;
     case Type::kList: frame = List{}; break;
     case Type::kShutdown: frame = Shutdown{r.U8() != 0}; break;
-    case Type::kLease: frame = Lease{r.U64()}; break;
+    case Type::kLease: frame = ReadLease(r); break;
     case Type::kStarted: frame = ReadStarted(r); break;
     case Type::kExited: frame = ReadExited(r); break;
     case Type::kListed: frame = ReadListed(r); break;
-    case Type::kListEnd: frame = ListEnd{}; break;
+    case Type::kListEnd: frame = ListEnd{!r.empty() && r.U8() != 0}; break;
     default: return Fail(Errc::kCorrupt, "a frame of unknown type " + std::to_string(type));
   }
   if (!r.ok()) return Fail(Errc::kCorrupt, "a frame of type " + std::to_string(type) + " that ends too early");

@@ -22,6 +22,7 @@ namespace furrow::runner {
 inline constexpr std::uint32_t kProtocolVersion = 1;
 inline constexpr std::size_t kMaxFrameBytes = 8u << 20;  // A larger frame closes the connection.
 inline constexpr std::size_t kMaxBlobBytes = 4u << 20;
+inline constexpr std::uint64_t kAllThatIsThere = ~std::uint64_t{0};  // of Exited::spool_bytes: the length is not known
 
 // ---- agent to runner -----------------------------------------------------------------------------
 
@@ -81,11 +82,12 @@ struct Shutdown {
 };
 
 // Sets the time until which the jobs may run, since the agent has heard the controller; a later Lease replaces an
-// earlier one. When the lease runs out, every job is ended as kLost with its own kill_grace_ms: the controller is about
-// to assign the jobs to another agent, and the runner's own agent may be stopped or dead. Before the first Lease the
-// jobs have no limit.
+// earlier one. When the lease runs out, every job is ended as kLost with its own kill_grace_ms, as far as `kill_ns`
+// leaves time for it: the controller is about to assign the jobs to another agent, and the runner's own agent may be
+// stopped or dead. Before the first Lease the jobs have no limit.
 struct Lease {
-  std::uint64_t until_ns = 0;  // CLOCK_MONOTONIC of this machine
+  std::uint64_t until_ns = 0;  // CLOCK_BOOTTIME of this machine
+  std::uint64_t kill_ns = 0;   // when no process of a job may be left; 0: not said, 10 s after until_ns
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 
@@ -123,7 +125,7 @@ struct Exited {
   AttemptRef ref;
   std::uint32_t step = 0;  // index of the step that ended the job: the failed one, or the last
   Outcome outcome;
-  std::uint64_t spool_bytes = 0;  // the spool's final length
+  std::uint64_t spool_bytes = 0;  // the spool's final length, or kAllThatIsThere
   WallTime started{};             // Wall times jump; elapsed_ms does not.
   WallTime ended{};
   std::uint64_t elapsed_ms = 0;     // 0: unknown, since the runner died, or no step ran
@@ -145,6 +147,7 @@ struct Attempt {
 // Lists every attempt of the runner except forgotten ones, in order of the refs.
 struct Listing {
   std::vector<Attempt> attempts;
+  bool incomplete = false;  // Parts of the journal were lost: an attempt that is not listed may have run all the same.
   friend bool operator==(const Listing&, const Listing&) = default;
 };
 
@@ -162,6 +165,7 @@ struct Listed {
   friend bool operator==(const Listed&, const Listed&) = default;
 };
 struct ListEnd {
+  bool incomplete = false;  // Listing::incomplete
   friend bool operator==(const ListEnd&, const ListEnd&) = default;
 };
 

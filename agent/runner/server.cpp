@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "agent/runner/log.h"
+#include "agent/runner/process_tree.h"
 #include "common/base/check.h"
 #include "common/base/overloaded.h"
 
@@ -30,9 +31,10 @@ constexpr Duration kMaxStalled = seconds(10);       // Such a client is dropped 
 // A Started waits this long for the Exited of a short job, so that both go in one write.
 constexpr Duration kStartsWait = std::chrono::milliseconds(1);
 
-// These marks name the two descriptors in epoll's user data; a connection's mark is its address.
+// These marks name the three descriptors in epoll's user data; a connection's mark is its address.
 constexpr std::uint64_t kListenerMark = 1;
 constexpr std::uint64_t kSignalsMark = 2;
+constexpr std::uint64_t kKeepersMark = 3;
 
 bool Watch(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t mark) {
   epoll_event event{};
@@ -52,7 +54,7 @@ bool WasReplaced() {
 
 }  // namespace
 
-Server::Server(int listener, Executor& executor, const Clock& clock)
+Server::Server(int listener, int keepers, Executor& executor, const Clock& clock)
     : listener_(listener),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       executor_(executor),
@@ -65,7 +67,8 @@ Server::Server(int listener, Executor& executor, const Clock& clock)
   signals_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
   FURROW_CHECK(epoll_ >= 0 && signals_ >= 0, "out of descriptors or memory at start");
   FURROW_CHECK(Watch(epoll_, EPOLL_CTL_ADD, listener_, EPOLLIN, kListenerMark) &&
-                   Watch(epoll_, EPOLL_CTL_ADD, signals_, EPOLLIN, kSignalsMark),
+                   Watch(epoll_, EPOLL_CTL_ADD, signals_, EPOLLIN, kSignalsMark) &&
+                   Watch(epoll_, EPOLL_CTL_ADD, keepers, EPOLLIN, kKeepersMark),
                "epoll refused a descriptor at start");
 }
 
@@ -79,7 +82,7 @@ Server::~Server() {
 Status Server::Run() {
   Now now = clock_.Read();
   while (!Done(now)) {
-    epoll_event ready[2 * kMaxClients];
+    epoll_event ready[2 * kMaxClients + 3];
     const int count = ::epoll_wait(epoll_, ready, std::size(ready), WaitMs(now));
     if (count < 0 && errno != EINTR) return tl::unexpected(ErrnoError("epoll_wait", errno));
     now = clock_.Read();
@@ -88,6 +91,8 @@ Status Server::Run() {
         Accept(now);
       else if (ready[i].data.u64 == kSignalsMark)
         ReadSignals(now);
+      else if (ready[i].data.u64 == kKeepersMark)
+        executor_.OnKeepers(now);
       else if (ready[i].events & ~static_cast<std::uint32_t>(EPOLLOUT))
         ReadRequests(now, *static_cast<Connection*>(ready[i].data.ptr));
     }
@@ -172,12 +177,21 @@ void Server::ReadSignals(Now now) {
         children = true;
         continue;
       }
-      Log("told to end by a signal from process " + std::to_string(info[i].ssi_pid) + ": killing all jobs");
+      const auto sender = static_cast<pid_t>(info[i].ssi_pid);
+      if (!executor_.idle() && IsBelow(sender, ::getpid()).value_or(true)) {
+        Log("signal " + std::to_string(info[i].ssi_signo) + " from process " + std::to_string(sender) +
+            " is not obeyed while jobs run: it is a job's, or has ended. `furrow-agent` and the service manager are "
+            "obeyed");
+        continue;
+      }
+      Log("told to end by a signal from process " + std::to_string(sender) + ": killing all jobs");
       executor_.OnShutdown(now, true, "the runner of this agent was told to end");
     }
     if (count < std::size(info)) break;
   }
-  if (children) executor_.OnChildren(now);
+  if (!children) return;
+  executor_.OnChildren();
+  executor_.OnKeepers(now);
 }
 
 void Server::ReadRequests(Now now, Connection& connection) {
@@ -224,7 +238,7 @@ void Server::SendList(Connection& connection) {
     const Status put = AppendFrame(Listed{std::move(attempt)}, connection.output);
     FURROW_CHECK(put.has_value(), "an attempt that does not fit into a frame was accepted");
   }
-  const Status put = AppendFrame(ListEnd{}, connection.output);
+  const Status put = AppendFrame(ListEnd{executor_.incomplete()}, connection.output);
   FURROW_CHECK(put.has_value(), "a ListEnd that is too large");
 }
 

@@ -15,8 +15,8 @@ namespace furrow::runner {
 class Server {
  public:
   // Takes over `listener` (a listening, non-blocking unix socket). The caller has blocked SIGCHLD, SIGTERM and SIGINT,
-  // and owns the executor and the clock, which outlive the server.
-  Server(int listener, Executor& executor, const Clock& clock);
+  // and owns the executor and the clock, which outlive the server. `keepers`: Keepers::fd of the executor's.
+  Server(int listener, int keepers, Executor& executor, const Clock& clock);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

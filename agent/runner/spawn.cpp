@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <string_view>
 
 #include "common/base/check.h"
@@ -59,8 +61,14 @@ Error CannotStart(const std::string& name, const std::string& path, const std::s
   switch (number) {
     case ENOENT:
       if (::access(path.c_str(), F_OK) == 0)
-        return {Errc::kNotFound,
-                what + "the interpreter in its first line, or its loader, does not exist on this agent"};
+        return {
+            Errc::kNotFound,
+            what + (InterpreterLine(path).ends_with('\r')
+                        ? "its first line ends with CRLF, as on Windows, so that its interpreter is not found: `sed "
+                          "-i 's/\\r$//' FILE`, and `*.sh text eol=lf` in .gitattributes"
+                        : "the interpreter in its first line, `" + InterpreterLine(path) +
+                              "`, or its loader, does not exist on this agent: install it, or name one that is "
+                              "there, as in #!/usr/bin/env python3")};
       return {Errc::kNotFound, what + std::strerror(number) + "; is it in the workspace, and installed on this agent?"};
     case EACCES: return {Errc::kRejected, what + std::strerror(number) + "; is it executable (chmod +x)?"};
     case ENOEXEC:
@@ -82,6 +90,16 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 }
 
 }  // namespace
+
+std::string InterpreterLine(const std::string& path) {
+  constexpr std::size_t kMost = 128;
+  char bytes[kMost + 1];
+  std::ifstream file(path, std::ios::binary);
+  file.read(bytes, sizeof(bytes));
+  const std::string_view begin(bytes, static_cast<std::size_t>(file.gcount()));
+  const std::string_view line = begin.substr(0, begin.find('\n'));
+  return std::string(line.starts_with("#!") ? line.substr(0, kMost) : std::string_view());
+}
 
 Spawner::Spawner(mode_t job_umask) : job_umask_(job_umask), null_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {
   FURROW_CHECK(null_ >= 0, "/dev/null cannot be opened");

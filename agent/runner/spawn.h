@@ -12,7 +12,10 @@
 
 namespace furrow::runner {
 
-// Starts processes. A runner keeps one Spawner, which holds /dev/null open.
+// Returns the beginning of a script's first line, which names its interpreter; empty: the file is no script.
+std::string InterpreterLine(const std::string& path);
+
+// Starts processes. A keeper has one Spawner, which holds /dev/null open.
 class Spawner {
  public:
   // `job_umask` is the umask of what it starts.

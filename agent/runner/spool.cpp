@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "agent/runner/log.h"
@@ -24,6 +25,17 @@ std::uint64_t SpoolBytes(int fd) {
 std::uint64_t SpoolBytes(const std::string& path) {
   struct stat info {};
   return ::lstat(path.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+}
+
+std::string SpoolTail(const std::string& path, std::size_t most) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+  if (fd < 0) return {};
+  const std::uint64_t size = SpoolBytes(fd);
+  std::string tail(std::min<std::uint64_t>(most, size), '\0');
+  const ssize_t got = ::pread(fd, tail.data(), tail.size(), static_cast<off_t>(size - tail.size()));
+  ::close(fd);
+  tail.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  return tail;
 }
 
 bool CutSpool(int fd, std::uint64_t bytes) {

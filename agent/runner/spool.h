@@ -18,6 +18,9 @@ Result<int> OpenSpool(const std::string& path);
 std::uint64_t SpoolBytes(int fd);
 std::uint64_t SpoolBytes(const std::string& path);
 
+// Returns at most the last `most` bytes of the spool; empty, too, if it cannot be read.
+std::string SpoolTail(const std::string& path, std::size_t most);
+
 // Cuts a spool that is longer than `bytes`. Returns whether the spool was longer.
 bool CutSpool(int fd, std::uint64_t bytes);
 

@@ -12,6 +12,7 @@
 #include "agent/runner/client.h"
 #include "agent/runner/folder.h"
 #include "agent/runner/socket.h"
+#include "common/base/open_files.h"
 #include "common/base/process.h"
 #include "common/base/program.h"
 
@@ -28,9 +29,10 @@ Status Launch(const std::string& state_dir, const std::string& program, int read
   spawn.group = ProcessGroup::kSession;
   std::array<char, 8> job_umask{};  // what the agent was started with; its own is for private files
   std::snprintf(job_umask.data(), job_umask.size(), "%o", static_cast<unsigned>(InitialUmask()));
-  FURROW_ASSIGN(const pid_t launcher, Spawn({program, "--state", state_dir, "--detach", "--ready-fd",
-                                             std::to_string(kReadyFd), "--umask", job_umask.data()},
-                                            spawn));
+  FURROW_ASSIGN(const pid_t launcher,
+                Spawn({program, "--state", state_dir, "--detach", "--open-files", std::to_string(OpenFilesAtStart()),
+                       "--ready-fd", std::to_string(kReadyFd), "--umask", job_umask.data()},
+                      spawn));
   Reap(launcher);
   return {};
 }

@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/runner/protocol.h"
 #include "common/base/ids.h"
 #include "schemas/agent.h"
 
@@ -60,7 +61,9 @@ struct Follow {
   bool resumed = false;            // An earlier process of the agent may have sent a part of the log.
   friend bool operator==(const Follow&, const Follow&) = default;
 };
-// Says that the log is complete and `length` bytes long. LogInline or LogStreamed answers, after the last MetricsRead.
+// Says that the log is complete and `length` bytes long; kAllThatIsThere: its length is not known. LogInline or
+// LogStreamed answers, after the last MetricsRead.
+inline constexpr std::uint64_t kAllThatIsThere = runner::kAllThatIsThere;
 struct FinishLog {
   AttemptRef attempt;
   std::uint64_t length = 0;

@@ -105,6 +105,7 @@ struct AgentState {
   TimePoint register_sent;
   WallTime register_sent_wall{};
   std::optional<TimePoint> lease_until;  // absent: no lease so far
+  Duration lease_grace{};                // for the ending jobs, after lease_until; then the controller's lease is over
   std::string condition;                 // reason why the agent takes no new jobs; empty: none
   std::string refused;                   // reason why the controller refuses this agent; empty: none
   std::map<AttemptRef, HeldJob> jobs;

@@ -58,6 +58,11 @@ Result<std::string> SelectDevice(DeviceChoice choice) {
   if (torch::cuda::is_available()) return "cuda:0";
   if (choice == DeviceChoice::kAuto) return "cpu";
   const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  if (visible != nullptr && *visible == '\0')
+    return Fail(
+        Errc::kUnavailable,
+        "device: cuda, but this job has no GPU (CUDA_VISIBLE_DEVICES is empty); give the job `resources: { gpus: "
+        "1 }`, or use device: auto");
   return Fail(Errc::kUnavailable, std::string("device: cuda, but this LibTorch (") + TORCH_VERSION +
                                       ") sees no GPU (CUDA_VISIBLE_DEVICES is " + (visible ? visible : "not set") +
                                       "); build furrow-torch against a CUDA LibTorch, or use device: auto");

@@ -115,8 +115,9 @@ std::optional<BulkRequest> LogUpload::Next(Time now, bool may_append, Tools tool
   std::uint64_t end = have;
   if (final_length_) {
     if (have < *final_length_ && spool_) {
-      log::Error("the spool {} has {} bytes and should have {}; its log will be what is there", order_.spool, have,
-                 *final_length_);
+      if (*final_length_ != kAllThatIsThere)
+        log::Error("the spool {} has {} bytes and should have {}; its log will be what is there", order_.spool, have,
+                   *final_length_);
       final_length_ = have;
     }
     end = *final_length_;

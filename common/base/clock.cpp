@@ -16,8 +16,11 @@ std::string FormatUtc(WallTime time) {
 
 Now SystemClock::Read() const {
   using std::chrono::duration_cast;
+  std::timespec boot{};
+  ::clock_gettime(CLOCK_BOOTTIME,
+                  &boot);  // It goes on while the machine sleeps, as the controller's side of a lease does.
   return {
-      TimePoint{duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch())},
+      TimePoint{std::chrono::seconds(boot.tv_sec) + Duration{boot.tv_nsec}},
       WallTime{duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count()}};
 }
 

@@ -37,7 +37,7 @@ class Clock {
   virtual Now Read() const = 0;
 };
 
-// Reads the machine's clocks (CLOCK_MONOTONIC, CLOCK_REALTIME). Only a `main` makes a SystemClock.
+// Reads the machine's clocks (CLOCK_BOOTTIME, CLOCK_REALTIME). Only a `main` makes a SystemClock.
 class SystemClock final : public Clock {
  public:
   Now Read() const override;

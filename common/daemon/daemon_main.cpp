@@ -22,9 +22,10 @@ int CatchSignals() {
   return ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-int NextSignal(int fd) {
+int NextSignal(int fd, pid_t* sender) {
   signalfd_siginfo signal{};
   if (::read(fd, &signal, sizeof(signal)) != static_cast<ssize_t>(sizeof(signal))) return 0;
+  if (sender != nullptr) *sender = static_cast<pid_t>(signal.ssi_pid);
   return static_cast<int>(signal.ssi_signo);
 }
 

@@ -2,6 +2,8 @@
 // understand, and their exit statuses.
 #pragma once
 
+#include <sys/types.h>
+
 #include <optional>
 #include <string>
 
@@ -17,8 +19,8 @@ namespace furrow::daemon {
 // ignores SIGPIPE. Call it before there are threads. Children inherit the signal mask: code that starts a child
 // restores the mask.
 int CatchSignals();
-// Returns the next signal that waits in `fd`; 0: none.
-int NextSignal(int fd);
+// Returns the next signal that waits in `fd`; 0: none. `sender`, if given: its process.
+int NextSignal(int fd, pid_t* sender = nullptr);
 
 // Adds --version, --config and the exit statuses to the options and help of `program`. `config_file` holds the default
 // and must outlive `app`.

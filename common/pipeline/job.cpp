@@ -1,7 +1,9 @@
 #include "common/pipeline/job.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <variant>
 
 #include "common/pipeline/steps.h"
 #include "common/pipeline/values.h"
@@ -101,6 +103,20 @@ std::uint32_t ReadShards(Fields& job) {
   return static_cast<std::uint32_t>(job.Integer("shards", 1, kMaxShards).value_or(1));
 }
 
+// A job sees the GPUs that it asks for and no others, so its step would fail when it comes to run.
+void RefuseDeviceWithoutGpu(Fields& fields, const JobSpec& job) {
+  if (job.resources.gpu_milli > 0) return;
+  for (const Step& step : job.steps) {
+    const auto* torch = std::get_if<TorchStep>(&step.action);
+    // The quotes of a text's own are escaped, so this is the step's key.
+    if (torch == nullptr || torch->spec_json.find(R"("device":"cuda")") == std::string::npos) continue;
+    fields.Wrong("steps",
+                 "has `device: cuda`, but the job asks for no GPU; add `resources: { gpus: 1 }`, or use "
+                 "`device: auto`");
+    return;
+  }
+}
+
 bool IsLabel(std::string_view text) {
   return text.size() <= 64 &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c != 0x7F && c != ','; });
@@ -151,7 +167,7 @@ void ReadEnv(Fields& fields, Env& env) {
                               " is no name of a variable: letters, digits and _, not beginning with a digit");
     } else if (IsReservedEnv(key->text)) {
       fields.report().Add(key->position,
-                          Quoted(key->text) + " in " + what + " is set by Furrow itself; choose another name");
+                          Quoted(key->text) + " in " + what + " is set by Furrow itself; " + CureOfReserved(key->text));
     } else if (value->kind == Kind::kNull) {
       fields.report().Add(key->position,
                           Quoted(key->text) + " in " + what + " has no value; write \"\" for an empty one");
@@ -215,6 +231,7 @@ JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env,
     }
   }
   job.steps = ReadSteps(fields);
+  RefuseDeviceWithoutGpu(fields, job);
   return job;
 }
 

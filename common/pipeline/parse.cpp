@@ -64,7 +64,7 @@ void CheckOverrides(const Env& overrides, Report& report) {
     if (!IsEnvName(name)) {
       report.Add({}, what + " is no name of a variable: letters, digits and _, not beginning with a digit");
     } else if (IsReservedEnv(name)) {
-      report.Add({}, what + " is set by Furrow itself; choose another name");
+      report.Add({}, what + " is set by Furrow itself; " + CureOfReserved(name));
     } else if (!furrow::IsName(value)) {
       report.Add({}, what + " has a value that is not UTF-8, or with a NUL character");
     }

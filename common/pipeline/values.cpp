@@ -156,8 +156,20 @@ bool IsEnvName(std::string_view text) {
 }
 
 bool IsReservedEnv(std::string_view name) {
-  constexpr std::array<std::string_view, 4> kReserved = {"CI", "FURROW", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"};
+  constexpr std::array<std::string_view, 7> kReserved = {
+      "CI",
+      "FURROW",
+      "CUDA_VISIBLE_DEVICES",
+      "CUDA_DEVICE_ORDER",
+      "NVIDIA_VISIBLE_DEVICES",
+      "HIP_VISIBLE_DEVICES",
+      "ROCR_VISIBLE_DEVICES",
+  };
   return name.starts_with("FURROW_") || std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end();
+}
+
+std::string CureOfReserved(std::string_view name) {
+  return name.ends_with("_VISIBLE_DEVICES") ? "ask for GPUs with `resources: { gpus: 1 }`" : "choose another name";
 }
 
 Result<std::string> ParseArtifact(std::string_view text) {

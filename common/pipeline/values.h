@@ -50,6 +50,8 @@ inline constexpr std::size_t kMaxArgumentBytes = 131'071;
 
 // Returns whether the agent sets this variable itself, so that no pipeline may.
 bool IsReservedEnv(std::string_view name);
+// Returns what to do about a variable that IsReservedEnv.
+std::string CureOfReserved(std::string_view name);
 
 // Returns a path or glob below the workspace, without `./` and without doubled and trailing slashes.
 Result<std::string> ParseArtifact(std::string_view text);

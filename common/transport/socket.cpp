@@ -1,5 +1,4 @@
 // Implements Context, Server and Channel: ZeroMQ sockets with the settings that the promises of transport.h need.
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +9,7 @@
 
 #include "common/base/check.h"
 #include "common/base/log.h"
+#include "common/base/open_files.h"
 #include "common/transport/impl.h"
 
 namespace furrow {
@@ -66,11 +66,7 @@ void SetCommonOptions(zmq::socket_t& socket, std::size_t max_frame_bytes) {
 
 Context::Context() : impl_(std::make_unique<Impl>()) {
   SeedRand();
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-  }
+  RaiseOpenFiles();
   impl_->zmq.set(zmq::ctxopt::io_threads, kIoThreads);
   impl_->zmq.set(zmq::ctxopt::max_sockets, kMaxSockets);
 }

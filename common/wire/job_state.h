@@ -10,6 +10,11 @@ inline bool IsTerminal(JobState state) {
   return state >= JobState::kPassed;
 }
 
+// Returns the exit status that a shell gives a program which `signal` has ended.
+inline int ExitStatusOf(int signal) {
+  return 128 + signal;
+}
+
 inline bool Passed(const Outcome& outcome) {
   return outcome.kind == OutcomeKind::kExited && outcome.code == 0;
 }

@@ -135,9 +135,11 @@ bool MayRetry(const JobSpec& spec, const Job& job, const Outcome& outcome) {
     case OutcomeKind::kLost:
     case OutcomeKind::kInputFailed:
     case OutcomeKind::kUploadFailed: return spec.retry.on_agent_lost;
-    case OutcomeKind::kExited: {
+    case OutcomeKind::kExited:
+    case OutcomeKind::kSignaled: {  // of an agent of 0.1.0, which told signals apart
       const auto& codes = spec.retry.exit_codes;
-      return spec.retry.on_failure || std::find(codes.begin(), codes.end(), outcome.code) != codes.end();
+      const int code = outcome.kind == OutcomeKind::kSignaled ? ExitStatusOf(outcome.code) : outcome.code;
+      return spec.retry.on_failure || std::find(codes.begin(), codes.end(), code) != codes.end();
     }
     default: return spec.retry.on_failure;
   }

@@ -205,7 +205,8 @@ class Supervisor {
     controller().Signal(SIGTERM);
     wait([&] { return controller().pid() != 0; }, kControllerPatience);
     for (const Daemon& daemon : daemons_) daemon.Signal(SIGKILL);
-    for (const pid_t runner : RunnersBeneath((state_ / "agents").string())) ::kill(runner, SIGTERM);
+    // The jobs die with their runner. It does not obey a SIGTERM whose sender may be gone when it looks.
+    for (const pid_t runner : RunnersBeneath((state_ / "agents").string())) ::kill(runner, SIGKILL);
     std::error_code ignored;
     fs::remove(state_ / "up.json", ignored);
     return kExitPassed;

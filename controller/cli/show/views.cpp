@@ -109,7 +109,7 @@ std::string Explain(const Outcome& outcome) {
   std::string text;
   switch (outcome.kind) {
     case OutcomeKind::kExited: text = "exit status " + std::to_string(outcome.code); break;
-    case OutcomeKind::kSignaled: text = "ended by signal " + std::to_string(outcome.code); break;
+    case OutcomeKind::kSignaled: text = "exit status " + std::to_string(ExitStatusOf(outcome.code)); break;
     case OutcomeKind::kStartFailed: text = "could not start"; break;
     case OutcomeKind::kTimedOut: text = "timed out"; break;
     case OutcomeKind::kKilled: text = "ended by us"; break;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "tests/support/agent_farm.h"
 
@@ -97,15 +98,57 @@ TEST_CASE("job start: the environment is the agent's, the job's on top, and the 
   CHECK(std::find(keys.begin(), keys.end(), "broken") == keys.end());
 }
 
+TEST_CASE("job start: a job without GPUs sees none, whatever agent, pipeline and machine say") {
+  AgentFarm farm;
+  for (const bool offers : {false, true}) {  // A machine that offers none may have some.
+    if (offers) farm.state.offer.gpus = {{"GPU-1", "H100", 1}};
+    for (const char* name :
+         {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"}) {
+      farm.state.settings.env = {std::string(name) + "=0"};
+      const Assign assign = With(MakeAssign(Attempt(1)), [&](JobSpec& spec) { spec.env = {{name, "all"}}; });
+      const runner::Start start = StartOf(farm, assign);
+      CHECK(Value(start, "CUDA_VISIBLE_DEVICES").empty());
+      CHECK(Value(start, "NVIDIA_VISIBLE_DEVICES") == "void");
+      CHECK(Value(start, "HIP_VISIBLE_DEVICES").empty());
+      CHECK(Value(start, "ROCR_VISIBLE_DEVICES").empty());
+    }
+  }
+}
+
+TEST_CASE("job start: libraries start as many threads as the job has CPUs, unless somebody says otherwise") {
+  const auto threads = [](std::uint32_t cpu_milli, const std::vector<std::string>& of_agent,
+                          const std::map<std::string, std::string>& of_job) {
+    AgentFarm farm;
+    farm.state.settings.env = of_agent;
+    const Assign assign = With(MakeAssign(Attempt(1)), [&](JobSpec& spec) {
+      spec.resources.cpu_milli = cpu_milli;
+      for (const auto& [name, value] : of_job) spec.env[name] = value;
+    });
+    const runner::Start start = StartOf(farm, assign);
+    return std::vector<std::string>{Value(start, "OMP_NUM_THREADS"), Value(start, "MKL_NUM_THREADS"),
+                                    Value(start, "OPENBLAS_NUM_THREADS")};
+  };
+  using Threads = std::vector<std::string>;
+  CHECK(threads(1000, {}, {}) == Threads{"1", "1", "1"});
+  CHECK(threads(100, {}, {}) == Threads{"1", "1", "1"});
+  CHECK(threads(2500, {}, {}) == Threads{"2", "2", "2"});
+  CHECK(threads(64'000, {}, {}) == Threads{"64", "64", "64"});
+  CHECK(threads(1000, {}, {{"OMP_NUM_THREADS", "8"}}) == Threads{"8", "8", "8"});
+  CHECK(threads(1000, {}, {{"MKL_NUM_THREADS", "8"}}) == Threads{"1", "8", "1"});
+  CHECK(threads(1000, {"OMP_NUM_THREADS=4"}, {}) == Threads{"4", "4", "4"});
+  CHECK(threads(2000, {}, {{"OMP_NUM_THREADS", "4,2"}}) == Threads{"4,2", "2", "2"});
+  CHECK(threads(2000, {}, {{"OMP_NUM_THREADS", ""}}) == Threads{"", "2", "2"});
+}
+
 TEST_CASE("job start: a job sees the GPUs that it was given and no others") {
   AgentFarm farm;
-  CHECK(Value(StartOf(farm, MakeAssign(Attempt(1))), "CUDA_VISIBLE_DEVICES") == "(not set)");
   farm.state.offer.gpus = {{"GPU-1", "H100", 1}, {"GPU-2", "H100", 1}, {"GPU-3", "H100", 1}};
   CHECK(Value(StartOf(farm, MakeAssign(Attempt(1))), "CUDA_VISIBLE_DEVICES").empty());
   Assign assign = MakeAssign(Attempt(1));
   assign.gpu_uuids = {"GPU-3", "GPU-1"};
   const runner::Start start = StartOf(farm, assign);
   CHECK(Value(start, "CUDA_VISIBLE_DEVICES") == "GPU-3,GPU-1");
+  CHECK(Value(start, "NVIDIA_VISIBLE_DEVICES") == "GPU-3,GPU-1");
   CHECK(Value(start, "CUDA_DEVICE_ORDER") == "PCI_BUS_ID");
 }
 

@@ -198,6 +198,42 @@ TEST_CASE("jobs: while the runner is gone nothing starts; its next table says wh
   CHECK(farm.out.empty());
 }
 
+TEST_CASE("jobs: an attempt that ran, and that the runner's table lost, is lost and not started a second time") {
+  for (const bool incomplete : {false, true}) {
+    AgentFarm farm;
+    farm.Join();
+    farm.state.offer.cpu_milli = 4000;
+    farm.Run(MakeAssign(Attempt(1)));
+    REQUIRE(farm.Hear(MakeAssign(Attempt(2))).has_value());  // told to the runner, which has not answered yet
+    farm.out.Clear();
+    OnRunnerGone(farm.state);
+    On(farm.state, farm.out, farm.now, runner::Listing{{}, incomplete});
+    farm.out.Lease();
+    CHECK(farm.Job(Attempt(1)).report.outcome.kind == OutcomeKind::kLost);
+    CHECK(farm.Job(Attempt(1)).stage == Stage::kCollecting);
+    if (incomplete) {
+      CHECK(farm.Job(Attempt(2)).report.outcome.kind == OutcomeKind::kLost);
+    } else {
+      CHECK(farm.Job(Attempt(2)).stage == Stage::kStarting);
+      CHECK(farm.out.Runner<runner::Start>().ref == Attempt(2));
+    }
+    farm.out.Clear();
+  }
+}
+
+TEST_CASE("jobs: a signal is an exit status of 128 more") {
+  for (const int number : {9, 11, 15}) {
+    AgentFarm farm;
+    farm.Join();
+    farm.Run(MakeAssign(Attempt(1)));
+    runner::Exited exited = farm.Exit(Attempt(1), number, runner::OutcomeKind::kSignaled);
+    exited.outcome.text = "words";
+    On(farm.state, farm.out, farm.now, exited);
+    CHECK(farm.Job(Attempt(1)).report.outcome == Outcome{OutcomeKind::kExited, 128 + number, 0, "words"});
+    farm.out.Clear();
+  }
+}
+
 TEST_CASE("jobs: what was being killed when the runner went ends without being started again") {
   AgentFarm farm;
   farm.Join();

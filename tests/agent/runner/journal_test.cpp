@@ -118,7 +118,7 @@ TEST_CASE("journal: cut anywhere, it keeps every record before the cut and takes
   }
 }
 
-TEST_CASE("journal: a flipped bit drops its record and what follows, nothing before") {
+TEST_CASE("journal: a flipped bit drops its record alone, and the damaged file is kept") {
   const Folder folder;
   {
     Table table;
@@ -126,12 +126,23 @@ TEST_CASE("journal: a flipped bit drops its record and what follows, nothing bef
     for (const std::uint64_t job : {1, 2, 3}) journal->AddStart(MakeEntry(job));
     REQUIRE(journal->Flush());
   }
-  std::string bytes = furrow::runner::testing::ReadFile(folder.journal());
-  bytes[bytes.size() / 2] ^= 1;
-  std::ofstream(folder.journal(), std::ios::binary) << bytes;
-  const Table table = Replay(folder);
-  CHECK(table.size() == 1);
-  CHECK(table.contains(Ref(1)));
+  const std::string whole = furrow::runner::testing::ReadFile(folder.journal());
+  const std::size_t record = (whole.size() - 12) / 3;
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    CAPTURE(at);
+    std::string bytes = whole;
+    bytes[at] ^= 1;
+    std::ofstream(folder.journal(), std::ios::binary) << bytes;
+    const std::size_t hit = at < 12 ? 0 : 1 + (at - 12) / record;
+    for (const bool again : {false, true}) {  // What the first start has read, the second reads again.
+      Table table;
+      const auto journal = Journal::Open(folder.journal(), table);
+      REQUIRE(journal.has_value());
+      CHECK((*journal)->incomplete() != again);
+      for (const std::size_t job : {1, 2, 3}) CHECK(table.contains(Ref(job)) == (job != hit));
+    }
+    if (hit != 3) CHECK(furrow::runner::testing::ReadFile(folder.journal() + ".damaged") == bytes);
+  }
 }
 
 TEST_CASE("journal: a rewrite keeps the table and drops what was forgotten") {
@@ -185,11 +196,19 @@ TEST_CASE("journal: what does not fit refuses the starts, keeps the rest, and le
   CHECK_FALSE(after.at(Ref(1)).running);
 }
 
-TEST_CASE("journal: a strange file and a newer version are refused by name") {
+TEST_CASE("journal: a strange file is set aside, a newer version is refused by name") {
   const Folder folder;
   Table table;
   std::ofstream(folder.journal()) << "something else entirely";
-  CHECK(Journal::Open(folder.journal(), table).error().code == Errc::kCorrupt);
+  {
+    const auto journal = Journal::Open(folder.journal(), table);
+    REQUIRE(journal.has_value());
+    CHECK((*journal)->incomplete());
+    (*journal)->AddStart(MakeEntry(1));
+    REQUIRE((*journal)->Flush());
+  }
+  CHECK(furrow::runner::testing::ReadFile(folder.journal() + ".damaged") == "something else entirely");
+  CHECK(Replay(folder).contains(Ref(1)));
   std::ofstream(folder.journal(), std::ios::binary) << std::string("FURROWRJ\x09\0\0\0", 12);
   const auto newer = Journal::Open(folder.journal(), table);
   CHECK(newer.error().code == Errc::kInvalid);

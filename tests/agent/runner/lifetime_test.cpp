@@ -134,15 +134,13 @@ TEST_CASE("runner: killed itself, its jobs are lost and their processes dead whe
   f.Send({f.Shell(2, "setsid sh -c 'echo $$ > " + up.path() + "; exec sleep 1000'"),
           f.Job(3, {{"true"}, {"env", "-i", HOSTILE, daemons.path(), "stay"}})});
   const pid_t other_session = up.Pid();
-  // This one shed all that tells whose it is; without the runner whose child it was, nobody can find it. The test can.
-  const pid_t shed = daemons.Pid();
+  const pid_t shed = daemons.Pid();  // It has shed all that tells whose it is.
   const pid_t leader = static_cast<pid_t>(f.AwaitStarted(2).pid);
   f.AwaitStarted(3);
   f.KillRunner();
-  CHECK_FALSE(IsDead(leader));
-  ::kill(shed, SIGKILL);
   f.StartRunner();
   CHECK(IsDead(leader));
+  CHECK(IsDead(shed));
   CHECK(IsDead(other_session));
   const Listing listing = f.List();
   REQUIRE(listing.attempts.size() == 3);

@@ -43,7 +43,10 @@ TEST_CASE("runner: a step that fails ends the job with its exit code") {
 TEST_CASE("runner: death by a signal is told with the signal") {
   Fixture f;
   f.StartRunner();
-  CHECK(f.RunToEnd(f.Shell(1, "kill -SEGV $$")).outcome == Outcome{OutcomeKind::kSignaled, 11, ""});
+  const Outcome outcome = f.RunToEnd(f.Shell(1, "kill -SEGV $$")).outcome;
+  CHECK(outcome.kind == OutcomeKind::kSignaled);
+  CHECK(outcome.code == 11);
+  CHECK(f.Output(1) == "furrow: exit status 139: " + outcome.text + "\n");
 }
 
 TEST_CASE("runner: a step starts with no descriptor, no blocked and no ignored signal of ours") {

@@ -105,6 +105,9 @@ TEST_CASE("pipeline errors: at the top") {
       {Top("env: [A=1]"), "1:6: `env` in the file must be a mapping such as { EPOCHS: \"2\" }, not a list"},
       {Top("env: { A-B: 1 }"), "1:8: `A-B` in `env` in the file is no name of a variable"},
       {Top("env: { FURROW_RUN: 1 }"), "1:8: `FURROW_RUN` in `env` in the file is set by Furrow itself"},
+      {Top("env: { CUDA_VISIBLE_DEVICES: 0 }"),
+       "1:8: `CUDA_VISIBLE_DEVICES` in `env` in the file is set by Furrow itself; ask for GPUs"},
+      {Top("env: { HIP_VISIBLE_DEVICES: 0 }"), "1:8: `HIP_VISIBLE_DEVICES` in `env` in the file is set by Furrow"},
       {Top("env: { A: }"), "1:8: `A` in `env` in the file has no value; write \"\""},
       {Top("env: { PATH: \"/x:$PATH\" }"),
        "1:14: `PATH` in `env` in the file is passed on as it is written, and `$PATH` in it "

@@ -127,3 +127,17 @@ TEST_CASE("pipeline torch: each wrong value is refused in words") {
     CHECK(std::count(mistakes.begin(), mistakes.end(), '\n') == 1);
   }
 }
+
+TEST_CASE("pipeline torch: a step that needs a GPU is refused in a job that asks for none") {
+  const auto mistakes = [](const std::string& resources, const std::string& device) {
+    const std::string text = "jobs:\n  a:\n" + resources + "    steps:\n      - " +
+                             "evaluate: { model: m, data: { format: csv, file: f }" + device + " }";
+    return FormatDiagnostics("f", ParsePipeline(text, "n").diagnostics);
+  };
+  const std::string gpu = "    resources: { gpus: 1 }\n";
+  CHECK(mistakes("", ", device: cuda").find("add `resources: { gpus: 1 }`") != std::string::npos);
+  CHECK(mistakes("    resources: { cpus: 2 }\n", ", device: cuda").find("device: cuda") != std::string::npos);
+  CHECK(mistakes(gpu, ", device: cuda").empty());
+  CHECK(mistakes("    resources: { gpus: 0.5 }\n", ", device: cuda").empty());
+  for (const std::string device : {"", ", device: auto", ", device: cpu"}) CHECK(mistakes("", device).empty());
+}

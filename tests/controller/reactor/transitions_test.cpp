@@ -133,6 +133,7 @@ TEST_CASE("transitions: the retry rule decides, up to its most") {
       {"a plain failure, by default", lost, OutcomeKind::kExited, 1, false},
       {"a signal, by default", lost, OutcomeKind::kSignaled, 9, false},
       {"a named exit code", codes, OutcomeKind::kExited, 75, true},
+      {"a named exit code, by a signal", codes, OutcomeKind::kSignaled, 9, true},
       {"another exit code", codes, OutcomeKind::kExited, 1, false},
       {"lost, where not named", codes, OutcomeKind::kLost, 0, false},
       {"any failure: exit", failure, OutcomeKind::kExited, 1, true},

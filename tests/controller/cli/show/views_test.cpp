@@ -160,6 +160,7 @@ TEST_CASE("views: an outcome is explained once, by the agent's words where they 
   outcome.detail = "no program /bin/none";
   CHECK(Explain(outcome) == "could not start: no program /bin/none");
   CHECK(Explain({.kind = OutcomeKind::kExited, .code = 3, .step = 1, .detail = ""}) == "exit status 3 in step 2");
+  CHECK(Explain({.kind = OutcomeKind::kSignaled, .code = 9, .step = 0, .detail = ""}) == "exit status 137");
   CHECK(Explain({}).empty());
   CHECK(Explain({.detail = "2 lines were left out\nmore"}) == "2 lines were left out");
 }

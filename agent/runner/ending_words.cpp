@@ -1,0 +1,201 @@
+#include "agent/runner/ending_words.h"
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "agent/runner/spawn.h"
+
+namespace furrow::runner {
+namespace {
+
+constexpr int kSignalBase = 128;  // A shell says 128 + n of a program that signal n has ended.
+
+std::string Memory(std::uint64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof(text), bytes >= 1u << 30 ? "%.1f GiB" : "%.0f MiB",
+                static_cast<double>(bytes) / (bytes >= 1u << 30 ? 1 << 30 : 1 << 20));
+  return text;
+}
+
+bool Has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+// Returns the last line of the log that has `part`; empty: none.
+std::string_view LineWith(std::string_view log, std::string_view part) {
+  const std::size_t at = log.rfind(part);
+  if (at == std::string_view::npos) return {};
+  const std::size_t before = log.rfind('\n', at);
+  const std::size_t begin = before == std::string_view::npos ? 0 : before + 1;
+  return log.substr(begin, std::min(log.find('\n', at), log.size()) - begin);
+}
+
+// Returns what a shell complains about: "deploy" of "bash: line 3: deploy: command not found".
+std::string NamedBefore(std::string_view line, std::string_view complaint) {
+  std::string_view name = line.substr(0, line.find(complaint));
+  while (name.ends_with(':') || name.ends_with(' ')) name.remove_suffix(1);
+  const std::size_t colon = name.rfind(": ");
+  if (colon != std::string_view::npos) name.remove_prefix(colon + 2);
+  constexpr std::size_t kMostBytes = 100;
+  return name.empty() || name.size() > kMostBytes ? std::string() : "`" + std::string(name) + "`";
+}
+
+// Windows line ends make a shell look for a program, or an interpreter, whose name ends with CR.
+bool HasCarriageReturn(std::string_view log) {
+  return Has(log, "^M: bad interpreter") || Has(log, "\\r': ") || Has(log, "\r': ") || Has(log, "\r: not found") ||
+         Has(log, "\\r: ") || Has(log, "\\015") || Has(log, "\r: command not found") || Has(log, "\r: No such file") ||
+         Has(log, "\r: bad interpreter") || Has(log, "Illegal option -\r") || Has(log, "invalid option name\n: ");
+}
+
+constexpr char kCarriageReturn[] =
+    "a script has Windows line ends (CRLF), and its lines end with a character that no program is named with: `sed -i "
+    "'s/\\r$//' FILE`, and `*.sh text eol=lf` in .gitattributes";
+
+std::string NotFound(const Ending& ending) {
+  const std::string_view log = ending.log_tail;
+  if (HasCarriageReturn(log)) return kCarriageReturn;
+  for (const std::string_view complaint : {"cannot execute: required file not found", "bad interpreter"}) {
+    const std::string_view line = LineWith(log, complaint);
+    if (line.empty()) continue;
+    const std::string name = NamedBefore(line, complaint);
+    const std::string path = name.size() < 2 ? "" : name.substr(1, name.size() - 2);
+    const std::string first =
+        InterpreterLine(path.starts_with('/') ? path : std::string(ending.workspace) + "/" + path);
+    if (first.ends_with('\r')) return kCarriageReturn;
+    return "the interpreter in the first line of " + name + (first.empty() ? "" : ", `" + first + "`,") +
+           " does not exist on this agent: install it, or begin the script with an interpreter that is there, as in "
+           "#!/usr/bin/env python3";
+  }
+  for (const std::string_view complaint : {": command not found", ": not found", ": No such file or directory"}) {
+    const std::string_view line = LineWith(log, complaint);
+    const std::string name = line.empty() ? std::string() : NamedBefore(line, complaint);
+    if (!name.empty())
+      return "the command " + name +
+             " was not found: is it installed on this agent and on PATH, or in the workspace as written?";
+  }
+  return "a command was not found, as the log's last lines say: is it installed on this agent and on PATH?";
+}
+
+std::string NotExecutable(const Ending& ending) {
+  const std::string_view log = ending.log_tail;
+  if (HasCarriageReturn(log)) return kCarriageReturn;
+  if (Has(log, "bad interpreter")) return NotFound(ending);
+  if (Has(log, "Exec format error") || Has(log, "cannot execute binary file"))
+    return "a program is for another kind of machine, or a script without a first line like #!/bin/sh";
+  if (Has(log, "Argument list too long"))
+    return "the arguments and the environment of a command are too long: pass long lists in a file, or with xargs";
+  const std::string_view line = LineWith(log, ": Permission denied");
+  const std::string name = line.empty() ? std::string() : NamedBefore(line, ": Permission denied");
+  return "a command was found but may not be executed" + (name.empty() ? "" : ": " + name) +
+         "; `git update-index --chmod=+x FILE`, or start it as `sh FILE`; a folder cannot be executed, nor a file on a "
+         "file system that is mounted noexec";
+}
+
+std::string Killed(const Ending& ending) {
+  const std::string memory = ending.max_rss_bytes == 0
+                                 ? std::string()
+                                 : " The job's largest process had " + Memory(ending.max_rss_bytes) + ".";
+  if (ending.oom_kills > 0)
+    return "killed (SIGKILL) for want of memory: the kernel killed " + std::to_string(ending.oom_kills) +
+           (ending.oom_kills == 1 ? " process" : " processes") + " here while the job ran." + memory +
+           " Use less (a smaller batch, fewer workers), or say how much it needs in `resources: { memory: … }`";
+  return "killed (SIGKILL), and not by Furrow: the kernel has counted no process that it killed for want of memory, so "
+         "it was the job itself, somebody on this machine, or a container's or job manager's memory limit." +
+         memory + " `journalctl -k` on this agent may say more";
+}
+
+std::string OfSignal(int number, const Ending& ending) {
+  switch (number) {
+    case SIGHUP: return "ended by SIGHUP, the end of a terminal or session that it belonged to";
+    case SIGINT:
+      return "ended by SIGINT (Ctrl-C), which Furrow never sends to jobs: the job itself or somebody here did";
+    case SIGQUIT: return "ended by SIGQUIT, which the job itself or somebody on this machine has sent";
+    case SIGILL:
+      return "illegal instruction (SIGILL): a program was built for a newer CPU than this agent's; build it for an "
+             "older "
+             "one, or choose other machines with `labels`";
+    case SIGTRAP: return "ended by SIGTRAP, a debugger's trap or a failed check of a program";
+    case SIGABRT:
+      return "aborted (SIGABRT): a program gave up by itself, on a failed assertion, an uncaught C++ exception or "
+             "damaged memory; it mostly says why in the lines before";
+    case SIGBUS:
+      return "bus error (SIGBUS): a mapped file became shorter or its disk is full; data loaders need room in /dev/shm";
+    case SIGFPE: return "arithmetic error (SIGFPE): an integer was divided by zero";
+    case SIGKILL: return Killed(ending);
+    case SIGSEGV:
+      return "segmentation fault (SIGSEGV): a program used memory that is not its own; for Python, "
+             "`PYTHONFAULTHANDLER=1` in `env` prints where";
+    case SIGPIPE:
+      return "broken pipe (SIGPIPE): a program wrote to a pipe whose reader had ended, as in `… | head`; with pipefail "
+             "that fails the step: let the reader read everything, or add `|| true`";
+    case SIGALRM: return "ended by SIGALRM, a timer that the program itself has set";
+    case SIGTERM:
+      return "ended by SIGTERM, and not by Furrow: the job itself (`timeout` does it) or somebody on this machine has "
+             "sent it";
+    case SIGXCPU: return "ended by SIGXCPU: the limit of CPU time (ulimit -t) was reached";
+    case SIGXFSZ: return "ended by SIGXFSZ: a file grew beyond the limit of its size (ulimit -f)";
+    case SIGSYS: return "ended by SIGSYS: a system call that is not allowed here (seccomp)";
+    default: break;
+  }
+  const char* const name = ::sigabbrev_np(number);
+  return "ended by signal " + std::to_string(number) + (name == nullptr ? "" : " (SIG" + std::string(name) + ")");
+}
+
+std::string TextOf(const std::string& file) {
+  std::ifstream bytes(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(bytes), {}};
+}
+
+// Returns the number after `key` in a file of lines "key number"; 0: there is none.
+std::uint64_t Count(const std::string& file, const std::string& key) {
+  const std::string text = "\n" + TextOf(file);
+  const std::size_t at = text.find("\n" + key + " ");
+  return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at + key.size() + 2, nullptr, 10);
+}
+
+}  // namespace
+
+std::string EndInWords(const Ending& ending) {
+  const Outcome& outcome = ending.outcome;
+  if (outcome.kind == OutcomeKind::kSignaled) return OfSignal(outcome.code, ending);
+  if (outcome.kind != OutcomeKind::kExited) return {};
+  switch (outcome.code) {
+    case 124:
+      return "124 is what `timeout` says of a command that it has ended: give the command more time, or find out what "
+             "it waits for";
+    case 125: return "125 is what `timeout`, `env`, `nohup` or `docker run` say of their own failure: see the log";
+    case 126: return NotExecutable(ending);
+    case 127: return NotFound(ending);
+    default: break;
+  }
+  // A smaller number than 128 + 1 is no signal; 255 and those near it are what programs return for -1.
+  if (outcome.code > kSignalBase && outcome.code <= kSignalBase + SIGSYS)
+    return OfSignal(outcome.code - kSignalBase, ending);
+  if (outcome.code != 0 && HasCarriageReturn(ending.log_tail)) return kCarriageReturn;
+  return {};
+}
+
+OomCounter::OomCounter() : file_("/proc/vmstat") {
+  std::ifstream groups("/proc/self/cgroup");  // lines "ID:CONTROLLERS:PATH"
+  for (std::string line; std::getline(groups, line);) {
+    const std::string path = line.substr(std::min(line.rfind(':') + 1, line.size()));
+    std::string file;
+    if (line.starts_with("0::")) file = "/sys/fs/cgroup" + path + "/memory.events";
+    if (Has(line, ":memory:")) file = "/sys/fs/cgroup/memory" + path + "/memory.oom_control";
+    if (!file.empty() && Has(TextOf(file), "oom_kill ")) file_ = file;
+  }
+}
+
+std::uint64_t OomCounter::Read(TimePoint now, bool fresh) {
+  if (!fresh && read_ && now - *read_ < std::chrono::seconds(1)) return count_;
+  read_ = now;
+  return count_ = Count(file_, "oom_kill");
+}
+
+}  // namespace furrow::runner

@@ -1,0 +1,14 @@
+// Raises this process's limit of open files and remembers what it was, for the programs that are not to inherit it.
+#pragma once
+
+#include <sys/resource.h>
+
+namespace furrow {
+
+// Raises the soft limit to the hard one, at most to `most`.
+void RaiseOpenFiles(rlim_t most = RLIM_INFINITY);
+
+// Returns the soft limit that this process was started with.
+rlim_t OpenFilesAtStart();
+
+}  // namespace furrow
