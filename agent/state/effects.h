@@ -75,8 +75,9 @@ struct Collect {
 };
 // Forgets the attempt in any state (only Cleared follows about it) and makes its slot as good as new for another
 // attempt: empties the folder and the spool and removes the metrics file. A missing file or folder is no error. The
-// folder and a small spool are kept, since file systems are slow at making and deleting inodes. Cleared answers,
-// unless something cannot be removed: then the log says so, and the slot is not used again.
+// folder and a small spool are kept, since file systems are slow at making and deleting inodes. A folder that cannot be
+// emptied is put aside (agent/slot/workspace_folder.h). Cleared answers, unless even that fails: then the log says so,
+// and the slot is not used again.
 struct Clear {
   AttemptRef attempt;
   std::string workspace;  // absolute, like the others
