@@ -30,8 +30,8 @@ constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 // A folder so deep is moved up to the root before it is emptied, so that neither descriptors nor time depend on depth.
 constexpr std::size_t kMaxOpen = 32;
 constexpr std::size_t kMostOpen = 256;  // where a folder cannot be moved
-constexpr int kPasses = 16;  // looks at a folder into which something still writes
-constexpr int kMounts = 16;  // mounts on top of each other
+constexpr int kPasses = 16;             // looks at a folder into which something still writes
+constexpr int kMounts = 16;             // mounts on top of each other
 
 using Folder = std::unique_ptr<DIR, int (*)(DIR*)>;
 
@@ -108,7 +108,8 @@ FileHandle OpenToEmpty(int dir_fd, const char* name) {
     FileHandle folder(OpenInMount(dir_fd, name));
     if (folder) return folder;
     const int number = errno;
-    const bool opened = (number == EXDEV && Unmount(dir_fd, name)) || (number == EACCES && MakeAccessible(dir_fd, name));
+    const bool opened =
+        (number == EXDEV && Unmount(dir_fd, name)) || (number == EACCES && MakeAccessible(dir_fd, name));
     if (opened && tries < 2) continue;
     errno = number;
     return folder;

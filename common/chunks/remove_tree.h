@@ -1,7 +1,7 @@
 // Removes what lies in a folder, whatever a hostile or careless program left there: folders without permissions, trees
-// of any depth, files with flags (chattr), mounts. Links are not followed. What is mounted inside is unmounted where this
-// process may do so, and is never entered. After an error, which names what stands in the way first and why, everything
-// that could be removed is gone.
+// of any depth, files with flags (chattr), mounts. Links are not followed. What is mounted inside is unmounted where
+// this process may do so, and is never entered. After an error, which names what stands in the way first and why,
+// everything that could be removed is gone.
 #pragma once
 
 #include <string>

@@ -133,8 +133,7 @@ bool MayRetry(const JobSpec& spec, const Job& job, const Outcome& outcome) {
   if (job.cancelling || job.retries >= spec.retry.max) return false;
   switch (outcome.kind) {
     case OutcomeKind::kLost:
-    case OutcomeKind::kInputFailed:
-    case OutcomeKind::kUploadFailed: return spec.retry.on_agent_lost;
+    case OutcomeKind::kInputFailed: return spec.retry.on_agent_lost;
     case OutcomeKind::kExited: {
       const auto& codes = spec.retry.exit_codes;
       return spec.retry.on_failure || std::find(codes.begin(), codes.end(), outcome.code) != codes.end();

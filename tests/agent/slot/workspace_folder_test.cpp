@@ -3,11 +3,11 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
 
+#include "tests/support/as_nobody.h"
 #include "tests/support/temp_folder.h"
 
 namespace furrow {
@@ -53,24 +53,15 @@ TEST_CASE("workspace folder: what cannot be emptied is put aside, as often as it
     return;
   }
   TempFolder folder;
-  constexpr uid_t kNobody = 65534;
-  REQUIRE(::chown(folder.Path().c_str(), kNobody, kNobody) == 0);
-  const auto as_nobody = [](auto check) {
-    const pid_t child = ::fork();
-    if (child == 0) ::_exit(::setuid(kNobody) == 0 && check() ? 0 : 1);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return status == 0;
-  };
   for (int i = 1; i <= 2; ++i) {
-    REQUIRE(as_nobody([&] { return MakeWorkspaceFolder(folder / "0").has_value(); }));
+    REQUIRE(AsNobody(folder, [&] { return MakeWorkspaceFolder(folder / "0").has_value(); }));
     folder.Write("0/of-root/file", "x");  // a job's sudo, or its podman
-    REQUIRE(as_nobody([&] { return MakeWorkspaceFolder(folder / "0").has_value(); }));
+    REQUIRE(AsNobody(folder, [&] { return MakeWorkspaceFolder(folder / "0").has_value(); }));
     CHECK(IsNew(folder / "0"));
     CHECK(FoldersAside(folder.Path()).size() == static_cast<std::size_t>(i));
   }
   CHECK(FoldersAside(folder.Path()) == std::vector<std::string>{folder / "0.aside-1", folder / "0.aside-2"});
-  CHECK(as_nobody([&] {
+  CHECK(AsNobody(folder, [&] {
     RemoveLeftover(folder / "0.aside-1");
     return fs::exists(folder / "0.aside-1/of-root/file");
   }));
