@@ -52,6 +52,7 @@ Executor::Executor(Table& table, Journal& journal)
 
 Executor::~Executor() {
   for (const auto& [ref, job] : jobs_) {
+    if (job.output) (void)outputs_.Close(*job.output);
     if (job.spool >= 0) ::close(job.spool);
   }
 }
@@ -133,6 +134,18 @@ void Executor::OnShutdown(Now now, bool kill_jobs, const std::string& reason) {
 
 void Executor::OnLease(const Lease& lease) {
   lease_ = TimePoint{Duration{static_cast<std::int64_t>(lease.until_ns)}};
+}
+
+void Executor::OnOutputs(Now now) {
+  if (!outputs_.TakeFailed()) return;
+  std::vector<AttemptRef> refs;
+  for (const auto& [ref, job] : jobs_) refs.push_back(ref);
+  for (const AttemptRef& ref : refs) {
+    Job& job = jobs_.at(ref);
+    if (!job.output) continue;
+    if (const Status whole = Outputs::Failure(*job.output); !whole)
+      End(now, ref, job, {OutcomeKind::kLost, 0, ""}, "", Ms(job.start.kill_grace_ms));  // Finish says why.
+  }
 }
 
 void Executor::EndAll(Now now, OutcomeKind kind, const std::string& reason) {
@@ -253,12 +266,13 @@ Status Executor::SpawnStep(Now now, const AttemptRef& ref, Job& job) {
     job.began = now.mono;
     if (job.start.timeout_ms > 0) job.timeout = now.mono + Ms(job.start.timeout_ms);
     if (job.start.log_quota_bytes > 0) job.quota_check = now.mono + kQuotaSoonest;
-    owners_.AddJob(ref, entry.token, job.start.workspace, job.start.spool);
     FURROW_TRY(MakeFolder(job.start.workspace));
     FURROW_ASSIGN(job.spool, OpenSpool(job.start.spool));
+    FURROW_ASSIGN(job.output, outputs_.Open(job.spool));
+    owners_.AddJob(ref, entry.token, job.start.workspace, job.output->name());
   }
   FURROW_ASSIGN(const Leader leader,
-                spawner_.Spawn(job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.spool));
+                spawner_.Spawn(job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.output->pipe()));
   job.leader = leader.pid;
   job.phase = Phase::kRunning;
   owners_.AddLeader(ref, leader);

@@ -9,11 +9,13 @@
 #include <sys/resource.h>
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/runner/journal.h"
+#include "agent/runner/output.h"
 #include "agent/runner/process_owners.h"
 #include "agent/runner/protocol.h"
 #include "agent/runner/spawn.h"
@@ -37,6 +39,9 @@ class Executor {
   void OnForget(const Forget& forget);
   void OnShutdown(Now now, bool kill_jobs, const std::string& reason);
   void OnLease(const Lease& lease);
+  // Becomes readable when OnOutputs is due: it ends the jobs of whose output bytes were lost.
+  int outputs_fd() const { return outputs_.fd(); }
+  void OnOutputs(Now now);
   // Enforces timeouts, quotas and the lease, and begins the next stage of every attempt that is being ended.
   void OnTimers(Now now);
 
@@ -69,6 +74,7 @@ class Executor {
     std::size_t step = 0;
     pid_t leader = 0;  // first process of the running step; 0: none, or reaped
     int spool = -1;
+    std::shared_ptr<Output> output;  // the pipe into the spool
     TimePoint began;
     std::optional<TimePoint> deadline;  // end of the phase or of its next sweep
     std::optional<TimePoint> timeout;
@@ -104,6 +110,7 @@ class Executor {
   Table& table_;
   Journal& journal_;
   Spawner spawner_;
+  Outputs outputs_;
   ProcessOwners owners_;
   Jobs jobs_;                                                 // attempts that have not exited
   std::map<AttemptRef, std::vector<AttemptRef>> successors_;  // attempt → attempts that are held until its end
