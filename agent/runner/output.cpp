@@ -20,7 +20,7 @@
 namespace furrow::runner {
 namespace {
 
-constexpr std::uint64_t kStop = 0;           // no output has this id
+constexpr std::uint64_t kStop = 0;  // no output has this id
 constexpr std::size_t kBufferBytes = 256 << 10;
 constexpr std::uint64_t kTurnBytes = 1 << 20;  // read from one pipe before the next has its turn
 constexpr int kLargePipe = 1 << 20;
@@ -76,8 +76,8 @@ Result<std::shared_ptr<Output>> Outputs::Open(int spool) {
   if (::pipe2(ends, O_CLOEXEC) != 0) return tl::unexpected(ErrnoError("cannot make a pipe for the output", errno));
   output->read_fd_ = ends[0];
   output->write_fd_ = ends[1];
-  // Only the runner's end may not block. Other users, whom a job may become, may open the pipe to write; nobody may open
-  // it to read, since what is read there is lost to the log.
+  // Only the runner's end may not block. Other users, whom a job may become, may open the pipe to write; nobody may
+  // open it to read, since what is read there is lost to the log.
   ::fcntl(output->read_fd_, F_SETFL, O_NONBLOCK);
   ::fchmod(output->write_fd_, 0222);
   struct stat info {};

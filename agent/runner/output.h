@@ -1,8 +1,8 @@
 // Brings the output of jobs into their spools.
 //
 // A job's processes write into a pipe, not into the spool itself: whatever they do to their streams (open
-// /dev/stdout again, truncate, seek, write from two processes), what they have printed before stays. A thread of its own
-// empties the pipes, so that a slow disk holds up only the jobs that print.
+// /dev/stdout again, truncate, seek, write from two processes), what they have printed before stays. A thread of its
+// own empties the pipes, so that a slow disk holds up only the jobs that print.
 #pragma once
 
 #include <cstdint>

@@ -80,6 +80,7 @@ TEST_CASE("job start: the environment is the agent's, the job's on top, and the 
   CHECK(Value(start, "SECRET") == "a=b");
   CHECK(Value(start, "LANG") == "de");
   CHECK(Value(start, "EPOCHS") == "2");
+  CHECK(Value(start, "PYTHONUNBUFFERED") == "1");
   CHECK(Value(start, "CI") == "true");
   CHECK(Value(start, "FURROW") == "1");
   CHECK(Value(start, "FURROW_RUN") == "fashion#1");
@@ -95,6 +96,17 @@ TEST_CASE("job start: the environment is the agent's, the job's on top, and the 
   std::sort(keys.begin(), keys.end());
   CHECK(std::adjacent_find(keys.begin(), keys.end()) == keys.end());
   CHECK(std::find(keys.begin(), keys.end(), "broken") == keys.end());
+}
+
+TEST_CASE("job start: whether Python buffers is for the pipeline to say, and for the agent") {
+  for (const bool by_agent : {true, false}) {
+    AgentFarm farm;
+    if (by_agent) farm.state.settings.env = {"PYTHONUNBUFFERED="};
+    const Assign assign = With(MakeAssign(Attempt(1)), [&](JobSpec& spec) {
+      if (!by_agent) spec.env = {{"PYTHONUNBUFFERED", ""}};
+    });
+    CHECK(Value(StartOf(farm, assign), "PYTHONUNBUFFERED").empty());
+  }
 }
 
 TEST_CASE("job start: a job sees the GPUs that it was given and no others") {

@@ -56,7 +56,8 @@ TEST_CASE("output: two steps, and two processes that open the stream anew, write
   Fixture f;
   f.StartRunner();
   const std::string writer = "i=0; while [ $i -lt 300 ]; do echo $0 $i; i=$((i+1)); done > /dev/stdout";
-  const Exited exited = f.RunToEnd(f.Job(1, {{"sh", "-c", writer, "first"}, {"sh", "-c", "(" + writer + ") & " + writer + "; wait", "x"}}));
+  const Exited exited = f.RunToEnd(
+      f.Job(1, {{"sh", "-c", writer, "first"}, {"sh", "-c", "(" + writer + ") & " + writer + "; wait", "x"}}));
   CHECK(exited.outcome.Passed());
   std::string first;
   for (int i = 0; i < 300; ++i) first += "first " + std::to_string(i) + "\n";
@@ -88,7 +89,8 @@ TEST_CASE("output: other users whom a job becomes may open its streams, too") {
   }
   Fixture f;
   f.StartRunner();
-  f.RunToEnd(f.Shell(1, "echo a; setpriv --reuid 65534 --clear-groups sh -c 'echo b > /dev/stderr; cat /dev/stdout' 2>&1"));
+  f.RunToEnd(
+      f.Shell(1, "echo a; setpriv --reuid 65534 --clear-groups sh -c 'echo b > /dev/stderr; cat /dev/stdout' 2>&1"));
   const std::string output = f.Output(1);
   CHECK(output.starts_with("a\nb\n"));
   CHECK(output.find("Permission denied") != std::string::npos);  // to read would take bytes out of the log
@@ -103,7 +105,8 @@ TEST_CASE("output: a log that the disk has no room for is no whole log: the atte
     return;
   }
   f.StartRunner();
-  Start start = f.Shell(1, "i=0; while [ $i -lt 100 ]; do head -c 10000 /dev/zero | tr '\\0' x || true; i=$((i+1)); done");
+  Start start =
+      f.Shell(1, "i=0; while [ $i -lt 100 ]; do head -c 10000 /dev/zero | tr '\\0' x || true; i=$((i+1)); done");
   start.spool = disk + "/1.log";
   const Exited exited = f.RunToEnd(start);
   CHECK(exited.outcome.kind == OutcomeKind::kLost);
