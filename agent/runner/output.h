@@ -5,6 +5,7 @@
 // own empties the pipes, so that a slow disk holds up only the jobs that print.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>

@@ -20,8 +20,7 @@ json JobOf(Farm& farm, const std::string& run) {
 std::string Artifacts(Farm& farm, const std::string& run) {
   const json listed = json::parse(farm.Furrow({"--json", "artifacts", run}).out);
   std::string paths;
-  for (const auto& file : listed["artifacts"])
-    paths += file["path"].get<std::string>() + " ";
+  for (const auto& file : listed["artifacts"]) paths += file["path"].get<std::string>() + " ";
   return paths;
 }
 
@@ -89,7 +88,8 @@ TEST_CASE("jobs: what they made is kept however they end, and what is lacking is
   CHECK(job["outcome"]["code"] == 3);
   CHECK(job["outcome"]["detail"].get<std::string>().find("`no`") != std::string::npos);
   CHECK(Artifacts(farm, "makes#2") == "ckpt/1 ");
-  CHECK(run("    artifacts: [ckpt]\n    timeout: 1s\n    steps:\n      - run: echo 1 > ckpt; sleep 1000\n").status == 1);
+  CHECK(run("    artifacts: [ckpt]\n    timeout: 1s\n    steps:\n      - run: echo 1 > ckpt; sleep 1000\n").status ==
+        1);
   CHECK(JobOf(farm, "makes#3")["outcome"]["kind"] == "timed_out");
   CHECK(Artifacts(farm, "makes#3") == "ckpt ");
   farm.Write("work/furrow.yaml",

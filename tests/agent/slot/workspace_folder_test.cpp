@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "tests/support/as_nobody.h"
 #include "tests/support/temp_folder.h"

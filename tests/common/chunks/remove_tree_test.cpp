@@ -19,6 +19,7 @@
 #include <filesystem>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "common/base/file_io.h"
 #include "tests/support/as_nobody.h"

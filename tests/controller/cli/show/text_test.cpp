@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "controller/cli/farm/address.h"
 #include "controller/cli/follow/log_printer.h"
