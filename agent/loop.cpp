@@ -13,6 +13,7 @@
 #include "agent/reactor/reactor.h"
 #include "agent/runner/process_tree.h"
 #include "agent/settings.h"
+#include "agent/slot/workspace_folder.h"
 #include "common/base/clock_skew.h"
 #include "common/base/log.h"
 #include "common/daemon/config_reload.h"
@@ -78,10 +79,7 @@ void AgentLoop::RemoveLeftovers(const std::set<std::string>& held) {
   std::error_code error;
   for (const char* folder : {"/work", "/spool"}) {
     for (const auto& entry : std::filesystem::directory_iterator(state_.settings.state_folder + folder, error)) {
-      if (held.contains(entry.path().string())) continue;
-      std::error_code failed;
-      std::filesystem::remove_all(entry.path(), failed);
-      if (failed) log::Warning("left behind: {}: {}", entry.path().string(), failed.message());
+      if (!held.contains(entry.path().string())) RemoveLeftover(entry.path().string());
     }
   }
 }

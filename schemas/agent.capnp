@@ -90,7 +90,7 @@ enum OutcomeKind {
   inputFailed @7;
   # The workspace could not be prepared.
   artifactMissing @8;
-  # The steps passed, but an artifact that the job promises is missing.
+  # The steps passed, but not all artifacts that the job promises could be kept; Finished names those that were.
   uploadFailed @9;
   # The steps passed, but the agent could not bring artifacts to the controller.
 }
@@ -254,7 +254,7 @@ struct Finished $check {
   smallLog @10 :Data $optional $max(.smallLogBytes);
   # The whole log, if the bulk channel never carried it. Absent: the bulk channel did.
   artifacts @11 :Data $hash;
-  # Name of a tree that the controller has. Absent: none.
+  # Name of a tree that the controller has, whatever the outcome. Absent: none.
   metricsFirst @12 :UInt64;
   # Index of the first of `metrics`.
   metrics @13 :List(MetricLine) $max(.maxMetricLines);

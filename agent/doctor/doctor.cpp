@@ -113,6 +113,7 @@ Report ExamineAgent(const std::string& config_file, const Result<AgentConfig>& c
 
   const FolderFacts folder = LookAtFolder(config->state);
   Append(findings, CheckFolder({"state folder", config->state, 0750, "", config->disk_low_bytes}, folder));
+  Append(findings, CheckWorkspaces(LookAtWorkspaces(config->state)));
   const std::string key = KeyFileOf(*config);
   if (folder.exists && folder.access_error.empty()) findings.push_back(CheckKey(key, LookAtKey(key), folder.owner));
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/devices/devices.h"
 #include "common/base/run_program.h"
@@ -35,6 +36,16 @@ Findings CheckGpus(const AgentConfig& config, const GpuFacts& facts);
 // Checks the enrolment, the way to the controller, the clocks, and whether the controller knows the agent's key.
 // `key_file` may be missing. Blocks.
 Findings CheckController(const AgentConfig& config, const std::string& key_file);
+
+// ---- workspaces ----------------------------------------------------------------------------------------------
+
+// Describes the folder of an earlier job that the agent could not remove.
+struct FolderAside {
+  std::string path;
+  std::vector<std::string> mounts;  // the places in it where something is mounted
+};
+std::vector<FolderAside> LookAtWorkspaces(const std::string& state, const std::string& proc = "/proc");
+Findings CheckWorkspaces(const std::vector<FolderAside>& aside);
 
 // ---- programs ------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,6 @@
 #include "agent/inputs/workspace.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -15,12 +13,12 @@
 #include <variant>
 
 #include "agent/inputs/chunk_fetcher.h"
+#include "agent/slot/workspace_folder.h"
 #include "common/base/file_io.h"
 #include "common/base/log.h"
 #include "common/base/mailbox.h"
 #include "common/base/program.h"
 #include "common/base/worker_pool.h"
-#include "common/chunks/beneath.h"
 #include "common/chunks/store.h"
 #include "common/chunks/tree.h"
 #include "common/chunks/tree_materialise.h"
@@ -52,7 +50,7 @@ struct Preparation {
 };
 
 Status WriteWorkspace(const std::string& dir, const std::vector<Tree>& trees, ChunkStore& store) {
-  FURROW_TRY(Workspace::MakeEmpty(dir));
+  FURROW_TRY(MakeWorkspaceFolder(dir));
   const FileHandle folder(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder) return tl::unexpected(ErrnoError("cannot open " + dir, errno));
   MaterialiseOptions options;
@@ -60,12 +58,6 @@ Status WriteWorkspace(const std::string& dir, const std::vector<Tree>& trees, Ch
   options.umask = InitialUmask();  // What lies there is the job's, in a folder that is its user's alone.
   for (const Tree& tree : trees) FURROW_TRY(MaterialiseTree(tree, folder.Get(), store, options));
   return {};
-}
-
-void RemoveFolder(const std::string& dir) {
-  const FileHandle folder(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!folder || !RemoveBeneath(folder.Get()) || ::rmdir(dir.c_str()) != 0)
-    log::Warning("the workspace {} of a cancelled attempt could not be removed", dir);
 }
 
 }  // namespace
@@ -133,18 +125,6 @@ Result<std::unique_ptr<Workspace>> Workspace::Start(Context& context, const Work
   return std::unique_ptr<Workspace>(new Workspace(std::move(impl)));
 }
 
-Status Workspace::MakeEmpty(const std::string& dir) {
-  if (::mkdir(dir.c_str(), 0700) == 0) return {};
-  if (errno == ENOENT) {
-    FURROW_TRY(MakeFolders(dir));
-    return {};
-  }
-  if (errno != EEXIST) return tl::unexpected(ErrnoError("cannot make the workspace " + dir, errno));
-  const FileHandle folder(::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!folder) return tl::unexpected(ErrnoError("cannot open the workspace " + dir, errno));
-  return RemoveBeneath(folder.Get());
-}
-
 void Workspace::Impl::Run() {
   Poller poller;
   poller.Add(*channel);
@@ -181,7 +161,7 @@ void Workspace::Impl::Limit(std::uint64_t bytes) {
 void Workspace::Impl::Begin(Prepare order) {
   const AttemptRef attempt = order.attempt;
   if (order.trees.empty()) {  // Most short jobs come here: a hop to the pool and back would cost more.
-    if (const Status made = Workspace::MakeEmpty(order.dir); !made)
+    if (const Status made = MakeWorkspaceFolder(order.dir); !made)
       return Fail(attempt, Annotate(made.error(), "inputs"));
     return on_event(Prepared{attempt});
   }
@@ -292,7 +272,7 @@ void Workspace::Impl::OnWritten(Written& written) {
   const auto found = preparations.find(written.attempt);
   Preparation& preparation = found->second;
   if (preparation.cancelled) {
-    pool.Run([dir = preparation.order.dir] { RemoveFolder(dir); });
+    pool.Run([dir = preparation.order.dir] { RemoveLeftover(dir); });
     preparations.erase(found);
   } else if (written.status) {
     preparations.erase(found);

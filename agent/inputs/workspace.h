@@ -28,9 +28,6 @@ class Workspace {
 
   void Post(WorkspaceCommand command);  // Any thread may call Post.
 
-  // Makes an empty folder, as Prepare does without trees, in 10 µs; any thread may call it. Errors name the folder.
-  static Status MakeEmpty(const std::string& dir);
-
   struct Impl;
 
  private:

@@ -84,6 +84,7 @@ void LimitThreads(std::map<std::string, std::string>& env, std::uint32_t cpu_mil
 std::vector<std::string> EnvOf(const AgentState& state, const HeldJob& job) {
   const Assign& assign = *job.assign;
   std::map<std::string, std::string> env;
+  env["PYTHONUNBUFFERED"] = "1";  // Output into a pipe would come late, and be lost with a process that is killed.
   for (const std::string& setting : state.settings.env) {
     const std::size_t split = setting.find('=');
     if (split != std::string::npos) env[setting.substr(0, split)] = setting.substr(split + 1);

@@ -87,6 +87,14 @@ void TakeMetrics(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, con
   SendMetrics(state, out, now, job);
 }
 
+// Takes in that artifacts are not kept: a job whose steps passed fails for it, another has a word about it.
+void TakeLack(HeldJob& job, OutcomeKind kind, const std::string& what) {
+  if (what.empty()) return;
+  Outcome& outcome = job.report.outcome;
+  if (!Passed(outcome)) return AddDetail(job, "of its artifacts: " + what);
+  outcome = {kind, 0, outcome.step, "the steps passed, but " + what};
+}
+
 void TakeUpload(HeldJob& job, const UploadEvent& event) {
   Finished& report = job.report;
   std::visit(Overloaded{
@@ -105,18 +113,13 @@ void TakeUpload(HeldJob& job, const UploadEvent& event) {
                  [&](const ArtifactsCommitted& artifacts) {
                    job.artifacts_done = true;
                    report.artifacts = artifacts.tree;
-                 },
-                 [&](const ArtifactMissing& artifacts) {
-                   job.artifacts_done = true;
-                   report.outcome.kind = OutcomeKind::kArtifactMissing;
-                   report.outcome.detail = "the steps passed, but nothing in the workspace matches the artifact `" +
-                                           artifacts.pattern + "`; write it, or take it out of `artifacts`";
+                   TakeLack(job, OutcomeKind::kArtifactMissing, artifacts.lacking);
+                   AddDetail(job, artifacts.note);
                  },
                  [&](const ArtifactsFailed& artifacts) {
                    job.artifacts_done = true;
-                   report.outcome.kind =
-                       artifacts.permanent ? OutcomeKind::kArtifactMissing : OutcomeKind::kUploadFailed;
-                   report.outcome.detail = artifacts.message;
+                   TakeLack(job, artifacts.permanent ? OutcomeKind::kArtifactMissing : OutcomeKind::kUploadFailed,
+                            artifacts.message);
                  },
                  [](const MetricsRead&) {},
                  [](const Cleared&) {},
@@ -157,7 +160,9 @@ void CollectOutputs(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, 
   } else {
     job.output_done = true;
   }
-  if (ran && Passed(job.report.outcome) && !job.assign->spec->artifacts.empty()) {
+  // What a job made before it failed may be what its author needs most. An attempt that was lost begins again, and does
+  // not wait for it.
+  if (ran && job.report.outcome.kind != OutcomeKind::kLost && !job.assign->spec->artifacts.empty()) {
     out.uploads.emplace_back(Collect{ref, WorkspaceOf(state.settings, job.slot), job.assign->spec->artifacts});
   } else {
     job.artifacts_done = true;

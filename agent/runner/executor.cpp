@@ -60,6 +60,7 @@ Executor::Executor(Table& table, Journal& journal, Keepers& keepers)
 
 Executor::~Executor() {
   for (const auto& [ref, job] : jobs_) {
+    if (job.output) (void)outputs_.Close(*job.output);
     if (job.spool >= 0) ::close(job.spool);
   }
 }
@@ -146,6 +147,18 @@ void Executor::OnLease(const Lease& lease) {
   lease_kill_ = std::max(*lease_ + kLeaseGrace, TimePoint{});
   if (lease.kill_ns != 0) lease_kill_ = TimePoint{Duration{static_cast<std::int64_t>(lease.kill_ns)}};
   keepers_.SetLeaseEnd(static_cast<std::uint64_t>(lease_kill_.since_start.count()));
+}
+
+void Executor::OnOutputs(Now now) {
+  if (!outputs_.TakeFailed()) return;
+  std::vector<AttemptRef> refs;
+  for (const auto& [ref, job] : jobs_) refs.push_back(ref);
+  for (const AttemptRef& ref : refs) {
+    Job& job = jobs_.at(ref);
+    if (!job.output) continue;
+    if (const Status whole = Outputs::Failure(*job.output); !whole)
+      End(now, ref, job, {OutcomeKind::kLost, 0, ""}, "", Ms(job.start.kill_grace_ms));  // Finish says why.
+  }
 }
 
 void Executor::EndAll(Now now, OutcomeKind kind, const std::string& reason, Duration most) {
@@ -275,8 +288,9 @@ Status Executor::SpawnStep(Now now, const AttemptRef& ref, Job& job) {
     if (job.start.log_quota_bytes > 0) job.quota_check = now.mono + kQuotaSoonest;
     FURROW_TRY(MakeFolder(job.start.workspace));
     FURROW_ASSIGN(job.spool, OpenSpool(job.start.spool));
+    FURROW_ASSIGN(job.output, outputs_.Open(job.spool));
   }
-  FURROW_TRY(keepers_.Spawn(ref, job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.spool));
+  FURROW_TRY(keepers_.Spawn(ref, job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.output->pipe()));
   job.leader = kBegins;
   job.phase = Phase::kRunning;
   return {};

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "agent/runner/ending_words.h"
 #include "agent/runner/journal.h"
 #include "agent/runner/keepers.h"
+#include "agent/runner/output.h"
 #include "agent/runner/protocol.h"
 #include "common/base/clock.h"
 
@@ -37,6 +39,9 @@ class Executor {
   void OnForget(const Forget& forget);
   void OnShutdown(Now now, bool kill_jobs, const std::string& reason);
   void OnLease(const Lease& lease);
+  // Becomes readable when OnOutputs is due: it ends the jobs of whose output bytes were lost.
+  int outputs_fd() const { return outputs_.fd(); }
+  void OnOutputs(Now now);
   // Enforces timeouts, quotas and the lease, and begins the next stage of every attempt that is being ended.
   void OnTimers(Now now);
 
@@ -70,6 +75,7 @@ class Executor {
     std::size_t step = 0;
     pid_t leader = 0;  // first process of the running step; 0: none, or over; -1: its keeper is about to start it
     int spool = -1;
+    std::shared_ptr<Output> output;  // the pipe into the spool
     TimePoint began;
     std::optional<TimePoint> deadline;  // end of the phase or of its next sweep
     std::optional<TimePoint> timeout;
@@ -110,6 +116,7 @@ class Executor {
   Journal& journal_;
   Keepers& keepers_;
   OomCounter oom_;
+  Outputs outputs_;
   Jobs jobs_;                                                 // attempts that have not exited
   std::map<AttemptRef, std::vector<AttemptRef>> successors_;  // attempt → attempts that are held until its end
   std::vector<AttemptRef> due_;                               // attempts in phase kDue, in order

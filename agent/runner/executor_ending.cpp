@@ -100,7 +100,13 @@ void Executor::Explain(Now now, Job& job) {
 void Executor::Finish(Now now, const AttemptRef& ref) {
   const auto it = jobs_.find(ref);
   Job& job = it->second;
-  Explain(now, job);
+  if (const Status whole = job.output ? outputs_.Close(*job.output) : Status(); !whole) {
+    // A log with a hole never passes for whole, and the fault is not the job's.
+    job.last_words = "the output could not be kept: " + whole.error().message;
+    job.outcome = {OutcomeKind::kLost, 0, job.last_words};
+  } else {
+    Explain(now, job);
+  }
   const std::uint64_t quota = job.start.log_quota_bytes;
   if (quota > 0 && job.spool >= 0 && CutSpool(job.spool, quota)) {  // The quota counts for every outcome.
     job.last_words = "the log quota of " + std::to_string(quota) +

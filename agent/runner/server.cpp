@@ -31,10 +31,11 @@ constexpr Duration kMaxStalled = seconds(10);       // Such a client is dropped 
 // A Started waits this long for the Exited of a short job, so that both go in one write.
 constexpr Duration kStartsWait = std::chrono::milliseconds(1);
 
-// These marks name the three descriptors in epoll's user data; a connection's mark is its address.
+// These marks name the four descriptors in epoll's user data; a connection's mark is its address.
 constexpr std::uint64_t kListenerMark = 1;
 constexpr std::uint64_t kSignalsMark = 2;
 constexpr std::uint64_t kKeepersMark = 3;
+constexpr std::uint64_t kOutputsMark = 4;
 
 bool Watch(int epoll, int operation, int fd, std::uint32_t events, std::uint64_t mark) {
   epoll_event event{};
@@ -68,7 +69,8 @@ Server::Server(int listener, int keepers, Executor& executor, const Clock& clock
   FURROW_CHECK(epoll_ >= 0 && signals_ >= 0, "out of descriptors or memory at start");
   FURROW_CHECK(Watch(epoll_, EPOLL_CTL_ADD, listener_, EPOLLIN, kListenerMark) &&
                    Watch(epoll_, EPOLL_CTL_ADD, signals_, EPOLLIN, kSignalsMark) &&
-                   Watch(epoll_, EPOLL_CTL_ADD, keepers, EPOLLIN, kKeepersMark),
+                   Watch(epoll_, EPOLL_CTL_ADD, keepers, EPOLLIN, kKeepersMark) &&
+                   Watch(epoll_, EPOLL_CTL_ADD, executor_.outputs_fd(), EPOLLIN, kOutputsMark),
                "epoll refused a descriptor at start");
 }
 
@@ -93,6 +95,8 @@ Status Server::Run() {
         ReadSignals(now);
       else if (ready[i].data.u64 == kKeepersMark)
         executor_.OnKeepers(now);
+      else if (ready[i].data.u64 == kOutputsMark)
+        executor_.OnOutputs(now);
       else if (ready[i].events & ~static_cast<std::uint32_t>(EPOLLOUT))
         ReadRequests(now, *static_cast<Connection*>(ready[i].data.ptr));
     }

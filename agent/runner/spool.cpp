@@ -12,7 +12,7 @@
 namespace furrow::runner {
 
 Result<int> OpenSpool(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
   if (fd < 0) return tl::unexpected(ErrnoError("cannot open the output file " + path, errno));
   return fd;
 }

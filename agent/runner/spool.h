@@ -1,5 +1,5 @@
-// Handles the spool, the file of a job's output. The job's processes write the output themselves; the runner only looks
-// at the spool's length, and adds a line of its own when the runner ends the job or cannot start a step.
+// Handles the spool, the file of a job's output (agent/runner/output.h writes it), and adds a line of the runner's own
+// when the runner ends the job or cannot start a step.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace furrow::runner {
 
-// Opens the spool for appending, and makes a missing one with mode 0600; links are not followed. The caller owns the
+// Opens the spool for writing, and makes a missing one with mode 0600; links are not followed. The caller owns the
 // descriptor.
 Result<int> OpenSpool(const std::string& path);
 

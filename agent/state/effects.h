@@ -69,17 +69,18 @@ struct FinishLog {
   std::uint64_t length = 0;
   friend bool operator==(const FinishLog&, const FinishLog&) = default;
 };
-// Uploads the files that match to the controller. ArtifactsCommitted, ArtifactMissing or ArtifactsFailed answers.
+// Uploads the files that match to the controller. ArtifactsCommitted or ArtifactsFailed answers.
 struct Collect {
   AttemptRef attempt;
   std::string dir;                    // the workspace
-  std::vector<std::string> patterns;  // At least one is given; each must match something.
+  std::vector<std::string> patterns;  // at least one
   friend bool operator==(const Collect&, const Collect&) = default;
 };
 // Forgets the attempt in any state (only Cleared follows about it) and makes its slot as good as new for another
 // attempt: empties the folder and the spool and removes the metrics file. A missing file or folder is no error. The
-// folder and a small spool are kept, since file systems are slow at making and deleting inodes. Cleared answers,
-// unless something cannot be removed: then the log says so, and the slot is not used again.
+// folder and a small spool are kept, since file systems are slow at making and deleting inodes. A folder that cannot be
+// emptied is put aside (agent/slot/workspace_folder.h). Cleared answers, unless even that fails: then the log says so,
+// and the slot is not used again.
 struct Clear {
   AttemptRef attempt;
   std::string workspace;  // absolute, like the others
@@ -114,25 +115,21 @@ struct MetricsRead {
 };
 struct ArtifactsCommitted {
   AttemptRef attempt;
-  Hash tree;  // The tree is whole and durable on the controller.
+  Hash tree;            // The tree is whole and durable on the controller. 0: there was nothing to keep.
+  std::string lacking;  // words about patterns that matched nothing and files that could not be kept; empty: none
+  std::string note;     // words about what matched and is no content of a tree; empty: none
   friend bool operator==(const ArtifactsCommitted&, const ArtifactsCommitted&) = default;
-};
-struct ArtifactMissing {
-  AttemptRef attempt;
-  std::string pattern;  // the pattern that matched nothing
-  friend bool operator==(const ArtifactMissing&, const ArtifactMissing&) = default;
 };
 struct ArtifactsFailed {
   AttemptRef attempt;
   std::string message;     // for Outcome::detail
-  bool permanent = false;  // No controller takes these artifacts; a link leaves the workspace, for example.
+  bool permanent = false;  // They cannot be collected, whichever controller takes them.
   friend bool operator==(const ArtifactsFailed&, const ArtifactsFailed&) = default;
 };
 struct Cleared {
   AttemptRef attempt;
   friend bool operator==(const Cleared&, const Cleared&) = default;
 };
-using UploadEvent =
-    std::variant<LogInline, LogStreamed, MetricsRead, ArtifactsCommitted, ArtifactMissing, ArtifactsFailed, Cleared>;
+using UploadEvent = std::variant<LogInline, LogStreamed, MetricsRead, ArtifactsCommitted, ArtifactsFailed, Cleared>;
 
 }  // namespace furrow

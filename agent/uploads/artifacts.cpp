@@ -1,6 +1,7 @@
 #include "agent/uploads/artifacts.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "common/base/hash.h"
 #include "common/base/log.h"
 #include "common/chunks/tree.h"
+#include "common/chunks/tree_path.h"
 #include "common/chunks/tree_scan.h"
 #include "schemas/bulk.h"
 
@@ -251,14 +253,67 @@ void ArtifactUploader::Work() {
   }
 }
 
+namespace {
+
+// Returns at most a few of the texts, and how many more there are.
+std::string Few(const std::vector<std::string>& texts, const char* between) {
+  constexpr std::size_t kShown = 5;
+  std::string said;
+  for (std::size_t i = 0; i < std::min(texts.size(), kShown); ++i) said += (i == 0 ? "" : between) + texts[i];
+  if (texts.size() > kShown) said += std::string(between) + "and " + std::to_string(texts.size() - kShown) + " more";
+  return said;
+}
+
+// Says which of the promised artifacts are not kept, and what to do.
+std::string Lacking(const ScannedTree& scanned) {
+  std::string said;
+  if (!scanned.unmatched.empty()) {
+    std::vector<std::string> patterns;
+    for (const std::string& pattern : scanned.unmatched) patterns.push_back("`" + pattern + "`");
+    said = std::string("nothing in the workspace matches the artifact") + (patterns.size() > 1 ? "s " : " ") +
+           Few(patterns, ", ") + "; write " + (patterns.size() > 1 ? "them, or take them" : "it, or take it") +
+           " out of `artifacts`";
+  }
+  if (scanned.left_out.empty()) return said;
+  const bool links = std::any_of(scanned.left_out.begin(), scanned.left_out.end(),
+                                 [](const std::string& text) { return text.find(" is a link ") != std::string::npos; });
+  const bool denied = std::any_of(scanned.left_out.begin(), scanned.left_out.end(), [](const std::string& text) {
+    return text.find("Permission denied") != std::string::npos;
+  });
+  if (!said.empty()) said += ". Also, ";
+  return said + "not all that matches `artifacts` could be kept: " + Few(scanned.left_out, "; ") +
+         (links ? ". Make such a link relative and let it stay in the workspace, or copy what it points to" : "") +
+         (denied ? ". Let the job make such files readable (chmod -R u+rwX)" : "");
+}
+
+std::string Note(const ScannedTree& scanned) {
+  if (scanned.special.empty()) return "";
+  std::vector<std::string> paths;
+  for (const std::string& path : scanned.special) paths.push_back(QuotePath(path));
+  return "sockets, pipes and devices are not kept: " + Few(paths, ", ");
+}
+
+// Opens a workspace, also one whose job has made it unreadable.
+FileHandle OpenWorkspace(const std::string& dir) {
+  constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  FileHandle folder(::open(dir.c_str(), kFlags));
+  if (folder || errno != EACCES || ::chmod(dir.c_str(), 0700) != 0) return folder;
+  return FileHandle(::open(dir.c_str(), kFlags));
+}
+
+}  // namespace
+
 UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channel>& channel) {
   const auto failed = [&](const std::string& message) { return ArtifactsFailed{order.attempt, message}; };
   const auto permanent = [&](Error error) {
-    const bool for_good = error.code == Errc::kInvalid || error.code == Errc::kRejected;
-    return ArtifactsFailed{order.attempt, Annotate(std::move(error), "artifacts").message, for_good};
+    return ArtifactsFailed{order.attempt, Annotate(std::move(error), "artifacts").message, true};
   };
-  const FileHandle dir(::open(order.dir.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!dir) return failed(ErrnoError("cannot open the workspace " + order.dir, errno).message);
+  const FileHandle dir = OpenWorkspace(order.dir);
+  if (!dir)
+    return ArtifactsFailed{order.attempt,
+                           ErrnoError("artifacts: cannot open the workspace " + order.dir, errno).message +
+                               "; did the job remove its own folder?",
+                           true};
   if (!channel) {
     auto connected = Channel::Connect(context_, bulk_);
     if (!connected) return failed(connected.error().message);
@@ -267,13 +322,16 @@ UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channe
   ScanOptions options;
   options.include = order.patterns;
   options.cache = cache_.get();
+  options.keep_going = true;
   std::string why;
   int failures = 0;
   milliseconds pause = kLeastPause;
   for (int scan = 0; scan < kMaxScans; ++scan) {
-    const auto scanned = ScanTree(dir.Get(), options);
+    auto scanned = ScanTree(dir.Get(), options);
     if (!scanned) return permanent(scanned.error());
-    if (!scanned->unmatched.empty()) return ArtifactMissing{order.attempt, scanned->unmatched.front()};
+    CutToEncodable(*scanned);
+    ArtifactsCommitted kept{order.attempt, {}, Lacking(*scanned), Note(*scanned)};
+    if (scanned->tree.entries.empty()) return kept;
     const auto encoded = EncodeTree(scanned->tree);
     if (!encoded) return permanent(encoded.error());
     const auto chunks = ScannedChunks::Open(scanned->tree, dir.Get());
@@ -283,7 +341,8 @@ UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channe
       const Status sent = sender.Send();
       if (sent) {
         if (const Status saved = cache_->Save(); !saved) log::Warning("{}", saved.error().message);
-        return ArtifactsCommitted{order.attempt, encoded->name};
+        kept.tree = encoded->name;
+        return kept;
       }
       why = sent.error().message;
       if (sent.error().code == Errc::kRejected) return failed(why);  // The attempt is cancelled: Work drops the event.
@@ -297,7 +356,7 @@ UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channe
       pause = std::min(2 * pause, kMostPause);
     }
   }
-  return failed("artifacts changed while they were collected: " + why);
+  return permanent({Errc::kUnavailable, "they changed while they were collected: " + why});
 }
 
 }  // namespace furrow

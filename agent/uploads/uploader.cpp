@@ -1,6 +1,5 @@
 #include "agent/uploads/uploader.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -19,13 +18,14 @@
 #include <utility>
 #include <variant>
 
+#include "agent/slot/workspace_folder.h"
 #include "agent/uploads/artifacts.h"
 #include "agent/uploads/log.h"
 #include "common/base/file_io.h"
 #include "common/base/log.h"
 #include "common/base/mailbox.h"
 #include "common/base/worker_pool.h"
-#include "common/chunks/beneath.h"
+#include "common/chunks/remove_tree.h"
 #include "schemas/bulk.h"
 
 namespace furrow {
@@ -47,46 +47,27 @@ constexpr off_t kLargeSpool = 1 << 20;
 struct Stop {};
 using Input = std::variant<UploadCommand, Stop>;
 
-// Returns true for a folder without entries and for a missing folder.
-bool IsEmptyFolder(const std::string& path) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir(path.c_str()), ::closedir);
-  if (!folder) return errno == ENOENT;
-  while (const dirent* entry = ::readdir(folder.get())) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") return false;
-  }
-  return true;
-}
-
-bool EmptyFolder(const std::string& path) {
-  const FileHandle folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  const Status removed =
-      folder ? RemoveBeneath(folder.Get()) : tl::unexpected(ErrnoError("cannot open " + path, errno));
-  if (!removed) log::Warning("left behind: {}", removed.error().message);
-  return removed.has_value();
-}
-
-// Empties the spool; returns false if an error prevents that. A large spool is made anew rather than truncated: ext4
-// flushes a truncated file at its next close, lest a power cut lose the old and the new content, and so delays the
+// Empties the spool, which a job may have replaced by something else. A large spool is made anew rather than truncated:
+// ext4 flushes a truncated file at its next close, lest a power cut lose the old and the new content, and so delays the
 // runner by 0.5 s after another gigabyte. For a small spool the flush costs no more than a new inode.
-bool EmptySpool(const std::string& path) {
+Status EmptySpool(const std::string& path) {
   struct stat spool {};
-  if (::stat(path.c_str(), &spool) != 0 || spool.st_size == 0) return true;
-  if (spool.st_size < kLargeSpool) return ::truncate(path.c_str(), 0) == 0;
-  if (::unlink(path.c_str()) != 0) return false;
+  if (::lstat(path.c_str(), &spool) != 0) return {};
+  if (S_ISREG(spool.st_mode) && spool.st_size == 0) return {};
+  if (S_ISREG(spool.st_mode) && spool.st_size < kLargeSpool && ::truncate(path.c_str(), 0) == 0) return {};
+  FURROW_TRY(RemovePath(path));
   // The new spool exists from the start, so that inotify can watch the file; if this fails, the runner makes the spool.
   const FileHandle made(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  return true;
+  return {};
 }
 
-bool ClearFiles(const Clear& clear) {
-  if (!EmptySpool(clear.spool)) {
-    log::Warning("left behind: {}", ErrnoError("cannot empty " + clear.spool, errno).message);
-    return false;
-  }
-  if (::unlink(clear.metrics.c_str()) == 0 || errno == ENOENT) return true;
-  log::Warning("left behind: {}", ErrnoError("cannot remove " + clear.metrics, errno).message);
-  return false;
+// Makes the files of a slot as good as new, and its folder, unless `clean` says that it is.
+bool ClearSlot(const Clear& clear, bool clean) {
+  Status cleared = clean ? Status() : MakeWorkspaceFolder(clear.workspace);
+  if (cleared) cleared = EmptySpool(clear.spool);
+  if (cleared) cleared = RemovePath(clear.metrics);
+  if (!cleared) log::Warning("left behind: {}", cleared.error().message);
+  return cleared.has_value();
 }
 
 }  // namespace
@@ -302,13 +283,13 @@ void Uploader::Impl::Forget(const Clear& clear) {
     uploads.erase(found);
   }
   artifacts.Cancel(clear.attempt);
-  if (IsEmptyFolder(clear.workspace)) {
-    if (ClearFiles(clear)) on_event(Cleared{clear.attempt});
+  if (IsNewWorkspaceFolder(clear.workspace)) {
+    if (ClearSlot(clear, /*clean=*/true)) on_event(Cleared{clear.attempt});
     return;
   }
   // A workspace may hold many files: another thread removes them.
   removals.Run([this, clear] {
-    if (EmptyFolder(clear.workspace) && ClearFiles(clear)) on_event(Cleared{clear.attempt});
+    if (ClearSlot(clear, /*clean=*/false)) on_event(Cleared{clear.attempt});
   });
 }
 

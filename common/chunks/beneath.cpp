@@ -1,6 +1,5 @@
 #include "common/chunks/beneath.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
@@ -8,8 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
-#include <memory>
 
 #include "common/chunks/tree_path.h"
 
@@ -23,17 +20,6 @@ Error PathError(std::string_view path, int number) {
   if (number == ELOOP || number == ENOTDIR)
     return {Errc::kRejected, "a link or a file is in the way of " + QuotePath(path)};
   return ErrnoError("cannot open " + QuotePath(path), number);
-}
-
-Status RemoveEntry(int dir_fd, const char* name) {
-  if (::unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT) return {};
-  if (errno != EISDIR && errno != EPERM) return tl::unexpected(ErrnoError("cannot remove " + QuotePath(name), errno));
-  const FileHandle folder(::openat(dir_fd, name, kFolderFlags));
-  if (!folder) return tl::unexpected(PathError(name, errno));
-  FURROW_TRY(RemoveBeneath(folder.Get()));
-  if (::unlinkat(dir_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
-    return tl::unexpected(ErrnoError("cannot remove the folder " + QuotePath(name), errno));
-  return {};
 }
 
 }  // namespace
@@ -76,18 +62,6 @@ Result<int> FolderStack::Enter(std::string_view path) {
     levels_.push_back(std::move(level));
   }
   return levels_.empty() ? root_fd_ : levels_.back().folder.Get();
-}
-
-Status RemoveBeneath(int dir_fd) {
-  const int copy = ::openat(dir_fd, ".", kFolderFlags);
-  if (copy < 0) return tl::unexpected(ErrnoError("cannot open a folder to empty it", errno));
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(copy), &::closedir);
-  if (dir == nullptr) return tl::unexpected(ErrnoError("cannot read a folder to empty it", errno));
-  while (const dirent* entry = ::readdir(dir.get())) {
-    const std::string_view name(entry->d_name);
-    if (name != "." && name != "..") FURROW_TRY(RemoveEntry(dir_fd, entry->d_name));
-  }
-  return {};
 }
 
 }  // namespace furrow

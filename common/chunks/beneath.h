@@ -48,7 +48,4 @@ class FolderStack {
   std::vector<Level> levels_;
 };
 
-// Removes everything beneath the directory `dir_fd`, follows no link, and leaves the directory itself.
-Status RemoveBeneath(int dir_fd);
-
 }  // namespace furrow

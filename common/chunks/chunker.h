@@ -36,4 +36,7 @@ class Chunker {
 // data.size() if no cut lies inside. 0 only for empty data.
 std::size_t FirstChunk(std::span<const std::byte> data);
 
+// Returns whether all bytes are 0.
+bool IsZero(std::span<const std::byte> bytes);
+
 }  // namespace furrow

@@ -56,10 +56,16 @@ bool SameFile(const struct stat& a, const struct stat& b) {
          a.st_ctim.tv_sec == b.st_ctim.tv_sec && a.st_ctim.tv_nsec == b.st_ctim.tv_nsec;
 }
 
+// The chunks of a hole are all the same. Hashing them would cost most of the time that a large sparse file takes.
+const Hash& HashOfZeros() {
+  static const Hash hash = HashOf(std::vector<std::byte>(kMaxChunkBytes));
+  return hash;
+}
+
 class Hasher {
  public:
-  Hasher(int root_fd, std::vector<HashJob*> jobs, HashCache* cache)
-      : root_fd_(root_fd), jobs_(std::move(jobs)), cache_(cache) {}
+  Hasher(int root_fd, std::vector<HashJob*> jobs, HashCache* cache, bool keep_going)
+      : root_fd_(root_fd), jobs_(std::move(jobs)), cache_(cache), keep_going_(keep_going) {}
 
   Result<std::uint64_t> Run(unsigned threads) {
     std::vector<std::thread> others;
@@ -83,7 +89,7 @@ class Hasher {
         Status read = ReadFileOf(job, 1);
         lock.lock();
         --readers_;
-        if (!read && failure_) failure_ = std::move(read);
+        if (!read) Failed(*job, std::move(read));
         wake_.notify_all();
       } else if (readers_ == 0 && hashing_ == 0) {
         break;
@@ -105,14 +111,23 @@ class Hasher {
     lock.lock();
     --hashing_;
     spare_.push_back(std::move(block.bytes));
-    if (!done && failure_) failure_ = std::move(done);
+    if (!done) Failed(*block.file->job, std::move(done));
     wake_.notify_all();
+  }
+
+  // The lock is held.
+  void Failed(HashJob& job, Status status) {
+    if (keep_going_)
+      job.failure = std::move(status).error().message;
+    else if (failure_)
+      failure_ = std::move(status);
   }
 
   static void HashBlock(const Block& block) {
     const std::byte* at = block.bytes.get();
     for (ChunkRef* chunk : block.chunks) {
-      chunk->hash = HashOf(std::span(at, chunk->size));
+      const std::span<const std::byte> bytes(at, chunk->size);
+      chunk->hash = bytes.size() == kMaxChunkBytes && IsZero(bytes) ? HashOfZeros() : HashOf(bytes);
       at += chunk->size;
     }
   }
@@ -223,6 +238,7 @@ class Hasher {
   const int root_fd_;
   const std::vector<HashJob*> jobs_;
   HashCache* const cache_;
+  const bool keep_going_;
 
   std::mutex mutex_;  // guards all fields below, and blocks_left
   std::condition_variable wake_;
@@ -237,7 +253,8 @@ class Hasher {
 
 }  // namespace
 
-Result<std::uint64_t> HashFiles(int root_fd, const std::vector<HashJob*>& jobs, HashCache* cache, unsigned threads) {
+Result<std::uint64_t> HashFiles(int root_fd, const std::vector<HashJob*>& jobs, HashCache* cache, unsigned threads,
+                                bool keep_going) {
   std::vector<HashJob*> left;
   std::uint64_t bytes = 0;
   for (HashJob* job : jobs) {
@@ -257,7 +274,7 @@ Result<std::uint64_t> HashFiles(int root_fd, const std::vector<HashJob*>& jobs, 
   std::sort(left.begin(), left.end(), [](const HashJob* a, const HashJob* b) {
     return HashCache::SettledAtNs(a->status) < HashCache::SettledAtNs(b->status);
   });
-  return Hasher(root_fd, std::move(left), cache).Run(worth_threads ? std::max(1U, threads) : 1);
+  return Hasher(root_fd, std::move(left), cache, keep_going).Run(worth_threads ? std::max(1U, threads) : 1);
 }
 
 }  // namespace furrow

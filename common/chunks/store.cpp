@@ -11,8 +11,8 @@
 
 #include "common/base/check.h"
 #include "common/base/hash.h"
-#include "common/chunks/beneath.h"
 #include "common/chunks/folders.h"
+#include "common/chunks/remove_tree.h"
 
 namespace furrow {
 namespace {

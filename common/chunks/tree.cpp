@@ -66,7 +66,8 @@ Status ValidateTarget(const Tree& tree, const TreeEntry& link, std::size_t& look
     if (!at.empty()) at += '/';
     at += part;
     if (!look_for_links) continue;
-    if (lookups-- == 0) return InvalidEntry(link, "is one link too many of the kind \"x/../y\"");
+    if (lookups == 0) return InvalidEntry(link, "is one link too many of the kind \"x/../y\"");
+    --lookups;
     through_link = through_link || IsLink(tree, at);
   }
   return {};
@@ -157,6 +158,22 @@ Status ValidateTree(const Tree& tree) {
   for (const TreeEntry& entry : tree.entries)
     if (entry.mode == TreeMode::kSymlink) FURROW_TRY(ValidateTarget(tree, entry, lookups));
   return {};
+}
+
+std::vector<std::string> TakeOutBadLinks(Tree& tree) {
+  std::vector<std::string> said;
+  std::vector<bool> bad(tree.entries.size(), false);
+  std::size_t lookups = kMaxLinkLookups;
+  for (std::size_t i = 0; i < tree.entries.size(); ++i) {
+    if (tree.entries[i].mode != TreeMode::kSymlink) continue;
+    const Status fits = ValidateTarget(tree, tree.entries[i], lookups);
+    if (fits) continue;
+    bad[i] = true;
+    said.push_back(fits.error().message);
+  }
+  std::size_t i = 0;
+  std::erase_if(tree.entries, [&](const TreeEntry&) { return bad[i++]; });
+  return said;
 }
 
 Result<Tree> MakeTree(std::vector<TreeEntry> entries) {

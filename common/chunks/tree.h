@@ -19,6 +19,7 @@ namespace furrow {
 inline constexpr std::size_t kMaxBlobBytes = 64 << 20;
 inline constexpr std::size_t kMaxPathBytes = 4095;
 inline constexpr std::size_t kMaxNameBytes = 255;  // one component of a path
+inline constexpr int kMaxTreeDepth = 200;          // folders within each other that a scan enters
 
 struct ChunkRef {
   Hash hash;
@@ -65,6 +66,9 @@ Status ValidateTreePath(std::string_view path);
 // link or recorded directory, every link's target is inside the tree (also by way of other links), and chunk sizes are
 // within limits and add up.
 Status ValidateTree(const Tree& tree);
+
+// Takes the links that ValidateTree refuses out of an otherwise valid tree, and returns the words about each.
+std::vector<std::string> TakeOutBadLinks(Tree& tree);
 
 // Sorts the entries, then validates them. Code that builds a tree itself (from a git commit, say) uses MakeTree.
 Result<Tree> MakeTree(std::vector<TreeEntry> entries);

@@ -21,6 +21,7 @@ namespace {
 
 // The threads share the chunks of a file of this size or more; they share smaller files as a whole.
 constexpr std::uint64_t kLargeFileBytes = 4 << 20;
+constexpr std::size_t kHoleBytes = 16 << 10;  // Aligned zeros of this length become a hole.
 constexpr std::size_t kEntriesWorthAThread = 256;
 constexpr std::uint64_t kBytesWorthAThread = 2 << 20;
 
@@ -35,6 +36,27 @@ std::unique_ptr<std::byte[]> ChunkBuffer() {
 
 bool IsLarge(const TreeEntry& entry) {
   return entry.size >= kLargeFileBytes;
+}
+
+// A file may end in a hole.
+Status SetLength(int file, const TreeEntry& entry) {
+  if (::ftruncate(file, static_cast<off_t>(entry.size)) == 0) return {};
+  return tl::unexpected(Named(ErrnoError("ftruncate", errno), entry));
+}
+
+// Writes to a new file, and leaves holes where whole blocks are zeros, as the file had them that was scanned.
+Status WriteSparse(int file, std::span<const std::byte> bytes, std::uint64_t offset, const TreeEntry& entry) {
+  std::size_t begin = 0;  // of what is not written yet and is no hole
+  for (std::size_t at = 0; at < bytes.size();) {
+    const std::size_t end = std::min<std::size_t>(bytes.size(), at + kHoleBytes - (offset + at) % kHoleBytes);
+    const bool hole = end - at == kHoleBytes && IsZero(bytes.subspan(at, kHoleBytes));
+    if (hole) {
+      FURROW_TRY(WriteAllAt(file, bytes.subspan(begin, at - begin), offset + begin, QuotePath(entry.path)));
+      begin = end;
+    }
+    at = end;
+  }
+  return WriteAllAt(file, bytes.subspan(begin), offset + begin, QuotePath(entry.path));
 }
 
 // Writes the entries of one range; for a large file it only makes the folder and the empty file.
@@ -83,12 +105,14 @@ class RangeWriter {
   }
 
   Status WriteChunks(int file, const TreeEntry& entry) {
+    std::uint64_t offset = 0;
     for (const ChunkRef& chunk : entry.chunks) {
       const std::span<std::byte> bytes(buffer_.get(), chunk.size);
       if (Status read = chunks_.Read(chunk, bytes); !read) return tl::unexpected(Named(std::move(read).error(), entry));
-      FURROW_TRY(WriteAll(file, bytes, QuotePath(entry.path)));
+      FURROW_TRY(WriteSparse(file, bytes, offset, entry));
+      offset += chunk.size;
     }
-    return {};
+    return SetLength(file, entry);
   }
 
   FolderStack folders_;
@@ -127,6 +151,7 @@ Status RunParallel(std::size_t count, unsigned threads, MakeWork make_work) {
 
 Status FillLargeFile(const TreeEntry& entry, int dest_fd, ChunkSource& chunks, unsigned threads) {
   FURROW_ASSIGN(const FileHandle file, OpenBeneath(dest_fd, entry.path, O_WRONLY));
+  FURROW_TRY(SetLength(file.Get(), entry));
   std::vector<std::uint64_t> offsets;
   offsets.reserve(entry.chunks.size());
   std::uint64_t offset = 0;
@@ -139,7 +164,7 @@ Status FillLargeFile(const TreeEntry& entry, int dest_fd, ChunkSource& chunks, u
       const std::span<std::byte> bytes(buffer.get(), entry.chunks[i].size);
       if (Status read = chunks.Read(entry.chunks[i], bytes); !read)
         return tl::unexpected(Named(std::move(read).error(), entry));
-      return WriteAllAt(file.Get(), bytes, offsets[i], QuotePath(entry.path));
+      return WriteSparse(file.Get(), bytes, offsets[i], entry);
     };
   });
 }

@@ -23,7 +23,7 @@ struct MaterialiseOptions {
 // Writes `tree`, which must be valid (from DecodeTree, MakeTree or a scan), beneath the directory `dest_fd` (borrowed).
 // Follows no link, present or appearing: each directory is opened by descriptor with O_NOFOLLOW. Every chunk is
 // verified. Nothing is synced. After an error, which names the file, part of the tree may exist: the caller removes the
-// folder (RemoveBeneath of common/chunks/beneath.h). kUnavailable: the disk is full; kNotFound, kCorrupt: the source
-// said so of a chunk.
+// folder (RemoveBeneath of common/chunks/remove_tree.h). kUnavailable: the disk is full; kNotFound, kCorrupt: the
+// source said so of a chunk.
 Status MaterialiseTree(const Tree& tree, int dest_fd, ChunkSource& chunks, const MaterialiseOptions& options = {});
 }  // namespace furrow

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "common/base/hash.h"
 #include "common/chunks/beneath.h"
@@ -27,7 +28,7 @@ Result<ScannedTree> HashWalk(int root_fd, Walk walk, const ScanOptions& options)
   std::uint64_t bytes = 0;
   for (const WalkedEntry& entry : walked) {
     if (entry.mode != TreeMode::kFile && entry.mode != TreeMode::kExecutable) continue;
-    jobs.push_back({entry.path, entry.status, {}});
+    jobs.push_back({entry.path, entry.status, {}, {}});
     bytes += static_cast<std::uint64_t>(entry.status.st_size);
     if (bytes > options.max_bytes)
       return Fail(Errc::kInvalid, "the files up to " + QuotePath(entry.path) + " are over the limit of " +
@@ -37,7 +38,9 @@ Result<ScannedTree> HashWalk(int root_fd, Walk walk, const ScanOptions& options)
   pointers.reserve(jobs.size());
   for (HashJob& job : jobs) pointers.push_back(&job);
   ScannedTree scanned;
-  FURROW_ASSIGN(scanned.hashed_bytes, HashFiles(root_fd, pointers, options.cache, options.threads));
+  scanned.left_out = std::move(walk.left_out);
+  scanned.special = std::move(walk.special);
+  FURROW_ASSIGN(scanned.hashed_bytes, HashFiles(root_fd, pointers, options.cache, options.threads, options.keep_going));
 
   std::vector<TreeEntry> entries;
   entries.reserve(walked.size());
@@ -47,9 +50,19 @@ Result<ScannedTree> HashWalk(int root_fd, Walk walk, const ScanOptions& options)
     if (entry.mode == TreeMode::kFile || entry.mode == TreeMode::kExecutable) {
       entry.size = static_cast<std::uint64_t>(job->status.st_size);
       entry.chunks = std::move(job->chunks);
-      ++job;
+      const std::string failure = std::move((job++)->failure);
+      if (!failure.empty()) {
+        scanned.left_out.push_back(failure);
+        continue;
+      }
     }
     entries.push_back(std::move(entry));
+  }
+  if (options.keep_going) {
+    Tree all{std::move(entries)};
+    std::vector<std::string> links = TakeOutBadLinks(all);
+    std::move(links.begin(), links.end(), std::back_inserter(scanned.left_out));
+    entries = std::move(all.entries);
   }
   FURROW_ASSIGN(scanned.tree, MakeTree(std::move(entries)));
   scanned.unmatched = std::move(walk.unmatched);
@@ -58,8 +71,23 @@ Result<ScannedTree> HashWalk(int root_fd, Walk walk, const ScanOptions& options)
 
 }  // namespace
 
+void CutToEncodable(ScannedTree& scanned) {
+  std::vector<TreeEntry>& entries = scanned.tree.entries;
+  const std::size_t all = entries.size();
+  std::string first;
+  while (!entries.empty() && !EncodeTree(scanned.tree)) {
+    const std::size_t keep = entries.size() - std::max<std::size_t>(entries.size() / 16, 1);
+    first = entries[keep].path;
+    entries.resize(keep);
+  }
+  if (entries.size() < all)
+    scanned.left_out.push_back("the list of " + std::to_string(all) + " files is longer than " +
+                               std::to_string(kMaxBlobBytes >> 20) + " MiB: it ends before " + QuotePath(first) +
+                               "; pack many small files into one archive");
+}
+
 Result<ScannedTree> ScanTree(int root_fd, const ScanOptions& options) {
-  FURROW_ASSIGN(Walk walk, WalkPatterns(root_fd, options.include, options.exclude));
+  FURROW_ASSIGN(Walk walk, WalkPatterns(root_fd, options.include, options.exclude, options.keep_going));
   return HashWalk(root_fd, std::move(walk), options);
 }
 

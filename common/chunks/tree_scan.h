@@ -27,6 +27,8 @@ struct ScanOptions {
   // May be null. The cache is not owned and must outlive the scan; the caller saves it.
   HashCache* cache = nullptr;
   unsigned threads = 2;  // the threads that hash
+  // true: what cannot be taken is left out, and ScannedTree says so. false: the scan fails.
+  bool keep_going = false;
   std::uint64_t max_bytes = UINT64_MAX;
 };
 
@@ -34,7 +36,14 @@ struct ScannedTree {
   Tree tree;
   std::vector<std::string> unmatched;  // the patterns in `include` that matched nothing
   std::uint64_t hashed_bytes = 0;      // the bytes read and hashed; the cache has the rest
+  // Words about each file that was left out, each of which names the file; in no order.
+  std::vector<std::string> left_out;
+  std::vector<std::string> special;  // paths of sockets, pipes and devices, which are no content of a tree
 };
+
+// Cuts a tree that is too long for EncodeTree, and says in `left_out` from which path on. The encoding of what is left
+// fits.
+void CutToEncodable(ScannedTree& scanned);
 
 // Scans beneath the directory `root_fd` (borrowed). Links are recorded, never followed; sockets, pipes and devices are
 // left out. kInvalid: a link leaves the root, or the files exceed a limit; kUnavailable: a file kept changing;

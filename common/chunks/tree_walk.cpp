@@ -15,8 +15,6 @@
 namespace furrow {
 namespace {
 
-constexpr int kMaxDepth = 200;  // each level holds one open descriptor
-
 // Says how far patterns have come on the way to a folder: (pattern, next component).
 using Active = std::vector<std::pair<std::size_t, std::size_t>>;
 
@@ -93,8 +91,8 @@ std::vector<std::string> AnyDepth(const std::vector<std::string>& patterns) {
 
 class Walker {
  public:
-  Walker(const std::vector<std::string>& include, const std::vector<std::string>& exclude)
-      : include_(include), exclude_(AnyDepth(exclude)), matched_(include_.Count(), false) {}
+  Walker(const std::vector<std::string>& include, const std::vector<std::string>& exclude, bool keep_going)
+      : include_(include), exclude_(AnyDepth(exclude)), keep_going_(keep_going), matched_(include_.Count(), false) {}
 
   struct Cursor {
     int folder;
@@ -111,10 +109,13 @@ class Walker {
 
   // Visits every wanted entry of a folder. Sets `any` if an entry was recorded.
   Status Folder(const Cursor& cursor, bool& any) {
-    if (cursor.depth > kMaxDepth)
-      return Fail(Errc::kInvalid, "folders are nested over 200 deep at " + QuotePath(cursor.prefix));
+    if (cursor.depth > kMaxTreeDepth)  // Each level holds one open descriptor.
+      return LeaveOut({Errc::kInvalid, "folders are nested over " + std::to_string(kMaxTreeDepth) + " deep at " +
+                                           QuotePath(cursor.prefix)});
     std::vector<std::string> names;
-    if (cursor.take_all || !include_.LiteralNames(cursor.include, names)) FURROW_TRY(ReadNames(cursor, names));
+    if (cursor.take_all || !include_.LiteralNames(cursor.include, names)) {
+      if (Status read = ReadNames(cursor, names); !read) return LeaveOut(std::move(read).error());
+    }
     for (const std::string& name : names) FURROW_TRY(Visit(cursor, name, any));
     return {};
   }
@@ -129,17 +130,25 @@ class Walker {
     WalkedEntry entry;
     entry.path = cursor.prefix + name;
     if (::fstatat(cursor.folder, name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) != 0) {
-      if (errno == ENOENT || errno == ENOTDIR) return {};  // removed meanwhile, or a literal that matches nothing
-      return tl::unexpected(ErrnoError("cannot read " + QuotePath(entry.path), errno));
+      // It was removed meanwhile, or is a literal that matches nothing.
+      if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG) return {};
+      if (take) Mark(included);
+      return LeaveOut(ErrnoError("cannot read " + QuotePath(entry.path), errno));
+    }
+    if (entry.path.size() > kMaxPathBytes) {
+      if (take) Mark(included);
+      return LeaveOut({Errc::kInvalid, "path " + QuotePath(entry.path) + " is longer than " +
+                                           std::to_string(kMaxPathBytes) + " bytes"});
     }
     if (S_ISDIR(entry.status.st_mode)) return Descend(cursor, name, included, excluded, take, any);
     if (!take) return {};
     if (S_ISLNK(entry.status.st_mode)) {
       entry.mode = TreeMode::kSymlink;
-      FURROW_TRY(ReadLink(cursor.folder, name, entry));
+      if (Status read = ReadLink(cursor.folder, name, entry); !read) return LeaveOut(std::move(read).error());
     } else if (S_ISREG(entry.status.st_mode)) {
       entry.mode = (entry.status.st_mode & 0100) != 0 ? TreeMode::kExecutable : TreeMode::kFile;
     } else {
+      walk_.special.push_back(std::move(entry.path));
       return {};
     }
     Record(std::move(entry), included, any);
@@ -169,7 +178,9 @@ class Walker {
     if (!folder) {
       // These errors say that another file has replaced the folder meanwhile.
       if (errno == ENOENT || errno == ELOOP || errno == ENOTDIR) return {};
-      return tl::unexpected(ErrnoError("cannot open the folder " + QuotePath(path), errno));
+      const int number = errno;
+      if (take) Mark(included);
+      return LeaveOut(ErrnoError("cannot open the folder " + QuotePath(path), number));
     }
     bool inside = false;
     FURROW_TRY(Folder({folder.Get(), path + "/", included, excluded, take, cursor.depth + 1}, inside));
@@ -185,8 +196,8 @@ class Walker {
 
   Status ReadNames(const Cursor& cursor, std::vector<std::string>& names) {
     names.clear();
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(
-        ::fdopendir(::openat(cursor.folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), &::closedir);
+    const int copy = ::openat(cursor.folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(copy < 0 ? nullptr : ::fdopendir(copy), &::closedir);
     if (dir == nullptr) return tl::unexpected(ErrnoError("cannot read the folder " + QuotePath(cursor.prefix), errno));
     while (true) {
       errno = 0;
@@ -207,6 +218,13 @@ class Walker {
     return {};
   }
 
+  // Ends the walk with an error, or notes the error and lets the walk go on.
+  Status LeaveOut(Error error) {
+    if (!keep_going_) return tl::unexpected(std::move(error));
+    walk_.left_out.push_back(std::move(error.message));
+    return {};
+  }
+
   void Mark(const Active& included) {
     for (const auto& [pattern, at] : included)
       if (at == include_.Length(pattern)) matched_[pattern] = true;
@@ -220,19 +238,20 @@ class Walker {
 
   const Globs include_;
   const Globs exclude_;
+  const bool keep_going_;
   std::vector<bool> matched_;
   Walk walk_;
 };
 
 }  // namespace
 
-Result<Walk> WalkPatterns(int root_fd, const std::vector<std::string>& include,
-                          const std::vector<std::string>& exclude) {
+Result<Walk> WalkPatterns(int root_fd, const std::vector<std::string>& include, const std::vector<std::string>& exclude,
+                          bool keep_going) {
   for (const std::string& pattern : include)
     if (pattern.starts_with('/') || IsBeneath(pattern, "..") || pattern == ".." ||
         pattern.find("/../") != std::string::npos)
       return Fail(Errc::kInvalid, "pattern " + QuotePath(pattern) + " leaves the folder; give one relative to it");
-  Walker walker(include, exclude);
+  Walker walker(include, exclude, keep_going);
   bool any = false;
   const bool everything = include.empty() || std::any_of(include.begin(), include.end(),
                                                          [](const auto& p) { return p == "." || p == "./"; });
@@ -244,7 +263,7 @@ Result<Walk> WalkPatterns(int root_fd, const std::vector<std::string>& include,
 
 Result<Walk> WalkPaths(int root_fd, std::vector<std::string> paths, const std::vector<std::string>& exclude) {
   std::sort(paths.begin(), paths.end(), TreePathLess);
-  Walker walker({}, exclude);
+  Walker walker({}, exclude, /*keep_going=*/false);
   FolderStack folders(root_fd, false);
   for (const std::string& path : paths) {
     FURROW_TRY(ValidateTreePath(path));

@@ -11,7 +11,7 @@
 
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
-#include "common/chunks/beneath.h"
+#include "common/chunks/remove_tree.h"
 #include "controller/logs/file.h"
 #include "controller/logs/packs.h"
 #include "controller/logs/view.h"

@@ -98,7 +98,7 @@ class LogStore {
   Result<LogWindow> ReadRange(const LogRef& where, std::uint64_t offset, std::size_t max_bytes);
   // Reads from the beginning of line `line` (from 0).
   Result<LogWindow> ReadFromLine(const LogRef& where, std::uint64_t line, std::size_t max_bytes);
-  // Reads the last `lines` lines, or as much of their end as fits in `max_bytes`.
+  // Reads from the beginning of the last `lines` lines.
   Result<LogWindow> ReadTail(const LogRef& where, std::uint64_t lines, std::size_t max_bytes);
 
   // Removes all logs of a run; current readers get errors.

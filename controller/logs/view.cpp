@@ -131,8 +131,7 @@ Result<LogWindow> ReadWindowAtEnd(const LogView& view, std::uint64_t lines, std:
     if (last.bytes != "\n") ++all;  // A last line without a newline counts.
   }
   if (lines == 0) return ReadWindow(view, view.raw_length, 0);
-  FURROW_ASSIGN(std::uint64_t offset, OffsetOfLine(view, all > lines ? all - lines : 0));
-  if (view.raw_length - offset > max_bytes) offset = view.raw_length - max_bytes;
+  FURROW_ASSIGN(const std::uint64_t offset, OffsetOfLine(view, all > lines ? all - lines : 0));
   return ReadWindow(view, offset, max_bytes);
 }
 

@@ -133,8 +133,7 @@ bool MayRetry(const JobSpec& spec, const Job& job, const Outcome& outcome) {
   if (job.cancelling || job.retries >= spec.retry.max) return false;
   switch (outcome.kind) {
     case OutcomeKind::kLost:
-    case OutcomeKind::kInputFailed:
-    case OutcomeKind::kUploadFailed: return spec.retry.on_agent_lost;
+    case OutcomeKind::kInputFailed: return spec.retry.on_agent_lost;
     case OutcomeKind::kExited:
     case OutcomeKind::kSignaled: {  // of an agent of 0.1.0, which told signals apart
       const auto& codes = spec.retry.exit_codes;

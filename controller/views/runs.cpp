@@ -112,7 +112,10 @@ JobView ViewOf(WaitCauses& causes, const Run& run, const Job& job) {
     view.ended = last.ended;
     view.outcome = last.outcome;
     view.log_length = last.log.length;
-    view.artifacts = last.artifacts;
+    // What an earlier attempt left stays in view while no later one has left anything.
+    const auto left = std::find_if(job.attempts.rbegin(), job.attempts.rend(),
+                                   [](const AttemptRecord& attempt) { return !attempt.artifacts.IsZero(); });
+    if (left != job.attempts.rend()) view.artifacts = left->artifacts;
     view.log_attempt = {Raw(job.reused_job) != 0 ? job.reused_job : job.id, last.epoch};
     NameStep(view, *group.spec);
   }

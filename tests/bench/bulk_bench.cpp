@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "agent/inputs/workspace.h"
+#include "agent/slot/workspace_folder.h"
 #include "agent/uploads/uploader.h"
 #include "common/base/hash.h"
 #include "common/base/mailbox.h"
@@ -188,7 +189,7 @@ int main(int argc, char** argv) {
     std::printf("%-44s %8.1f us each, CPU %.1f us\n", "log of a short job, inline, one at a time",
                 (Seconds() - begin) / short_logs * 1e6, (CpuSeconds() - cpu) / short_logs * 1e6);
     const double made = Seconds();
-    for (int i = 0; i < 1000; ++i) Must(Workspace::MakeEmpty((dir / ("empty" + std::to_string(i))).string()));
+    for (int i = 0; i < 1000; ++i) Must(MakeWorkspaceFolder((dir / ("empty" + std::to_string(i))).string()));
     std::printf("%-44s %8.1f us each\n", "workspace without inputs", (Seconds() - made) / 1000 * 1e6);
   }
   fs::remove_all(dir);

@@ -83,34 +83,34 @@ void World::TellMetrics(Node& node, AttemptRef attempt) {
 
 void World::Upload(Node& node, const UploadCommand& command) {
   AgentProcess& process = *node.agent;
-  std::visit(Overloaded{
-                 [&](const Follow& follow) {
-                   process.following.emplace(follow.attempt, false);
-                   At(Between(milliseconds(1), milliseconds(100)),
-                      [this, &node, life = node.life, attempt = follow.attempt] {
-                        if (!node.agent || node.life != life) return;
-                        const auto it = node.agent->following.find(attempt);
-                        if (it == node.agent->following.end() || std::exchange(it->second, true)) return;
-                        TellMetrics(node, attempt);
-                      });
-                 },
-                 [&](const FinishLog& finish) { FinishLogOf(node, finish); },
-                 [&](const Collect& collect) {
-                   if (node.outputs.contains(collect.attempt))
-                     TellUpload(node, Between(milliseconds(1), seconds(2)),
-                                ArtifactsCommitted{collect.attempt, HashOf("tree")});
-                   else
-                     TellUpload(node, milliseconds(1), ArtifactMissing{collect.attempt, "out"});
-                 },
-                 [&](const Clear& clear) {
-                   process.following.erase(clear.attempt);
-                   process.sealing.erase(clear.attempt);
-                   EmptySlot(node, clear.workspace, clear.attempt);
-                   EmptySlot(node, clear.spool, clear.attempt);
-                   TellUpload(node, Between(milliseconds(1), milliseconds(50)), Cleared{clear.attempt});
-                 },
-             },
-             command);
+  std::visit(
+      Overloaded{
+          [&](const Follow& follow) {
+            process.following.emplace(follow.attempt, false);
+            At(Between(milliseconds(1), milliseconds(100)), [this, &node, life = node.life, attempt = follow.attempt] {
+              if (!node.agent || node.life != life) return;
+              const auto it = node.agent->following.find(attempt);
+              if (it == node.agent->following.end() || std::exchange(it->second, true)) return;
+              TellMetrics(node, attempt);
+            });
+          },
+          [&](const FinishLog& finish) { FinishLogOf(node, finish); },
+          [&](const Collect& collect) {
+            if (node.outputs.contains(collect.attempt))
+              TellUpload(node, Between(milliseconds(1), seconds(2)),
+                         ArtifactsCommitted{collect.attempt, HashOf("tree"), "", ""});
+            else
+              TellUpload(node, milliseconds(1), ArtifactsCommitted{collect.attempt, {}, "nothing matches `out`", ""});
+          },
+          [&](const Clear& clear) {
+            process.following.erase(clear.attempt);
+            process.sealing.erase(clear.attempt);
+            EmptySlot(node, clear.workspace, clear.attempt);
+            EmptySlot(node, clear.spool, clear.attempt);
+            TellUpload(node, Between(milliseconds(1), milliseconds(50)), Cleared{clear.attempt});
+          },
+      },
+      command);
 }
 
 void World::FinishLogOf(Node& node, const FinishLog& finish) {

@@ -19,7 +19,11 @@ void LogPrinter::Take(const JobView& job, std::string_view bytes) {
   if (options_.prefix)
     write_(Lines(job, log, bytes));
   else
-    write_(bytes);
+    write_(options_.terminal ? Shown(log, bytes) : bytes);
+}
+
+std::string LogPrinter::Shown(Log& log, std::string_view text) const {
+  return options_.terminal ? log.colours.Wrap(text) : std::string(text);
 }
 
 std::string LogPrinter::Lines(const JobView& job, Log& log, std::string_view bytes) const {
@@ -34,7 +38,7 @@ std::string LogPrinter::Lines(const JobView& job, Log& log, std::string_view byt
     } else {
       bytes.remove_prefix(end + 1);
     }
-    out += prefix + log.line + "\n";
+    out += prefix + Shown(log, log.line) + "\n";
     log.line.clear();
   }
   return out;

@@ -14,7 +14,7 @@ namespace furrow::cli {
 
 struct LogPrinterOptions {
   bool prefix = false;    // "job: " comes before each line, and lines of several jobs are never mixed.
-  bool terminal = false;  // Control characters are made harmless.
+  bool terminal = false;  // Control characters are made harmless, and no colour outlasts what is written at once.
   bool colour = false;    // The prefix is coloured.
 };
 
@@ -29,9 +29,12 @@ class LogPrinter {
  private:
   struct Log {
     LogCleaner cleaner;
+    ColourSpan colours;
     std::string line;  // the line that has not ended
   };
   std::string Lines(const JobView& job, Log& log, std::string_view bytes) const;
+  // Returns the text as it goes to the terminal: without colours at its end.
+  std::string Shown(Log& log, std::string_view text) const;
 
   const LogPrinterOptions options_;
   const std::function<void(std::string_view)> write_;

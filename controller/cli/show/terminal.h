@@ -44,15 +44,31 @@ void WriteOut(std::string_view text);
 void WriteErr(std::string_view text);
 
 // A LogCleaner makes log text harmless for a terminal: of its escape sequences only colours (SGR) pass, and other
-// control characters except newline and tab become visible. Sequences may be split between calls.
+// control characters except newline and tab become visible. Bytes that are not UTF-8, and characters that turn the
+// direction of what follows (U+202E), become '?'. Sequences may be split between calls.
 class LogCleaner {
  public:
   std::string Clean(std::string_view text);
 
  private:
   void Take(char c, std::string& out);
+  void TakeByte(char c, std::string& out);      // of a character beyond ASCII
+  void TakeInEscape(char c, std::string& out);  // behind an ESC
 
-  std::string held_;  // the beginning of a possible escape sequence or line end
+  std::string held_;  // the beginning of a possible escape sequence, character or line end
+};
+
+// A ColourSpan knows which colours a cleaned text has switched on. It lets every piece that is written end without
+// colours and the next one go on in them, so that the terminal is left as it was whenever the program ends.
+class ColourSpan {
+ public:
+  // Returns `text` in the colours so far, and without colours behind it.
+  std::string Wrap(std::string_view text);
+
+ private:
+  void Take(std::string_view sequence);  // without ESC [ and m
+
+  std::string on_;  // the sequences since the last reset
 };
 
 }  // namespace furrow::cli

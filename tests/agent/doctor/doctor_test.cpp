@@ -125,6 +125,22 @@ TEST_CASE("agent doctor: furrow-torch as it describes itself") {
   CHECK(CheckTorch("/t", Fail(Errc::kNotFound, "there is no program /t"), false).at(0).grade == Grade::kWarning);
 }
 
+TEST_CASE("agent doctor: workspaces that could not be removed are named, with what is mounted in them") {
+  TempFolder folder;
+  folder.Write("state/work/0/file", "");
+  CHECK(CheckWorkspaces(LookAtWorkspaces(folder / "state", folder / "proc")).empty());
+  folder.Write("state/work/0.aside-1/file", "");
+  folder.Write("state/work/3.aside-2/a b/file", "");
+  folder.Write("proc/self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 0:30 / " +
+                                          (folder / "state/work/3.aside-2/a\\040b") + " rw - tmpfs none rw\n");
+  const Findings findings = CheckWorkspaces(LookAtWorkspaces(folder / "state", folder / "proc"));
+  REQUIRE(findings.size() == 2);
+  CHECK(findings[0].grade == Grade::kWarning);
+  CHECK(Says(findings[0].found, "state/work/0.aside-1"));
+  CHECK(findings[0].cure == "sudo rm -rf --one-file-system '" + (folder / "state/work/0.aside-1") + "'");
+  CHECK(findings[1].cure.starts_with("sudo umount '" + (folder / "state/work/3.aside-2/a b") + "'; "));
+}
+
 TEST_CASE("agent doctor: the runner is of the agent's version") {
   CHECK(CheckRunner("/r", ProgramResult{0, "furrow-runner 1 (a)\n", ""}, "1 (a)").grade == Grade::kOk);
   CHECK(CheckRunner("/r", ProgramResult{0, "furrow-runner 1 (a)\n", ""}, "2 (b)").grade == Grade::kWarning);

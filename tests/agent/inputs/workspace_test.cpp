@@ -98,13 +98,9 @@ TEST_CASE("workspace: without trees it is an empty folder") {
   rig.CheckPrepared();
   CHECK(fs::is_empty(rig.Dir()));
   { std::ofstream((rig.folder / "ws/left").string()) << "over"; }
-  CHECK(Workspace::MakeEmpty(rig.Dir()));
+  rig.Order({});
+  rig.CheckPrepared();
   CHECK(fs::is_empty(rig.Dir()));
-  CHECK(Workspace::MakeEmpty((rig.folder / "deep/er/ws").string()));
-  { std::ofstream((rig.folder / "file").string()) << "x"; }
-  const Status in_the_way = Workspace::MakeEmpty((rig.folder / "file").string());
-  REQUIRE_FALSE(in_the_way);
-  CHECK(in_the_way.error().message.find("file") != std::string::npos);
 }
 
 TEST_CASE("workspace: what is in the cache needs no controller, over a restart too") {

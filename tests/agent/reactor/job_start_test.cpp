@@ -81,6 +81,7 @@ TEST_CASE("job start: the environment is the agent's, the job's on top, and the 
   CHECK(Value(start, "SECRET") == "a=b");
   CHECK(Value(start, "LANG") == "de");
   CHECK(Value(start, "EPOCHS") == "2");
+  CHECK(Value(start, "PYTHONUNBUFFERED") == "1");
   CHECK(Value(start, "CI") == "true");
   CHECK(Value(start, "FURROW") == "1");
   CHECK(Value(start, "FURROW_RUN") == "fashion#1");
@@ -138,6 +139,17 @@ TEST_CASE("job start: libraries start as many threads as the job has CPUs, unles
   CHECK(threads(1000, {"OMP_NUM_THREADS=4"}, {}) == Threads{"4", "4", "4"});
   CHECK(threads(2000, {}, {{"OMP_NUM_THREADS", "4,2"}}) == Threads{"4,2", "2", "2"});
   CHECK(threads(2000, {}, {{"OMP_NUM_THREADS", ""}}) == Threads{"", "2", "2"});
+}
+
+TEST_CASE("job start: whether Python buffers is for the pipeline to say, and for the agent") {
+  for (const bool by_agent : {true, false}) {
+    AgentFarm farm;
+    if (by_agent) farm.state.settings.env = {"PYTHONUNBUFFERED="};
+    const Assign assign = With(MakeAssign(Attempt(1)), [&](JobSpec& spec) {
+      if (!by_agent) spec.env = {{"PYTHONUNBUFFERED", ""}};
+    });
+    CHECK(Value(StartOf(farm, assign), "PYTHONUNBUFFERED").empty());
+  }
 }
 
 TEST_CASE("job start: a job sees the GPUs that it was given and no others") {

@@ -131,8 +131,8 @@ class WildAgent {
         event = MetricsRead{ref, job->metrics_first + job->metrics.size(), report.lines, any_.Wild()};
         break;
       }
-      case 6: event = ArtifactsCommitted{ref, HashOf("tree")}; break;
-      case 7: event = ArtifactMissing{ref, any_.Wild()}; break;
+      case 6: event = ArtifactsCommitted{ref, HashOf("tree"), "", ""}; break;
+      case 7: event = ArtifactsCommitted{ref, {}, any_.Wild(), any_.Wild()}; break;
       default: event = ArtifactsFailed{ref, any_.Wild(), any_.Coin()};
     }
     On(farm_.state, farm_.out, farm_.now, event);

@@ -28,7 +28,7 @@ TEST_CASE("reports: from exit to report: log, artifacts, Finished, and everythin
   CHECK(farm.out.empty());
   On(farm.state, farm.out, farm.now, LogStreamed{Attempt(1), 5, HashOf("hello")});
   CHECK(farm.out.empty());
-  On(farm.state, farm.out, farm.now, ArtifactsCommitted{Attempt(1), HashOf("tree")});
+  On(farm.state, farm.out, farm.now, ArtifactsCommitted{Attempt(1), HashOf("tree"), "", ""});
   const auto report = farm.out.Sent<Finished>();
   CHECK(report.session == kSession);
   CHECK(Passed(report.outcome));
@@ -95,12 +95,14 @@ TEST_CASE("reports: failed preparation, a missing artifact and a failed upload e
     On(farm.state, farm.out, farm.now, LogInline{Attempt(job), "", HashOf("")});
     farm.out.Clear();
   }
-  On(farm.state, farm.out, farm.now, ArtifactMissing{Attempt(2), "model.pt"});
+  On(farm.state, farm.out, farm.now, ArtifactsCommitted{Attempt(2), HashOf("tree"), "nothing matches", "a pipe"});
   report = farm.out.Sent<Finished>();
-  CHECK(report.outcome.kind == OutcomeKind::kArtifactMissing);
-  CHECK(report.outcome.detail.find("`model.pt`") != std::string::npos);
+  CHECK(report.outcome ==
+        Outcome{OutcomeKind::kArtifactMissing, 0, 0, "the steps passed, but nothing matches\na pipe"});
+  CHECK(report.artifacts == HashOf("tree"));
   On(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(3), "disk full"});
-  CHECK(farm.out.Sent<Finished>().outcome == Outcome{OutcomeKind::kUploadFailed, 0, 0, "disk full"});
+  CHECK(farm.out.Sent<Finished>().outcome ==
+        Outcome{OutcomeKind::kUploadFailed, 0, 0, "the steps passed, but disk full"});
   CHECK(farm.out.empty());
 
   // What another try would not mend is none of the farm's own failures, which are tried again by default.
@@ -114,22 +116,56 @@ TEST_CASE("reports: failed preparation, a missing artifact and a failed upload e
   farm.out.Clear();
   On(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(5), "a link leaves the workspace", true});
   CHECK(farm.out.Sent<Finished>().outcome ==
-        Outcome{OutcomeKind::kArtifactMissing, 0, 0, "a link leaves the workspace"});
+        Outcome{OutcomeKind::kArtifactMissing, 0, 0, "the steps passed, but a link leaves the workspace"});
   CHECK(farm.out.empty());
 }
 
-TEST_CASE("reports: a job that failed leaves no artifacts") {
+TEST_CASE("reports: however a job ended, what it made is kept, and what is lacking changes no outcome but success") {
+  using Kind = runner::OutcomeKind;
+  std::uint64_t job = 0;
+  for (const auto& [ended, kind] :
+       {std::pair{Kind::kExited, OutcomeKind::kExited}, std::pair{Kind::kSignaled, OutcomeKind::kSignaled},
+        std::pair{Kind::kTimedOut, OutcomeKind::kTimedOut}, std::pair{Kind::kLogQuota, OutcomeKind::kLogQuota},
+        std::pair{Kind::kStartFailed, OutcomeKind::kStartFailed}, std::pair{Kind::kKilled, OutcomeKind::kKilled}}) {
+    AgentFarm farm;
+    farm.Join();
+    const AttemptRef ref = Attempt(++job);
+    farm.Run(With(MakeAssign(ref), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; }));
+    if (ended == Kind::kKilled) {
+      REQUIRE(farm.Hear(Kill{kSession, ref, "cancelled", false}).has_value());
+      farm.out.Clear();
+    }
+    runner::Exited exited = farm.Exit(ref, 3);
+    exited.outcome = {ended, 3, "why"};
+    On(farm.state, farm.out, farm.now, exited);
+    farm.out.Upload<Follow>();
+    farm.out.Upload<FinishLog>();
+    CHECK(farm.out.Upload<Collect>().patterns == std::vector<std::string>{"model.pt"});
+    On(farm.state, farm.out, farm.now, LogInline{ref, "hello", HashOf("hello")});
+    CHECK(farm.out.empty());
+    const bool committed = job % 2 == 0;
+    if (committed)
+      On(farm.state, farm.out, farm.now, ArtifactsCommitted{ref, HashOf("tree"), "no `a`", ""});
+    else
+      On(farm.state, farm.out, farm.now, ArtifactsFailed{ref, "no `a`"});
+    const auto report = farm.out.Sent<Finished>();
+    CHECK(report.outcome == Outcome{kind, 3, 0, "why\nof its artifacts: no `a`"});
+    CHECK(report.artifacts == (committed ? HashOf("tree") : Hash{}));
+    CHECK(farm.out.empty());
+  }
+}
+
+TEST_CASE("reports: an attempt that was lost does not wait for its artifacts") {
   AgentFarm farm;
   farm.Join();
   farm.Run(With(MakeAssign(Attempt(1)), [](JobSpec& spec) { spec.artifacts = {"model.pt"}; }));
-  On(farm.state, farm.out, farm.now, farm.Exit(Attempt(1), 3));
+  runner::Exited exited = farm.Exit(Attempt(1));
+  exited.outcome = {runner::OutcomeKind::kLost, 0, "the runner ended"};
+  On(farm.state, farm.out, farm.now, exited);
   farm.out.Upload<Follow>();
   farm.out.Upload<FinishLog>();
-  CHECK(farm.out.empty());
   On(farm.state, farm.out, farm.now, LogInline{Attempt(1), "hello", HashOf("hello")});
-  const auto report = farm.out.Sent<Finished>();
-  CHECK(report.outcome == Outcome{OutcomeKind::kExited, 3, 0, ""});
-  CHECK(report.small_log == "hello");
+  CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kLost);
   CHECK(farm.out.empty());
 }
 

@@ -1,11 +1,18 @@
 #include "agent/uploads/uploader.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -13,8 +20,10 @@
 #include "common/base/file_io.h"
 #include "common/base/log.h"
 #include "common/chunks/tree.h"
+#include "common/chunks/tree_materialise.h"
 #include "controller/bulk/trees.h"
 #include "tests/support/data_farm.h"
+#include "tests/support/temp_folder.h"
 
 namespace furrow::test {
 namespace {
@@ -423,20 +432,89 @@ TEST_CASE("uploader: artifacts and logs that a full controller refuses come when
   CHECK(rig.LogText(kAttempt) == text);
 }
 
-TEST_CASE("uploader: an artifact that is not there is named") {
-  Rig rig;
-  { std::ofstream((rig.folder / "ws/model.pt").string()) << "m"; }
-  rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"*.pt", "report.html"}});
-  CHECK(rig.NextA<ArtifactMissing>() == ArtifactMissing{kAttempt, "report.html"});
+// Returns the paths of the tree that was stored, in order; none: nothing was.
+std::vector<std::string> Kept(Rig& rig, const ArtifactsCommitted& event) {
+  std::vector<std::string> paths;
+  if (event.tree.IsZero()) return paths;
+  CHECK(CommitTree(*rig.chunks, event.tree).value().missing.empty());
+  const Tree tree = LoadTree(*rig.chunks, event.tree).value();
+  for (const TreeEntry& entry : tree.entries) paths.push_back(entry.path);
+  return paths;
 }
 
-TEST_CASE("uploader: an artifact that leaves the workspace fails") {
+TEST_CASE("uploader: of patterns that match nothing the others' files are kept, and they are named") {
   Rig rig;
-  fs::create_symlink("/etc/passwd", rig.folder / "ws/link");
-  rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"link"}});
+  { std::ofstream((rig.folder / "ws/model.pt").string()) << "m"; }
+  const std::string dir = (rig.folder / "ws").string();
+  rig.uploader->Post(Collect{kAttempt, dir, {"*.pt", "report.html"}});
+  ArtifactsCommitted event = rig.NextA<ArtifactsCommitted>();
+  CHECK(Kept(rig, event) == std::vector<std::string>{"model.pt"});
+  CHECK(event.lacking.find("`report.html`") != std::string::npos);
+  rig.uploader->Post(Collect{kAttempt, dir, {"no", std::string(300, 'x'), "model.pt/below", "c", "d", "e", "f"}});
+  event = rig.NextA<ArtifactsCommitted>();
+  CHECK(Kept(rig, event).empty());
+  CHECK(event.lacking.find("`no`") != std::string::npos);
+  CHECK(event.lacking.find("and 2 more") != std::string::npos);
+}
+
+TEST_CASE("uploader: of files that cannot be kept the others are, and each is named with what to do") {
+  Rig rig;
+  const fs::path ws = rig.folder / "ws";
+  { std::ofstream((ws / "model.pt").string()) << "m"; }
+  fs::create_symlink("/etc/passwd", ws / "absolute");
+  fs::create_symlink("../../outside", ws / "leaves");
+  fs::create_symlink("model.pt", ws / "stays");
+  fs::create_symlink("nothing", ws / "dangles");
+  REQUIRE(::mkfifo((ws / "fifo").c_str(), 0600) == 0);
+  FileHandle at(::open(ws.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int i = 0; i < 230; ++i) {
+    REQUIRE(::mkdirat(at.Get(), "deep", 0700) == 0);
+    at = FileHandle(::openat(at.Get(), "deep", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  rig.uploader->Post(Collect{kAttempt, ws.string(), {"**"}});
+  const ArtifactsCommitted event = rig.NextA<ArtifactsCommitted>();
+  const std::vector<std::string> kept = Kept(rig, event);
+  for (const char* path : {"model.pt", "stays", "dangles"})
+    CHECK_MESSAGE(std::find(kept.begin(), kept.end(), path) != kept.end(), path);
+  CHECK(kept.size() == 4);  // The fourth is the deepest folder that fits.
+  for (const char* word : {"\"absolute\"", "\"leaves\"", "nested over 200 deep", "relative"})
+    CHECK_MESSAGE(event.lacking.find(word) != std::string::npos, word);
+  CHECK(event.note.find("\"fifo\"") != std::string::npos);
+}
+
+TEST_CASE("uploader: a workspace that is gone is no reason to run the job again") {
+  Rig rig;
+  fs::remove_all(rig.folder / "ws");
+  rig.uploader->Post(Collect{kAttempt, (rig.folder / "ws").string(), {"*.pt"}});
   const auto failed = rig.NextA<ArtifactsFailed>();
-  CHECK(failed.message.find("link") != std::string::npos);
   CHECK(failed.permanent);
+  CHECK(failed.message.find("workspace") != std::string::npos);
+}
+
+TEST_CASE("uploader: a large sparse file costs neither disk nor much time, and is a sparse file again") {
+  Rig rig;
+  const fs::path ws = rig.folder / "ws";
+  constexpr std::uint64_t kBytes = 4ull << 30;
+  {
+    const FileHandle file(::open((ws / "disk.img").c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    REQUIRE(::ftruncate(file.Get(), kBytes) == 0);
+    REQUIRE(::pwrite(file.Get(), "begin", 5, 0) == 5);
+    REQUIRE(::pwrite(file.Get(), "middle", 6, kBytes / 2 + 12345) == 6);
+  }
+  rig.uploader->Post(Collect{kAttempt, ws.string(), {"disk.img"}});
+  const ArtifactsCommitted event = rig.NextA<ArtifactsCommitted>();
+  const Tree tree = LoadTree(*rig.chunks, event.tree).value();
+  CHECK(tree.UniqueChunks().size() < 8);
+  TempFolder to;
+  REQUIRE(MaterialiseTree(tree, to.Fd(), *rig.chunks));
+  struct stat status {};
+  REQUIRE(::stat((to / "disk.img").c_str(), &status) == 0);
+  CHECK(static_cast<std::uint64_t>(status.st_size) == kBytes);
+  CHECK(status.st_blocks * 512 < 1 << 20);
+  const FileHandle file(::open((to / "disk.img").c_str(), O_RDONLY | O_CLOEXEC));
+  char text[6] = {};
+  REQUIRE(::pread(file.Get(), text, 6, kBytes / 2 + 12345) == 6);
+  CHECK(std::string_view(text, 6) == "middle");
 }
 
 TEST_CASE("uploader: chunks that the controller lost are sent again") {

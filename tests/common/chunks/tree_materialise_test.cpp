@@ -10,7 +10,7 @@
 #include <map>
 
 #include "common/base/hash.h"
-#include "common/chunks/beneath.h"
+#include "common/chunks/remove_tree.h"
 #include "common/chunks/tree_scan.h"
 #include "tests/support/random_bytes.h"
 #include "tests/support/temp_folder.h"
@@ -120,17 +120,6 @@ TEST_CASE("tree materialise: a missing chunk names the file") {
   REQUIRE_FALSE(failed);
   CHECK(failed.error().code == Errc::kNotFound);
   CHECK(failed.error().message.find("sub/a") != std::string::npos);
-}
-
-TEST_CASE("tree materialise: RemoveBeneath empties a folder and follows no link") {
-  TempFolder outside;
-  outside.Write("victim", "untouched");
-  TempFolder folder;
-  folder.Write("a/b/c", "x");
-  std::filesystem::create_directory_symlink(outside.Path(), folder / "a/link");
-  REQUIRE(RemoveBeneath(folder.Fd()));
-  CHECK(std::filesystem::is_empty(folder.Path()));
-  CHECK(outside.Read("victim") == "untouched");
 }
 
 TEST_CASE("tree materialise: a full disk is said to be one") {

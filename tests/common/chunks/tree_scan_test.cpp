@@ -8,6 +8,7 @@
 
 #include "common/base/hash.h"
 #include "common/chunks/hash_cache.h"
+#include "tests/support/as_nobody.h"
 #include "tests/support/random_bytes.h"
 #include "tests/support/temp_folder.h"
 
@@ -227,4 +228,40 @@ TEST_CASE("hash cache: stays within its bound and keeps what was used last") {
   for (ino_t i = 1000; i < 1030; ++i) second->Remember(file(i), INT64_MAX, {{Hash{}, 1}});
   CHECK(second->Count() <= 100);
   for (ino_t i = 0; i < 20; ++i) CHECK(second->Find(file(i)));
+}
+
+TEST_CASE("tree scan: with keep_going what cannot be read costs only itself, and is named") {
+  TempFolder folder;
+  CHECK(AsNobody(folder, [&] {
+    for (const char* path : {"model.pt", "secret", "shut/file", "listed/file"}) folder.Write(path, path);
+    ::chmod((folder / "secret").c_str(), 0);
+    ::chmod((folder / "shut").c_str(), 0);
+    ::chmod((folder / "listed").c_str(), 0400);
+    ScanOptions options;
+    options.include = {"secret", "shut", "shut/file", "**"};
+    if (ScanTree(folder.Path(), options)) return false;
+    options.keep_going = true;
+    const auto scanned = ScanTree(folder.Path(), options);
+    if (!scanned || !scanned->tree.Find("model.pt") || scanned->tree.Find("secret")) return false;
+    std::string said;
+    for (const std::string& text : scanned->left_out) said += text + "\n";
+    for (const char* path : {"\"secret\"", "\"shut\"", "\"listed/\""})
+      if (said.find(path) == std::string::npos) return false;
+    return ::chmod((folder / "shut").c_str(), 0700) == 0 && ::chmod((folder / "listed").c_str(), 0700) == 0;
+  }));
+}
+
+TEST_CASE("tree scan: a list of files that is too long is cut, and says where") {
+  ScannedTree scanned;
+  std::string path = "a";
+  for (int i = 0; i < 15; ++i) path += "/" + std::string(250, 'f');
+  for (int i = 10'000; i < 30'000; ++i) scanned.tree.entries.push_back({path + "/" + std::to_string(i), {}, 0, {}, {}});
+  REQUIRE_FALSE(EncodeTree(scanned.tree));
+  CutToEncodable(scanned);
+  CHECK(EncodeTree(scanned.tree));
+  CHECK(scanned.tree.entries.size() > 14'000);
+  REQUIRE(scanned.left_out.size() == 1);
+  CHECK(scanned.left_out[0].find("20000 files") != std::string::npos);
+  CutToEncodable(scanned);
+  CHECK(scanned.left_out.size() == 1);
 }

@@ -129,7 +129,7 @@ TEST_CASE("transitions: the retry rule decides, up to its most") {
   const Case cases[] = {
       {"lost, by default", lost, OutcomeKind::kLost, 0, true},
       {"inputs could not be fetched", lost, OutcomeKind::kInputFailed, 0, true},
-      {"artifacts could not be brought", lost, OutcomeKind::kUploadFailed, 0, true},
+      {"artifacts could not be brought", lost, OutcomeKind::kUploadFailed, 0, false},
       {"a plain failure, by default", lost, OutcomeKind::kExited, 1, false},
       {"a signal, by default", lost, OutcomeKind::kSignaled, 9, false},
       {"a named exit code", codes, OutcomeKind::kExited, 75, true},

@@ -3,6 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "controller/cli/farm/address.h"
 #include "controller/cli/follow/log_printer.h"
@@ -87,6 +90,72 @@ TEST_CASE("log cleaner: colours pass, everything else is shown, wherever it is s
   std::string out;
   for (const char c : log) out += bytewise.Clean({&c, 1});
   CHECK(out == clean);
+}
+
+TEST_CASE("log cleaner: of what is beyond ASCII only what shows something passes, wherever it is split") {
+  const struct {
+    const char* log;
+    const char* clean;
+  } cases[] = {
+      {"grüße ✓ 日本 😀\n", "grüße ✓ 日本 😀\n"},
+      {"rm \xE2\x80\xAEtxt.exe", "rm ?txt.exe"},  // U+202E
+      {"\xE2\x81\xA6x\xE2\x81\xA9\xE2\x80\x8F\xD8\x9C", "?x???"},
+      {"\x9B"
+       "31m \x80\xFF",
+       "?31m ??"},  // 8-bit control characters
+      {"\xC2\x9B"
+       "2J\xC2\x85",
+       "?2J?"},
+      {"\xE2\x80", ""},  // is not complete
+      {"\xE2\x80z\xC3\xC3\xBC", "?z?ü"},
+      {"\xC0\x9B\xE0\x80\x9B\xF0\x80\x80\x9B\xED\xA0\x80\xF4\x90\x80\x80", "??????"},
+      {"\x1b]52;c;cm0=\x07\x1b[?1049h\x1b[10A\x1bP\x1b\\\x1b[1;2H", "^[]52;c;cm0=^G^[[?1049h^[[10A^[P^[\\^[[1;2H"},
+  };
+  for (const auto& one : cases) {
+    CAPTURE(one.clean);
+    const std::string log = one.log;
+    LogCleaner whole;
+    CHECK(whole.Clean(log) == one.clean);
+    LogCleaner bytewise;
+    std::string out;
+    for (const char c : log) out += bytewise.Clean({&c, 1});
+    CHECK(out == one.clean);
+  }
+}
+
+TEST_CASE("log printer: a terminal has its own colours whenever nothing is written") {
+  JobView a, b;
+  a.id = JobId{1};
+  a.job = "a";
+  b.id = JobId{2};
+  b.job = "b";
+  std::vector<std::string> written;
+  const auto write = [&](std::string_view text) { written.emplace_back(text); };
+  LogPrinter one({false, true, false}, write);
+  one.Take(a, "plain \x1b[31mred");
+  one.Take(a, " still \x1b[1;4m");
+  one.Take(a, "all\x1b[0m plain");
+  one.Take(a, "\x1b[38;5;0mblack\x1b[48;2;0;0;0m");
+  one.Take(a, "x\x1b[0;32mgreen\x1b[m.\x1b[00m");
+  one.Take(a, "end");
+  one.End(a);
+  CHECK(written == std::vector<std::string>{"plain \x1b[31mred\x1b[0m", "\x1b[31m still \x1b[1;4m\x1b[0m",
+                                            "\x1b[31m\x1b[1;4mall\x1b[0m plain",
+                                            "\x1b[38;5;0mblack\x1b[48;2;0;0;0m\x1b[0m",
+                                            "\x1b[38;5;0m\x1b[48;2;0;0;0mx\x1b[0;32mgreen\x1b[m.\x1b[00m", "end"});
+  written.clear();
+  LogPrinter lines({true, true, false}, write);
+  lines.Take(a, "\x1b[31mred\nstill ");
+  lines.Take(b, "plain\n");
+  lines.Take(a, "red\n\x1b[0mplain\n");
+  std::string all;
+  for (const std::string& text : written) all += text;
+  CHECK(all == "a: \x1b[31mred\x1b[0m\nb: plain\na: \x1b[31mstill red\x1b[0m\na: \x1b[31m\x1b[0mplain\n");
+  written.clear();
+  LogPrinter piped({false, false, false}, write);
+  piped.Take(a, "\x1b[31mred\x1b]0;title\x07\xFF");
+  piped.End(a);
+  CHECK(written == std::vector<std::string>{"\x1b[31mred\x1b]0;title\x07\xFF"});
 }
 
 TEST_CASE("log printer: lines of jobs beside each other are never mixed") {
