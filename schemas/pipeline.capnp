@@ -122,7 +122,8 @@ struct JobSpec {
   allowFailure @8 :Bool;
   # true: a failure of this job does not fail the run, and jobs that need it still start.
   artifacts @9 :List(Text) $max(.maxListed) $each(.maxSpecTextBytes);
-  # Paths or globs (*, ?, **) relative to the workspace, without `.`, `..`, doubled or trailing slashes.
+  # Patterns relative to the workspace, without `.`, `..`, doubled or trailing slashes, and without braces. Those behind
+  # `!` exclude; the last one that matches decides.
   steps @10 :List(Step) $min(1) $max(.maxListed);
   # The steps run in this order.
 }
@@ -130,9 +131,9 @@ struct JobSpec {
 struct PushTrigger {
   # A PushTrigger is the mapping under on: push:.
   branches @0 :List(Text) $max(.maxListed) $each(.maxAddressBytes);
-  # Globs over the branch's name. Empty: every branch.
+  # Patterns over the branch's name. Empty: every branch.
   paths @1 :List(Text) $max(.maxListed) $each(.maxAddressBytes);
-  # Globs over changed paths. Empty: every change.
+  # Patterns over changed paths. Empty: every change.
 }
 
 struct PipelineSpec $cxx("Pipeline") {

@@ -51,9 +51,6 @@ inline constexpr std::size_t kMaxArgumentBytes = 131'071;
 // Returns whether the agent sets this variable itself, so that no pipeline may.
 bool IsReservedEnv(std::string_view name);
 
-// Returns a path or glob below the workspace, without `./` and without doubled and trailing slashes.
-Result<std::string> ParseArtifact(std::string_view text);
-
 // Returns the comparison as furrow.yaml writes it.
 std::string_view ComparisonText(Comparison comparison);
 

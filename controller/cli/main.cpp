@@ -102,7 +102,7 @@ class CommandLine {
     CLI::App* artifacts =
         Add("artifacts", "files that jobs made", [this] { return ArtifactsCommand(session_, artifacts_); });
     artifacts->add_option("RUN[/JOB[/SHARD]]", artifacts_.what)->required();
-    artifacts->add_option("--get", artifacts_.get, "a file, folder or glob to fetch");
+    artifacts->add_option("--get", artifacts_.get, "a file, folder or pattern to fetch");
     artifacts->add_option("-o", artifacts_.out, "folder to fetch into")->capture_default_str();
     CLI::App* metrics = Add("metrics", "what jobs measured", [this] { return MetricsCommand(session_, metrics_); });
     metrics->add_option("RUN[/JOB[/SHARD]]", metrics_.what)->required();

@@ -223,9 +223,8 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
                           file.diagnostics});
   }
   const std::string branch = BranchOf(record.ref);
-  if (!PushStarts(*file.spec.pipeline, branch, imported->changed_paths)) {
-    return settle(Submitted{RunId{}, "", false, "furrow.yaml starts nothing for this push (see on: push:)"});
-  }
+  if (const std::string why = WhyPushStartsNothing(*file.spec.pipeline, branch, imported->changed_paths); !why.empty())
+    return settle(Submitted{RunId{}, "", false, why});
   if (!state.refusing.empty()) {  // The push stays on record and is tried again when work is accepted.
     push.record.tries = push.record.faults = 0;
     push.next_try = now.mono;
