@@ -37,6 +37,9 @@ const maxJobs :UInt64 = 10000;
 const maxShards :UInt64 = 100000;
 # Shards of all jobs of a pipeline together.
 
+const maxSourceNotes :UInt64 = 100;
+const maxSourceNoteBytes :UInt64 = 4096;
+
 struct Resources {
   cpuMilli @0 :UInt32 $initial("1000");
   # Thousandths of a CPU.
@@ -166,6 +169,8 @@ struct SourceInfo $json {
   # Repository that `repository` is a clone of. Absent: none is known.
   file @8 :Text $max(.maxAddressBytes) $key("");
   # Path of the pipeline file in the repository or folder.
+  notes @9 :List(Text) $max(.maxSourceNotes) $each(.maxSourceNoteBytes);
+  # How the files differ from what the commit holds: one line each, for people.
 }
 
 struct Diagnostic $json {

@@ -18,18 +18,20 @@ std::string Listed(const std::vector<std::string>& patterns) {
 
 std::string WhyPushStartsNothing(const Pipeline& pipeline, const std::string& branch,
                                  const std::vector<std::string>& changed_paths, bool all_paths) {
-  if (!pipeline.on_push) return "furrow.yaml has no `on: push`, without which pushes start nothing";
+  if (!pipeline.on_push) return "furrow.yaml has no `on: push`, so it starts nothing for pushes";
   const PushTrigger& push = *pipeline.on_push;
   if (!push.branches.empty() && !Takes(push.branches, branch, PatternUse::kBranches))
-    return "`branches` in `on: push` of furrow.yaml does not take " + branch + ": " + Listed(push.branches);
+    return "furrow.yaml starts nothing for this push: its `branches` in `on: push`, " + Listed(push.branches) +
+           ", do not take " + branch;
   if (push.paths.empty()) return "";
   const auto taken = [&](const std::string& path) { return Takes(push.paths, path, PatternUse::kPaths); };
   if (!all_paths || std::any_of(changed_paths.begin(), changed_paths.end(), taken)) return "";
-  const std::string patterns = "`paths` in `on: push` of furrow.yaml takes none of ";
-  if (changed_paths.empty()) return patterns + "this push, which changes no file: " + Listed(push.paths);
+  const std::string patterns =
+      "furrow.yaml starts nothing for this push: its `paths` in `on: push`, " + Listed(push.paths) + ", take none of ";
+  if (changed_paths.empty()) return patterns + "it, for it changes no file";
   const std::size_t more = changed_paths.size() - 1;
-  return patterns + "what this push changes (" + changed_paths.front() +
-         (more > 0 ? " and " + std::to_string(more) + " more" : "") + "): " + Listed(push.paths);
+  return patterns + "what it changes: " + changed_paths.front() +
+         (more > 0 ? " and " + std::to_string(more) + " more" : "");
 }
 
 }  // namespace furrow

@@ -257,7 +257,9 @@ std::vector<ClientRequest> SampleRequests() {
           RevokeEnrolment{EnrolmentId{0x1a2b3c4d}},
           ListKeys{},
           RevokeKey{"gpu-7"},
-          DrainAgent{"gpu-7", true}};
+          DrainAgent{"gpu-7", true},
+          ListRepositories{},
+          ForgetRepository{"/srv/git/fashion.git"}};
 }
 
 std::vector<ClientReply> SampleReplies() {
@@ -280,7 +282,16 @@ std::vector<ClientReply> SampleReplies() {
                            .since = kTime,
                            .enrolment = EnrolmentId{0x1a2b3c4d},
                            .connected = true,
-                           .last_seen = kLater}}}};
+                           .last_seen = kLater}}},
+          RepositoryList{{RepositoryView{
+              .repository = "/srv/git/fashion.git",
+              .branches = 3,
+              .hooked = true,
+              .looked = kTime,
+              .next_look = kLater,
+              .last_push = LastPush{"refs/heads/main", std::string(40, 'a'), kTime, "fashion#42", "a word"},
+              .problem = "its hook is gone",
+              .pushes_waiting = 1}}}};
 }
 
 // ---- enrol -----------------------------------------------------------------------------------------------------

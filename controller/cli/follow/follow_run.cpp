@@ -236,6 +236,7 @@ int SayDetached(const Session& session, const Submitted& submitted) {
     WriteOut(JsonSubmitted(submitted));
   } else {
     WriteOut(submitted.name + "\n");
+    if (!submitted.note.empty()) WriteErr("furrow: " + submitted.name + ": " + submitted.note + "\n");
     WriteErr("furrow: follow it with " + session.Program() + " logs -f " + submitted.name + "\n");
   }
   return kExitPassed;

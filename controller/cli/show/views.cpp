@@ -39,6 +39,8 @@ std::string Heading(const RunSummary& run, const ViewStyle& style) {
   if (const std::string source = SourceOf(run.source); !source.empty()) text += "  " + Plain(source);
   text += "\n";
   if (!run.note.empty()) text += Plain(run.note) + "\n";
+  for (const std::string& note : run.source.notes)
+    text += Paint(Plain("sources: " + note), Colour::kYellow, style.colour) + "\n";
   return text;
 }
 
