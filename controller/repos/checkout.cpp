@@ -63,8 +63,8 @@ bool Checkout::Look(const std::string& path) {
 }
 
 fs::path Checkout::ObjectOf(const LfsPointer& pointer) const {
-  const fs::path object = fs::path(git_repository_commondir(repository_)) / "lfs" / "objects" /
-                          pointer.oid.substr(0, 2) / pointer.oid.substr(2, 2) / pointer.oid;
+  fs::path object = fs::path(git_repository_commondir(repository_)) / "lfs" / "objects" / pointer.oid.substr(0, 2) /
+                    pointer.oid.substr(2, 2) / pointer.oid;
   std::error_code failed;
   const fs::file_status status = fs::symlink_status(object, failed);
   if (failed || !fs::is_regular_file(status) || fs::file_size(object, failed) != pointer.size) return {};

@@ -44,9 +44,9 @@ RepositoryList ListOfRepositories(const State& state, Now now) {
     if (bytes > kMaxClientReplyFrame / 2) break;
   }
   for (const auto& [ticket, push] : state.pushes) {
-    const auto found =
-        std::find_if(list.repositories.begin(), list.repositories.end(),
-                     [&](const RepositoryView& view) { return view.repository == push.record.repository; });
+    const std::string& name = push.record.repository;
+    const auto found = std::find_if(list.repositories.begin(), list.repositories.end(),
+                                    [&name](const RepositoryView& view) { return view.repository == name; });
     if (found != list.repositories.end()) ++found->pushes_waiting;
   }
   return list;

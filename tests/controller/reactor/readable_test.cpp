@@ -153,7 +153,7 @@ class WildFarm {
     if (job == nullptr) return;
     Agent& agent = farm_.state.agents.at(job->agent);
     if (!agent.link.session) {  // It comes back without its jobs, which may have much to say.
-      static_cast<void>(On(farm_.state, farm_.out, farm_.now, {kReturned + ++asked_, agent.name},
+      static_cast<void>(On(farm_.state, farm_.out, farm_.now, {static_cast<PeerId>(kReturned + ++asked_), agent.name},
                            farm_.Registration(agent.name, Cpus(8))));
       return;
     }

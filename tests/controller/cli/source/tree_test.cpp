@@ -141,11 +141,27 @@ TEST_CASE("source tree: what is called a commit is what a push of it delivers, o
   } cases[] = {
       {"clean", {}, "", "", "", nullptr},
       {"ignored", {}, "x.o", "object", "", nullptr},
-      {"a change that git was told not to see, of equal size", {{"update-index", "--assume-unchanged", "a.txt"}}, "a.txt", "ONE\n", "", "a.txt"},
+      {"a change that git was told not to see, of equal size",
+       {{"update-index", "--assume-unchanged", "a.txt"}},
+       "a.txt",
+       "ONE\n",
+       "",
+       "a.txt"},
       {"a sparse checkout", {{"update-index", "--skip-worktree", "a.txt"}}, "", "", "a.txt", "are not here"},
-      {"line ends", {{"config", "core.autocrlf", "true"}, {"rm", "-q", "--cached", "-r", "."}, {"reset", "-q", "--hard"}}, "", "", "", "byte for byte"},
-      {"a filter that keeps the size", {{"config", "filter.up.smudge", "tr a-z A-Z"}, {"config", "filter.up.clean", "tr A-Z a-z"},
-        {"checkout", "-q", "filtered"}}, "", "", "", "f.up"},
+      {"line ends",
+       {{"config", "core.autocrlf", "true"}, {"rm", "-q", "--cached", "-r", "."}, {"reset", "-q", "--hard"}},
+       "",
+       "",
+       "",
+       "byte for byte"},
+      {"a filter that keeps the size",
+       {{"config", "filter.up.smudge", "tr a-z A-Z"},
+        {"config", "filter.up.clean", "tr A-Z a-z"},
+        {"checkout", "-q", "filtered"}},
+       "",
+       "",
+       "",
+       "f.up"},
       {"a pointer of Git LFS", {{"checkout", "-q", "lfs"}}, "", "", "", "pointers of Git LFS"},
       {"modes that git does not see", {{"config", "core.fileMode", "false"}}, "", "", "+x", "another mode"},
   };
@@ -165,8 +181,10 @@ TEST_CASE("source tree: what is called a commit is what a push of it delivers, o
     repository.Git({"checkout", "-q", "main"});
     repository.Git({"checkout", "-q", "-b", "lfs"});
     repository.Write(".gitattributes", "*.bin filter=lfs -text\n");
-    repository.Write("m.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') + "\nsize 9\n");
-    repository.Git({"-c", "filter.lfs.process=", "-c", "filter.lfs.required=false", "-c", "filter.lfs.clean=cat", "add", "-A"});
+    repository.Write("m.bin",
+                     "version https://git-lfs.github.com/spec/v1\noid sha256:" + std::string(64, 'a') + "\nsize 9\n");
+    repository.Git(
+        {"-c", "filter.lfs.process=", "-c", "filter.lfs.required=false", "-c", "filter.lfs.clean=cat", "add", "-A"});
     repository.Git({"commit", "-q", "-m", "three"});
     repository.Git({"checkout", "-q", "main"});
     for (const auto& words : one.git) repository.Git(words);
