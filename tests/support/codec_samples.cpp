@@ -257,9 +257,7 @@ std::vector<ClientRequest> SampleRequests() {
           RevokeEnrolment{EnrolmentId{0x1a2b3c4d}},
           ListKeys{},
           RevokeKey{"gpu-7"},
-          DrainAgent{"gpu-7", true},
-          ListRepositories{},
-          ForgetRepository{"/srv/git/fashion.git"}};
+          DrainAgent{"gpu-7", true}};
 }
 
 std::vector<ClientReply> SampleReplies() {
@@ -282,16 +280,7 @@ std::vector<ClientReply> SampleReplies() {
                            .since = kTime,
                            .enrolment = EnrolmentId{0x1a2b3c4d},
                            .connected = true,
-                           .last_seen = kLater}}},
-          RepositoryList{{RepositoryView{
-              .repository = "/srv/git/fashion.git",
-              .branches = 3,
-              .hooked = true,
-              .looked = kTime,
-              .next_look = kLater,
-              .last_push = LastPush{"refs/heads/main", std::string(40, 'a'), kTime, "fashion#42", "a word"},
-              .problem = "its hook is gone",
-              .pushes_waiting = 1}}}};
+                           .last_seen = kLater}}}};
 }
 
 // ---- enrol -----------------------------------------------------------------------------------------------------
