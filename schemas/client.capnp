@@ -231,6 +231,39 @@ struct KeyView {
   # 0: never, or (clients) not since the controller started.
 }
 
+struct LastPush $json {
+  # A LastPush is the newest push of a repository that the farm was told of or found.
+  ref @0 :Text $max(Pipeline.maxAddressBytes);
+  # "refs/heads/main".
+  commit @1 :Text;
+  # Full hex; zeros: the ref was deleted.
+  atMs @2 :Int64 $time;
+  run @3 :Text $key("run");
+  # "fashion#42". Absent: it started none, or has not yet.
+  note @4 :Text $message;
+  # One line that says why it started nothing, or what its author should know. Absent: nothing to say.
+}
+
+struct RepositoryView $json {
+  # A RepositoryView is a repository that is watched for pushes.
+  repository @0 :Text $max(Pipeline.maxAddressBytes) $key("path");
+  # Absolute path or address.
+  branches @1 :UInt32;
+  # Branches that the last look found.
+  hooked @2 :Bool;
+  # true: the last look found the farm's hook.
+  lookedMs @3 :Int64 $time;
+  # Time of the last look that could read the repository. 0: none since the controller started.
+  nextLookMs @4 :Int64 $time;
+  # Time of the next look. 0: there is none.
+  lastPush @5 :LastPush $optional;
+  # Absent: none is known.
+  problem @6 :Text $message;
+  # One line that says what is wrong with the repository, and the cure. Absent: nothing.
+  pushesWaiting @7 :UInt32;
+  # Pushes whose commits have yet to be taken.
+}
+
 # ---- requests ----
 
 struct Submit {
@@ -380,6 +413,9 @@ struct Request $variant("ClientRequest") $noun("request") $frame(4194304) {
     revokeKey @18 :Text $arm("RevokeKey.what");
     # A name, or the start of a fingerprint.
     drainAgent @19 :DrainAgent;
+    listRepositories @22 :Void;
+    forgetRepository @23 :Text $min(1) $max(Pipeline.maxAddressBytes) $arm("ForgetRepository.repository");
+    # Ends the watch of a repository. A later push of its hook begins it again.
   }
 }
 
@@ -484,5 +520,7 @@ struct Reply $variant("ClientReply") $noun("reply") $frame(16777216) {
     enrolmentList @13 :List(EnrolmentView) $max(10000) $arm("EnrolmentList.enrolments");
     # Newest first.
     keyList @14 :List(KeyView) $max(50000) $arm("KeyList.keys");
+    repositoryList @16 :List(RepositoryView) $max(10000) $arm("RepositoryList.repositories");
+    # By path. Further ones are left out.
   }
 }

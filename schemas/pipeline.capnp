@@ -37,6 +37,9 @@ const maxJobs :UInt64 = 10000;
 const maxShards :UInt64 = 100000;
 # Shards of all jobs of a pipeline together.
 
+const maxSourceNotes :UInt64 = 100;
+const maxSourceNoteBytes :UInt64 = 4096;
+
 struct Resources {
   cpuMilli @0 :UInt32 $initial("1000");
   # Thousandths of a CPU.
@@ -122,7 +125,8 @@ struct JobSpec {
   allowFailure @8 :Bool;
   # true: a failure of this job does not fail the run, and jobs that need it still start.
   artifacts @9 :List(Text) $max(.maxListed) $each(.maxSpecTextBytes);
-  # Paths or globs (*, ?, **) relative to the workspace, without `.`, `..`, doubled or trailing slashes.
+  # Patterns relative to the workspace, without `.`, `..`, doubled or trailing slashes, and without braces. Those behind
+  # `!` exclude; the last one that matches decides.
   steps @10 :List(Step) $min(1) $max(.maxListed);
   # The steps run in this order.
 }
@@ -130,9 +134,9 @@ struct JobSpec {
 struct PushTrigger {
   # A PushTrigger is the mapping under on: push:.
   branches @0 :List(Text) $max(.maxListed) $each(.maxAddressBytes);
-  # Globs over the branch's name. Empty: every branch.
+  # Patterns over the branch's name. Empty: every branch.
   paths @1 :List(Text) $max(.maxListed) $each(.maxAddressBytes);
-  # Globs over changed paths. Empty: every change.
+  # Patterns over changed paths. Empty: every change.
 }
 
 struct PipelineSpec $cxx("Pipeline") {
@@ -165,6 +169,8 @@ struct SourceInfo $json {
   # Repository that `repository` is a clone of. Absent: none is known.
   file @8 :Text $max(.maxAddressBytes) $key("");
   # Path of the pipeline file in the repository or folder.
+  notes @9 :List(Text) $max(.maxSourceNotes) $each(.maxSourceNoteBytes);
+  # How the files differ from what the commit holds: one line each, for people.
 }
 
 struct Diagnostic $json {

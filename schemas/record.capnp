@@ -28,6 +28,7 @@ using import "agent.capnp".Outcome;
 using import "agent.capnp".OutcomeKind;
 using import "client.capnp".Drain;
 using import "client.capnp".JobState;
+using import "client.capnp".LastPush;
 using import "client.capnp".RunState;
 using import "pipeline.capnp".PipelineSpec;
 using import "pipeline.capnp".SourceInfo;
@@ -333,6 +334,10 @@ struct RepositoryRecord {
   refs @1 :List(Ref) $map $max(1000000);
   looked @2 :Bool;
   # true: the refs were read once; from then on an unknown ref is a push.
+  hooked @3 :Bool;
+  # true: a look found the farm's hook, so a later one that does not find it has something to tell.
+  lastPush @4 :LastPush $optional;
+  # Absent: none is known.
 }
 
 enum EventKind {
@@ -358,6 +363,7 @@ enum EventKind {
   pushNoted @19;
   pushSettled @20;
   pipelineMade @21;
+  repositoryForgotten @22;
 }
 
 struct EventRecord {

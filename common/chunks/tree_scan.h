@@ -18,10 +18,11 @@ namespace furrow {
 class HashCache;
 
 struct ScanOptions {
-  // Paths to take, relative to the root: globs ('*', '?', '[…]' within a component, "**" for any number of components);
-  // a match that is a directory brings everything beneath it. Empty: everything.
+  // Paths to take, relative to the root: patterns as in common/base/glob.h; a match that is a directory brings
+  // everything beneath it. A pattern behind '!' takes nothing of what it matches. The last one that matches decides.
+  // Empty: everything.
   std::vector<std::string> include;
-  // Paths to leave out, as globs of the same kind; a glob without '/' applies to names at any depth. An excluded
+  // Paths to leave out, as patterns of the same kind; one without '/' applies to names at any depth. An excluded
   // directory is not entered.
   std::vector<std::string> exclude;
   // May be null. The cache is not owned and must outlive the scan; the caller saves it.

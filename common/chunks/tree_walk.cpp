@@ -2,68 +2,75 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <memory>
 
+#include "common/base/glob.h"
 #include "common/chunks/beneath.h"
 #include "common/chunks/tree_path.h"
 
 namespace furrow {
 namespace {
 
-// Says how far patterns have come on the way to a folder: (pattern, next component).
-using Active = std::vector<std::pair<std::size_t, std::size_t>>;
+// Says how far patterns can have come on the way to a place: (pattern, states).
+using Active = std::vector<std::pair<std::size_t, Glob::States>>;
 
 class Globs {
  public:
   explicit Globs(const std::vector<std::string>& patterns) {
     for (std::string_view pattern : patterns) {
+      excludes_.push_back(pattern.starts_with('!'));
+      if (excludes_.back()) pattern.remove_prefix(1);
       while (pattern.starts_with("./")) pattern.remove_prefix(2);
       while (pattern.ends_with('/')) pattern.remove_suffix(1);
-      std::vector<std::string> parts;
-      for (const std::string_view part : SplitPath(pattern)) parts.emplace_back(part);
-      patterns_.push_back(std::move(parts));
+      globs_.emplace_back(pattern);
     }
   }
 
-  std::size_t Count() const { return patterns_.size(); }
-  std::size_t Length(std::size_t pattern) const { return patterns_[pattern].size(); }
+  std::size_t Count() const { return globs_.size(); }
+  bool Excludes(std::size_t pattern) const { return excludes_[pattern]; }
 
   Active Start() const {
     Active active;
-    for (std::size_t i = 0; i < patterns_.size(); ++i) Add(active, i, 0);
+    for (std::size_t i = 0; i < globs_.size(); ++i) active.emplace_back(i, globs_[i].Start());
     return active;
   }
 
-  // Returns `active` after one more component.
-  Active Step(const Active& active, const char* name) const {
+  // Returns `active` after more of the path.
+  Active Step(const Active& active, std::string_view text) const {
     Active next;
-    for (const auto& [pattern, at] : active) {
-      if (at == patterns_[pattern].size()) continue;
-      const std::string& part = patterns_[pattern][at];
-      if (part == "**") {
-        Add(next, pattern, at);
-      } else if (::fnmatch(part.c_str(), name, FNM_NOESCAPE) == 0) {
-        Add(next, pattern, at + 1);
+    for (const auto& [pattern, before] : active) {
+      Glob::States states = before;
+      for (const char c : text) {
+        states = globs_[pattern].Step(states, c);
+        if (states.empty()) break;
       }
+      if (!states.empty()) next.emplace_back(pattern, std::move(states));
     }
     return next;
   }
 
-  bool Complete(const Active& active) const {
-    return std::any_of(active.begin(), active.end(), [&](const auto& a) { return a.second == Length(a.first); });
+  // Returns the last pattern that matches, or -1.
+  int LastMatch(const Active& active) const {
+    int last = -1;
+    for (const auto& [pattern, states] : active)
+      if (globs_[pattern].Accepts(states)) last = static_cast<int>(pattern);
+    return last;
+  }
+  void Mark(const Active& active, std::vector<bool>& matched) const {
+    for (const auto& [pattern, states] : active)
+      if (globs_[pattern].Accepts(states)) matched[pattern] = true;
   }
 
-  // Collects the names that can follow; false if a glob character hides them.
+  // Collects the names that can follow; false if a wildcard hides them.
   bool LiteralNames(const Active& active, std::vector<std::string>& names) const {
-    for (const auto& [pattern, at] : active) {
-      if (at == patterns_[pattern].size()) continue;
-      if (patterns_[pattern][at].find_first_of("*?[") != std::string::npos) return false;
-      names.push_back(patterns_[pattern][at]);
+    for (const auto& [pattern, states] : active) {
+      auto name = globs_[pattern].NextName(states);
+      if (!name) return false;
+      if (!name->empty()) names.push_back(std::move(*name));
     }
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());
@@ -71,15 +78,8 @@ class Globs {
   }
 
  private:
-  // "**" also stands for no component at all.
-  void Add(Active& active, std::size_t pattern, std::size_t at) const {
-    const std::pair<std::size_t, std::size_t> here(pattern, at);
-    if (std::find(active.begin(), active.end(), here) != active.end()) return;
-    active.push_back(here);
-    if (at < patterns_[pattern].size() && patterns_[pattern][at] == "**") Add(active, pattern, at + 1);
-  }
-
-  std::vector<std::vector<std::string>> patterns_;
+  std::vector<Glob> globs_;
+  std::vector<bool> excludes_;
 };
 
 std::vector<std::string> AnyDepth(const std::vector<std::string>& patterns) {
@@ -99,13 +99,12 @@ class Walker {
     std::string prefix;  // "" or "a/b/"
     Active include;
     Active exclude;
-    bool take_all;
+    bool take;  // as the last pattern says that matches the folder or one above it
+    int last;   // that pattern; -1: none
     int depth;
   };
 
-  Cursor Root(int root_fd, bool take_all) const {
-    return {root_fd, "", include_.Start(), exclude_.Start(), take_all, 0};
-  }
+  Cursor Root(int root_fd, bool take) const { return {root_fd, "", include_.Start(), exclude_.Start(), take, -1, 0}; }
 
   // Visits every wanted entry of a folder. Sets `any` if an entry was recorded.
   Status Folder(const Cursor& cursor, bool& any) {
@@ -113,7 +112,7 @@ class Walker {
       return LeaveOut({Errc::kInvalid, "folders are nested over " + std::to_string(kMaxTreeDepth) + " deep at " +
                                            QuotePath(cursor.prefix)});
     std::vector<std::string> names;
-    if (cursor.take_all || !include_.LiteralNames(cursor.include, names)) {
+    if (cursor.take || !include_.LiteralNames(cursor.include, names)) {
       if (Status read = ReadNames(cursor, names); !read) return LeaveOut(std::move(read).error());
     }
     for (const std::string& name : names) FURROW_TRY(Visit(cursor, name, any));
@@ -121,10 +120,11 @@ class Walker {
   }
 
   Status Visit(const Cursor& cursor, const std::string& name, bool& any) {
-    const Active excluded = exclude_.Step(cursor.exclude, name.c_str());
-    if (exclude_.Complete(excluded)) return {};
-    const Active included = include_.Step(cursor.include, name.c_str());
-    const bool take = cursor.take_all || include_.Complete(included);
+    const Active excluded = exclude_.Step(cursor.exclude, name);
+    if (exclude_.LastMatch(excluded) >= 0) return {};
+    const Active included = include_.Step(cursor.include, name);
+    const int last = std::max(cursor.last, include_.LastMatch(included));
+    const bool take = Takes(cursor, last);
     if (!take && included.empty()) return {};
 
     WalkedEntry entry;
@@ -132,15 +132,15 @@ class Walker {
     if (::fstatat(cursor.folder, name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) != 0) {
       // It was removed meanwhile, or is a literal that matches nothing.
       if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG) return {};
-      if (take) Mark(included);
+      if (take) include_.Mark(included, matched_);
       return LeaveOut(ErrnoError("cannot read " + QuotePath(entry.path), errno));
     }
     if (entry.path.size() > kMaxPathBytes) {
-      if (take) Mark(included);
+      if (take) include_.Mark(included, matched_);
       return LeaveOut({Errc::kInvalid, "path " + QuotePath(entry.path) + " is longer than " +
                                            std::to_string(kMaxPathBytes) + " bytes"});
     }
-    if (S_ISDIR(entry.status.st_mode)) return Descend(cursor, name, included, excluded, take, any);
+    if (S_ISDIR(entry.status.st_mode)) return Descend(cursor, name, included, excluded, any);
     if (!take) return {};
     if (S_ISLNK(entry.status.st_mode)) {
       entry.mode = TreeMode::kSymlink;
@@ -158,39 +158,53 @@ class Walker {
   // Brings the excludes of `cursor` to the folder `path`; false if the folder or one above it is excluded.
   bool Exclude(std::string_view path, Cursor& cursor) const {
     for (const std::string_view part : SplitPath(path)) {
-      cursor.exclude = exclude_.Step(cursor.exclude, std::string(part).c_str());
-      if (exclude_.Complete(cursor.exclude)) return false;
+      cursor.exclude = exclude_.Step(cursor.exclude, part);
+      if (exclude_.LastMatch(cursor.exclude) >= 0) return false;
+      cursor.exclude = exclude_.Step(cursor.exclude, "/");
     }
     return true;
   }
 
   Walk Finish(const std::vector<std::string>& include) {
     for (std::size_t i = 0; i < matched_.size(); ++i)
-      if (!matched_[i]) walk_.unmatched.push_back(include[i]);
+      if (!matched_[i] && !include_.Excludes(i)) walk_.unmatched.push_back(include[i]);
     return std::move(walk_);
   }
 
  private:
-  Status Descend(const Cursor& cursor, const std::string& name, const Active& included, const Active& excluded,
-                 bool take, bool& any) {
+  // Returns whether a place is taken of which `last` is the last pattern that matches it or a folder above it.
+  bool Takes(const Cursor& cursor, int last) const {
+    return last == cursor.last ? cursor.take : !include_.Excludes(static_cast<std::size_t>(last));
+  }
+
+  Status Descend(const Cursor& cursor, const std::string& name, const Active& matching, const Active& excluded,
+                 bool& any) {
     const std::string path = cursor.prefix + name;
+    const Active included = include_.Step(matching, "/");  // `out/**` matches the folder itself, too
+    const int last = std::max({cursor.last, include_.LastMatch(matching), include_.LastMatch(included)});
+    const bool take = Takes(cursor, last);
+    if (!take && included.empty()) return {};
     const FileHandle folder(::openat(cursor.folder, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!folder) {
       // These errors say that another file has replaced the folder meanwhile.
       if (errno == ENOENT || errno == ELOOP || errno == ENOTDIR) return {};
       const int number = errno;
-      if (take) Mark(included);
+      if (take) include_.Mark(matching, matched_);
+      if (take) include_.Mark(included, matched_);
       return LeaveOut(ErrnoError("cannot open the folder " + QuotePath(path), number));
     }
     bool inside = false;
-    FURROW_TRY(Folder({folder.Get(), path + "/", included, excluded, take, cursor.depth + 1}, inside));
+    const Cursor within{folder.Get(), path + "/", included, exclude_.Step(excluded, "/"), take, last, cursor.depth + 1};
+    FURROW_TRY(Folder(within, inside));
     any = any || inside;
-    Mark(included);
+    include_.Mark(matching, matched_);
+    include_.Mark(included, matched_);
     if (!take || inside) return {};
     WalkedEntry entry;
     entry.path = path;
     entry.mode = TreeMode::kDirectory;
-    Record(std::move(entry), included, any);
+    any = true;
+    walk_.entries.push_back(std::move(entry));
     return {};
   }
 
@@ -225,13 +239,8 @@ class Walker {
     return {};
   }
 
-  void Mark(const Active& included) {
-    for (const auto& [pattern, at] : included)
-      if (at == include_.Length(pattern)) matched_[pattern] = true;
-  }
-
   void Record(WalkedEntry entry, const Active& included, bool& any) {
-    Mark(included);
+    include_.Mark(included, matched_);
     any = true;
     walk_.entries.push_back(std::move(entry));
   }
@@ -247,10 +256,12 @@ class Walker {
 
 Result<Walk> WalkPatterns(int root_fd, const std::vector<std::string>& include, const std::vector<std::string>& exclude,
                           bool keep_going) {
-  for (const std::string& pattern : include)
+  for (const std::string& written : include) {
+    const std::string_view pattern = std::string_view(written).substr(written.starts_with('!') ? 1 : 0);
     if (pattern.starts_with('/') || IsBeneath(pattern, "..") || pattern == ".." ||
         pattern.find("/../") != std::string::npos)
-      return Fail(Errc::kInvalid, "pattern " + QuotePath(pattern) + " leaves the folder; give one relative to it");
+      return Fail(Errc::kInvalid, "pattern " + QuotePath(written) + " leaves the folder; give one relative to it");
+  }
   Walker walker(include, exclude, keep_going);
   bool any = false;
   const bool everything = include.empty() || std::any_of(include.begin(), include.end(),

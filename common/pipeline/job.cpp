@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "common/pipeline/pattern.h"
 #include "common/pipeline/steps.h"
 #include "common/pipeline/values.h"
 
@@ -187,6 +188,29 @@ void ReadEnv(Fields& fields, Env& env) {
   }
 }
 
+std::vector<std::string> ReadPatterns(Fields& fields, std::string_view key, std::string_view example, PatternUse use) {
+  std::vector<std::string> patterns;
+  bool good = true;
+  for (const YamlNode* item : fields.TextList(key, example)) {
+    auto read = ReadPattern(item->text, use);
+    if (!read) {
+      good = false;
+      fields.report().Add(item->position, (use == PatternUse::kArtifacts
+                                               ? "an artifact of " + fields.where()
+                                               : "the pattern " + Quoted(item->text) + " of " + fields.Named(key)) +
+                                              " " + read.error().message);
+      continue;
+    }
+    patterns.insert(patterns.end(), read->begin(), read->end());
+  }
+  if (patterns.size() > kMaxListed) {
+    fields.Wrong(key, "stands for over " + std::to_string(kMaxListed) + " patterns");
+  } else if (const Status list = CheckPatterns(patterns, use); good && !list) {
+    fields.Wrong(key, list.error().message);
+  }
+  return patterns;
+}
+
 JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env, JobPositions& positions,
                 Report& report) {
   JobSpec job;
@@ -222,14 +246,7 @@ JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env,
   if (const YamlNode* shards = fields.Find("shards")) positions.shards = shards->position;
   job.shards = ReadShards(fields);
   job.allow_failure = fields.Bool("allow_failure").value_or(false);
-  for (const YamlNode* artifact : fields.TextList("artifacts", "[net.pt]")) {
-    auto path = ParseArtifact(artifact->text);
-    if (path) {
-      job.artifacts.push_back(std::move(*path));
-    } else {
-      report.Add(artifact->position, "an artifact of " + where + " " + path.error().message);
-    }
-  }
+  job.artifacts = ReadPatterns(fields, "artifacts", "[net.pt]", PatternUse::kArtifacts);
   job.steps = ReadSteps(fields);
   RefuseDeviceWithoutGpu(fields, job);
   return job;

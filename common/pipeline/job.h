@@ -3,9 +3,11 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/pipeline/fields.h"
+#include "common/pipeline/pattern.h"
 
 namespace furrow::pipeline {
 
@@ -22,6 +24,10 @@ JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env,
 
 // Puts the variables under `env` of `fields` into `env`, where they replace those of the same name.
 void ReadEnv(Fields& fields, Env& env);
+
+// Returns the patterns at `key`, read by ReadPattern; reports those that can match nothing, and a list that takes
+// nothing.
+std::vector<std::string> ReadPatterns(Fields& fields, std::string_view key, std::string_view example, PatternUse use);
 
 // Reports, job by job, needs of jobs that do not exist, doubled needs, each cycle, and jobs that need more than a
 // message to an agent holds.

@@ -3,6 +3,7 @@
 
 #include "common/base/text.h"
 #include "common/pipeline/job.h"
+#include "common/pipeline/pattern.h"
 #include "common/pipeline/pipeline.h"
 #include "common/pipeline/values.h"
 
@@ -27,14 +28,14 @@ std::string MadeName(std::string_view text) {
   return name.empty() ? "pipeline" : name;
 }
 
-std::vector<std::string> ReadGlobs(Fields& fields, std::string_view key, std::string_view example) {
-  std::vector<std::string> globs;
-  for (const YamlNode* item : fields.TextList(key, example)) globs.push_back(item->text);
+std::vector<std::string> ReadPushPatterns(Fields& fields, std::string_view key, std::string_view example,
+                                          PatternUse use) {
+  const auto patterns = ReadPatterns(fields, key, example, use);
   const YamlNode* node = fields.Find(key);
   if (node && node->kind == Kind::kList && node->items.empty()) {
     fields.Wrong(key, "is empty; leave it out to mean all of them");
   }
-  return globs;
+  return patterns;
 }
 
 std::optional<PushTrigger> ReadOn(Fields& top, Report& report) {
@@ -53,8 +54,8 @@ std::optional<PushTrigger> ReadOn(Fields& top, Report& report) {
   }
   Fields push(*push_node, Scope::kPush, "`on: push`", push_node->position, report);
   PushTrigger trigger;
-  trigger.branches = ReadGlobs(push, "branches", "[main, \"release/*\"]");
-  trigger.paths = ReadGlobs(push, "paths", "[\"train/**\"]");
+  trigger.branches = ReadPushPatterns(push, "branches", "[main, \"release/*\"]", PatternUse::kBranches);
+  trigger.paths = ReadPushPatterns(push, "paths", "[\"train/**\"]", PatternUse::kPaths);
   return trigger;
 }
 

@@ -27,12 +27,9 @@ ParsedPipeline ParsePipeline(std::string_view text, std::string_view default_nam
 // Formats the diagnostics for a person, one a line: "furrow.yaml:12:5: message".
 std::string FormatDiagnostics(std::string_view file, const std::vector<Diagnostic>& diagnostics);
 
-// Returns whether a glob matches the whole of `text`: * matches any bytes but /, ** any bytes, ? one byte but /, and
-// every other byte matches itself. `**/` at the start of a part matches any number of folders, none included: **/a.py
-// matches a.py.
-bool GlobMatch(std::string_view glob, std::string_view text);
-
-// Returns whether a push to `branch` that changed `changed_paths` starts a run.
-bool PushStarts(const Pipeline& pipeline, std::string_view branch, const std::vector<std::string>& changed_paths);
+// Returns why a push to `branch` that changed `changed_paths` starts no run; empty: it starts one. `all_paths`: no
+// other path changed.
+std::string WhyPushStartsNothing(const Pipeline& pipeline, const std::string& branch,
+                                 const std::vector<std::string>& changed_paths, bool all_paths = true);
 
 }  // namespace furrow

@@ -172,26 +172,6 @@ std::string CureOfReserved(std::string_view name) {
   return name.ends_with("_VISIBLE_DEVICES") ? "ask for GPUs with `resources: { gpus: 1 }`" : "choose another name";
 }
 
-Result<std::string> ParseArtifact(std::string_view text) {
-  constexpr std::size_t kLongest = 4096;  // PATH_MAX: no longer path can be opened
-  if (text.starts_with('/')) {
-    return Fail(Errc::kInvalid, "must be relative to the workspace, not " + Quoted(text));
-  }
-  if (text.size() > kLongest) return Fail(Errc::kInvalid, "may be at most 4096 bytes long");
-  std::string path;
-  for (std::size_t start = 0; start <= text.size();) {
-    const std::size_t slash = std::min(text.find('/', start), text.size());
-    const std::string_view part = text.substr(start, slash - start);
-    start = slash + 1;
-    if (part == "..") return Fail(Errc::kInvalid, "may not leave the workspace by `..`: " + Quoted(text));
-    if (part.empty() || part == ".") continue;
-    if (!path.empty()) path += '/';
-    path += part;
-  }
-  if (path.empty()) return Fail(Errc::kInvalid, "must name something in the workspace; `**` is all of it");
-  return path;
-}
-
 std::string_view ComparisonText(Comparison comparison) {
   switch (comparison) {
     case Comparison::kLess: return "<";

@@ -53,9 +53,6 @@ bool IsReservedEnv(std::string_view name);
 // Returns what to do about a variable that IsReservedEnv.
 std::string CureOfReserved(std::string_view name);
 
-// Returns a path or glob below the workspace, without `./` and without doubled and trailing slashes.
-Result<std::string> ParseArtifact(std::string_view text);
-
 // Returns the comparison as furrow.yaml writes it.
 std::string_view ComparisonText(Comparison comparison);
 

@@ -40,6 +40,7 @@ class CommandLine {
     AddRuns();
     AddQuestions();
     AddFarm();
+    AddRepositories();
     AddAccess();
     AddReserved();
   }
@@ -81,8 +82,9 @@ class CommandLine {
     hook->fallthrough();
     CLI::App* install = hook->add_subcommand("install", "write it into a repository");
     install->fallthrough();
-    install->callback([this] { action_ = [this] { return HookInstallCommand(session_, what_); }; });
+    install->callback([this] { action_ = [this] { return HookInstallCommand(session_, what_, force_); }; });
     install->add_option("REPO", what_)->required();
+    install->add_flag("--force", force_, "replace the hook of another farm");
   }
 
   void AddQuestions() {
@@ -102,7 +104,7 @@ class CommandLine {
     CLI::App* artifacts =
         Add("artifacts", "files that jobs made", [this] { return ArtifactsCommand(session_, artifacts_); });
     artifacts->add_option("RUN[/JOB[/SHARD]]", artifacts_.what)->required();
-    artifacts->add_option("--get", artifacts_.get, "a file, folder or glob to fetch");
+    artifacts->add_option("--get", artifacts_.get, "a file, folder or pattern to fetch");
     artifacts->add_option("-o", artifacts_.out, "folder to fetch into")->capture_default_str();
     CLI::App* metrics = Add("metrics", "what jobs measured", [this] { return MetricsCommand(session_, metrics_); });
     metrics->add_option("RUN[/JOB[/SHARD]]", metrics_.what)->required();
@@ -132,6 +134,22 @@ class CommandLine {
         ->check(CLI::Range(0u, 65532u))
         ->each([this](const std::string&) { up_.port_named = true; })
         ->capture_default_str();
+  }
+
+  void AddRepositories() {
+    CLI::App* repos =
+        app_.add_subcommand("repos", "repositories that are watched for pushes, and what is wrong with them");
+    repos->fallthrough();
+    repos->require_subcommand(0, 1);
+    repos->callback([this] {
+      if (!action_) action_ = [this] { return ReposCommand(session_); };
+    });
+    CLI::App* list = repos->add_subcommand("list", "all of them; what `furrow repos` alone shows, too");
+    list->fallthrough();
+    CLI::App* forget = repos->add_subcommand("rm", "ends the watch of one; its runs stay");
+    forget->fallthrough();
+    forget->callback([this] { action_ = [this] { return ReposForgetCommand(session_, what_); }; });
+    forget->add_option("PATH", what_, "as `furrow repos` shows it")->required();
   }
 
   void AddAccess() {
@@ -198,6 +216,7 @@ class CommandLine {
   EnrolNewOptions enrol_;
   std::string what_;
   bool follow_ = false;
+  bool force_ = false;
   std::string file_ = "furrow.yaml";
 };
 

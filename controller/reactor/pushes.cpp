@@ -4,10 +4,13 @@
 #include <utility>
 
 #include "common/base/hash.h"
+#include "common/base/text.h"
+#include "common/pipeline/pipeline.h"
 #include "controller/reactor/answer.h"
 #include "controller/reactor/events.h"
 #include "controller/reactor/pipelines.h"
 #include "controller/reactor/pushes.h"
+#include "controller/reactor/repositories.h"
 #include "controller/reactor/runs.h"
 #include "controller/reactor/transitions.h"
 
@@ -73,6 +76,24 @@ std::optional<RunId> RunOfPush(const State& state, const std::string& repository
   return std::nullopt;
 }
 
+// Learns which repository a push is of. If another path of it is watched, the push is that one's from now on; returns
+// its run if it had one there.
+std::optional<RunId> TakeIdentity(State& state, Outbox& out, Now, Push& push, const std::string& identity) {
+  TriggerRecord& record = push.record;
+  const std::string same = SameRepository(state, record.repository, identity);
+  if (same.empty()) {
+    if (const auto found = state.repositories.find(record.repository); found != state.repositories.end())
+      found->second.identity = identity;
+    return std::nullopt;
+  }
+  Unite(state, out, record.repository, same);
+  record.repository = same;
+  Repository& repository = state.repositories.at(same);
+  repository.moved = true;
+  repository.record.refs[record.ref] = record.new_commit;
+  return RunOfPush(state, same, record.ref, record.new_commit);
+}
+
 // Records a push and has its commit imported. Returns its ticket.
 std::uint64_t NotePush(State& state, Outbox& out, Now now, TriggerRecord record) {
   const std::uint64_t ticket = ++state.last_ticket;
@@ -89,14 +110,31 @@ void AnswerAskers(Outbox& out, Push& push, const ClientReply& reply) {
   for (const Asker& asker : std::exchange(push.asked_by, {})) Answer(out, asker, reply);
 }
 
-// Ends a push. `reason` says why it became nothing; empty: it is done.
-void Settle(State& state, Outbox& out, Now now, std::uint64_t ticket, const std::string& reason = "") {
+// Puts what became of a push on the record of its repository, if that is watched.
+void NoteLast(State& state, Outbox& out, Now now, const std::string& name, const LastPush& push) {
+  const auto found = state.repositories.find(name);
+  if (found == state.repositories.end()) return;
+  found->second.record.last_push = push;
+  found->second.record.last_push->at = now.wall;
+  out.records.emplace_back(found->second.record);
+}
+
+// Writes to the log that a push is lost for trouble, of which its author may not have heard.
+void Warn(Outbox& out, const TriggerRecord& record, const std::string& reason) {
+  out.warnings.push_back("a push to " + record.repository + " starts nothing: " + record.ref + " " + record.new_commit +
+                         ": " + reason);
+}
+
+// Ends a push. `reason` says why it became nothing; empty: it is done, and `run` is its run.
+void Settle(State& state, Outbox& out, Now now, std::uint64_t ticket, const std::string& reason,
+            const std::string& run = "", const std::string& note = "") {
   const TriggerRecord& record = state.pushes.at(ticket).record;
+  NoteLast(state, out, now, record.repository,
+           {.ref = record.ref, .commit = record.new_commit, .run = run, .note = reason.empty() ? note : reason});
   out.records.emplace_back(ErasePush{record.request});
   EventRecord& settled = Tell(out, now, EventKind::kPushSettled, kDefaultProject);
   settled.subject = record.repository;
   settled.detail = record.ref + " " + record.new_commit + (reason.empty() ? "" : ": " + reason);
-  if (!reason.empty()) out.warnings.push_back("a push to " + record.repository + " starts nothing: " + settled.detail);
   state.pushes.erase(ticket);
 }
 
@@ -106,6 +144,7 @@ void GiveUp(State& state, Outbox& out, Now now, std::uint64_t ticket, const std:
   const std::string reason = "given up after " + std::to_string(push.record.tries) +
                              " tries that got no further: " + why + "; push again when that is mended";
   AnswerAskers(out, push, Failure{Errc::kRejected, reason, push.record.repository, {}});
+  Warn(out, push.record, reason);
   Settle(state, out, now, ticket, reason);
 }
 
@@ -114,6 +153,7 @@ void TakeFailure(State& state, Outbox& out, Now now, std::uint64_t ticket, const
   TriggerRecord& record = push.record;
   if (error.code != Errc::kUnavailable && error.code != Errc::kInternal) {
     AnswerAskers(out, push, Failure{error.code, error.message, record.repository, {}});
+    Warn(out, record, error.message);
     return Settle(state, out, now, ticket, error.message);
   }
   if (error.code == Errc::kInternal) ++record.faults;
@@ -130,7 +170,9 @@ void TakeFailure(State& state, Outbox& out, Now now, std::uint64_t ticket, const
 
 }  // namespace
 
-void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& request) {
+void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& told) {
+  Trigger request = told;
+  request.repository = KnownPath(state, told.repository);
   if (const auto known = state.requests.find(request.request); known != state.requests.end()) {
     const Run* run = state.FindRun(known->second);
     Answer(out, asker, Submitted{known->second, run != nullptr ? run->Name() : "", true, ""});
@@ -141,9 +183,13 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& r
     return;
   }
   if (!IsBranch(request.ref) || IsZeroCommit(request.new_commit)) {
-    Answer(out, asker,
-           Submitted{RunId{}, "", false,
-                     IsBranch(request.ref) ? "a deleted branch starts nothing" : "only pushes to branches start runs"});
+    const std::string why =
+        IsBranch(request.ref) ? "a deleted branch starts nothing" : "only pushes to branches start runs";
+    if (const auto known = state.repositories.find(request.repository);
+        known != state.repositories.end() && IsZeroCommit(request.new_commit))
+      known->second.record.refs.erase(request.ref);
+    NoteLast(state, out, now, request.repository, {.ref = request.ref, .commit = request.new_commit, .note = why});
+    Answer(out, asker, Submitted{RunId{}, "", false, why});
     return;
   }
   // The hook and a look at the refs may report the same push; both reports are one push.
@@ -184,24 +230,6 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& r
   state.pushes[ticket].asked_by.push_back(asker);
 }
 
-void On(State& state, Outbox& out, Now now, const Asker& asker, const WatchRepository& request) {
-  Repository& repository = state.repositories[request.repository];
-  if (repository.record.repository.empty()) {
-    repository.record.repository = request.repository;
-    out.records.emplace_back(repository.record);
-  }
-  if (!repository.looking) LookAt(out, now, repository);
-  if (std::find(repository.asked_by.begin(), repository.asked_by.end(), asker) == repository.asked_by.end())
-    repository.asked_by.push_back(asker);
-}
-
-void LookAt(Outbox& out, Now now, Repository& repository) {
-  repository.looked = now.mono;
-  repository.looking = true;
-  repository.moved = false;
-  out.repositories.emplace_back(LookAtRefs{repository.record.repository});
-}
-
 void On(State& state, Outbox& out, Now now, const CommitImported& event) {
   const Result<ImportedCommit>& imported = event.commit;
   const PreparedPipeline& file = event.pipeline;
@@ -210,22 +238,32 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
   Push& push = it->second;
   push.importing = false;
   if (!imported) return TakeFailure(state, out, now, event.ticket, imported.error(), event.progressed);
+  const std::optional<RunId> known_run = TakeIdentity(state, out, now, push, imported->identity);
   const TriggerRecord record = push.record;
-  const auto settle = [&](const ClientReply& reply) {
-    AnswerAskers(out, push, reply);
-    Settle(state, out, now, event.ticket);
+  const auto starts_nothing = [&](const std::string& why) {
+    AnswerAskers(out, push, Submitted{RunId{}, "", false, why});
+    Settle(state, out, now, event.ticket, why);
   };
-  if (!imported->has_pipeline) {
-    return settle(Submitted{RunId{}, "", false, "there is no furrow.yaml at " + imported->commit.substr(0, 10)});
+  if (known_run) {
+    const Run* run = state.FindRun(*known_run);
+    const std::string name = run != nullptr ? run->Name() : "";
+    AnswerAskers(out, push, Submitted{*known_run, name, true, ""});
+    return Settle(state, out, now, event.ticket, "", name);
   }
+  const std::string commit = imported->commit.substr(0, 10);
+  if (!imported->has_pipeline)
+    return starts_nothing("there is no furrow.yaml at " + commit +
+                          (imported->hint.empty() ? "" : ", but " + imported->hint));
   if (!file.ok()) {
-    return settle(Failure{Errc::kInvalid, "furrow.yaml at " + imported->commit.substr(0, 10) + " has mistakes", kFile,
-                          file.diagnostics});
+    const std::string mistakes = "furrow.yaml at " + commit + " has mistakes";
+    AnswerAskers(out, push, Failure{Errc::kInvalid, mistakes, kFile, file.diagnostics});
+    return Settle(state, out, now, event.ticket, mistakes + ": " + FormatDiagnostics(kFile, file.diagnostics));
   }
   const std::string branch = BranchOf(record.ref);
-  if (!PushStarts(*file.spec.pipeline, branch, imported->changed_paths)) {
-    return settle(Submitted{RunId{}, "", false, "furrow.yaml starts nothing for this push (see on: push:)"});
-  }
+  if (const std::string why =
+          WhyPushStartsNothing(*file.spec.pipeline, branch, imported->changed_paths, imported->all_paths);
+      !why.empty())
+    return starts_nothing(why);
   if (!state.refusing.empty()) {  // The push stays on record and is tried again when work is accepted.
     push.record.tries = push.record.faults = 0;
     push.next_try = now.mono;
@@ -233,10 +271,14 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
     return;
   }
   SourceInfo info{
-      record.repository, record.ref, branch, imported->commit, imported->title, imported->author, false, "", kFile};
+      record.repository, record.ref, branch, imported->commit, imported->title, imported->author, false, "", kFile,
+      imported->notes};
+  if (info.notes.size() > kMaxSourceNotes) info.notes.resize(kMaxSourceNotes);
+  for (std::string& words : info.notes) words = ClippedUtf8(RepairedUtf8(words), kMaxSourceNoteBytes);
   const PipelinePlace place = PlaceOf(state, file.spec.pipeline->name, info);
   const PipelineRecord& pipeline = PipelineAt(state, out, now, place);
-  const std::string note = NoteOnName(state, pipeline);
+  std::string note = NoteOnName(state, pipeline);
+  for (const std::string& words : info.notes) note += (note.empty() ? "" : "; ") + words;
   Run& run = AcceptRun(state, out, now,
                        {.request = record.request,
                         .pipeline = pipeline.id,
@@ -245,7 +287,8 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event) {
                         .source = imported->tree,
                         .info = std::move(info)});
   StartRun(state, now, run);
-  settle(Submitted{run.record.id, run.Name(), false, note});
+  AnswerAskers(out, push, Submitted{run.record.id, run.Name(), false, note});
+  Settle(state, out, now, event.ticket, "", run.Name(), note);
 }
 
 void On(State& state, Outbox& out, Now now, const RefsListed& event) {
@@ -255,18 +298,24 @@ void On(State& state, Outbox& out, Now now, const RefsListed& event) {
   if (found == state.repositories.end()) return;
   Repository& repository = found->second;
   repository.looking = false;
+  const std::string same = answer ? SameRepository(state, name, event.identity) : "";
   for (const Asker& asker : std::exchange(repository.asked_by, {})) {
     if (answer)
-      Answer(out, asker, Done{"watching " + name + (event.left_out.empty() ? "" : "; " + event.left_out)});
+      Answer(out, asker,
+             Done{"watching " + (same.empty() ? name : same + ", which is the same repository as " + name) +
+                  (event.left_out.empty() ? "" : "; " + event.left_out)});
     else
       Answer(out, asker, Failure{answer.error().code, answer.error().message, name, {}});
   }
+  if (!same.empty()) return Unite(state, out, name, same);
+  NoteLook(out, now, repository, event);
   if (!answer) return;
   const std::map<std::string, std::string>& refs = *answer;
   const bool first_look = !repository.record.looked;  // A ref that existed before the first look is not a push.
   if (repository.moved) return;
-  bool changed = first_look;
+  bool changed = first_look || (event.hooked && !repository.record.hooked);
   repository.record.looked = true;
+  repository.record.hooked = repository.record.hooked || event.hooked;
   for (const auto& [ref, commit] : refs) {
     if (!IsBranch(ref)) continue;
     const auto seen = repository.record.refs.find(ref);
@@ -309,13 +358,6 @@ void TryPushesAgain(State& state, Outbox& out, Now now) {
   if (!state.refusing.empty()) return;  // An import needs space on the disk.
   for (auto& [ticket, push] : state.pushes)
     if (!push.importing && now.mono >= push.next_try) Import(out, ticket, push);
-}
-
-void LookAtRepositories(State& state, Outbox& out, Now now) {
-  for (auto& [name, repository] : state.repositories) {
-    if (repository.looking || now.mono - repository.looked < state.settings.repository_poll) continue;
-    LookAt(out, now, repository);
-  }
 }
 
 }  // namespace furrow

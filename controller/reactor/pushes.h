@@ -9,8 +9,6 @@
 namespace furrow {
 
 void On(State& state, Outbox& out, Now now, const Asker& asker, const Trigger& request);
-// Answers when the next look at the repository's refs has its result: see RefsListed.
-void On(State& state, Outbox& out, Now now, const Asker& asker, const WatchRepository& request);
 
 // An import that failed for trouble which may pass is tried again, after pauses of 30 s to an hour. After 20 tries that
 // stored nothing, or three whose trouble may be the commit itself, the push is dropped and its reason told.
@@ -19,13 +17,9 @@ void On(State& state, Outbox& out, Now now, const CommitImported& event);
 // that this look failed.
 void On(State& state, Outbox& out, Now now, const RefsListed& event);
 
-// Asks for a repository's refs. The caller has got the answer to the last question.
-void LookAt(Outbox& out, Now now, Repository& repository);
 // Takes up a push that was on record before a restart.
 void ResumePush(State& state, Outbox& out, Now now, TriggerRecord record);
 // Imports the pushes whose pause after a failed try is over.
 void TryPushesAgain(State& state, Outbox& out, Now now);
-// Looks at the repositories that were not looked at for Settings::repository_poll.
-void LookAtRepositories(State& state, Outbox& out, Now now);
 
 }  // namespace furrow

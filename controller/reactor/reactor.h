@@ -14,6 +14,7 @@
 #include "controller/reactor/drain.h"
 #include "controller/reactor/jobs.h"
 #include "controller/reactor/pushes.h"
+#include "controller/reactor/repositories.h"
 #include "controller/reactor/restore.h"
 #include "controller/reactor/runs.h"
 #include "controller/reactor/turn.h"

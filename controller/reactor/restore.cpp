@@ -7,6 +7,7 @@
 #include "common/base/check.h"
 #include "common/wire/job_state.h"
 #include "controller/reactor/pushes.h"
+#include "controller/reactor/repositories.h"
 #include "controller/reactor/restore.h"
 #include "controller/reactor/timeline.h"
 #include "controller/reactor/transitions.h"

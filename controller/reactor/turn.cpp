@@ -9,6 +9,7 @@
 #include "controller/reactor/clients.h"
 #include "controller/reactor/drain.h"
 #include "controller/reactor/pushes.h"
+#include "controller/reactor/repositories.h"
 #include "controller/reactor/transitions.h"
 #include "controller/scheduler/plan.h"
 

@@ -15,8 +15,9 @@ namespace furrow::repos {
 // Puts the files of the requested commit and their tree into `store`, all durable, and returns the commit's data and
 // changed paths. Files that `cache` knows and the store has are not read. What was put is committed, and `cache` saved,
 // every 64 MiB and every two seconds, so that another try goes on from there when this process is killed; each time
-// `progressed` is called. Submodules are left out with a note; files of
-// Git LFS stay the pointers that git has. Fails as Repositories::Import does.
+// `progressed` is called. Submodules are left out with a note; of
+// files in Git LFS the contents are taken where the repository holds them. What a checkout would convert is noted.
+// Fails as Repositories::Import does.
 Result<ImportedCommit> ImportCommit(git_repository* repository, const ImportRequest& request, ChunkStore& store,
                                     BlobCache& cache, const std::function<void()>& progressed);
 

@@ -240,8 +240,11 @@ void Repositories::Impl::Report(const Task& task, Result<repos::WorkerReply> rep
   const Error confused{Errc::kInternal, "the repository worker answered something else than was asked"};
   if (task.request.list_refs) {
     RefsListed listed{task.request.import.repository, tl::unexpected(reply ? confused : reply.error()), ""};
-    if (reply && std::holds_alternative<repos::Refs>(*reply)) {
-      listed.refs = std::get<repos::Refs>(std::move(*reply));
+    if (reply && std::holds_alternative<repos::Look>(*reply)) {
+      auto& look = std::get<repos::Look>(*reply);
+      listed.refs = std::move(look.refs);
+      listed.identity = std::move(look.identity);
+      listed.hooked = look.hooked;
       Sift(listed);
     }
     std::string& known = left_out[listed.repository];

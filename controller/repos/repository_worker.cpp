@@ -5,6 +5,7 @@
 #include <csignal>
 #include <exception>
 #include <filesystem>
+#include <iterator>
 #include <new>
 #include <string>
 #include <system_error>
@@ -47,6 +48,9 @@ void SetUpLibgit2() {
        {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM, GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL}) {
     git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, "");
   }
+  // These extensions change nothing of what is read: which objects are fetched later, and where settings lie.
+  const char* extensions[] = {"partialclone", "worktreeconfig", "preciousobjects", "relativeworktrees"};
+  git_libgit2_opts(GIT_OPT_SET_EXTENSIONS, extensions, std::size(extensions));
   // By default libgit2 maps packs whole, which counts against the memory limit.
   git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, std::size_t{32} << 20);
   git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, std::size_t{256} << 20);
@@ -63,14 +67,15 @@ Result<ImportedCommit> Import(const WorkerRequest& request, const repos::Source&
   const auto progressed = [] { (void)WriteAll(STDOUT_FILENO, AsBytes(repos::EncodeProgress()), "the progress"); };
   auto imported = repos::ImportCommit(repository.get(), request.import, *store, cache, progressed);
   if (!imported) return tl::unexpected(Annotate(imported.error(), request.import.repository));
+  imported->identity = repos::IdentityOf(source, repository.get());
   return imported;
 }
 
 Result<WorkerReply> Serve(const WorkerRequest& request) {
   FURROW_ASSIGN(const repos::Source source, repos::Locate(request));
   if (request.list_refs) {
-    FURROW_ASSIGN(repos::Refs refs, repos::ReadRefs(source));
-    return WorkerReply(std::move(refs));
+    FURROW_ASSIGN(repos::Look look, repos::LookAt(source));
+    return WorkerReply(std::move(look));
   }
   FURROW_ASSIGN(ImportedCommit imported, Import(request, source));
   return WorkerReply(std::move(imported));

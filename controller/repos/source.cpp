@@ -1,13 +1,20 @@
 #include "controller/repos/source.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
+#include <fstream>
+#include <optional>
 #include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "common/base/hash.h"
+#include "controller/repos/trust.h"
 
 namespace furrow::repos {
 namespace {
@@ -15,13 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kFile = "file://";
-
-// Returns whether `path` is `prefix` or lies beneath it; "/srv/git" does not cover "/srv/github".
-bool Beneath(std::string_view path, std::string_view prefix) {
-  while (prefix.size() > 1 && prefix.back() == '/') prefix.remove_suffix(1);
-  if (!path.starts_with(prefix)) return false;
-  return prefix.ends_with('/') || path.size() == prefix.size() || path[prefix.size()] == '/';
-}
+constexpr std::string_view kHookMark = "# furrow-hook: post-receive";  // the second line; controller/cli/hook writes it
 
 Error NotAllowed(const std::string& repository) {
   return {Errc::kRejected, "the repository " + repository + " is not on the controller's list of allowed repositories"};
@@ -35,28 +36,67 @@ Result<Source> LocateLocal(const WorkerRequest& request, const std::string& path
                                      "): was it moved, or may the controller not read it?");
   }
   // Links are resolved first, so that no link leads around the list.
-  const bool allowed = request.allowed.empty() || std::ranges::any_of(request.allowed, [&](const std::string& prefix) {
-                         if (!prefix.starts_with('/')) return false;
-                         std::error_code ignored;
-                         const fs::path resolved = fs::canonical(prefix, ignored);
-                         return Beneath(real.native(), ignored ? prefix : resolved.native());
-                       });
-  if (!allowed) return tl::unexpected(NotAllowed(path));
+  if (!OnList(request.allowed, real)) return tl::unexpected(NotAllowed(path));
+  FURROW_TRY(CheckWhereItLeads(real, request.allowed));
   return Source{true, real.native()};
+}
+
+// Says in which way libgit2 cannot read a repository that git itself can.
+std::optional<Error> Unsupported(const std::string& path) {
+  for (const char* config : {"/.git/config", "/config"}) {
+    std::ifstream in(path + config);
+    for (std::string line; std::getline(in, line);) {
+      std::string word;
+      for (const char c : line)
+        if (c != ' ' && c != '\t') word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      if (word == "objectformat=sha256")
+        return Error{Errc::kRejected,
+                     "the repository " + path +
+                         " names its objects by SHA-256, which the farm cannot read; `furrow run` in a "
+                         "working copy works, and `git init --object-format=sha1` makes one that pushes "
+                         "can be taken from"};
+      if (word == "refstorage=reftable")
+        return Error{Errc::kRejected, "the repository " + path +
+                                          " keeps its refs in reftables, which the farm cannot read; `git refs migrate "
+                                          "--ref-format=files` there changes that"};
+    }
+  }
+  return std::nullopt;
 }
 
 // Opens the bare repository at `path`, or the one of the working copy there. Nothing of its configuration is executed
 // and parents are not searched.
 Result<Repository> OpenLocal(const std::string& path) {
   git_repository* opened = nullptr;
+  if (auto unsupported = Unsupported(path)) return tl::unexpected(std::move(*unsupported));
   constexpr unsigned kExactly = GIT_REPOSITORY_OPEN_NO_SEARCH;
   int code = git_repository_open_ext(&opened, (path + "/.git").c_str(), kExactly | GIT_REPOSITORY_OPEN_BARE, nullptr);
   if (code != 0) code = git_repository_open_ext(&opened, path.c_str(), kExactly | GIT_REPOSITORY_OPEN_BARE, nullptr);
   // A linked working copy has a file .git that names the repository's folder.
   if (code != 0) code = git_repository_open_ext(&opened, path.c_str(), kExactly, nullptr);
-  if (code == GIT_ENOTFOUND) return Fail(Errc::kNotFound, "there is no git repository at " + path);
+  if (code == GIT_ENOTFOUND)
+    return Fail(Errc::kNotFound, "there is no git repository at " + path +
+                                     ": was it moved or deleted, or may the controller not read it?");
   if (code != 0) return tl::unexpected(GitError(code, "cannot open the repository " + path));
   return Repository(opened);
+}
+
+// Returns whether the farm's hook is where git looks for hooks. Settings of a user are not read.
+bool HasHook(git_repository* repository) {
+  const fs::path common = git_repository_commondir(repository);
+  fs::path folder = common / "hooks";
+  git_config* config = nullptr;
+  if (git_repository_config_snapshot(&config, repository) == 0) {
+    const char* path = nullptr;
+    if (git_config_get_string(&path, config, "core.hookspath") == 0) folder = common / path;
+    git_config_free(config);
+  }
+  const fs::path hook = folder / "post-receive";
+  std::ifstream in(hook);
+  std::string shebang, mark;
+  std::getline(in, shebang);
+  std::getline(in, mark);
+  return mark == kHookMark && ::access(hook.c_str(), X_OK) == 0;
 }
 
 // Keys come from the user's ssh agent; nothing else is offered.
@@ -103,7 +143,7 @@ bool Wanted(std::string_view ref) {
   return (ref.starts_with("refs/heads/") || ref.starts_with("refs/tags/")) && !ref.ends_with("^{}");
 }
 
-Result<Refs> ReadLocalRefs(const Source& source) {
+Result<Look> LookAtLocal(const Source& source) {
   FURROW_ASSIGN(const Repository repository, OpenLocal(source.address));
   git_reference_iterator* made = nullptr;
   if (const int code = git_reference_iterator_new(&made, repository.get()); code != 0) {
@@ -119,7 +159,7 @@ Result<Refs> ReadLocalRefs(const Source& source) {
     // Branches that name other branches are resolved; a dangling one is left out.
     if (Wanted(name) && git_reference_name_to_id(&id, repository.get(), name) == 0) refs[name] = ToHex(id);
   }
-  return refs;
+  return Look{std::move(refs), IdentityOf(source, repository.get()), HasHook(repository.get())};
 }
 
 }  // namespace
@@ -163,8 +203,15 @@ Result<Repository> OpenForImport(const WorkerRequest& request, const Source& sou
   return mirror;
 }
 
-Result<Refs> ReadRefs(const Source& source) {
-  if (source.local) return ReadLocalRefs(source);
+std::string IdentityOf(const Source& source, git_repository* repository) {
+  if (!source.local) return source.address;
+  struct stat facts {};
+  if (::stat(git_repository_commondir(repository), &facts) != 0) return "";
+  return std::to_string(facts.st_dev) + ":" + std::to_string(facts.st_ino);
+}
+
+Result<Look> LookAt(const Source& source) {
+  if (source.local) return LookAtLocal(source);
   git_remote* made = nullptr;
   int code = git_remote_create_detached(&made, source.address.c_str());
   if (code != 0) return tl::unexpected(GitError(code, "cannot ask " + source.address));
@@ -179,7 +226,7 @@ Result<Refs> ReadRefs(const Source& source) {
   for (std::size_t i = 0; i < count; ++i) {
     if (Wanted(heads[i]->name)) refs[heads[i]->name] = ToHex(heads[i]->oid);
   }
-  return refs;
+  return Look{std::move(refs), source.address, false};
 }
 
 }  // namespace furrow::repos

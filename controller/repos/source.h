@@ -26,7 +26,10 @@ std::string FileFor(const WorkerRequest& request, const Source& source, const ch
 // kNotFound: there is no repository.
 Result<Repository> OpenForImport(const WorkerRequest& request, const Source& source);
 
-// Returns the refs under refs/heads and refs/tags as they are now.
-Result<Refs> ReadRefs(const Source& source);
+// Returns the refs under refs/heads and refs/tags as they are now, and whether the farm's hook is there.
+Result<Look> LookAt(const Source& source);
+
+// Returns a text that says which repository this is, by whatever path it was opened; empty: not known.
+std::string IdentityOf(const Source& source, git_repository* repository);
 
 }  // namespace furrow::repos

@@ -93,18 +93,19 @@ std::string Encode(const WorkerReply& reply) {
   Writer to;
   if (const auto* error = std::get_if<Error>(&reply)) {
     to.Text("error").Text(std::to_string(static_cast<int>(error->code))).Text(error->message);
-  } else if (const auto* refs = std::get_if<Refs>(&reply)) {
+  } else if (const auto* look = std::get_if<Look>(&reply)) {
     std::vector<std::string> names, commits;
-    for (const auto& [name, commit] : *refs) {
+    for (const auto& [name, commit] : look->refs) {
       names.push_back(name);
       commits.push_back(commit);
     }
-    to.Text("refs").Texts(names).Texts(commits);
+    to.Text("refs").Texts(names).Texts(commits).Text(look->identity).Text(look->hooked ? "1" : "0");
   } else {
     const auto& imported = std::get<ImportedCommit>(reply);
     to.Text("import").Text(imported.commit).Text(imported.tree.ToHex()).Text(imported.title).Text(imported.author);
     to.Text(imported.pipeline_text).Text(imported.has_pipeline ? "1" : "0");
-    to.Texts(imported.changed_paths).Texts(imported.notes);
+    to.Texts(imported.changed_paths).Text(imported.all_paths ? "1" : "0").Texts(imported.notes);
+    to.Text(imported.hint).Text(imported.identity);
   }
   return to.Take();
 }
@@ -134,9 +135,11 @@ Result<WorkerReply> DecodeReply(std::string_view bytes) {
   } else if (kind == "refs") {
     const std::vector<std::string> names = from.Texts(), commits = from.Texts();
     if (names.size() != commits.size()) return Fail(Errc::kInternal, kDamaged);
-    Refs refs;
-    for (std::size_t i = 0; i < names.size(); ++i) refs[names[i]] = commits[i];
-    reply = std::move(refs);
+    Look look;
+    for (std::size_t i = 0; i < names.size(); ++i) look.refs[names[i]] = commits[i];
+    look.identity = from.Text();
+    look.hooked = from.Text() == "1";
+    reply = std::move(look);
   } else if (kind == "import") {
     ImportedCommit imported;
     imported.commit = from.Text();
@@ -148,7 +151,10 @@ Result<WorkerReply> DecodeReply(std::string_view bytes) {
     imported.pipeline_text = from.Text();
     imported.has_pipeline = from.Text() == "1";
     imported.changed_paths = from.Texts();
+    imported.all_paths = from.Text() == "1";
     imported.notes = from.Texts();
+    imported.hint = from.Text();
+    imported.identity = from.Text();
     reply = std::move(imported);
   }
   if (kind.empty() || !from.Done()) return Fail(Errc::kInternal, kDamaged);

@@ -24,7 +24,12 @@ struct WorkerRequest {
 };
 
 using Refs = std::map<std::string, std::string>;
-using WorkerReply = std::variant<Error, ImportedCommit, Refs>;
+struct Look {
+  Refs refs;
+  std::string identity;  // as in RefsListed
+  bool hooked = false;
+};
+using WorkerReply = std::variant<Error, ImportedCommit, Look>;
 
 // The controller reads no reply beyond this limit.
 inline constexpr std::size_t kMaxReplyBytes = 64u << 20;

@@ -149,7 +149,10 @@ struct ImportedCommit {
   bool has_pipeline = false;
   // The paths that changed against old_commit: every path where old_commit is unknown, at most 10,000.
   std::vector<std::string> changed_paths;
-  std::vector<std::string> notes;  // for people: names submodules that the import left out
+  bool all_paths = true;           // false: more paths changed than changed_paths has
+  std::vector<std::string> notes;  // for people: how the tree differs from a checkout of the commit
+  std::string hint;                // where has_pipeline is false: the file that may have been meant
+  std::string identity;            // as in RefsListed
 };
 struct CommitImported {
   std::uint64_t ticket = 0;
@@ -161,6 +164,9 @@ struct RefsListed {
   std::string repository;
   Result<std::map<std::string, std::string>> refs;  // name that a record can hold → commit
   std::string left_out = {};                        // for people: the refs that cannot be watched; empty: none
+  // Says which repository this is, whatever its path; empty: not known.
+  std::string identity = {};
+  bool hooked = false;  // The farm's hook is there.
 };
 
 // ---- history: what state alone cannot answer ---------------------------------------------------------------------

@@ -32,14 +32,15 @@ struct SharedText {
 };
 
 using EraseSeal = Erase<SealRecord, AttemptRef>;
-using EraseAgent = Erase<AgentRecord, std::string>;  // by name
-using ErasePush = Erase<TriggerRecord, Uuid>;        // by request
+using EraseAgent = Erase<AgentRecord, std::string>;            // by name
+using ErasePush = Erase<TriggerRecord, Uuid>;                  // by request
+using EraseRepository = Erase<RepositoryRecord, std::string>;  // by path or address
 using EraseEnrolment = Erase<EnrolmentRecord, EnrolmentId>;
 using EraseKey = Erase<KeyRecord, std::string>;  // by public key
 
-using RecordChange =
-    std::variant<RunRecord, JobRecord, AttemptRecord, MetricsRecord, SealRecord, AgentRecord, TriggerRecord,
-                 RepositoryRecord, EnrolmentRecord, KeyRecord, FarmRecord, CountersRecord, ProjectRecord, PersonRecord,
-                 PipelineRecord, SharedSpec, SharedText, EraseSeal, EraseAgent, ErasePush, EraseEnrolment, EraseKey>;
+using RecordChange = std::variant<RunRecord, JobRecord, AttemptRecord, MetricsRecord, SealRecord, AgentRecord,
+                                  TriggerRecord, RepositoryRecord, EnrolmentRecord, KeyRecord, FarmRecord,
+                                  CountersRecord, ProjectRecord, PersonRecord, PipelineRecord, SharedSpec, SharedText,
+                                  EraseSeal, EraseAgent, ErasePush, EraseRepository, EraseEnrolment, EraseKey>;
 
 }  // namespace furrow

@@ -25,6 +25,9 @@ keys::Key KeyOf(const EraseAgent& erase) {
 keys::Key KeyOf(const ErasePush& erase) {
   return keys::Trigger(erase.key);
 }
+keys::Key KeyOf(const EraseRepository& erase) {
+  return keys::Repository(erase.key);
+}
 keys::Key KeyOf(const EraseEnrolment& erase) {
   return keys::Enrolment(erase.key);
 }

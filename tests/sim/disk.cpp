@@ -75,6 +75,7 @@ void Disk::Keep(const RecordChange& change) {
                  },
                  [&](const EraseAgent& erase) { agents_.erase(erase.key); },
                  [&](const ErasePush& erase) { triggers_.erase(erase.key); },
+                 [&](const EraseRepository& erase) { repositories_.erase(erase.key); },
                  [&](const EraseEnrolment& erase) { enrolments_.erase(erase.key); },
                  [&](const EraseKey& erase) { keys_.erase(erase.key); },
              },

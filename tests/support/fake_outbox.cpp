@@ -26,7 +26,9 @@ void FakeOutbox::DropCompanions(bool (*unwanted)(const RecordChange&)) {
   const auto accompanies = [](const RecordChange& record) {
     return std::holds_alternative<AttemptRecord>(record) || std::holds_alternative<CountersRecord>(record) ||
            std::holds_alternative<PipelineRecord>(record) || std::holds_alternative<SharedSpec>(record) ||
-           std::holds_alternative<SharedText>(record);
+           std::holds_alternative<SharedText>(record) ||
+           (std::holds_alternative<RepositoryRecord>(record) &&
+            std::get<RepositoryRecord>(record).last_push.has_value());
   };
   auto& records = out_.records;
   while (!records.empty() && accompanies(records.front()) && unwanted(records.front())) records.erase(records.begin());

@@ -8,8 +8,9 @@
 #include <optional>
 
 #include "common/base/file_io.h"
+#include "common/base/glob.h"
 #include "common/chunks/tree_materialise.h"
-#include "common/pipeline/pipeline.h"
+#include "common/pipeline/pattern.h"
 #include "common/wire/selector.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/farm/bulk_client.h"
@@ -51,23 +52,34 @@ Result<std::vector<JobArtifacts>> FetchTrees(FarmClient& farm, const Selector& w
   return all;
 }
 
-// Returns the entries that a name selects: a file, a folder with its contents, or a glob.
-Tree Choose(const Tree& tree, const std::string& name) {
+// Returns the entries that a pattern, or the name of a file or folder, selects.
+Tree Choose(const Tree& tree, const std::vector<std::string>& patterns) {
   Tree chosen;
   for (const TreeEntry& entry : tree.entries)
-    if (entry.path == name || entry.path.starts_with(name + "/") || GlobMatch(name, entry.path))
-      chosen.entries.push_back(entry);
+    if (Takes(patterns, entry.path, PatternUse::kArtifacts)) chosen.entries.push_back(entry);
   return chosen;
+}
+
+// Returns the patterns that `--get` stands for. A file that has just this name is meant, whatever characters are in it.
+Result<std::vector<std::string>> ReadGet(const std::string& get, const std::vector<JobArtifacts>& all) {
+  for (const JobArtifacts& artifacts : all)
+    for (const TreeEntry& entry : artifacts.tree.entries)
+      if (entry.path == get) return std::vector<std::string>{LiteralPattern(get)};
+  if (get.starts_with('!'))
+    return Fail(Errc::kInvalid, "--get takes what a pattern matches, and `!` would exclude it; write what is wanted");
+  auto read = ReadPattern(get, PatternUse::kArtifacts);
+  if (!read) return Fail(Errc::kInvalid, "the pattern `" + get + "` of --get " + read.error().message);
+  return read;
 }
 
 Result<int> Get(const Session& session, FarmClient& farm, const std::string& run, const std::vector<JobArtifacts>& all,
                 const ArtifactsOptions& options) {
-  std::string name = options.get;
-  while (name.ends_with('/')) name.pop_back();
+  const std::string& name = options.get;
+  FURROW_ASSIGN(const std::vector<std::string> patterns, ReadGet(name, all));
   std::optional<Tree> chosen;
   std::string from;
   for (const JobArtifacts& artifacts : all) {
-    Tree part = Choose(artifacts.tree, name);
+    Tree part = Choose(artifacts.tree, patterns);
     if (part.entries.empty() || (chosen && *chosen == part)) continue;
     if (chosen)
       return Fail(Errc::kRejected, "\"" + name + "\" differs between " + from + " and " + artifacts.job +

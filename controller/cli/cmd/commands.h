@@ -68,7 +68,9 @@ struct EnrolNewOptions {
 Result<int> UpCommand(const Session& session, const UpOptions& options);
 Result<int> RunCommand(const Session& session, const RunOptions& options);
 Result<int> TriggerCommand(const Session& session, const TriggerOptions& options);
-Result<int> HookInstallCommand(const Session& session, const std::string& repository);
+Result<int> HookInstallCommand(const Session& session, const std::string& repository, bool force);
+Result<int> ReposCommand(const Session& session);
+Result<int> ReposForgetCommand(const Session& session, const std::string& repository);
 Result<int> RunsCommand(const Session& session, const RunsOptions& options);
 Result<int> ShowCommand(const Session& session, const std::string& what, bool follow);
 Result<int> LogsCommand(const Session& session, const LogsOptions& options);

@@ -84,6 +84,12 @@ Report ExamineFarm(const Session& session) {
       report.findings.push_back(doctor::Warning(
           "agents", agent.name + " (" + agent.host + ") is away, for " + FormatSpan(agent.last_seen, WallTime{}, now),
           "on that machine: furrow-agent doctor"));
+  if (const auto repositories = (*farm)->Ask<RepositoryList>(ListRepositories{}, kShort)) {
+    for (const RepositoryView& repository : repositories->repositories)
+      if (!repository.problem.empty())
+        report.findings.push_back(
+            doctor::Warning("repositories", repository.repository + ": " + repository.problem, "furrow repos"));
+  }
   report.findings.push_back(doctor::Ok("agents", std::to_string(pong->agents_connected) + " connected, " +
                                                      std::to_string(pong->runs_live) + " live runs"));
   return report;

@@ -112,6 +112,23 @@ SourceInfo Shown(SourceInfo info) {
   return info;
 }
 
+// Says so where the pipeline file is none of the files that are sent: git ignores it, or it lies elsewhere.
+void NotePipelineFile(const PipelineLocation& location, const SourceTree& sources, SourceInfo& info) {
+  if (info.commit.empty()) return;
+  const fs::path file = fs::path(location.file).lexically_proximate(location.folder);
+  if (sources.tree().Find(file.lexically_normal().string()) != nullptr) return;
+  info.dirty = true;
+  info.notes.push_back("the pipeline file " + Shown(location.file) + " is not among the files that are sent");
+}
+
+// Returns the name of a pipeline whose file gives none. That of a linked working copy is the repository's, as for a
+// push.
+std::string DefaultNameOf(const PipelineLocation& location, const SourceTree& sources, const std::string& of_folder) {
+  std::error_code error;
+  const bool whole = fs::canonical(location.folder, error) == sources.top();
+  return whole && sources.info().repository != sources.top() ? NameOfFolder(sources.info().repository) : of_folder;
+}
+
 }  // namespace
 
 Result<int> RunCommand(const Session& session, const RunOptions& options) {
@@ -137,10 +154,13 @@ Result<int> RunCommand(const Session& session, const RunOptions& options) {
   submit.request = Uuid::Random();
   submit.file = Shown(file.name);
   submit.text = std::move(file.text);
-  submit.default_name = Shown(file.default_name);
+  submit.default_name = Shown(DefaultNameOf(location, *sources, file.default_name));
   submit.overrides = overrides;
   submit.info = sources->info();
-  submit.info.file = PathWithin(submit.info.repository, location.file);
+  submit.info.file = PathWithin(sources->top(), location.file);
+  NotePipelineFile(location, *sources, submit.info);
+  if (!session.json)
+    for (const std::string& note : submit.info.notes) WriteErr("furrow: sources: " + Plain(note) + "\n");
   submit.info = Shown(std::move(submit.info));
   FURROW_ASSIGN(submit.source, Upload(session, *farm, location, options, sources));
   FURROW_ASSIGN(const Submitted submitted, farm->Ask<Submitted>(submit));

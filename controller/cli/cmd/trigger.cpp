@@ -67,6 +67,7 @@ class Triggers {
     } else {
       Say(what + answer->name + (answer->repeated ? " was started before" : " started") + "; follow: furrow logs -f " +
           answer->name);
+      if (!answer->note.empty()) Say(what + answer->name + ": " + answer->note);
     }
   }
 
@@ -88,12 +89,18 @@ Status CheckNames(const std::string& repository, const std::string& ref) {
   return {};
 }
 
+// Returns the repository at `path` by the path that the farm knows it by.
+Result<fs::path> OneRepository(const std::string& path) {
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error);
+  if (error) return Fail(Errc::kInvalid, "there is no repository " + path + ": " + error.message());
+  return RepositoryOf(real);
+}
+
 }  // namespace
 
 Result<int> TriggerCommand(const Session& session, const TriggerOptions& options) {
-  std::error_code error;
-  const fs::path repository = fs::canonical(options.repository, error);
-  if (error) return Fail(Errc::kInvalid, "there is no repository " + options.repository + ": " + error.message());
+  FURROW_ASSIGN(const fs::path repository, OneRepository(options.repository));
   FURROW_TRY(CheckNames(repository.string(), options.ref));
   FURROW_ASSIGN(const fs::path git_dir, GitDirOf(repository));
   const PendingPush push{options.ref, options.old_commit, options.new_commit};
@@ -113,11 +120,11 @@ Result<int> TriggerCommand(const Session& session, const TriggerOptions& options
   return answer ? kExitPassed : ExitOf(answer.error());
 }
 
-Result<int> HookInstallCommand(const Session& session, const std::string& repository) {
+Result<int> HookInstallCommand(const Session& session, const std::string& repository, bool force) {
   std::error_code error;
   HookSettings settings;
-  settings.repository = fs::canonical(repository, error);
-  if (error) return Fail(Errc::kInvalid, "there is no repository " + repository + ": " + error.message());
+  FURROW_ASSIGN(settings.repository, OneRepository(repository));
+  settings.force = force;
   FURROW_TRY(CheckNames(settings.repository.string(), ""));
   settings.program = fs::read_symlink("/proc/self/exe", error);
   if (error) return Fail(Errc::kInternal, "cannot find this program's own path: " + error.message());

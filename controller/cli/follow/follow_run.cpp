@@ -235,6 +235,7 @@ int SayDetached(const Session& session, const Submitted& submitted) {
     WriteOut(JsonSubmitted(submitted));
   } else {
     WriteOut(submitted.name + "\n");
+    if (!submitted.note.empty()) Say(submitted.name + ": " + submitted.note);
     Say("follow it with " + session.Program() + " logs -f " + submitted.name);
   }
   return kExitPassed;

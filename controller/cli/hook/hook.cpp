@@ -94,6 +94,22 @@ bool SameFile(const fs::path& a, const fs::path& b) {
          one.st_dev == two.st_dev;
 }
 
+// Returns the farm that a hook of ours tells of pushes, where that is another one than in `settings`; empty: it is
+// none.
+std::string OtherFarm(const fs::path& hook, const HookSettings& settings) {
+  std::ifstream in(hook);
+  const std::string wanted = Script(settings);
+  std::string line;
+  std::getline(in, line);
+  if (!std::getline(in, line) || line != kMark) return "";
+  while (std::getline(in, line)) {
+    if (!line.starts_with("FURROW_STATE=") && !line.starts_with("FURROW_CONTROLLER=")) continue;
+    if (wanted.find("\n" + line + "\n") != std::string::npos) return "";
+    return "the farm " + line.substr(line.find('=') + 1);
+  }
+  return "";
+}
+
 // Gives a foreign hook its second name. WriteHook then replaces the first name in one step, so that every push finds a
 // hook.
 Result<bool> KeepForeign(const fs::path& hook, const fs::path& kept) {
@@ -146,6 +162,17 @@ Result<fs::path> GitDirOf(const fs::path& path) {
   return real;
 }
 
+Result<fs::path> RepositoryOf(const fs::path& path) {
+  FURROW_ASSIGN(fs::path common, GitDirOf(path));
+  std::ifstream in(common / "commondir");
+  std::error_code failed;
+  if (std::string line; std::getline(in, line)) {
+    const fs::path real = fs::canonical(common / line, failed);
+    if (!failed) common = real;
+  }
+  return common.filename() == ".git" ? common.parent_path() : common;
+}
+
 Result<std::string> InstallHook(const HookSettings& settings) {
   FURROW_ASSIGN(const fs::path git_dir, GitDirOf(settings.repository));
   if (!settings.program.is_absolute()) {
@@ -158,6 +185,11 @@ Result<std::string> InstallHook(const HookSettings& settings) {
   fs::create_directories(folder, failed);
   if (failed) return tl::unexpected(ErrnoError("cannot make the folder " + folder.string(), failed.value()));
   const fs::path hook = folder / "post-receive", kept = folder / kKept;
+  const std::string told = settings.force ? "" : OtherFarm(hook, settings);
+  if (!told.empty())
+    return Fail(Errc::kRejected, hook.string() + " tells " + told +
+                                     " of pushes; --force makes it tell this farm instead, and that one then finds "
+                                     "pushes by looking alone, until `furrow repos rm` there");
   FURROW_ASSIGN(const bool foreign, KeepForeign(hook, kept));
   FURROW_TRY(ReplaceFile(hook.string(), Script(settings), 0755));
   MakeNotesFolder(git_dir);

@@ -21,17 +21,23 @@ struct HookSettings {
   std::string state;                 // FURROW_STATE for the program: the farm's state folder on this machine
   std::string controller;            // FURROW_CONTROLLER for the program: the farm's address; both empty: the pusher's
                                      // environment decides
+  bool force = false;                // Replace a hook that tells another farm.
 };
 
 // Writes the post-receive hook where git looks for hooks (core.hooksPath counts). An existing hook stays, as
 // post-receive.before-furrow, and is called first with the same input; its exit status is the hook's. A second
 // installation rewrites Furrow's hook and changes nothing else. Returns a message for the user. kNotFound: there is no
-// repository; kRejected: git or the filesystem refuses, or two foreign hooks are in the way.
+// repository; kRejected: git or the filesystem refuses, two foreign hooks are in the way, or the hook tells another
+// farm and `force` is not set.
 Result<std::string> InstallHook(const HookSettings& settings);
 
 // Returns the folder where git keeps the repository at `path`: `path`, or the folder that `path`/.git is or names.
 // kNotFound: there is no repository.
 Result<std::filesystem::path> GitDirOf(const std::filesystem::path& path);
+
+// Returns the one path by which the farm knows the repository at `path`, which may be a linked working copy, a `.git`
+// or lead over links: where git keeps what its working copies share, without `/.git`.
+Result<std::filesystem::path> RepositoryOf(const std::filesystem::path& path);
 
 struct PendingPush {
   std::string ref;

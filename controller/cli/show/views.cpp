@@ -43,6 +43,8 @@ std::string Heading(const RunSummary& run, const ViewStyle& style) {
   text += "\n";
   if (!run.note.empty()) text += Plain(run.note) + "\n";
   if (!run.stuck.empty()) text += Plain("it waits for what cannot come: " + run.stuck) + "\n";
+  for (const std::string& note : run.source.notes)
+    text += Paint(Plain("sources: " + note), Colour::kYellow, style.colour) + "\n";
   return text;
 }
 

@@ -22,4 +22,7 @@ Result<PipelineFile> ReadPipelineFile(const std::string& path, const std::string
 // Parses settings of the form "K=V". kInvalid: the message names the setting that has another form.
 Result<Env> ParseSettings(const std::vector<std::string>& settings);
 
+// Returns "fashion" for "/srv/git/fashion.git".
+std::string NameOfFolder(const std::string& root);
+
 }  // namespace furrow::cli

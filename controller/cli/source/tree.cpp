@@ -14,29 +14,19 @@
 
 #include "common/base/file_io.h"
 #include "common/base/hash.h"
+#include "common/base/replace_file.h"
 #include "common/base/run_program.h"
+#include "common/base/text.h"
 #include "common/base/user_folders.h"
 #include "common/chunks/hash_cache.h"
 #include "common/chunks/tree_scan.h"
+#include "controller/cli/source/commit.h"
+#include "controller/cli/source/git.h"
 
 namespace furrow::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string FirstLine(std::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
-
-std::vector<std::string> Split(const std::string& text, char mark) {
-  std::vector<std::string> parts;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find(mark, at), text.size());
-    parts.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return parts;
-}
 
 bool LiesInRepository(fs::path folder) {
   std::error_code error;
@@ -44,15 +34,6 @@ bool LiesInRepository(fs::path folder) {
     if (fs::exists(folder / ".git", error)) return true;
     if (folder == folder.parent_path()) return false;
   }
-}
-
-// Runs git in `folder` and returns its output. kInvalid: git failed; the message is git's.
-Result<std::string> Git(const std::string& folder, std::vector<std::string> arguments, ProgramOptions options = {}) {
-  arguments.insert(arguments.begin(), {"git", "--no-optional-locks"});
-  options.folder = folder;
-  FURROW_ASSIGN(ProgramResult result, RunProgram(arguments, options));
-  if (result.status == 0) return std::move(result.out);
-  return Fail(Errc::kInvalid, "git " + arguments[2] + " in " + folder + ": " + FirstLine(result.err));
 }
 
 std::string WithoutNewline(std::string text) {
@@ -138,11 +119,77 @@ std::string OriginOf(const std::string& top) {
   return origin;
 }
 
+// Returns the repository that the working copy `top` is of: linked ones are of the one that they share their objects
+// with.
+std::string MainRepository(const std::string& top) {
+  const auto asked = Git(top, {"rev-parse", "--path-format=absolute", "--git-common-dir"});
+  const auto own = Git(top, {"rev-parse", "--path-format=absolute", "--git-dir"});
+  if (!asked || !own || *asked == *own) return top;
+  const fs::path common = WithoutNewline(*asked);
+  return (common.filename() == ".git" ? common.parent_path() : common).string();
+}
+
+// Gives a file that Git LFS keeps its content, if the repository holds that.
+void TakeLfsObject(const fs::path& file, const fs::path& objects) {
+  const auto pointer = ReadFile(file.string(), kMaxLfsPointerBytes);
+  if (!pointer || !IsLfsPointer(*pointer)) return;
+  constexpr std::string_view kOid = "oid sha256:";
+  const std::size_t at = pointer->find(kOid);
+  if (at == std::string::npos || pointer->size() < at + kOid.size() + 64) return;
+  const std::string oid = pointer->substr(at + kOid.size(), 64);
+  std::error_code failed;
+  const fs::perms mode = fs::status(file, failed).permissions();
+  const fs::path object = objects / oid.substr(0, 2) / oid.substr(2, 2) / oid;
+  if (!fs::is_regular_file(object, failed)) return;
+  fs::copy_file(object, file, fs::copy_options::overwrite_existing, failed);
+  fs::permissions(file, mode, failed);
+}
+
+// Writes the files of the index of `options` into `root` as git stores them, as a push delivers them: no attribute
+// converts them, only the contents that Git LFS keeps are put in.
+Status CheckOutRaw(const std::string& top, const std::string& root, const ProgramOptions& options) {
+  FURROW_ASSIGN(const std::string listed, Git(top, {"ls-files", "-s", "-z", "--full-name"}, options));
+  std::vector<std::pair<std::string, std::string>> attributes;  // id, path
+  std::vector<std::string> submodules;
+  for (const std::string& line : Split(listed, '\0')) {
+    const std::vector<std::string> words = Split(line.substr(0, line.find('\t')), ' ');
+    const std::string path = line.substr(line.find('\t') + 1);
+    if (words.front() == "160000") submodules.push_back(path);
+    if (fs::path(path).filename() != ".gitattributes") continue;
+    attributes.emplace_back(words.at(1), path);
+    FURROW_TRY(Git(top, {"update-index", "--force-remove", "--", path}, options));
+  }
+  // Git would also take attributes from the working copy.
+  FURROW_ASSIGN(const std::string git_dir, Git(top, {"rev-parse", "--absolute-git-dir"}));
+  ProgramOptions apart = options;
+  apart.variables.emplace_back("GIT_DIR", WithoutNewline(git_dir));
+  apart.variables.emplace_back("GIT_WORK_TREE", root);
+  FURROW_TRY(Git(root,
+                 {"-c", "core.autocrlf=false", "-c", "core.eol=lf", "-c", "core.attributesFile=/dev/null", "-c",
+                  "core.symlinks=true", "-c", "core.fileMode=true", "checkout-index", "--all", "--force"},
+                 apart));
+  std::error_code failed;
+  for (const std::string& path : submodules) fs::remove(fs::path(root) / path, failed);  // an empty folder
+  for (const auto& [id, path] : attributes) {
+    FURROW_ASSIGN(const std::string content, Git(top, {"cat-file", "blob", id}));
+    FURROW_TRY(MakeFolders((fs::path(root) / path).parent_path().string()));
+    FURROW_TRY(ReplaceFile((fs::path(root) / path).string(), content, 0644));
+  }
+  FURROW_ASSIGN(const std::string common, Git(top, {"rev-parse", "--path-format=absolute", "--git-common-dir"}));
+  const fs::path objects = fs::path(WithoutNewline(common)) / "lfs" / "objects";
+  if (!fs::exists(objects, failed)) return {};
+  for (const auto& entry : fs::recursive_directory_iterator(root, failed))
+    if (!entry.is_symlink(failed) && entry.is_regular_file(failed) && entry.file_size(failed) <= kMaxLfsPointerBytes)
+      TakeLfsObject(entry.path(), objects);
+  return {};
+}
+
 }  // namespace
 
 struct SourceTree::Impl {
   std::unique_ptr<TemporaryFolder> temporary;
   std::string root;
+  std::string top;
   FileHandle root_fd;
   SourceInfo info;
   Tree tree;
@@ -165,14 +212,18 @@ const SourceInfo& SourceTree::info() const {
 const std::string& SourceTree::root() const {
   return impl_->root;
 }
+const std::string& SourceTree::top() const {
+  return impl_->top;
+}
 
 Result<GitState> AskGit(const std::string& folder) {
   GitState state;
   if (!LiesInRepository(folder)) return state;
   FURROW_ASSIGN(const std::string top, Git(folder, {"rev-parse", "--show-toplevel"}));
   state.repository = true;
-  state.info.repository = WithoutNewline(top);
-  state.info.origin = OriginOf(state.info.repository);
+  state.top = WithoutNewline(top);
+  state.info.repository = MainRepository(state.top);
+  state.info.origin = OriginOf(state.top);
   FURROW_ASSIGN(const std::string listed, Git(folder, {"ls-files", "-coz", "--exclude-standard"}));
   FURROW_TRY(ReadStatus(folder, state.info));
   state.paths = Split(listed, '\0');
@@ -209,6 +260,19 @@ Result<SourceTree> SourceTree::Scan(std::unique_ptr<Impl> impl, const std::vecto
   return SourceTree(std::move(impl));
 }
 
+Status SourceTree::NoteDifferences(const std::string& folder) {
+  SourceInfo& info = impl_->info;
+  if (info.commit.empty()) return {};
+  FURROW_ASSIGN(Differences differences, CompareWithCommit(folder, info.commit, impl_->tree, info.dirty, impl_->root));
+  info.dirty = info.dirty || !differences.equal;
+  info.notes.insert(info.notes.end(), differences.notes.begin(), differences.notes.end());
+  FURROW_ASSIGN(std::string prefix, Git(folder, {"rev-parse", "--show-prefix"}));
+  prefix = WithoutNewline(std::move(prefix));
+  if (!prefix.empty()) info.notes.push_back("only the folder " + prefix + " of the commit is sent");
+  for (std::string& note : info.notes) note = ClippedUtf8(RepairedUtf8(note), kMaxSourceNoteBytes);
+  return {};
+}
+
 Result<SourceTree> SourceTree::OfFolder(const std::string& folder) {
   auto impl = std::make_unique<Impl>();
   std::error_code error;
@@ -217,7 +281,10 @@ Result<SourceTree> SourceTree::OfFolder(const std::string& folder) {
   FURROW_ASSIGN(GitState git, AskGit(impl->root));
   impl->info = std::move(git.info);
   if (!git.repository) impl->info.repository = impl->root;
-  return Scan(std::move(impl), git.repository ? &git.paths : nullptr);
+  impl->top = git.repository ? git.top : impl->root;
+  FURROW_ASSIGN(SourceTree taken, Scan(std::move(impl), git.repository ? &git.paths : nullptr));
+  FURROW_TRY(taken.NoteDifferences(taken.impl_->root));
+  return taken;
 }
 
 Result<SourceTree> SourceTree::OfRevision(const std::string& folder, const std::string& revision) {
@@ -227,8 +294,10 @@ Result<SourceTree> SourceTree::OfRevision(const std::string& folder, const std::
   auto impl = std::make_unique<Impl>();
   FURROW_ASSIGN(const std::string top, Git(folder, {"rev-parse", "--show-toplevel"}));
   FURROW_ASSIGN(const std::string prefix, Git(folder, {"rev-parse", "--show-prefix"}));
-  impl->info.repository = WithoutNewline(top);
-  impl->info.origin = OriginOf(impl->info.repository);
+  const std::string top_folder = WithoutNewline(top);
+  impl->top = top_folder;
+  impl->info.repository = MainRepository(top_folder);
+  impl->info.origin = OriginOf(top_folder);
   const auto found = Git(folder, {"rev-parse", "--verify", "--quiet", revision + "^{commit}"});
   if (!found) return Fail(Errc::kInvalid, "there is no revision \"" + revision + "\" in " + impl->info.repository);
   const std::string commit = WithoutNewline(*found);
@@ -243,9 +312,11 @@ Result<SourceTree> SourceTree::OfRevision(const std::string& folder, const std::
   if (inside.ends_with('/')) inside.pop_back();
   ProgramOptions options;
   options.variables = {{"GIT_INDEX_FILE", impl->temporary->path() + "/index"}};
-  FURROW_TRY(Git(impl->info.repository, {"read-tree", commit + ":" + inside}, options));
-  FURROW_TRY(Git(impl->info.repository, {"checkout-index", "--all", "--prefix=" + impl->root + "/"}, options));
-  return Scan(std::move(impl), nullptr);
+  FURROW_TRY(Git(top_folder, {"read-tree", commit + ":" + inside}, options));
+  FURROW_TRY(CheckOutRaw(top_folder, impl->root, options));
+  FURROW_ASSIGN(SourceTree taken, Scan(std::move(impl), nullptr));
+  FURROW_TRY(taken.NoteDifferences(folder));
+  return taken;
 }
 
 }  // namespace furrow::cli

@@ -71,6 +71,12 @@ TEST_CASE("tree scan: patterns take what they match and say what matched nothing
   CHECK(PathsOf(Scan(folder, {"out/**", "out/x"})) == Paths{"out/sub/y", "out/x"});
   CHECK(PathsOf(Scan(folder, {"./out/"})) == Paths{"out/sub/y", "out/x"});
   CHECK(PathsOf(Scan(folder, {"a"}, {"*.pt"})) == Paths{"a/b/note.txt"});
+  CHECK(PathsOf(Scan(folder, {"a", "!a/b"})) == Paths{"a/net.pt"});
+  CHECK(PathsOf(Scan(folder, {"a/**", "!a/b/**", "a/b/*.txt"})) == Paths{"a/b/note.txt", "a/net.pt"});
+  CHECK(PathsOf(Scan(folder, {"**", "!**/net.pt", "!out"})) == Paths{"a/b/note.txt"});
+  CHECK(PathsOf(Scan(folder, {"a/**t"})) == Paths{"a/b/net.pt", "a/b/note.txt", "a/net.pt"});
+  CHECK(PathsOf(Scan(folder, {"[!ao]*", "out/[x-z]"})) == Paths{"net.pt", "out/x"});
+  CHECK(Scan(folder, {"out", "!out/none"}).unmatched.empty());
   CHECK(PathsOf(Scan(folder, {}, {"a/b", "out", "/none"})) == Paths{"a/net.pt", "net.pt"});
   const ScannedTree scanned = Scan(folder, {"net.pt", "model.pt", "*.onnx", "out/x", "out"});
   CHECK(scanned.unmatched == Paths{"model.pt", "*.onnx"});

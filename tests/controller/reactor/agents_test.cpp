@@ -312,6 +312,7 @@ TEST_CASE("agents: repositories are looked at when it is time, and not again bef
   CHECK(farm.out.empty());  // the first look is not answered
   On(farm.state, farm.out, farm.now, RefsListed{"/srv/fashion.git", Fail(Errc::kUnavailable, "no network")});
   farm.out.ToClient<Failure>(kAlice, 1);
+  CHECK(farm.out.Warning().find("no network") != std::string::npos);
   CHECK(farm.out.empty());
   OnTick(farm.state, farm.out, farm.now);
   CHECK(farm.out.Git<LookAtRefs>().repository == "/srv/fashion.git");

@@ -333,12 +333,14 @@ TEST_CASE("pushes: who has a repository watched hears whether it can be read, ea
   CHECK(farm.out.empty());
   On(farm.state, farm.out, farm.now, RefsListed{kRepository, Fail(Errc::kInvalid, "it belongs to root")});
   CHECK(farm.out.ToClient<Failure>(kAlice, 1).message == "it belongs to root");
+  CHECK(farm.out.Warning().find("it belongs to root") != std::string::npos);
   CHECK(farm.out.empty());
   watch(2);
   farm.out.Git<LookAtRefs>();
   On(farm.state, farm.out, farm.now, RefsListed{kRepository, Refs{{kMain, kA}}});
   CHECK(farm.out.ToClient<Done>(kAlice, 2).text == "watching " + kRepository);
   CHECK(farm.out.Stored<RepositoryRecord>().looked);
+  CHECK(farm.out.Warning() == "the repository " + kRepository + " is well again");
   CHECK(farm.out.empty());
 }
 

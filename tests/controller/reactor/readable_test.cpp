@@ -73,6 +73,8 @@ std::string SomePipeline(Arbitrary& any) {
   return kPipelines[any.Pick(kPipelines.size())];
 }
 
+constexpr PeerId kReturned = 1'000'000;
+
 // One farm that everything happens to.
 class WildFarm {
  public:
@@ -150,8 +152,9 @@ class WildFarm {
     Job* job = SomeJob();
     if (job == nullptr) return;
     Agent& agent = farm_.state.agents.at(job->agent);
-    if (!agent.link.session) {
-      farm_.Connect(agent.name, Cpus(8));
+    if (!agent.link.session) {  // It comes back without its jobs, which may have much to say.
+      static_cast<void>(On(farm_.state, farm_.out, farm_.now, {static_cast<PeerId>(kReturned + ++asked_), agent.name},
+                           farm_.Registration(agent.name, Cpus(8))));
       return;
     }
     const Sender from{agent.link.session->peer, agent.name};
@@ -243,7 +246,10 @@ class WildFarm {
                             SomePipeline(any_),
                             true,
                             {any_.Wild()},
-                            {any_.Wild()}};
+                            any_.Coin(),
+                            {any_.Wild()},
+                            any_.Wild(),
+                            any_.Coin() ? "1:2" : ""};
       if (any_.Pick(5) == 0) commit.pipeline_text = any_.Wild();
       PreparedPipeline file = PrepareFile(commit.pipeline_text, DefaultNameOf(commit.repository));
       CommitImported event{import->ticket, std::move(commit), std::move(file)};
@@ -254,6 +260,8 @@ class WildFarm {
     RefsListed event;
     event.repository = std::get<LookAtRefs>(command).repository;
     event.left_out = any_.Wild();
+    event.identity = any_.Coin() ? "1:2" : "";
+    event.hooked = any_.Coin();
     std::map<std::string, std::string> refs;
     for (std::size_t i = any_.Pick(4); i > 0; --i) refs["refs/heads/" + any_.Text(1, 1000, "")] = std::string(40, 'a');
     event.refs = std::move(refs);

@@ -81,6 +81,8 @@ class RepositoryFarm {
         [this](RefsListed listed) {
           std::lock_guard lock(mutex_);
           left_out = listed.left_out;
+          hooked = listed.hooked;
+          identity = listed.identity;
           refs_.emplace(listed.repository, std::move(listed.refs));
           changed_.notify_all();
         });
@@ -127,6 +129,8 @@ class RepositoryFarm {
   RepositoryOptions options;
   std::unique_ptr<Repositories> repositories;
   std::string left_out;     // of the last Refs
+  std::string identity;     // of the last Refs
+  bool hooked = false;      // of the last Refs
   bool progressed = false;  // of the last import
 
  private:

@@ -111,6 +111,42 @@ TEST_CASE("hook: a repository with a working copy is named by its folder") {
   CHECK(here.Calls().find("\n/var/it's here||\n") != std::string::npos);
 }
 
+TEST_CASE("hook: one that tells another farm is replaced only where that is asked for") {
+  Repositories here;
+  const fs::path hook = here.root / "origin.git/hooks/post-receive";
+  for (const bool by_state : {true, false}) {
+    (by_state ? here.settings.state : here.settings.controller) = "/farm one";
+    here.settings.force = true;
+    REQUIRE(InstallHook(here.settings));
+    here.settings.force = false;
+    REQUIRE(InstallHook(here.settings));  // the same farm
+    const std::string script = here.Read(hook);
+    HookSettings other = here.settings;
+    other.state = other.controller = "";
+    (by_state ? other.state : other.controller) = "/farm two";
+    const auto refused = InstallHook(other);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Errc::kRejected);
+    CHECK(refused.error().message.find("'/farm one'") != std::string::npos);
+    CHECK(refused.error().message.find("--force") != std::string::npos);
+    CHECK(here.Read(hook) == script);
+    other.force = true;
+    REQUIRE(InstallHook(other));
+    CHECK(here.Read(hook).find("/farm two") != std::string::npos);
+    here.settings.state.clear();
+  }
+}
+
+TEST_CASE("hook: a repository has one path, whatever leads to it") {
+  Repositories here;
+  here.MustRun("ln -s work link; git -C work worktree add -q ../linked -b linked; mkdir work/sub");
+  const fs::path work = fs::canonical(here.root / "work"), origin = fs::canonical(here.root / "origin.git");
+  for (const char* path : {"work", "work/", "work/.git", "link", "link/../work", "linked"})
+    CHECK_MESSAGE(RepositoryOf(here.root / path).value() == work, path);
+  CHECK(RepositoryOf(here.root / "origin.git").value() == origin);
+  CHECK(RepositoryOf(here.root / "work/sub").error().code == Errc::kNotFound);
+}
+
 TEST_CASE("hook: installing again changes what is said, not what is kept") {
   Repositories here;
   const fs::path hooks = here.root / "origin.git/hooks";

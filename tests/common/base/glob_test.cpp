@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "common/pipeline/pipeline.h"
+#include "common/base/glob.h"
 
 using furrow::GlobMatch;
 
@@ -25,15 +25,30 @@ TEST_CASE("glob: `**/` is any number of folders, none too") {
   CHECK(GlobMatch("src/**/*.py", "src/x/y/b.py"));
 }
 
-TEST_CASE("glob: `?` is one character but no slash, the rest is literal") {
+TEST_CASE("glob: `?` is one character but no slash, whatever its bytes; the rest is literal") {
   CHECK(GlobMatch("a?c", "abc"));
   CHECK_FALSE(GlobMatch("a?c", "a/c"));
   CHECK_FALSE(GlobMatch("a?c", "ac"));
-  CHECK(GlobMatch("[a].{b}", "[a].{b}"));
-  CHECK_FALSE(GlobMatch("[a]*", "ab"));
+  CHECK(GlobMatch("?.py", "ü.py"));
+  CHECK_FALSE(GlobMatch("??.py", "ü.py"));
+  CHECK(GlobMatch("a-].{b}", "a-].{b}"));
+  CHECK(GlobMatch("[a-.{b}", "[a-.{b}"));
   CHECK(GlobMatch("", ""));
   CHECK_FALSE(GlobMatch("", "a"));
   CHECK(GlobMatch("*", ""));
+}
+
+TEST_CASE("glob: a set is one of its characters, or one other, and never a slash") {
+  CHECK(GlobMatch("v[0-9].*", "v2.x"));
+  CHECK_FALSE(GlobMatch("v[0-9].*", "vx.x"));
+  CHECK(GlobMatch("[!a-c]x", "dx"));
+  CHECK(GlobMatch("[^a-c]x", "üx"));
+  CHECK_FALSE(GlobMatch("[!a-c]x", "bx"));
+  CHECK_FALSE(GlobMatch("a[!b]c", "a/c"));
+  CHECK(GlobMatch("[[:digit:][:upper:]]", "Q"));
+  CHECK(GlobMatch("[]]", "]"));
+  CHECK(GlobMatch("[[]a[]]", "[a]"));
+  CHECK(GlobMatch(furrow::LiteralPattern("[a]*?.{b}"), "[a]*?.{b}"));
 }
 
 TEST_CASE("glob: a hostile pattern takes no longer than glob times text") {
