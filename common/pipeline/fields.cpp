@@ -29,7 +29,9 @@ std::string Found(const YamlNode& node) {
   }
   if (node.text.empty()) return "an empty text";
   const bool number_in_quotes = !node.plain && ParseNumber(node.text);
-  return Quoted(node.text) + (number_in_quotes ? " in quotes" : "");
+  const bool variable = HasVariable(node.text);
+  return Quoted(node.text) + (number_in_quotes ? " in quotes" : "") +
+         (variable ? "; variables are read by `run` and `exec` steps only: write the value itself" : "");
 }
 
 }  // namespace

@@ -179,7 +179,7 @@ JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env,
       report.Add(artifact->position, "an artifact of " + where + " " + path.error().message);
     }
   }
-  job.steps = ReadSteps(fields);
+  job.steps = ReadSteps(fields, positions.files);
   return job;
 }
 

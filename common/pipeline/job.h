@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/pipeline/fields.h"
+#include "common/pipeline/file_uses.h"
 
 namespace furrow::pipeline {
 
@@ -14,6 +15,7 @@ struct JobPositions {
   Position job;
   Position shards;
   std::vector<Position> needs;  // one for each of JobSpec::needs
+  std::vector<FileUse> files;   // of its native steps
 };
 
 // Reads one entry of `jobs`. `base_env` holds the file's variables, which the job's own override.
