@@ -86,6 +86,15 @@ Shape BatchShape(std::size_t rows, const Shape& one) {
   return shape;
 }
 
+// Returns the shape of one example of a batch without the sizes of 1.
+Shape WithoutOnes(const at::Tensor& batch) {
+  Shape shape;
+  for (std::int64_t d = 1; d < batch.dim(); ++d) {
+    if (batch.size(d) != 1) shape.push_back(batch.size(d));
+  }
+  return shape;
+}
+
 // Makes a batch of the type of `like`, which `fill` writes as double for double, else as float.
 template <class Fill>
 at::Tensor BatchOf(const Shape& shape, const at::Tensor& like, const Fill& fill) {
@@ -165,15 +174,22 @@ Status CheckOutput(const Dataset& data, Loss loss, const at::Tensor& output, con
     return Fail(Errc::kInvalid, std::string("the module's output is of type ") + c10::toString(output.scalar_type()) +
                                     "; a loss needs floating-point numbers: return scores, not classes (no argmax)");
   }
-  const std::string shapes = "the module's output is " + ToString(output.sizes().vec()) + ", a batch of labels in " +
-                             data.labels_file + " is " + ToString(labels.sizes().vec());
+  const auto shapes = [&] {
+    return "the module's output is " + ToString(output.sizes().vec()) + ", a batch of labels in " + data.labels_file +
+           " is " + ToString(labels.sizes().vec());
+  };
   if (loss == Loss::kMse) {
-    if (output.dim() > 0 && output.size(0) == labels.size(0) && output.numel() == labels.numel()) return {};
-    return Fail(Errc::kInvalid, shapes + ": mse needs as many values in both");
+    if (output.dim() == 0 || output.size(0) != labels.size(0) || output.numel() != labels.numel()) {
+      return Fail(Errc::kInvalid, shapes() + ": mse needs as many values in both");
+    }
+    const Shape one = WithoutOnes(output);
+    const Shape other = WithoutOnes(labels);
+    if (one == other || one.size() < 2 || other.size() < 2) return {};
+    return Fail(Errc::kInvalid, shapes() + ": mse compares values at the same place, so both need the same shape");
   }
   if (output.dim() != 2 || output.size(0) != labels.size(0)) {
-    return Fail(Errc::kInvalid,
-                shapes + ": nll and cross_entropy need an output of [" + std::to_string(labels.size(0)) + ", classes]");
+    return Fail(Errc::kInvalid, shapes() + ": nll and cross_entropy need an output of [" +
+                                    std::to_string(labels.size(0)) + ", classes]");
   }
   return {};
 }

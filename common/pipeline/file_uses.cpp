@@ -140,9 +140,10 @@ class Checker {
         return report_.Add(use.position, use.named + " is " + Quoted(use.path) + ", a folder; name a file in it");
       case SourceFiles::Kind::kFile: {
         if (use.kind != FileUse::Kind::kReadCsvWithNames || !StartsWithNumbers(sources_.Start(path))) return;
-        return report_.Add(use.position, use.named + " is " + Quoted(use.path) +
-                                             ", whose first line has numbers where the columns' names are expected; set "
-                                             "`header: false` if it is an example, or `header: true` if these are names");
+        return report_.Add(use.position,
+                           use.named + " is " + Quoted(use.path) +
+                               ", whose first line has numbers where the columns' names are expected; set "
+                               "`header: false` if it is an example, or `header: true` if these are names");
       }
       case SourceFiles::Kind::kNone: break;
     }

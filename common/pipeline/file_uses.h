@@ -17,16 +17,16 @@ namespace furrow::pipeline {
 struct FileUse {
   enum class Kind : std::uint8_t { kRead, kReadCsvWithNames, kWritten };
 
-  std::string path;  // as the file writes it, with data.dir in front
+  std::string path;         // as the file writes it, with data.dir in front
   Kind kind = Kind::kRead;  // kReadCsvWithNames: its first line is taken for the columns' names, which nobody has said
-  std::string named;  // "`model` in `train` of step 1 of job `a`"
+  std::string named;        // "`model` in `train` of step 1 of job `a`"
   Position position;
   std::size_t step = 0;  // its step's index in the job
 };
 
 // Reports the files that the sources do not have and that nothing makes before the step: no earlier step of the job and
-// no job that it needs; a place to write to that is not there; and a CSV file whose first line holds numbers where names
-// are expected. An absolute path is the agent's, and is not judged. `uses` has the files of each job.
+// no job that it needs; a place to write to that is not there; and a CSV file whose first line holds numbers where
+// names are expected. An absolute path is the agent's, and is not judged. `uses` has the files of each job.
 void CheckFileUses(const std::vector<JobSpec>& jobs, const std::vector<std::vector<FileUse>>& uses,
                    const SourceFiles& sources, Report& report);
 

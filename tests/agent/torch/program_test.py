@@ -383,6 +383,15 @@ class Steps(unittest.TestCase):
         self.fails("train", self.train_spec(data=data), "loss: nll compares logarithms of probabilities", "cross_entropy")
         self.fails("evaluate", {"model": "net.pt", "data": data, "loss": "nll"}, "end the module with log_softmax")
         self.fails("train", self.train_spec(data=data, loss="mse"), "[16, 3]", "mse needs as many values in both")
+        turned = {"format": "npy", "inputs": "x.npy", "labels": "turned.npy", "shape": [2, 2, 1]}
+        self.save(nn.Sequential(nn.Flatten(1), nn.Linear(4, 6), nn.Unflatten(1, (2, 3))), "square.pt")
+        numpy.save(self.folder / "turned.npy", numpy.zeros((90, 3, 2), numpy.float32))
+        spec = self.train_spec(model="square.pt", data=turned, loss="mse")
+        self.fails("train", spec, "[16, 2, 3]", "[16, 3, 2]", "both need the same shape")
+        for shape in ((90, 2, 3), (90, 6), (90, 1, 6)):
+            numpy.save(self.folder / "turned.npy", numpy.zeros(shape, numpy.float32))
+            self.passes("train", spec)
+            (self.folder / "out.pt").unlink()
         self.fails("train", self.train_spec(data={**data, "labels": "two.npy"}), "labels of shape [90, 2]", "loss: mse")
         self.passes("train", self.train_spec(data=data, loss="cross_entropy"))
 

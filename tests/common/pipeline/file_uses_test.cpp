@@ -51,16 +51,20 @@ std::map<std::string, std::string> With(const std::string& path, const std::stri
 TEST_CASE("pipeline files: a file that nothing makes is refused at its place, by what the step calls it") {
   const std::string jobs = "  a: { steps: [" + Train("net.pt", "o.pt") + "] }\n";
   CHECK(Mistakes(jobs, kData) ==
-        "f:2:34: `model` in `train` of step 1 of job `a` is `net.pt`, which the sources do not have, and no step before it "
+        "f:2:34: `model` in `train` of step 1 of job `a` is `net.pt`, which the sources do not have, and no step "
+        "before it "
         "and no needed job makes it\n");
   CHECK(Mistakes(jobs, With("net.pt")).empty());
   CHECK(Mistakes(jobs, {{"net.pt", ""}}).find("`file` in `data` in `train` of step 1 of job `a` is `a.csv`, which") !=
         std::string::npos);
   CHECK(Mistakes(jobs, With("net.pt/x")).find("is `net.pt`, a folder; name a file in it") != std::string::npos);
   CHECK(ParsePipeline("jobs:\n" + jobs, "n").ok());
-  const std::string npy = "  a: { steps: [{ evaluate: { model: m, data: { format: npy, dir: d/., inputs: x.npy, labels: ../y.npy } } }] }\n";
+  const std::string npy =
+      "  a: { steps: [{ evaluate: { model: m, data: { format: npy, dir: d/., inputs: x.npy, labels: ../y.npy } } }] "
+      "}\n";
   CHECK(Mistakes(npy, {{"m", ""}, {"d/x.npy", ""}}).empty());  // what leaves the sources is not judged
-  CHECK(Mistakes(npy, {{"m", ""}, {"x.npy", ""}}).find("is `d/./x.npy`, which the sources do not have") != std::string::npos);
+  CHECK(Mistakes(npy, {{"m", ""}, {"x.npy", ""}}).find("is `d/./x.npy`, which the sources do not have") !=
+        std::string::npos);
 }
 
 TEST_CASE("pipeline files: what may be there is not refused") {
@@ -69,17 +73,24 @@ TEST_CASE("pipeline files: what may be there is not refused") {
            "  a: { steps: [{ exec: [make] }, " + Train("net.pt", "x/o.pt") + "] }\n",
            "  a: { steps: [" + Train("/srv/net.pt", "/srv/o.pt") + "] }\n",
            "  a: { steps: [" + Train("../net.pt", "../x/o.pt") + "] }\n",
-           "  p: { steps: [{ run: make }], artifacts: [net.pt] }\n  a: { needs: [p], steps: [" + Train("./net.pt", "o") + "] }\n",
-           "  p: { steps: [{ run: make }], artifacts: [\"*.pt\"] }\n  a: { needs: [p], steps: [" + Train("net.pt", "o") + "] }\n",
-           "  p: { steps: [{ run: make }], artifacts: [\"**\"] }\n  a: { needs: [p], steps: [" + Train("x/net.pt", "y/o") + "] }\n",
-           "  p: { steps: [{ run: make }], artifacts: [out] }\n  a: { needs: [p], steps: [" + Train("out/x/net.pt", "out/y/o") + "] }\n",
-           "  p: { steps: [{ run: make }], artifacts: [out/x/y] }\n  a: { needs: [p], steps: [" + Train("/n", "out/x/o") + "] }\n",
+           "  p: { steps: [{ run: make }], artifacts: [net.pt] }\n  a: { needs: [p], steps: [" +
+               Train("./net.pt", "o") + "] }\n",
+           "  p: { steps: [{ run: make }], artifacts: [\"*.pt\"] }\n  a: { needs: [p], steps: [" +
+               Train("net.pt", "o") + "] }\n",
+           "  p: { steps: [{ run: make }], artifacts: [\"**\"] }\n  a: { needs: [p], steps: [" +
+               Train("x/net.pt", "y/o") + "] }\n",
+           "  p: { steps: [{ run: make }], artifacts: [out] }\n  a: { needs: [p], steps: [" +
+               Train("out/x/net.pt", "out/y/o") + "] }\n",
+           "  p: { steps: [{ run: make }], artifacts: [out/x/y] }\n  a: { needs: [p], steps: [" +
+               Train("/n", "out/x/o") + "] }\n",
        }) {
     INFO(jobs);
     CHECK(Mistakes(jobs, kData).empty());
   }
-  CHECK(Mistakes("  a: { steps: [" + Train("net.pt", "o.pt") + ", " + Train("o.pt", "p.pt") + "] }\n", With("net.pt")).empty());
-  CHECK(!Mistakes("  a: { steps: [" + Train("o.pt", "p.pt") + ", " + Train("net.pt", "o.pt") + "] }\n", With("net.pt")).empty());
+  CHECK(Mistakes("  a: { steps: [" + Train("net.pt", "o.pt") + ", " + Train("o.pt", "p.pt") + "] }\n", With("net.pt"))
+            .empty());
+  CHECK(!Mistakes("  a: { steps: [" + Train("o.pt", "p.pt") + ", " + Train("net.pt", "o.pt") + "] }\n", With("net.pt"))
+             .empty());
 }
 
 TEST_CASE("pipeline files: who makes the file is what to do") {
@@ -97,9 +108,9 @@ TEST_CASE("pipeline files: who makes the file is what to do") {
 
 TEST_CASE("pipeline files: a place to write that is not there is refused") {
   const auto writes = [](const std::string& out) { return "  a: { steps: [" + Train("m.pt", out) + "] }\n"; };
-  CHECK(Mistakes(writes("models/o.pt"), With("m.pt")).find("there is no folder `models`; write it elsewhere, or make the "
-                                                           "folder in a step before: `- run: mkdir -p models`") !=
-        std::string::npos);
+  CHECK(Mistakes(writes("models/o.pt"), With("m.pt"))
+            .find("there is no folder `models`; write it elsewhere, or make the "
+                  "folder in a step before: `- run: mkdir -p models`") != std::string::npos);
   CHECK(Mistakes(writes("m.pt/o.pt"), With("m.pt")).find("`m.pt` is a file") != std::string::npos);
   auto files = With("m.pt");
   files["models/readme"] = "";
@@ -111,11 +122,15 @@ TEST_CASE("pipeline files: a csv file's first line of numbers is no header") {
   const auto job = [](const std::string& more) {
     return "  a: { steps: [{ evaluate: { model: /m, data: { format: csv, file: a.csv" + more + " } } }] }\n";
   };
-  for (const std::string text : {"1,2\n3,4\n", "\xef\xbb\xbf" "1,2\r\n", "\n \"1\" , -2e3 \n"}) {
+  for (const std::string text : {"1,2\n3,4\n",
+                                 "\xef\xbb\xbf"
+                                 "1,2\r\n",
+                                 "\n \"1\" , -2e3 \n"}) {
     INFO(text);
     CHECK(Mistakes(job(""), {{"a.csv", text}}).find("set `header: false` if it is an example") != std::string::npos);
     CHECK(Mistakes(job(", label: 0"), {{"a.csv", text}}).find("whose first line has numbers") != std::string::npos);
-    for (const std::string more : {", header: false", ", header: true", ", label: x"}) CHECK(Mistakes(job(more), {{"a.csv", text}}).empty());
+    for (const std::string more : {", header: false", ", header: true", ", label: x"})
+      CHECK(Mistakes(job(more), {{"a.csv", text}}).empty());
   }
   for (const std::string text : {"x,y\n1,2\n", "1,y\n", "\x1f\x8b\x08", "", "1\n2\n", "1;2\n"}) {
     CHECK(Mistakes(job(""), {{"a.csv", text}}).empty());
