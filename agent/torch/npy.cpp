@@ -91,7 +91,7 @@ std::vector<To> Convert(const char* bytes, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     From value;
     std::memcpy(&value, bytes + i * sizeof(From), sizeof(From));
-    values[i] = static_cast<To>(value);
+    values[i] = static_cast<To>(+value);  // `+` makes a number of a signed char, which may be a letter, too
   }
   return values;
 }
