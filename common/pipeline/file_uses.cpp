@@ -95,6 +95,7 @@ class Checker {
       needed.push_back(found->second);
     }
     for (const FileUse& use : uses) {
+      if (report_.full()) return;  // who makes a file is looked up among all jobs
       const auto path = Inside(use.path);
       const auto first = job.steps.begin();
       const bool anything = std::any_of(first, first + static_cast<std::ptrdiff_t>(use.step), [](const Step& step) {

@@ -136,3 +136,15 @@ TEST_CASE("pipeline files: a csv file's first line of numbers is no header") {
     CHECK(Mistakes(job(""), {{"a.csv", text}}).empty());
   }
 }
+
+TEST_CASE("pipeline files: thousands of jobs without their files take no longer than one can wait") {
+  std::string jobs;
+  for (int i = 0; i < 3000; ++i) {
+    const std::string name = "j" + std::to_string(i);
+    jobs += "  " + name + ": { artifacts: [\"" + name + "/*\"], steps: [" + Train("none/" + name, "o") + "] }\n";
+  }
+  const Files sources(kData);
+  const ParsedPipeline parsed = ParsePipeline("jobs:\n" + jobs, "n", {}, &sources);
+  CHECK(parsed.diagnostics.size() == 1001);
+  CHECK(parsed.diagnostics.back().message.find("more mistakes follow") != std::string::npos);
+}
