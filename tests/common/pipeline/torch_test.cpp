@@ -148,7 +148,7 @@ TEST_CASE("pipeline torch: a variable is refused wherever a native step has one"
   for (const std::string& step : steps) {
     const std::string mistakes = Mistakes(step);
     INFO(step, "\n", mistakes);
-    CHECK(mistakes.find("$") != std::string::npos);
+    CHECK(mistakes.find('$') != std::string::npos);
     CHECK((mistakes.find("write the value itself") != std::string::npos ||
            mistakes.find("write the number itself") != std::string::npos ||
            mistakes.find("write the name itself") != std::string::npos));
