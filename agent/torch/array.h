@@ -11,11 +11,14 @@ namespace furrow::steps {
 
 using Shape = std::vector<std::int64_t>;
 
-// Holds values in row-major order; the first dimension counts examples. Every integer type but uint8 is widened to
-// int64, and every floating-point type is stored as float32.
+// Every integer type but uint8 is widened to int64, bool too, and float16 to float32; no value loses a digit.
+using Values =
+    std::variant<std::vector<std::uint8_t>, std::vector<std::int64_t>, std::vector<float>, std::vector<double>>;
+
+// Holds values in row-major order; the first dimension counts examples.
 struct Array {
   Shape shape;
-  std::variant<std::vector<std::uint8_t>, std::vector<std::int64_t>, std::vector<float>> values;
+  Values values;
 };
 
 // Returns the product of `shape`; nullopt: a dimension is negative or the product exceeds 2^48.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 
 #include "agent/torch/idx.h"
 #include "agent/torch/npy.h"
@@ -12,7 +14,7 @@ namespace {
 
 struct Files {
   Array inputs;
-  Array labels;  // CSV: float32 [N]
+  Array labels;  // CSV: float64 [N]
 };
 
 Result<Files> ReadFiles(const DataSpec& spec) {
@@ -38,7 +40,7 @@ Result<Files> ReadFiles(const DataSpec& spec) {
       FURROW_ASSIGN(CsvTable table, ReadCsv(spec.inputs, spec.csv));
       files.inputs = std::move(table.inputs);
       files.labels.shape = {files.inputs.shape[0]};
-      files.labels.values = std::vector<float>(table.labels.begin(), table.labels.end());
+      files.labels.values = std::move(table.labels);
       break;
     }
   }
@@ -46,43 +48,39 @@ Result<Files> ReadFiles(const DataSpec& spec) {
 }
 
 // Converts an array of whole numbers to class numbers.
-Result<std::vector<std::int64_t>> ToClasses(const std::string& file, const Array& labels, bool floats_allowed) {
+Result<std::vector<std::int64_t>> ToClasses(const std::string& file, Array labels, Format format) {
   if (labels.shape.size() != 1) {
     return Fail(Errc::kInvalid, file + ": labels of shape " + ToString(labels.shape) +
                                     "; a classifying loss needs one class number an example ([N]), or use loss: mse");
   }
+  if (auto* classes = std::get_if<std::vector<std::int64_t>>(&labels.values)) return std::move(*classes);
+  if (const auto* bytes = std::get_if<std::vector<std::uint8_t>>(&labels.values)) {
+    return std::vector<std::int64_t>(bytes->begin(), bytes->end());
+  }
+  // A CSV file does not say the type of its numbers; an NPY file does.
+  const auto* numbers = std::get_if<std::vector<double>>(&labels.values);
+  if (format != Format::kCsv || numbers == nullptr) {
+    return Fail(Errc::kInvalid,
+                file + ": holds floating-point labels; save integers (y.astype('int64')) or use loss: mse");
+  }
   std::vector<std::int64_t> classes;
-  classes.reserve(static_cast<std::size_t>(labels.shape[0]));
-  if (const auto* values = std::get_if<std::vector<float>>(&labels.values)) {
-    if (!floats_allowed) {
-      return Fail(Errc::kInvalid,
-                  file + ": holds floating-point labels; save integers (y.astype('int64')) or use loss: mse");
+  classes.reserve(numbers->size());
+  for (std::size_t i = 0; i < numbers->size(); ++i) {
+    if ((*numbers)[i] != std::floor((*numbers)[i]) || std::abs((*numbers)[i]) > 1e15) {
+      return Fail(Errc::kInvalid, file + ": the label of example " + std::to_string(i) +
+                                      " is no class number; name another column as data.label or use loss: mse");
     }
-    for (std::size_t i = 0; i < values->size(); ++i) {
-      if ((*values)[i] != std::floor((*values)[i]) || std::abs((*values)[i]) > 1e9F) {
-        return Fail(Errc::kInvalid, file + ": the label of example " + std::to_string(i) +
-                                        " is no class number; name another column as data.label or use loss: mse");
-      }
-      classes.push_back(static_cast<std::int64_t>((*values)[i]));
-    }
-  } else if (const auto* bytes = std::get_if<std::vector<std::uint8_t>>(&labels.values)) {
-    classes.assign(bytes->begin(), bytes->end());
-  } else {
-    classes = std::get<std::vector<std::int64_t>>(labels.values);
+    classes.push_back(static_cast<std::int64_t>((*numbers)[i]));
   }
   return classes;
 }
 
-std::vector<float> ToFloats(const Array& array) {
-  return std::visit([](const auto& values) { return std::vector<float>(values.begin(), values.end()); }, array.values);
-}
-
-// Fills factor and offset from scale, mean and std.
+// Takes scale, mean and std, and checks that they fit the channels.
 Status SetScaling(Dataset& data, const DataSpec& spec) {
-  const bool bytes = std::holds_alternative<std::vector<std::uint8_t>>(data.inputs);
-  const double scale = spec.scale > 0 ? spec.scale : bytes ? 1.0 / 255 : 1.0;
+  data.scale = spec.scale;
+  data.mean = spec.mean;
+  data.deviation = spec.deviation;
   const auto channels = data.input_shape.empty() ? std::size_t{1} : static_cast<std::size_t>(data.input_shape[0]);
-  const std::size_t given = std::max({std::size_t{1}, spec.mean.size(), spec.deviation.size()});
   for (const auto& [name, list] : {std::pair{"mean", &spec.mean}, std::pair{"std", &spec.deviation}}) {
     if (list->size() > 1 && list->size() != channels) {
       return Fail(Errc::kInvalid, std::string("data.") + name + " has " + std::to_string(list->size()) +
@@ -90,16 +88,37 @@ Status SetScaling(Dataset& data, const DataSpec& spec) {
                                       ToString(data.input_shape) + ", so " + std::to_string(channels) + " channels");
     }
   }
-  const auto of = [](const std::vector<double>& list, std::size_t channel, double otherwise) {
-    return list.empty() ? otherwise : list.size() == 1 ? list[0] : list[channel];
-  };
-  for (std::size_t c = 0; c < given; ++c) {
-    const double deviation = of(spec.deviation, c, 1);
-    data.factor.push_back(scale / deviation);
-    data.offset.push_back(-of(spec.mean, c, 0) / deviation);
-  }
   return {};
 }
+
+// Scales the values of one channel.
+template <class Value>
+class Scaling {
+ public:
+  Scaling(const Dataset& data, std::size_t channel)
+      : divides_(data.scale <= 0 && std::holds_alternative<std::vector<std::uint8_t>>(data.inputs)),
+        scale_(divides_         ? Value{255}
+               : data.scale > 0 ? static_cast<Value>(data.scale)
+                                : Value{1}),
+        mean_(Of(data.mean, channel, 0)),
+        deviation_(Of(data.deviation, channel, 1)) {}
+
+  template <class From>
+  Value operator()(From from) const {
+    const auto value = static_cast<Value>(from);
+    return ((divides_ ? value / scale_ : value * scale_) - mean_) / deviation_;
+  }
+
+ private:
+  static Value Of(const std::vector<double>& list, std::size_t channel, double otherwise) {
+    return static_cast<Value>(list.empty() ? otherwise : list.size() == 1 ? list[0] : list[channel]);
+  }
+
+  const bool divides_;
+  const Value scale_;
+  const Value mean_;
+  const Value deviation_;
+};
 
 }  // namespace
 
@@ -123,19 +142,14 @@ Result<Dataset> LoadDataset(const DataSpec& spec, Loss loss) {
     }
     data.input_shape = spec.shape;
   }
-  if (loss == Loss::kMse) {
+  data.classifies = loss != Loss::kMse;
+  if (data.classifies) {
+    FURROW_ASSIGN(data.classes, ToClasses(data.labels_file, std::move(files.labels), spec.format));
+  } else {
     data.target_shape.assign(files.labels.shape.begin() + 1, files.labels.shape.end());
-    data.targets = ToFloats(files.labels);
-  } else {
-    FURROW_ASSIGN(data.classes, ToClasses(data.labels_file, files.labels, spec.format == Format::kCsv));
+    data.targets = std::move(files.labels.values);
   }
-  if (auto* bytes = std::get_if<std::vector<std::uint8_t>>(&files.inputs.values)) {
-    data.inputs = std::move(*bytes);
-  } else if (auto* floats = std::get_if<std::vector<float>>(&files.inputs.values)) {
-    data.inputs = std::move(*floats);
-  } else {
-    data.inputs = ToFloats(files.inputs);
-  }
+  data.inputs = std::move(files.inputs.values);
   if (spec.limit > data.count) {
     return Fail(Errc::kInvalid, "data.limit is " + std::to_string(spec.limit) + ", but " + spec.inputs + " has only " +
                                     std::to_string(data.count) + " examples");
@@ -145,44 +159,60 @@ Result<Dataset> LoadDataset(const DataSpec& spec, Loss loss) {
   return data;
 }
 
-void Dataset::CopyInputs(std::span<const std::int64_t> rows, float* out) const {
+template <class Value>
+void Dataset::CopyInputs(std::span<const std::int64_t> rows, Value* out) const {
   const auto size = static_cast<std::size_t>(*CountOf(input_shape));
-  const std::size_t channels = factor.size();  // 1: one factor for all channels
+  const std::size_t channels = std::max({std::size_t{1}, mean.size(), deviation.size()});
   const std::size_t part = size / channels;
-  if (const auto* floats = std::get_if<std::vector<float>>(&inputs)) {
+  std::vector<Scaling<Value>> scalings;
+  for (std::size_t c = 0; c < channels; ++c) scalings.emplace_back(*this, c);
+  if (const auto* bytes = std::get_if<std::vector<std::uint8_t>>(&inputs)) {
+    // A byte has only 256 values: a table holds the result of each.
+    std::vector<std::array<Value, 256>> table(channels);
+    for (std::size_t c = 0; c < channels; ++c) {
+      for (std::size_t value = 0; value < 256; ++value) table[c][value] = scalings[c](value);
+    }
     for (const std::int64_t row : rows) {
-      const float* from = floats->data() + static_cast<std::size_t>(row) * size;
+      const std::uint8_t* from = bytes->data() + static_cast<std::size_t>(row) * size;
       for (std::size_t c = 0; c < channels; ++c) {
-        const auto by = static_cast<float>(factor[c]);
-        const auto plus = static_cast<float>(offset[c]);
-        for (std::size_t i = 0; i < part; ++i) *out++ = *from++ * by + plus;
+        for (std::size_t i = 0; i < part; ++i) *out++ = table[c][*from++];
       }
     }
     return;
   }
-  // A byte has only 256 values: a table holds the exactly rounded result of each.
-  std::vector<std::array<float, 256>> table(channels);
-  for (std::size_t c = 0; c < channels; ++c) {
-    for (std::size_t value = 0; value < 256; ++value) {
-      table[c][value] = static_cast<float>(static_cast<double>(value) * factor[c] + offset[c]);
-    }
-  }
-  const auto& bytes = std::get<std::vector<std::uint8_t>>(inputs);
-  for (const std::int64_t row : rows) {
-    const std::uint8_t* from = bytes.data() + static_cast<std::size_t>(row) * size;
-    for (std::size_t c = 0; c < channels; ++c) {
-      for (std::size_t i = 0; i < part; ++i) *out++ = table[c][*from++];
-    }
-  }
+  std::visit(
+      [&](const auto& values) {
+        for (const std::int64_t row : rows) {
+          const auto* from = values.data() + static_cast<std::size_t>(row) * size;
+          for (std::size_t c = 0; c < channels; ++c) {
+            for (std::size_t i = 0; i < part; ++i) *out++ = scalings[c](*from++);
+          }
+        }
+      },
+      inputs);
 }
+
+template <class Value>
+void Dataset::CopyTargets(std::span<const std::int64_t> rows, Value* out) const {
+  const auto size = static_cast<std::ptrdiff_t>(*CountOf(target_shape));
+  std::visit(
+      [&](const auto& values) {
+        for (const std::int64_t row : rows) {
+          for (std::ptrdiff_t i = 0; i < size; ++i) {
+            *out++ = static_cast<Value>(values[static_cast<std::size_t>(row * size + i)]);
+          }
+        }
+      },
+      targets);
+}
+
+template void Dataset::CopyInputs(std::span<const std::int64_t>, float*) const;
+template void Dataset::CopyInputs(std::span<const std::int64_t>, double*) const;
+template void Dataset::CopyTargets(std::span<const std::int64_t>, float*) const;
+template void Dataset::CopyTargets(std::span<const std::int64_t>, double*) const;
 
 void Dataset::CopyClasses(std::span<const std::int64_t> rows, std::int64_t* out) const {
   for (const std::int64_t row : rows) *out++ = classes[static_cast<std::size_t>(row)];
-}
-
-void Dataset::CopyTargets(std::span<const std::int64_t> rows, float* out) const {
-  const auto size = static_cast<std::ptrdiff_t>(*CountOf(target_shape));
-  for (const std::int64_t row : rows) out = std::copy_n(targets.begin() + row * size, size, out);
 }
 
 Status CheckClasses(const Dataset& data, std::int64_t classes) {

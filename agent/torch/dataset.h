@@ -1,12 +1,11 @@
-// Holds the examples of a step: checked against each other, as small as in the file, and converted to float32 one batch
-// at a time. The code is plain C++ without Torch.
+// Holds the examples of a step: checked against each other, as small as in the file, and converted to float32 or
+// float64 one batch at a time. The code is plain C++ without Torch.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "agent/torch/array.h"
@@ -18,20 +17,25 @@ namespace furrow::steps {
 struct Dataset {
   std::string inputs_file;  // name for messages
   std::string labels_file;
-  std::int64_t count = 0;  // number of examples
-  Shape input_shape;       // shape of one example
-  Shape target_shape;      // shape of one target; empty for a single number and for classes
-  std::variant<std::vector<std::uint8_t>, std::vector<float>> inputs;  // values of the file, not yet scaled
-  std::vector<std::int64_t> classes;                                   // nll, cross_entropy: one for each example
-  std::vector<float> targets;                                          // mse: the targets of all examples
-  std::vector<double> factor;  // one for all channels or one for each: an input becomes value · factor + offset
-  std::vector<double> offset;
+  std::int64_t count = 0;             // number of examples
+  Shape input_shape;                  // shape of one example
+  Shape target_shape;                 // shape of one target; empty for a single number and for classes
+  Values inputs;                      // values of the file, not yet scaled
+  bool classifies = true;             // the labels are `classes`; false (mse): they are `targets`
+  std::vector<std::int64_t> classes;  // one for each example
+  Values targets;                     // the targets of all examples
+  double scale = 0;                   // 0: 1/255 for uint8, else 1
+  std::vector<double> mean;           // one for all channels or one for each
+  std::vector<double> deviation;
 
-  // Writes the scaled inputs of `rows` to `out`, example after example; `out` must have room for all rows, and each row
-  // is less than `count`.
-  void CopyInputs(std::span<const std::int64_t> rows, float* out) const;
+  // Write the values of `rows` to `out`, example after example; `out` must have room for all rows, and each row is less
+  // than `count`. An input becomes (value · scale - mean) / deviation, and `Value` is the type of each of these steps,
+  // as it is with a tensor of this type: float or double.
+  template <class Value>
+  void CopyInputs(std::span<const std::int64_t> rows, Value* out) const;
+  template <class Value>
+  void CopyTargets(std::span<const std::int64_t> rows, Value* out) const;
   void CopyClasses(std::span<const std::int64_t> rows, std::int64_t* out) const;
-  void CopyTargets(std::span<const std::int64_t> rows, float* out) const;
 };
 
 // Reads the files of `spec` and checks their agreement: as many labels as inputs are there, classes are whole numbers ≥

@@ -8,6 +8,7 @@
 
 #include "agent/torch/dataset.h"
 #include "agent/torch/model_loader.h"
+#include "agent/torch/rehearsal.h"
 #include "agent/torch/runtime.h"
 #include "agent/torch/steps.h"
 
@@ -39,14 +40,17 @@ Status Evaluate(const EvaluateSpec& spec, Shard shard, MetricsFile& metrics) {
               static_cast<long long>(begin), static_cast<long long>(end), data.inputs_file.c_str(), device.c_str());
 
   const c10::InferenceMode inference;
-  const at::Tensor like = model->InputOptions();
+  const auto first =
+      std::span<const std::int64_t>(rows).first(std::min(rows.size(), static_cast<std::size_t>(spec.batch)));
+  FURROW_ASSIGN(const at::Tensor like, ChooseInputs(*model, data, first));
   std::vector<double> sums(spec.metrics.size(), 0.0);
   const auto batch = static_cast<std::size_t>(spec.batch);
   for (std::size_t at = 0; at < rows.size(); at += batch) {
     const auto part = std::span<const std::int64_t>(rows).subspan(at, std::min(batch, rows.size() - at));
-    const at::Tensor labels = LabelsOf(data, part, like);
     FURROW_ASSIGN(const at::Tensor output, model->Forward(InputsOf(data, part, like)));
-    if (at == 0) FURROW_TRY(CheckOutput(data, spec.loss, output, labels));
+    const at::Tensor labels = LabelsOf(data, part, output);
+    FURROW_TRY(CheckOutput(data, spec.loss, output, labels));
+    if (at == 0) FURROW_TRY(CheckMeaning(data, spec.loss, output));
     for (std::size_t m = 0; m < sums.size(); ++m) {
       sums[m] += BatchMean(spec.metrics[m], spec.loss, output, labels) * static_cast<double>(part.size());
     }

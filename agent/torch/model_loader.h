@@ -23,18 +23,24 @@ class Model {
   // message has the shapes of the module's first weight and of `inputs`. kUnavailable: memory ran out.
   virtual Result<at::Tensor> Forward(const at::Tensor& inputs) = 0;
 
-  // Returns every parameter that requires a gradient, for the optimizer; the tensors share the model's memory.
-  // kInvalid: there is none, or a parameter is no floating-point number; the message names the parameter.
+  // Computes what Forward would on a copy of the module, so that no statistics change. The message of an error is the
+  // module's reason alone, which Explain makes Forward's. kInternal: the module cannot be copied.
+  virtual Result<at::Tensor> Rehearse(const at::Tensor& inputs) = 0;
+  virtual Error Explain(const at::Tensor& inputs, const Error& reason) const = 0;
+
+  // Returns every parameter that requires a gradient, for the optimizer: one that has several names once. The tensors
+  // share the model's memory. kInvalid: there is none, or one is no floating-point number; the message names it.
   virtual Result<std::vector<at::Tensor>> Trainable() = 0;
 
-  // Returns a tensor without values, with the type and device that Forward requires of its inputs.
-  virtual at::Tensor InputOptions() = 0;
+  // Returns tensors without values, with the types and the device that Forward may require of its inputs, the likeliest
+  // first.
+  virtual std::vector<at::Tensor> InputTypes() = 0;
 
   // Sets training mode (dropout, batch statistics) or evaluation mode.
   virtual void SetTraining(bool training) = 0;
 
-  // Writes the model to `path`, for the CPU and in the mode in which it was loaded. The file is synced and gets its
-  // name when it is complete; on failure `path` is unchanged. Moves the model to the CPU.
+  // Writes the model to `path`, for the CPU and every part in the mode in which it was loaded. The file is synced and
+  // gets its name when it is complete; on failure `path` is unchanged. Moves the model to the CPU.
   virtual Status Save(const std::string& path) = 0;
 };
 

@@ -1,8 +1,12 @@
 #include "agent/torch/npy.h"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
+#include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string_view>
 
 #include "agent/torch/data_file.h"
@@ -87,7 +91,7 @@ std::vector<To> Convert(const char* bytes, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     From value;
     std::memcpy(&value, bytes + i * sizeof(From), sizeof(From));
-    values[i] = static_cast<To>(value);
+    values[i] = static_cast<To>(+value);  // `+` makes a number of a signed char, which may be a letter, too
   }
   return values;
 }
@@ -95,26 +99,58 @@ std::vector<To> Convert(const char* bytes, std::size_t count) {
 struct Type {
   std::string_view name;  // name without the byte order
   std::size_t size;       // bytes
-  decltype(Array::values) (*convert)(const char* bytes, std::size_t count);
+  Values (*convert)(const char* bytes, std::size_t count);
 };
 
 template <class From, class To>
-decltype(Array::values) As(const char* bytes, std::size_t count) {
+Values As(const char* bytes, std::size_t count) {
   return Convert<From, To>(bytes, count);
 }
 
+// Numbers beyond int64 make all of them float64, since nothing holds both.
+Values FromUint64(const char* bytes, std::size_t count) {
+  const auto values = Convert<std::uint64_t, std::uint64_t>(bytes, count);
+  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+  if (std::any_of(values.begin(), values.end(), [](std::uint64_t value) { return value > kMost; })) {
+    return Convert<std::uint64_t, double>(bytes, count);
+  }
+  return Convert<std::uint64_t, std::int64_t>(bytes, count);
+}
+
+float HalfToFloat(std::uint16_t half) {
+  const int exponent = half >> 10 & 31;
+  const int fraction = half & 1023;
+  float value = 0;
+  if (exponent == 31) {
+    value = fraction == 0 ? std::numeric_limits<float>::infinity() : std::numeric_limits<float>::quiet_NaN();
+  } else if (exponent == 0) {
+    value = std::ldexp(static_cast<float>(fraction), -24);
+  } else {
+    value = std::ldexp(static_cast<float>(1024 + fraction), exponent - 25);
+  }
+  return (half & 0x8000) != 0 ? -value : value;
+}
+
+Values FromFloat16(const char* bytes, std::size_t count) {
+  const auto halves = Convert<std::uint16_t, std::uint16_t>(bytes, count);
+  std::vector<float> values(count);
+  std::transform(halves.begin(), halves.end(), values.begin(), HalfToFloat);
+  return values;
+}
+
 constexpr Type kTypes[] = {
-    {"b1", 1, As<std::uint8_t, std::uint8_t>},
+    {"b1", 1, As<std::uint8_t, std::int64_t>},
     {"u1", 1, As<std::uint8_t, std::uint8_t>},
     {"i1", 1, As<std::int8_t, std::int64_t>},
     {"u2", 2, As<std::uint16_t, std::int64_t>},
     {"i2", 2, As<std::int16_t, std::int64_t>},
     {"u4", 4, As<std::uint32_t, std::int64_t>},
     {"i4", 4, As<std::int32_t, std::int64_t>},
-    {"u8", 8, As<std::uint64_t, std::int64_t>},
+    {"u8", 8, FromUint64},
     {"i8", 8, As<std::int64_t, std::int64_t>},
+    {"f2", 2, FromFloat16},
     {"f4", 4, As<float, float>},
-    {"f8", 8, As<double, float>},
+    {"f8", 8, As<double, double>},
 };
 
 }  // namespace
@@ -136,7 +172,8 @@ Result<Array> ReadNpy(const std::string& path) {
   }
   if (type == nullptr) {
     return Fail(Errc::kInvalid, path + ": holds values of type '" + header.type +
-                                    "'; save it as little-endian float32, float64 or integers (x.astype('<f4'))");
+                                    "'; save it as bool, integers, float16, float32 or float64, little-endian "
+                                    "(x.astype('<f4'))");
   }
   const auto count = CountOf(header.shape);
   if (!count) {

@@ -5,13 +5,20 @@
 #include <dlfcn.h>
 #include <malloc.h>
 #include <sched.h>
+#include <torch/csrc/jit/runtime/jit_exception.h>
 #include <torch/cuda.h>
 #include <torch/version.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
+
+#include "common/base/text.h"
 
 namespace furrow::steps {
 namespace {
@@ -36,10 +43,69 @@ std::string BlasFile() {
   return file + (reference ? " (the reference BLAS, several times slower: install libopenblas0-openmp)" : "");
 }
 
+// Marks the place of an error in the code that TorchScript shows.
+constexpr std::string_view kCodeMark = "<--- HERE";
+
+// Returns the first line of `text` that says something, or with `whole` all lines as one; a long one is cut.
+std::string OneLine(std::string_view text, bool whole) {
+  constexpr std::size_t kMost = 500;
+  std::string line;
+  while (!text.empty() && line.size() <= kMost && (whole || line.empty())) {
+    std::string_view next = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), next.size() + 1));
+    next.remove_prefix(std::min(next.size(), next.find_first_not_of(" \t\r")));
+    while (!next.empty() && (next.back() == ' ' || next.back() == '\r')) next.remove_suffix(1);
+    if (!next.empty()) line.append(line.empty() ? "" : " ").append(next);
+  }
+  return line.size() <= kMost ? line : std::string(ClippedUtf8(line, kMost)) + "…";
+}
+
+// Returns the line of the module's code that `text` marks.
+std::string MarkedCode(std::string_view text) {
+  const auto mark = text.rfind(kCodeMark);
+  if (mark == std::string_view::npos) return "its code";
+  const auto marks_line = text.rfind('\n', mark);
+  if (marks_line == std::string_view::npos || marks_line == 0) return "its code";
+  const auto code_line = text.rfind('\n', marks_line - 1);
+  const auto from = code_line == std::string_view::npos ? 0 : code_line + 1;
+  return "`" + OneLine(text.substr(from, marks_line - from), /*whole=*/false) + "`";
+}
+
+// Returns what a module's own `raise` or `assert` says; `text` is the exception's with the traceback.
+std::string RaisedReason(const torch::jit::JITException& error, const std::string& text) {
+  std::string kind = error.getPythonClassName().value_or("");
+  if (const auto dot = kind.rfind('.'); dot != std::string::npos) kind = kind.substr(dot + 1);
+  std::string reason = OneLine(error.getOriginalMsg().value_or(""), /*whole=*/true);
+  if (reason.empty() || reason == "AssertionError:") return MarkedCode(text) + " failed";
+  return kind.empty() || kind == "RuntimeError" ? reason : kind + ": " + reason;
+}
+
 Shape BatchShape(std::size_t rows, const Shape& one) {
   Shape shape = {static_cast<std::int64_t>(rows)};
   shape.insert(shape.end(), one.begin(), one.end());
   return shape;
+}
+
+// Returns the shape of one example of a batch without the sizes of 1.
+Shape WithoutOnes(const at::Tensor& batch) {
+  Shape shape;
+  for (std::int64_t d = 1; d < batch.dim(); ++d) {
+    if (batch.size(d) != 1) shape.push_back(batch.size(d));
+  }
+  return shape;
+}
+
+// Makes a batch of the type of `like`, which `fill` writes as double for double, else as float.
+template <class Fill>
+at::Tensor BatchOf(const Shape& shape, const at::Tensor& like, const Fill& fill) {
+  const bool wide = like.scalar_type() == at::kDouble;
+  const at::Tensor batch = at::empty(shape, wide ? at::kDouble : at::kFloat);
+  if (wide) {
+    fill(batch.data_ptr<double>());
+  } else {
+    fill(batch.data_ptr<float>());
+  }
+  return batch.to(like.device(), like.scalar_type());
 }
 
 }  // namespace
@@ -84,43 +150,67 @@ std::string DescribeTorch() {
 
 std::string ReasonOf(const std::exception& error) {
   const auto* torch_error = dynamic_cast<const c10::Error*>(&error);
-  std::string text = torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
-  // TorchScript writes its traceback first and the causing exception last.
-  constexpr std::string_view kLast = "RuntimeError: ";
-  if (const auto last = text.rfind(kLast); last != std::string::npos) text = text.substr(last + kLast.size());
-  if (const auto first = text.find_first_not_of(" \n"); first != std::string::npos) text = text.substr(first);
-  return text.substr(0, text.find('\n'));
+  const std::string text = torch_error != nullptr ? torch_error->what_without_backtrace() : error.what();
+  if (const auto* raised = dynamic_cast<const torch::jit::JITException*>(&error)) {
+    return RaisedReason(*raised, text);
+  }
+  // TorchScript writes its traceback first, with the code, and then the exception that caused it.
+  constexpr std::string_view kException = "\nRuntimeError: ";
+  const auto code = text.rfind(kCodeMark);
+  const auto start = code == std::string::npos ? std::string::npos : text.find(kException, code);
+  return OneLine(start == std::string::npos ? text : text.substr(start + kException.size()), /*whole=*/false);
 }
 
 at::Tensor InputsOf(const Dataset& data, std::span<const std::int64_t> rows, const at::Tensor& like) {
-  const at::Tensor inputs = at::empty(BatchShape(rows.size(), data.input_shape), at::kFloat);
-  data.CopyInputs(rows, inputs.data_ptr<float>());
-  return inputs.to(like.options());
+  return BatchOf(BatchShape(rows.size(), data.input_shape), like, [&](auto* out) { data.CopyInputs(rows, out); });
 }
 
 at::Tensor LabelsOf(const Dataset& data, std::span<const std::int64_t> rows, const at::Tensor& like) {
-  if (data.targets.empty()) {
+  if (data.classifies) {
     const at::Tensor classes = at::empty(BatchShape(rows.size(), {}), at::kLong);
     data.CopyClasses(rows, classes.data_ptr<std::int64_t>());
     return classes.to(like.device());
   }
-  const at::Tensor targets = at::empty(BatchShape(rows.size(), data.target_shape), at::kFloat);
-  data.CopyTargets(rows, targets.data_ptr<float>());
-  return targets.to(like.options());
+  return BatchOf(BatchShape(rows.size(), data.target_shape), like, [&](auto* out) { data.CopyTargets(rows, out); });
 }
 
 Status CheckOutput(const Dataset& data, Loss loss, const at::Tensor& output, const at::Tensor& labels) {
-  const std::string shapes = "the module's output is " + ToString(output.sizes().vec()) + ", a batch of labels in " +
-                             data.labels_file + " is " + ToString(labels.sizes().vec());
+  if (!output.is_floating_point()) {
+    return Fail(Errc::kInvalid, std::string("the module's output is of type ") + c10::toString(output.scalar_type()) +
+                                    "; a loss needs floating-point numbers: return scores, not classes (no argmax)");
+  }
+  const auto shapes = [&] {
+    return "the module's output is " + ToString(output.sizes().vec()) + ", a batch of labels in " + data.labels_file +
+           " is " + ToString(labels.sizes().vec());
+  };
   if (loss == Loss::kMse) {
-    if (output.dim() > 0 && output.size(0) == labels.size(0) && output.numel() == labels.numel()) return {};
-    return Fail(Errc::kInvalid, shapes + ": mse needs as many values in both");
+    if (output.dim() == 0 || output.size(0) != labels.size(0) || output.numel() != labels.numel()) {
+      return Fail(Errc::kInvalid, shapes() + ": mse needs as many values in both");
+    }
+    const Shape one = WithoutOnes(output);
+    const Shape other = WithoutOnes(labels);
+    if (one == other || one.size() < 2 || other.size() < 2) return {};
+    return Fail(Errc::kInvalid, shapes() + ": mse compares values at the same place, so both need the same shape");
   }
   if (output.dim() != 2 || output.size(0) != labels.size(0)) {
-    return Fail(Errc::kInvalid,
-                shapes + ": nll and cross_entropy need an output of [" + std::to_string(labels.size(0)) + ", classes]");
+    return Fail(Errc::kInvalid, shapes() + ": nll and cross_entropy need an output of [" +
+                                    std::to_string(labels.size(0)) + ", classes]");
   }
-  return CheckClasses(data, output.size(1));
+  return {};
+}
+
+Status CheckMeaning(const Dataset& data, Loss loss, const at::Tensor& output) {
+  if (loss == Loss::kMse) return {};
+  FURROW_TRY(CheckClasses(data, output.size(1)));
+  const double most = loss == Loss::kNll ? output.detach().max().item<double>() : 0;
+  constexpr double kRounding = 1e-3;  // a logarithm of a probability is at most 0
+  if (!(most > kRounding)) return {};
+  char number[32];
+  std::snprintf(number, sizeof number, "%.3g", most);
+  return Fail(Errc::kInvalid,
+              std::string("loss: nll compares logarithms of probabilities, which are at most 0, but the "
+                          "module's output has ") +
+                  number + "; use loss: cross_entropy, or end the module with log_softmax");
 }
 
 at::Tensor LossOf(Loss loss, const at::Tensor& output, const at::Tensor& labels) {

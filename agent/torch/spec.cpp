@@ -39,6 +39,7 @@ Result<DataSpec> ParseData(const json& object, const std::string& where) {
     case Format::kCsv:
       data.inputs = InFolder(folder, reader.Text("file"));
       data.csv.header = reader.Bool("header", true);
+      data.csv.header_chosen = reader.Has("header");
       if (object.contains("label") && object["label"].is_string()) {
         data.csv.label = reader.Text("label");
         if (!data.csv.header) reader.Mistake("label", "is a name, but data.header is false: give the column's number");
@@ -144,6 +145,7 @@ Result<TrainSpec> ParseTrainSpec(std::string_view text) {
   spec.epochs = reader.Int("epochs", spec.epochs, 1, kMillion);
   spec.seed = reader.Int("seed", 0, 0, kMost);
   spec.shuffle = reader.Bool("shuffle", true);
+  spec.drop_last = reader.Bool("drop_last", false);
   spec.log_every = reader.Int("log_every", spec.log_every, 0, kMillion);
   const json& data = reader.Object("data");
   const json& optimizer = reader.Object("optimizer");

@@ -57,6 +57,7 @@ struct TrainSpec {
   std::int64_t batch = 64;
   std::int64_t seed = 0;
   bool shuffle = true;
+  bool drop_last = false;       // leaves out a last batch that is smaller than `batch`
   std::int64_t log_every = 50;  // steps; 0: at the end of each epoch only
   DeviceChoice device = DeviceChoice::kAuto;
   int threads = 0;  // 0: OMP_NUM_THREADS, else every CPU

@@ -3,8 +3,13 @@
 #include <sys/stat.h>
 #include <torch/csrc/jit/serialization/export.h>
 #include <torch/script.h>
+#include <torch/version.h>
 
+#include <algorithm>
 #include <fstream>
+#include <optional>
+#include <set>
+#include <utility>
 
 #include "agent/torch/data_file.h"
 #include "agent/torch/model_loader.h"
@@ -20,51 +25,97 @@ std::string Describe(const at::Tensor& tensor) {
   return ToString(tensor.sizes().vec()) + " " + c10::toString(tensor.scalar_type());
 }
 
+// Returns what a module should return or take instead; `reason` is Torch's.
+std::string CureFor(const std::string& reason, const at::Tensor& inputs) {
+  const auto has = [&](std::string_view words) { return reason.find(words) != std::string::npos; };
+  if (has("forward returned")) return "wrap it in a module whose forward returns the one tensor that the loss compares";
+  if (has("Expected more than 1 value per channel")) {
+    return "a normalisation cannot train on a batch of one example: set batch to 2 or more";
+  }
+  if (has("not implemented for 'Half'")) {
+    return "a CPU does not compute float16 here: save the module as float32 (net.float()) or bfloat16, or use a GPU";
+  }
+  if (has("missing value for argument") || has("takes exactly") || has("expected at most")) {
+    return "wrap it in a module whose forward takes one tensor, a batch of inputs";
+  }
+  if (has("scalar types: Long")) {
+    return "inputs are floating-point numbers: begin its forward with x = x.long()";
+  }
+  if (has("dtype") || has("scalar type") || has("data type")) {
+    return "its parts want inputs of different types: convert them in its forward (x.to(self.weight.dtype)); " +
+           std::string("inputs are ") + c10::toString(inputs.scalar_type());
+  }
+  return "set data.shape, or define the module for it";
+}
+
 class TorchScriptModel final : public Model {
  public:
-  TorchScriptModel(std::string path, torch::jit::Module module, bool on_gpu)
-      : path_(std::move(path)), module_(std::move(module)), was_training_(module_.is_training()), on_gpu_(on_gpu) {}
+  TorchScriptModel(std::string path, torch::jit::Module module, c10::Device device)
+      : path_(std::move(path)), module_(std::move(module)), device_(device) {
+    for (const torch::jit::Module& part : module_.modules()) modes_.emplace_back(part, part.is_training());
+  }
 
   Result<at::Tensor> Forward(const at::Tensor& inputs) override {
-    std::string reason;
+    auto output = Run(module_, inputs);
+    if (!output) return tl::unexpected(Explain(inputs, output.error()));
+    return output;
+  }
+
+  Result<at::Tensor> Rehearse(const at::Tensor& inputs) override {
+    const c10::NoGradGuard no_grad;
+    std::optional<torch::jit::Module> copy;
     try {
-      const torch::jit::GraphOptimizerEnabledGuard optimise(on_gpu_);
-      arguments_.assign(1, inputs);
-      c10::IValue output = module_.forward(arguments_);
-      arguments_.clear();
-      if (output.isTensor()) return std::move(output).toTensor();
-      reason = "forward returned " + output.tagKind() + ", expected one tensor";
+      copy = module_.deepcopy();
     } catch (const std::exception& error) {
-      reason = ReasonOf(error);
-      if (OutOfMemory(reason)) return Fail(Errc::kUnavailable, path_ + ": " + reason + "; lower batch");
+      return Fail(Errc::kInternal, ReasonOf(error));
     }
-    return Fail(Errc::kInvalid, path_ + " does not fit the data: " + FirstWeight() + ", a batch of the data is " +
-                                    Describe(inputs) + ": " + reason + "; set data.shape, or define the module for it");
+    return Run(*copy, inputs);
+  }
+
+  Error Explain(const at::Tensor& inputs, const Error& reason) const override {
+    if (reason.code == Errc::kUnavailable) return {reason.code, path_ + ": " + reason.message + "; lower batch"};
+    return {reason.code, path_ + " does not fit the data: " + FirstWeight() + ", a batch of the data is " +
+                             Describe(inputs) + ": " + reason.message + "; " + CureFor(reason.message, inputs)};
   }
 
   Result<std::vector<at::Tensor>> Trainable() override {
     std::vector<at::Tensor> trainable;
+    std::set<const c10::TensorImpl*> seen;
     for (const auto& parameter : module_.named_parameters()) {
+      if (!parameter.value.requires_grad()) continue;
       if (!parameter.value.is_floating_point()) {
         return Fail(Errc::kInvalid, path_ + ": parameter " + parameter.name + " is " + Describe(parameter.value) +
                                         "; only floating-point numbers can be trained: make it a buffer "
                                         "(register_buffer)");
       }
-      if (parameter.value.requires_grad()) trainable.push_back(parameter.value);
+      if (seen.insert(parameter.value.unsafeGetTensorImpl()).second) trainable.push_back(parameter.value);
     }
     if (trainable.empty()) {
       return Fail(Errc::kInvalid, path_ +
-                                      ": has no parameter that can be trained (none requires a gradient); "
-                                      "save it before freezing or quantising");
+                                      ": has no parameter that can be trained (none requires a gradient); save it "
+                                      "before torch.jit.freeze or quantising, with requires_grad_(True)");
     }
     return trainable;
   }
 
-  at::Tensor InputOptions() override {
-    for (const auto& parameter : module_.parameters()) {
-      if (parameter.is_floating_point()) return at::empty({0}, parameter.options().requires_grad(false));
+  std::vector<at::Tensor> InputTypes() override {
+    std::vector<c10::ScalarType> types;
+    const auto add = [&](c10::ScalarType type) {
+      if (std::find(types.begin(), types.end(), type) == types.end()) types.push_back(type);
+    };
+    for (const at::Tensor& tensor : module_.parameters()) {
+      if (tensor.is_floating_point()) add(tensor.scalar_type());
     }
-    return at::empty({0}, at::kFloat);
+    for (const at::Tensor& tensor : module_.buffers()) {
+      if (tensor.is_floating_point()) add(tensor.scalar_type());
+    }
+    if (types.empty()) types = {at::kFloat, at::kDouble, at::kBFloat16, at::kHalf};
+    if (types.size() == 1) add(at::kFloat);
+    // A module of several types mostly converts by itself from what the data are.
+    if (types.size() > 2) std::stable_partition(types.begin(), types.end(), [](auto t) { return t == at::kFloat; });
+    std::vector<at::Tensor> likes;
+    for (const c10::ScalarType type : types) likes.push_back(at::empty({0}, at::device(device_).dtype(type)));
+    return likes;
   }
 
   void SetTraining(bool training) override { module_.train(training); }
@@ -72,7 +123,7 @@ class TorchScriptModel final : public Model {
   Status Save(const std::string& path) override {
     FURROW_ASSIGN(WholeFile file, WholeFile::Create(path));
     try {
-      module_.train(was_training_);
+      for (const auto& [part, training] : modes_) SetMode(part, training);
       module_.to(at::kCPU);
       torch::jit::ExportModule(module_, [&](const void* bytes, std::size_t size) {
         file.Write(bytes, size);
@@ -85,7 +136,29 @@ class TorchScriptModel final : public Model {
   }
 
  private:
-  static bool OutOfMemory(const std::string& reason) { return reason.find("out of memory") != std::string::npos; }
+  // Returns the module's output, or the reason why there is none.
+  Result<at::Tensor> Run(torch::jit::Module& module, const at::Tensor& inputs) const {
+    try {
+      // TorchScript's optimiser runs only on a GPU, where it fuses kernels. On a CPU the optimiser fuses nothing and
+      // splits relu's gradient into slower pieces: training the example's network without the optimiser is 10 % faster.
+      const torch::jit::GraphOptimizerEnabledGuard optimise(device_.is_cuda());
+      c10::IValue output = module.forward({inputs});
+      if (output.isTensor()) return std::move(output).toTensor();
+      return Fail(Errc::kInvalid, "forward returned " + output.type()->annotation_str() + ", expected one tensor");
+    } catch (const std::exception& error) {
+      std::string reason = ReasonOf(error);
+      const bool memory = reason.find("out of memory") != std::string::npos ||
+                          reason.find("can't allocate memory") != std::string::npos;
+      return Fail(memory ? Errc::kUnavailable : Errc::kInvalid, std::move(reason));
+    }
+  }
+
+  // Module::train would change the parts of `part`, too.
+  static void SetMode(const torch::jit::Module& part, bool training) {
+    if (const auto slot = part._ivalue()->type()->findAttributeSlot("training")) {
+      part._ivalue()->setSlot(*slot, training);
+    }
+  }
 
   // Returns a text like "its first weight conv1.weight is [32, 1, 3, 3] Float".
   std::string FirstWeight() const {
@@ -97,11 +170,8 @@ class TorchScriptModel final : public Model {
 
   std::string path_;
   torch::jit::Module module_;
-  bool was_training_;
-  // TorchScript's optimiser runs only on a GPU, where it fuses kernels. On a CPU the optimiser fuses nothing and splits
-  // relu's gradient into slower pieces: training the example's network without the optimiser is 10 % faster.
-  bool on_gpu_;
-  std::vector<c10::IValue> arguments_;
+  c10::Device device_;
+  std::vector<std::pair<torch::jit::Module, bool>> modes_;  // each part, and whether it was loaded in training mode
 };
 
 // Checks by the first bytes that the file is a zip archive. kInvalid: another file cannot be TorchScript.
@@ -120,18 +190,48 @@ Status CheckIsArchive(const std::string& path) {
   return Fail(Errc::kInvalid, path + what + kCure);
 }
 
+// Returns why an archive is not loaded, and what to do; `reason` is Torch's.
+std::string WhyNotLoaded(const std::string& reason) {
+  const std::string ours = std::string("PyTorch ") + TORCH_VERSION;
+  const std::string newer = "save it with " + ours +
+                            " or an older one, or build furrow-torch against the LibTorch of "
+                            "the PyTorch that saved it (-DTorch_DIR=…)";
+  if (reason.find("PyTorch file with version") != std::string::npos) {
+    return ": was saved by a newer PyTorch than the " + ours + " of furrow-torch: " + reason + "; " + newer;
+  }
+  constexpr std::string_view kUnknown = "Unknown builtin op: ";
+  if (const auto at = reason.find(kUnknown); at != std::string::npos) {
+    std::string name = reason.substr(at + kUnknown.size());
+    name = name.substr(0, name.find_first_of(". \n"));
+    const bool own = name.starts_with("aten::") || name.starts_with("prim::");
+    return ": uses the operator " + name + ", which " + ours + " of furrow-torch does not have" +
+           (own ? ", so a newer PyTorch saved it; " + newer
+                : "; it is of a library (" + name.substr(0, name.find("::")) +
+                      ") that furrow-torch does not load: define the module without it");
+  }
+  if (reason.find("required keyword attribute") != std::string::npos) {
+    return ": can't be read: " + reason +
+           "; save it before torch.jit.optimize_for_inference, after which no PyTorch "
+           "reads it";
+  }
+  // What a newer PyTorch added to an operator's arguments is reported as a mistake in the module's code.
+  if (reason.find("rgument") != std::string::npos || reason.find("schema") != std::string::npos) {
+    return ": its code does not fit the " + ours + " of furrow-torch: " + reason + "; if a newer PyTorch saved it, " +
+           newer;
+  }
+  return ": can't be read as a TorchScript module (an archive of torch.save is none, a truncated file neither): " +
+         reason + "; " + kCure;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Model>> LoadModel(const std::string& path, std::string_view device) {
   FURROW_TRY(CheckIsArchive(path));
   try {
     const c10::Device target{std::string(device)};
-    return std::make_unique<TorchScriptModel>(path, torch::jit::load(path, target), target.is_cuda());
+    return std::make_unique<TorchScriptModel>(path, torch::jit::load(path, target), target);
   } catch (const std::exception& error) {
-    return Fail(Errc::kInvalid, path +
-                                    ": can't be read as a TorchScript module (an archive of torch.save is none, "
-                                    "a truncated file neither): " +
-                                    ReasonOf(error) + "; " + kCure);
+    return Fail(Errc::kInvalid, path + WhyNotLoaded(ReasonOf(error)));
   }
 }
 

@@ -1,20 +1,28 @@
-#include <torch/optim/adam.h>
-#include <torch/optim/adamw.h>
-#include <torch/optim/sgd.h>
-#include <unistd.h>
+#include <ATen/ATen.h>
+#include <torch/csrc/api/include/torch/utils.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
+#include <exception>
+#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <random>
+#include <span>
+#include <string>
+#include <system_error>
+#include <utility>
 
 #include "agent/torch/dataset.h"
 #include "agent/torch/model_loader.h"
+#include "agent/torch/optimizer.h"
+#include "agent/torch/rehearsal.h"
 #include "agent/torch/runtime.h"
 #include "agent/torch/steps.h"
+#include "agent/torch/whole_file.h"
 
 namespace furrow::steps {
 namespace {
@@ -23,22 +31,6 @@ using Stopwatch = std::chrono::steady_clock;
 
 double SecondsSince(Stopwatch::time_point start) {
   return std::max(1e-9, std::chrono::duration<double>(Stopwatch::now() - start).count());
-}
-
-std::unique_ptr<torch::optim::Optimizer> MakeOptimizer(const TrainSpec& spec, const std::vector<at::Tensor>& weights) {
-  if (const auto* sgd = std::get_if<Sgd>(&spec.optimizer)) {
-    return std::make_unique<torch::optim::SGD>(weights, torch::optim::SGDOptions(sgd->lr)
-                                                            .momentum(sgd->momentum)
-                                                            .dampening(sgd->dampening)
-                                                            .weight_decay(sgd->weight_decay)
-                                                            .nesterov(sgd->nesterov));
-  }
-  const auto& adam = std::get<Adam>(spec.optimizer);
-  const auto fill = [&](auto options) {
-    return options.betas({adam.beta1, adam.beta2}).eps(adam.eps).weight_decay(adam.weight_decay).amsgrad(adam.amsgrad);
-  };
-  if (adam.decoupled) return std::make_unique<torch::optim::AdamW>(weights, fill(torch::optim::AdamWOptions(adam.lr)));
-  return std::make_unique<torch::optim::Adam>(weights, fill(torch::optim::AdamOptions(adam.lr)));
 }
 
 // Shuffles by Fisher and Yates' algorithm, since std::shuffle may differ from one library to the next.
@@ -103,24 +95,34 @@ class LossWindow {
   std::int64_t epoch_examples_ = 0;
 };
 
-Status CheckFolder(const std::string& out) {
-  const auto slash = out.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : out.substr(0, slash + 1);
-  if (access(folder.c_str(), W_OK | X_OK) != 0) return tl::unexpected(ErrnoError("out: folder " + folder, errno));
+// Checks that the trained module can be written, as far as that can be known before it is there.
+Status CheckOut(const TrainSpec& spec) {
+  const auto place = WholeFile::Create(spec.out);
+  if (!place) return tl::unexpected(Annotate(place.error(), "out"));
+  for (const std::string* input : {&spec.data.inputs, &spec.data.labels}) {
+    std::error_code error;
+    if (input->empty() || !std::filesystem::equivalent(*input, spec.out, error)) continue;
+    return Fail(Errc::kInvalid, "out: " + spec.out + ": is a file of the data, which it would replace; name another");
+  }
   return {};
+}
+
+// Returns how many of `count` examples an epoch takes.
+std::int64_t ExamplesOf(const TrainSpec& spec, std::int64_t count) {
+  return spec.drop_last ? count - count % spec.batch : count;
 }
 
 class Training {
  public:
+  // `like` has the type and device of the inputs.
   Training(const TrainSpec& spec, MetricsFile& metrics, const Dataset& data, Model& model,
-           std::vector<at::Tensor> weights)
+           std::vector<at::Tensor> weights, at::Tensor like)
       : spec_(spec),
         metrics_(metrics),
         data_(data),
         model_(model),
-        weights_(std::move(weights)),
-        optimizer_(MakeOptimizer(spec, weights_)),
-        like_(model.InputOptions()),
+        optimizer_(MakeOptimizer(spec.optimizer, std::move(weights))),
+        like_(std::move(like)),
         losses_(like_.is_cuda()),
         random_(static_cast<std::uint64_t>(spec.seed)),
         rows_(static_cast<std::size_t>(data.count)) {
@@ -130,7 +132,8 @@ class Training {
   Status Epoch(std::int64_t epoch) {
     const auto start = Stopwatch::now();
     if (spec_.shuffle) Shuffle(rows_, random_);
-    const std::span<const std::int64_t> rows(rows_);
+    const auto rows =
+        std::span<const std::int64_t>(rows_).first(static_cast<std::size_t>(ExamplesOf(spec_, data_.count)));
     const auto batch = static_cast<std::size_t>(spec_.batch);
     for (std::size_t at = 0; at < rows.size(); at += batch) {
       const auto part = rows.subspan(at, std::min(batch, rows.size() - at));
@@ -154,17 +157,25 @@ class Training {
  private:
   Status Step(std::span<const std::int64_t> rows) {
     const at::Tensor inputs = InputsOf(data_, rows, like_);
-    const at::Tensor labels = LabelsOf(data_, rows, like_);
-    for (at::Tensor& weight : weights_) weight.mutable_grad().reset();
+    optimizer_->ForgetGradients();
     FURROW_ASSIGN(const at::Tensor output, model_.Forward(inputs));
-    if (losses_.steps() == 0) FURROW_TRY(CheckOutput(data_, spec_.loss, output, labels));
-    const at::Tensor loss = LossOf(spec_.loss, output, labels);
-    if (!loss.requires_grad()) {
-      return Fail(Errc::kInvalid, spec_.model + ": its output does not depend on any parameter that can be trained");
+    const at::Tensor labels = LabelsOf(data_, rows, output);
+    FURROW_TRY(CheckOutput(data_, spec_.loss, output, labels));
+    if (losses_.steps() == 0) FURROW_TRY(CheckMeaning(data_, spec_.loss, output));
+    try {
+      const at::Tensor loss = LossOf(spec_.loss, output, labels);
+      if (!loss.requires_grad()) {
+        return Fail(Errc::kInvalid, spec_.model +
+                                        ": its output does not depend on any parameter that can be trained; "
+                                        "save it before torch.jit.freeze, without detach() and no_grad()");
+      }
+      loss.backward();
+      optimizer_->Step();
+      losses_.Add(loss, static_cast<std::int64_t>(rows.size()));
+    } catch (const std::exception& error) {
+      return Fail(Errc::kInvalid, spec_.model + ": step " + std::to_string(losses_.steps() + 1) +
+                                      " cannot be computed: " + ReasonOf(error));
     }
-    loss.backward();
-    optimizer_->step();
-    losses_.Add(loss, static_cast<std::int64_t>(rows.size()));
     return {};
   }
 
@@ -187,8 +198,7 @@ class Training {
   MetricsFile& metrics_;
   const Dataset& data_;
   Model& model_;
-  std::vector<at::Tensor> weights_;
-  std::unique_ptr<torch::optim::Optimizer> optimizer_;
+  std::unique_ptr<Optimizer> optimizer_;
   at::Tensor like_;
   LossWindow losses_;
   std::mt19937_64 random_;
@@ -198,16 +208,21 @@ class Training {
 }  // namespace
 
 Status Train(const TrainSpec& spec, MetricsFile& metrics) {
-  FURROW_TRY(CheckFolder(spec.out));
+  FURROW_TRY(CheckOut(spec));
   FURROW_ASSIGN(const std::string device, SelectDevice(spec.device));
   FURROW_ASSIGN(const auto model, LoadModel(spec.model, device));
   FURROW_ASSIGN(auto weights, model->Trainable());
   FURROW_ASSIGN(const Dataset data, LoadDataset(spec.data, spec.loss));
-  torch::manual_seed(static_cast<std::uint64_t>(spec.seed));
+  if (ExamplesOf(spec, data.count) == 0) {
+    return Fail(Errc::kInvalid, "drop_last leaves nothing of " + std::to_string(data.count) +
+                                    " examples: they are fewer than one batch of " + std::to_string(spec.batch));
+  }
   model->SetTraining(true);
+  FURROW_ASSIGN(at::Tensor like, RehearseTraining(spec, *model, data));
+  torch::manual_seed(static_cast<std::uint64_t>(spec.seed));
   std::printf("training %s on %lld examples of %s, on %s\n", spec.model.c_str(), static_cast<long long>(data.count),
               data.inputs_file.c_str(), device.c_str());
-  Training training(spec, metrics, data, *model, std::move(weights));
+  Training training(spec, metrics, data, *model, std::move(weights), std::move(like));
   for (std::int64_t epoch = 1; epoch <= spec.epochs; ++epoch) FURROW_TRY(training.Epoch(epoch));
   FURROW_TRY(model->Save(spec.out));
   std::printf("wrote %s\n", spec.out.c_str());

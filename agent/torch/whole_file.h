@@ -12,7 +12,8 @@ namespace furrow::steps {
 // without Commit.
 class WholeFile {
  public:
-  // Opens the temporary file. Fails if the folder is missing or not writable.
+  // Opens the temporary file. Fails if the folder is missing or not writable, or if the name is that of something that
+  // no file may replace: a folder, a device, a pipe, a mount, a name in /dev, /proc or /sys.
   static Result<WholeFile> Create(const std::string& path);
   WholeFile(WholeFile&& other) noexcept;
   WholeFile& operator=(WholeFile&&) = delete;

@@ -37,7 +37,8 @@ std::string Found(const YamlNode& node) {
     case Kind::kScalar: break;
   }
   if (node.text.empty()) return "an empty text";
-  return Quoted(node.text) + (LooksPlain(node) ? " in quotes" : "");
+  return Quoted(node.text) + (LooksPlain(node) ? " in quotes" : "") +
+         (HasVariable(node.text) ? "; variables are read by `run` and `exec` steps only: write the value itself" : "");
 }
 
 // Returns what to write for a value that was meant as `true` or `false`; empty: that is not known.

@@ -247,7 +247,7 @@ JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env,
   job.shards = ReadShards(fields);
   job.allow_failure = fields.Bool("allow_failure").value_or(false);
   job.artifacts = ReadPatterns(fields, "artifacts", "[net.pt]", PatternUse::kArtifacts);
-  job.steps = ReadSteps(fields);
+  job.steps = ReadSteps(fields, positions.files);
   RefuseDeviceWithoutGpu(fields, job);
   return job;
 }

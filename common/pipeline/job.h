@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/pipeline/fields.h"
+#include "common/pipeline/file_uses.h"
 #include "common/pipeline/pattern.h"
 
 namespace furrow::pipeline {
@@ -16,6 +17,7 @@ struct JobPositions {
   Position job;
   Position shards;
   std::vector<Position> needs;  // one for each of JobSpec::needs
+  std::vector<FileUse> files;   // of its native steps
 };
 
 // Reads one entry of `jobs`. `base_env` holds the file's variables, which the job's own override.

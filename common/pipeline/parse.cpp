@@ -72,7 +72,8 @@ void CheckOverrides(const Env& overrides, Report& report) {
   }
 }
 
-void ReadJobs(Fields& top, const Env& env, const Env& overrides, Pipeline& pipeline, Report& report) {
+void ReadJobs(Fields& top, const Env& env, const Env& overrides, const SourceFiles* sources, Pipeline& pipeline,
+              Report& report) {
   const YamlNode* node = top.Find("jobs");
   if (!node) return;
   if (node->kind != Kind::kMap || node->entries.empty()) {
@@ -110,9 +111,14 @@ void ReadJobs(Fields& top, const Env& env, const Env& overrides, Pipeline& pipel
     }
   }
   CheckNeeds(pipeline.jobs, positions, report);
+  if (sources == nullptr) return;
+  std::vector<std::vector<FileUse>> uses;
+  for (JobPositions& job : positions) uses.push_back(std::move(job.files));
+  CheckFileUses(pipeline.jobs, uses, *sources, report);
 }
 
-void ReadTop(const YamlNode& root, const Env& overrides, Pipeline& pipeline, Report& report) {
+void ReadTop(const YamlNode& root, const Env& overrides, const SourceFiles* sources, Pipeline& pipeline,
+             Report& report) {
   if (root.kind == Kind::kNull) return report.Add({1, 1}, "the file is empty; it needs `jobs`");
   Fields top(root, Scope::kPipeline, "the file", root.position, report);
   if (!top.is_map()) return;
@@ -126,19 +132,20 @@ void ReadTop(const YamlNode& root, const Env& overrides, Pipeline& pipeline, Rep
   Env env;
   ReadEnv(top, env);
   top.Require("jobs", "`jobs: { test: { steps: [{ run: make test }] } }`");
-  ReadJobs(top, env, overrides, pipeline, report);
+  ReadJobs(top, env, overrides, sources, pipeline, report);
 }
 
 }  // namespace
 
-ParsedPipeline ParsePipeline(std::string_view text, std::string_view default_name, const Env& overrides) {
+ParsedPipeline ParsePipeline(std::string_view text, std::string_view default_name, const Env& overrides,
+                             const SourceFiles* sources) {
   ParsedPipeline parsed;
   parsed.pipeline.name = MadeName(default_name);
   Report report;
   CheckOverrides(overrides, report);
   const YamlDocument document = ReadYaml(text, report);
   if (document.root) {
-    ReadTop(*document.root, overrides, parsed.pipeline, report);
+    ReadTop(*document.root, overrides, sources, parsed.pipeline, report);
   } else if (report.empty()) {
     report.Add({1, 1}, "the file is empty; it needs `jobs`");
   }

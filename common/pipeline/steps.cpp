@@ -68,13 +68,13 @@ Step ReadExec(Fields& step) {
   return {FirstLine(name), std::move(exec)};
 }
 
-Step ReadTorch(std::string_view verb, Fields& step) {
+Step ReadTorch(std::string_view verb, Fields& step, std::vector<FileUse>& uses) {
   const YamlNode& node = *step.Find(verb);
   std::string name(verb);
   for (const YamlNode::Entry& entry : node.entries) {
     if (entry.key->text == "model") name += " " + FirstLine(entry.value->text);
   }
-  return {std::move(name), ReadTorchStep(verb, node, step.where(), node.position, step.report())};
+  return {std::move(name), ReadTorchStep(verb, node, step.where(), node.position, step.report(), uses)};
 }
 
 Step ReadCheck(Fields& step) {
@@ -109,7 +109,7 @@ Step ReadCheck(Fields& step) {
   return {Shortened(name, kNameBytes), std::move(check)};
 }
 
-Step ReadStep(const YamlNode& node, const std::string& where, Report& report) {
+Step ReadStep(const YamlNode& node, const std::string& where, Report& report, std::vector<FileUse>& uses) {
   if (node.kind == Kind::kScalar) {
     report.Add(node.position, where + " must be a mapping, not a text; write `- run: …`");
     return {};
@@ -139,14 +139,14 @@ Step ReadStep(const YamlNode& node, const std::string& where, Report& report) {
   Step read = kind == "run"     ? ReadRun(step)
               : kind == "exec"  ? ReadExec(step)
               : kind == "check" ? ReadCheck(step)
-                                : ReadTorch(kind, step);
+                                : ReadTorch(kind, step, uses);
   if (const auto name = step.Text("name")) read.name = FirstLine(*name);
   return read;
 }
 
 }  // namespace
 
-std::vector<Step> ReadSteps(Fields& job) {
+std::vector<Step> ReadSteps(Fields& job, std::vector<FileUse>& uses) {
   std::vector<Step> steps;
   job.Require("steps", "`steps: [{ run: make }]`");
   const YamlNode* list = job.Find("steps");
@@ -155,7 +155,9 @@ std::vector<Step> ReadSteps(Fields& job) {
   if (list->kind == Kind::kList && list->items.empty()) job.Wrong("steps", "is empty; a job needs at least one step");
   for (const YamlNode* item : items) {
     const std::string where = "step " + std::to_string(steps.size() + 1) + " of " + job.where();
-    steps.push_back(ReadStep(*item, where, job.report()));
+    const std::size_t known = uses.size();
+    steps.push_back(ReadStep(*item, where, job.report(), uses));
+    for (std::size_t i = known; i < uses.size(); ++i) uses[i].step = steps.size() - 1;
     if (steps.size() == 1 && std::holds_alternative<CheckStep>(steps[0].action) && !job.Has("needs")) {
       job.report().Add(item->position, where + " checks the metrics of needed jobs, but the job has no `needs`");
     }

@@ -1,6 +1,7 @@
 #include "common/pipeline/torch.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/pipeline/fields.h"
+#include "common/pipeline/values.h"
 
 namespace furrow::pipeline {
 
@@ -32,7 +34,14 @@ struct Mapping {
   json out = json::object();
 
   void Path(std::string_view key) {
-    if (auto path = fields.Text(key)) out[std::string(key)] = std::move(*path);
+    auto path = fields.Text(key);
+    if (!path) return;
+    if (HasVariable(*path)) {
+      fields.Wrong(key, "is " + Quoted(*path) +
+                            ", but a native step takes a text as it is; write the name itself, or copy the file to a "
+                            "fixed name in a `run` step before it");
+    }
+    out[std::string(key)] = std::move(*path);
   }
   void Integer(std::string_view key, std::int64_t low, std::int64_t high) {
     if (const auto value = fields.Integer(key, low, high)) out[std::string(key)] = *value;
@@ -117,11 +126,16 @@ void ReadCsvLabel(Mapping& data) {
   if (!label) return;
   if (const auto column = IntegerOf(*label)) {
     data.out["label"] = *column;
-    if (*column < std::numeric_limits<std::int32_t>::min() || *column > std::numeric_limits<std::int32_t>::max()) {
-      data.fields.Wrong("label", "is no column");
+    if (*column < -kMillion || *column > kMillion) data.fields.Wrong("label", "is no column");
+  } else if (auto name = data.fields.Text("label")) {
+    if (name->starts_with('$') && HasVariable(*name)) {
+      data.fields.Wrong("label",
+                        "is " + Quoted(*name) + ", but a native step takes a text as it is; write the name itself");
     }
-  } else {
-    data.Path("label");
+    if (data.fields.Has("header") && !data.fields.Bool("header").value_or(true)) {
+      data.fields.Wrong("label", "is a name, but `header` is false: give the column's number");
+    }
+    data.out["label"] = std::move(*name);
   }
 }
 
@@ -156,7 +170,37 @@ void ReadFiles(Mapping& data, const std::string& format) {
   }
 }
 
-json ReadData(Fields& step) {
+// Adds the files of `data` to `uses`.
+void AddUses(const Mapping& data, std::vector<FileUse>& uses) {
+  const std::string folder = data.out.value("dir", "");
+  // An index in place of a name says nothing of the first line.
+  const bool unsaid = !data.out.contains("header") && (!data.out.contains("label") || !data.out["label"].is_string());
+  for (const std::string_view key : {"images", "labels", "inputs", "file"}) {
+    const YamlNode* node = data.fields.Find(key);
+    if (node == nullptr || !data.out.contains(std::string(key))) continue;
+    const std::string name = data.out[std::string(key)];
+    uses.push_back({folder.empty() || name.starts_with('/') ? name : folder + "/" + name,
+                    key == "file" && unsaid ? FileUse::Kind::kReadCsvWithNames : FileUse::Kind::kRead,
+                    data.fields.Named(key), node->position});
+  }
+}
+
+// Checks `mean` and `std` against the channels that `shape` says.
+void CheckChannels(Mapping& data) {
+  if (!data.out.contains("shape") || data.out["shape"].empty()) return;
+  const auto channels = data.out["shape"][0].get<std::size_t>();
+  for (const std::string_view key : {"mean", "std"}) {
+    const json list = data.out.value(std::string(key), json());
+    if (list.is_array() && list.size() > 1 && list.size() != channels) {
+      data.fields.Wrong(key, "has " + std::to_string(list.size()) +
+                                 " numbers, but the first size of `shape`, which "
+                                 "counts the channels, is " +
+                                 std::to_string(channels));
+    }
+  }
+}
+
+json ReadData(Fields& step, std::vector<FileUse>& uses) {
   step.Require("data", "`data: { format: csv, file: train.csv }`");
   const YamlNode* node = step.Find("data");
   if (!node) return json::object();
@@ -170,6 +214,8 @@ json ReadData(Fields& step) {
   data.Positive("scale");
   ReadChannels(data, "mean", false);
   ReadChannels(data, "std", true);
+  CheckChannels(data);
+  AddUses(data, uses);
   return std::move(data.out);
 }
 
@@ -224,18 +270,46 @@ json ReadOptimizer(Fields& step) {
   return out;
 }
 
-void ReadTrain(Mapping& train) {
+void AddUse(const Mapping& step, std::string_view key, FileUse::Kind kind, std::vector<FileUse>& uses) {
+  const YamlNode* node = step.fields.Find(key);
+  if (node == nullptr || !step.out.contains(std::string(key))) return;
+  uses.push_back({step.out[std::string(key)], kind, step.fields.Named(key), node->position});
+}
+
+// Checks `out` as far as its text alone tells. `uses` has the files of the data from `first` on.
+void CheckOut(Mapping& train, const std::vector<FileUse>& uses, std::size_t first) {
+  const std::string out = train.out.value("out", "");
+  if (out.empty()) return;
+  const auto name = out.substr(out.rfind('/') + 1);  // npos + 1 is 0
+  const bool device = out.starts_with("/dev/") && !out.starts_with("/dev/shm/");
+  if (name.empty() || name == "." || name == "..") {
+    train.fields.Wrong("out", "is " + Quoted(out) + ", a folder; name a file in it, such as `trained.pt`");
+  } else if (device || out.starts_with("/proc/") || out.starts_with("/sys/")) {
+    train.fields.Wrong("out", "is " + Quoted(out) + ", which is no place for a file; name one in the workspace");
+  }
+  for (std::size_t i = first; i < uses.size(); ++i) {
+    if (uses[i].path != out) continue;
+    train.fields.Wrong("out", "is a file of the data, which it would replace; name another file");
+  }
+}
+
+void ReadTrain(Mapping& train, std::vector<FileUse>& uses) {
   train.fields.Require("model", "`model: net.pt`");
   train.Path("model");
-  train.out["data"] = ReadData(train.fields);
+  AddUse(train, "model", FileUse::Kind::kRead, uses);
+  const std::size_t first = uses.size();
+  train.out["data"] = ReadData(train.fields, uses);
   train.fields.Require("out", "`out: trained.pt`");
   train.Path("out");
+  CheckOut(train, uses, first);
+  AddUse(train, "out", FileUse::Kind::kWritten, uses);
   train.out["optimizer"] = ReadOptimizer(train.fields);
   train.Loss();
   train.Integer("epochs", 1, kMillion);
   train.Integer("batch", 1, kMillion);
   train.Integer("seed", 0, std::numeric_limits<std::int64_t>::max());
   train.Bool("shuffle");
+  train.Bool("drop_last");
   train.Integer("log_every", 0, kMillion);
   train.Machine();
 }
@@ -264,10 +338,11 @@ void ReadMetrics(Mapping& evaluate, const std::string& loss) {
   evaluate.out["metrics"] = std::move(metrics);
 }
 
-void ReadEvaluate(Mapping& evaluate) {
+void ReadEvaluate(Mapping& evaluate, std::vector<FileUse>& uses) {
   evaluate.fields.Require("model", "`model: trained.pt`");
   evaluate.Path("model");
-  evaluate.out["data"] = ReadData(evaluate.fields);
+  AddUse(evaluate, "model", FileUse::Kind::kRead, uses);
+  evaluate.out["data"] = ReadData(evaluate.fields, uses);
   ReadMetrics(evaluate, evaluate.Loss());
   evaluate.Integer("batch", 1, kMillion);
   evaluate.Machine();
@@ -276,13 +351,13 @@ void ReadEvaluate(Mapping& evaluate) {
 }  // namespace
 
 TorchStep ReadTorchStep(std::string_view verb, const YamlNode& node, const std::string& where, Position position,
-                        Report& report) {
+                        Report& report, std::vector<FileUse>& uses) {
   const bool train = verb == "train";
   Mapping spec{Fields(node, train ? Scope::kTrain : Scope::kEvaluate, Quoted(verb) + " of " + where, position, report)};
   if (train) {
-    ReadTrain(spec);
+    ReadTrain(spec, uses);
   } else {
-    ReadEvaluate(spec);
+    ReadEvaluate(spec, uses);
   }
   // Text with bad UTF-8 is reported where it is read; with `replace`, dump does not throw over such text.
   return {std::string(verb), spec.out.dump(-1, ' ', false, json::error_handler_t::replace)};

@@ -139,8 +139,19 @@ Result<MetricRule> ParseRule(std::string metric, std::string_view text) {
     if (!number) break;
     return MetricRule{std::move(metric), comparison, *number};
   }
-  return Fail(Errc::kInvalid,
-              "must be a comparison with a number, such as \">= 0.80\" (one of <, <=, >, >=, ==), not " + Quoted(text));
+  return Fail(
+      Errc::kInvalid,
+      "must be a comparison with a number, such as \">= 0.80\" (one of <, <=, >, >=, ==), not " + Quoted(text) +
+          (HasVariable(text) ? "; variables are read by `run` and `exec` steps only: write the number itself" : ""));
+}
+
+bool HasVariable(std::string_view text) {
+  for (std::size_t at = text.find('$'); at != std::string_view::npos; at = text.find('$', at + 1)) {
+    std::string_view name = text.substr(at + 1);
+    if (name.starts_with('{')) name.remove_prefix(1);
+    if (!name.empty() && (IsLetter(name.front()) || name.front() == '_')) return true;
+  }
+  return false;
 }
 
 bool IsName(std::string_view text, bool dots) {

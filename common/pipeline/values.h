@@ -39,6 +39,9 @@ Result<Gpus> ParseGpus(std::string_view text);
 // built.
 Result<MetricRule> ParseRule(std::string metric, std::string_view text);
 
+// Returns whether `text` has a variable of a shell in it: $NAME or ${NAME}.
+bool HasVariable(std::string_view text);
+
 // Returns whether `text` is a name: [A-Za-z0-9_] first, then also - and (with `dots`) a dot; 1 to 64 bytes.
 bool IsName(std::string_view text, bool dots);
 

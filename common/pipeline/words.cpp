@@ -27,9 +27,10 @@ constexpr Word kStepWords[] = {{"name", true},      {"run", true},      {"exec",
                                {"train", true},     {"evaluate", true}, {"check", true},
                                {"compress", false}, {"export", false},  {"benchmark", false}};
 // agent/torch/SPEC.md defines the words of furrow-torch.
-constexpr Word kTrainWords[] = {{"model", true},   {"data", true},      {"out", true},    {"optimizer", true},
-                                {"loss", true},    {"epochs", true},    {"batch", true},  {"seed", true},
-                                {"shuffle", true}, {"log_every", true}, {"device", true}, {"threads", true}};
+constexpr Word kTrainWords[] = {{"model", true},   {"data", true},      {"out", true},       {"optimizer", true},
+                                {"loss", true},    {"epochs", true},    {"batch", true},     {"seed", true},
+                                {"shuffle", true}, {"drop_last", true}, {"log_every", true}, {"device", true},
+                                {"threads", true}};
 constexpr Word kEvaluateWords[] = {{"model", true}, {"data", true},   {"loss", true},   {"metrics", true},
                                    {"batch", true}, {"device", true}, {"threads", true}};
 constexpr Word kDataWords[] = {{"format", true}, {"dir", true},   {"images", true}, {"labels", true}, {"inputs", true},

@@ -4,6 +4,7 @@
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
+#include "controller/cli/source/folder_files.h"
 #include "controller/cli/source/pipeline_file.h"
 
 namespace furrow::cli {
@@ -14,7 +15,8 @@ Result<int> CheckCommand(const Session& session, const std::string& file) {
   if (std::error_code none; !fs::exists(file, none))
     return Fail(Errc::kInvalid, "there is no file " + file + "; `furrow check FILE` checks another");
   FURROW_ASSIGN(const PipelineFile read, ReadPipelineFile(file, file, folder.string()));
-  const ParsedPipeline parsed = ParsePipeline(read.text, read.default_name);
+  const FolderFiles sources = FolderFiles::Around(file);
+  const ParsedPipeline parsed = ParsePipeline(read.text, read.default_name, {}, &sources);
   if (session.json) {
     WriteOut(JsonDiagnostics(file, parsed));
   } else if (!parsed.ok()) {

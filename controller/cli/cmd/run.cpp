@@ -12,6 +12,7 @@
 #include "controller/cli/follow/follow_run.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
+#include "controller/cli/source/folder_files.h"
 #include "controller/cli/source/pipeline_file.h"
 #include "controller/cli/source/tree.h"
 
@@ -73,8 +74,9 @@ std::string PathWithin(const std::string& repository, const std::string& file) {
 }
 
 // Prints the errors of the file. Returns the exit status if the file cannot be run.
-std::optional<int> Complain(const Session& session, const PipelineFile& file, const Env& overrides) {
-  const ParsedPipeline parsed = ParsePipeline(file.text, file.default_name, overrides);
+std::optional<int> Complain(const Session& session, const PipelineFile& file, const Env& overrides,
+                            const SourceFiles& sources) {
+  const ParsedPipeline parsed = ParsePipeline(file.text, file.default_name, overrides, &sources);
   if (parsed.ok()) return std::nullopt;
   if (session.json)
     WriteOut(JsonDiagnostics(file.name, parsed));
@@ -142,7 +144,8 @@ Result<int> RunCommand(const Session& session, const RunOptions& options) {
     sources.emplace(std::move(taken));
   }
   FURROW_ASSIGN(PipelineFile file, ReadPipeline(location, options, sources ? &*sources : nullptr));
-  if (const auto status = Complain(session, file, overrides)) return *status;
+  const FolderFiles files({sources ? sources->root() : location.folder});
+  if (const auto status = Complain(session, file, overrides, files)) return *status;
 
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_TRY(farm->Ask<Pong>(Ping{}));  // The ping fails before a gigabyte is hashed.

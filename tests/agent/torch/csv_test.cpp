@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <utility>
+
 #include "tests/agent/torch/files.h"
 
 using namespace furrow;
@@ -12,7 +14,7 @@ TEST_CASE("csv: the last column is the label, blanks, quotes and blank lines are
   const auto table = ReadCsv(folder.Write("a.csv", "x,y,\"class\"\r\n1, 2.5 ,0\r\n\r\n+3,-4e1,\"1\"\n"), {});
   REQUIRE(table);
   CHECK(table->inputs.shape == Shape{2, 2});
-  CHECK(std::get<std::vector<float>>(table->inputs.values) == std::vector<float>{1, 2.5, 3, -40});
+  CHECK(std::get<std::vector<double>>(table->inputs.values) == std::vector<double>{1, 2.5, 3, -40});
   CHECK(table->labels == std::vector<double>{0, 1});
 }
 
@@ -36,4 +38,66 @@ TEST_CASE("csv: a mistake is named by line and column") {
   CHECK(Has(ReadCsv(folder.Write("e.csv", "x,y\n"), {}).error().message, "has no line of numbers"));
   CHECK(Has(ReadCsv(folder.Write("f.csv", ""), {}).error().message, "has no line of numbers"));
   CHECK(Has(ReadCsv(folder.Write("g.csv", "x\n1\n"), {}).error().message, "one column only"));
+}
+
+TEST_CASE("csv: numbers are not taken for names, unless the user says so") {
+  const Folder folder;
+  for (const std::string text :
+       {"1,2\n3,4\n", "\n\n 1 , 2 \n3,4\n", "\xef\xbb\xbf\"1\",2\r\n3,4\r\n", "-1e3,+.5\n3,4"}) {
+    const std::string file = folder.Write("a.csv", text);
+    const auto refused = ReadCsv(file, {});
+    REQUIRE(!refused);
+    CHECK(Has(refused.error().message, ": the first line has numbers ("));
+    CHECK(Has(refused.error().message, "set data.header to false"));
+    CHECK(ReadCsv(file, {false, -1})->labels.size() == 2);
+    CHECK(ReadCsv(file, {true, -1, true})->labels == std::vector<double>{4});
+  }
+  CHECK(ReadCsv(folder.Write("b.csv", "1,2\n3,4\n"), {true, "2"})->labels == std::vector<double>{4});
+  CHECK(ReadCsv(folder.Write("c.csv", "1,y\n3,4\n"), {})->labels == std::vector<double>{4});
+}
+
+TEST_CASE("csv: another separator than the comma is named") {
+  const Folder folder;
+  for (const auto& [text, words] : {std::pair<std::string, std::string>{"x;y\n1;2\n", "separated by ';'"},
+                                    {"x,a;y,b\n1,5;2,5\n", "separated by ';'"},
+                                    {"1,5;2;3\n2,5;3;4\n", "separated by ';'"},
+                                    {"x\ty\n1\t2\n", "separated by tabs"},
+                                    {"x|y\n1|2\n", "separated by '|'"},
+                                    {"1.0 2.0\n3.0 4.0\n", "separated by blanks"}}) {
+    const auto refused = ReadCsv(folder.Write("a.csv", text), {});
+    REQUIRE(!refused);
+    INFO(refused.error().message);
+    CHECK(Has(refused.error().message, words));
+    CHECK(Has(refused.error().message, "save it with commas"));
+  }
+}
+
+TEST_CASE("csv: quoted names and fields, every kind of line end") {
+  const Folder folder;
+  const auto quoted =
+      ReadCsv(folder.Write("a.csv", "\"a, b\",\"the \"\"x\"\"\",\"two\nlines\"\n\"1\", \"2\" ,3\n"), {});
+  REQUIRE(quoted);
+  CHECK(quoted->inputs.shape == Shape{1, 2});
+  CHECK(quoted->labels == std::vector<double>{3});
+  CHECK(ReadCsv(folder.Write("b.csv", "\"a, b\",y\n1,2\n"), {true, "a, b"})->labels == std::vector<double>{1});
+  for (const std::string end : {"\n", "\r\n", "\r"}) {
+    const std::string text = "x,y" + end + end + "1,2" + end + " \t" + end + "3,4";
+    CHECK(ReadCsv(folder.Write("c.csv", text), {})->labels == std::vector<double>{2, 4});
+    CHECK(ReadCsv(folder.Write("c.csv", text + end), {})->labels == std::vector<double>{2, 4});
+    CHECK(Has(ReadCsv(folder.Write("c.csv", text + ",5" + end), {}).error().message, "c.csv:5: 3 columns"));
+  }
+  CHECK(Has(ReadCsv(folder.Write("d.csv", "x,y\n\"1,2\n"), {}).error().message, "a quote is not closed"));
+  CHECK(Has(ReadCsv(folder.Write("e.csv", std::string("\xff\xfe"
+                                                      "1\0,\0",
+                                                      6)),
+                    {})
+                .error()
+                .message,
+            "is UTF-16"));
+}
+
+TEST_CASE("csv: what is missing or no class says what to do") {
+  const Folder folder;
+  CHECK(Has(ReadCsv(folder.Write("a.csv", "x,y\n,1\n"), {}).error().message, "fill in the value that is missing"));
+  CHECK(Has(ReadCsv(folder.Write("b.csv", "x,y\n1,setosa\n"), {}).error().message, "must be a number, from 0 on"));
 }

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+
 #include "tests/agent/torch/files.h"
 
 using namespace furrow;
@@ -114,7 +116,54 @@ TEST_CASE("dataset: a csv label that is no whole number is refused for classes")
   spec.format = Format::kCsv;
   spec.inputs = folder.Write("a.csv", "x,y\n1,0\n2,0.5\n");
   CHECK(Has(LoadDataset(spec, Loss::kNll).error().message, "the label of example 1 is no class number"));
-  CHECK(LoadDataset(spec, Loss::kMse)->targets == std::vector<float>{0, 0.5});
+  CHECK(std::get<std::vector<double>>(LoadDataset(spec, Loss::kMse)->targets) == std::vector<double>{0, 0.5});
+}
+
+TEST_CASE("dataset: a csv label keeps every digit") {
+  const Folder folder;
+  DataSpec spec;
+  spec.format = Format::kCsv;
+  spec.inputs = folder.Write("a.csv", "x,y\n0.1,16777217\n");
+  CHECK(LoadDataset(spec, Loss::kNll)->classes == std::vector<std::int64_t>{16777217});
+  spec.inputs = folder.Write("b.csv", "x,y\n1,0.1\n");
+  double target = 0;
+  LoadDataset(spec, Loss::kMse)->CopyTargets(std::vector<std::int64_t>{0}, &target);
+  CHECK(target == 0.1);
+}
+
+TEST_CASE("dataset: inputs of every type come as the float32 and float64 that a tensor of this type is") {
+  const Folder folder;
+  DataSpec spec;
+  spec.format = Format::kNpy;
+  spec.labels = folder.Write("y", Npy<std::int64_t>("<i8", "(1,)", {0}));
+  const auto check = [&](const std::string& bytes, float narrow, double wide) {
+    spec.inputs = folder.Write("x", bytes);
+    const auto data = LoadDataset(spec, Loss::kNll);
+    REQUIRE(data);
+    float one = 0;
+    double other = 0;
+    data->CopyInputs(std::vector<std::int64_t>{0}, &one);
+    data->CopyInputs(std::vector<std::int64_t>{0}, &other);
+    CHECK(one == narrow);
+    CHECK(other == wide);
+  };
+  check(Npy<std::uint8_t>("|b1", "(1, 1)", {1}), 1, 1);
+  check(Npy<std::uint8_t>("|u1", "(1, 1)", {1}), 1.0F / 255, 1.0 / 255);
+  check(Npy<std::int8_t>("|i1", "(1, 1)", {-3}), -3, -3);
+  check(Npy<std::uint16_t>("<u2", "(1, 1)", {65535}), 65535, 65535);
+  check(Npy<std::int16_t>("<i2", "(1, 1)", {-32768}), -32768, -32768);
+  check(Npy<std::uint32_t>("<u4", "(1, 1)", {4294967295U}), 4294967295.0F, 4294967295.0);
+  check(Npy<std::int32_t>("<i4", "(1, 1)", {16777217}), 16777216, 16777217);
+  check(Npy<std::uint64_t>("<u8", "(1, 1)", {std::uint64_t{1} << 63}), 9223372036854775808.0F, 9223372036854775808.0);
+  check(Npy<std::int64_t>("<i8", "(1, 1)", {9007199254740992}), 9007199254740992.0F, 9007199254740992.0);
+  check(Npy<std::uint16_t>("<f2", "(1, 1)", {0x3555}), 0.333251953125F, 0.333251953125);
+  check(Npy<float>("<f4", "(1, 1)", {0.1F}), 0.1F, static_cast<double>(0.1F));
+  check(Npy<double>("<f8", "(1, 1)", {0.1}), 0.1F, 0.1);
+  spec.scale = 3;
+  spec.mean = {0.1};
+  spec.deviation = {0.7};
+  check(Npy<float>("<f4", "(1, 1)", {0.1F}), (0.1F * 3.0F - 0.1F) / 0.7F,
+        (static_cast<double>(0.1F) * 3.0 - 0.1) / 0.7);
 }
 
 TEST_CASE("dataset: shards are contiguous, complete and differ by one at most") {

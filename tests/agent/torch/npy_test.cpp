@@ -2,12 +2,16 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
 #include "tests/agent/torch/files.h"
 
 using namespace furrow;
 using namespace furrow::steps;
 
-TEST_CASE("npy: floats become float32, integers int64, uint8 stays") {
+TEST_CASE("npy: floats and uint8 stay, other integers become int64") {
   const Folder folder;
   const auto floats = ReadNpy(folder.Write("f4", Npy<float>("<f4", "(2, 2)", {1, 2.5, -3, 4})));
   REQUIRE(floats);
@@ -15,13 +19,35 @@ TEST_CASE("npy: floats become float32, integers int64, uint8 stays") {
   CHECK(std::get<std::vector<float>>(floats->values) == std::vector<float>{1, 2.5, -3, 4});
   const auto doubles = ReadNpy(folder.Write("f8", Gzip(Npy<double>("<f8", "(2,)", {0.5, 8}))));
   REQUIRE(doubles);
-  CHECK(std::get<std::vector<float>>(doubles->values) == std::vector<float>{0.5, 8});
+  CHECK(std::get<std::vector<double>>(doubles->values) == std::vector<double>{0.5, 8});
   const auto ints = ReadNpy(folder.Write("i2", Npy<std::int16_t>("<i2", "(3,)", {1, -2, 300})));
   REQUIRE(ints);
   CHECK(std::get<std::vector<std::int64_t>>(ints->values) == std::vector<std::int64_t>{1, -2, 300});
   const auto bytes = ReadNpy(folder.Write("u1", Npy<std::uint8_t>("|u1", "(1, 2)", {0, 255})));
   REQUIRE(bytes);
   CHECK(std::get<std::vector<std::uint8_t>>(bytes->values) == std::vector<std::uint8_t>{0, 255});
+}
+
+TEST_CASE("npy: every float16 is the number that it stands for") {
+  const Folder folder;
+  const std::vector<std::uint16_t> halves = {0x0000, 0x8000, 0x0001, 0x03ff, 0x0400, 0x3c00, 0xc000, 0x7bff, 0x7c00};
+  const auto read = ReadNpy(folder.Write("f2", Npy<std::uint16_t>("<f2", "(9,)", halves)));
+  REQUIRE(read);
+  CHECK(std::get<std::vector<float>>(read->values) == std::vector<float>{0, -0.0F, 0x1p-24F, 1023 * 0x1p-24F, 0x1p-14F,
+                                                                         1, -2, 65504,
+                                                                         std::numeric_limits<float>::infinity()});
+  const auto none = ReadNpy(folder.Write("nan", Npy<std::uint16_t>("<f2", "(1,)", {0x7e00})));
+  CHECK(std::isnan(std::get<std::vector<float>>(none->values)[0]));
+}
+
+TEST_CASE("npy: a bool is 0 or 1, and a uint64 that int64 does not hold is no negative number") {
+  const Folder folder;
+  const auto bools = ReadNpy(folder.Write("b1", Npy<std::uint8_t>("|b1", "(2,)", {0, 1})));
+  CHECK(std::get<std::vector<std::int64_t>>(bools->values) == std::vector<std::int64_t>{0, 1});
+  const auto small = ReadNpy(folder.Write("u8", Npy<std::uint64_t>("<u8", "(1,)", {7})));
+  CHECK(std::get<std::vector<std::int64_t>>(small->values) == std::vector<std::int64_t>{7});
+  const auto large = ReadNpy(folder.Write("u8", Npy<std::uint64_t>("<u8", "(1,)", {std::uint64_t{1} << 63})));
+  CHECK(std::get<std::vector<double>>(large->values) == std::vector<double>{0x1p63});
 }
 
 TEST_CASE("npy: truncated says expected and found bytes") {

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zipfile
 
 import numpy
 import torch
 from torch import nn
+from typing import Dict
 
 PROGRAM = ""
 
@@ -31,25 +33,94 @@ class Classifier(nn.Module):
         return torch.log_softmax(self.out(torch.flatten(torch.relu(self.conv(x)), 1)), dim=1)
 
 
-class Whole(nn.Module):
+class Complex(nn.Module):
     """A module with a parameter that is no floating-point number."""
 
     def __init__(self):
         super().__init__()
-        self.scale = nn.Parameter(torch.ones(2), requires_grad=True)
-        self.count = nn.Parameter(torch.ones(2, dtype=torch.int64), requires_grad=False)
+        self.scale = nn.Parameter(torch.ones(2, dtype=torch.complex64))
 
     def forward(self, x):
-        return x * self.scale + self.count
+        return (x * self.scale).real
 
 
-class Pair(nn.Module):
-    def __init__(self):
+class Several(nn.Module):
+    """A module that returns something else than one tensor."""
+
+    def __init__(self, what: str):
         super().__init__()
         self.out = nn.Linear(2, 2)
+        self.what = what
 
     def forward(self, x):
         return self.out(x), x
+
+
+class Named(Several):
+    def forward(self, x) -> Dict[str, torch.Tensor]:
+        return {"logits": self.out(x)}
+
+
+class Listed(Several):
+    def forward(self, x):
+        return [self.out(x)]
+
+
+class Raises(nn.Module):
+    """A module that refuses what it is given, in one of several ways."""
+
+    def __init__(self, way: int):
+        super().__init__()
+        self.out = nn.Linear(16, 3)
+        self.way = way
+
+    def forward(self, x):
+        if self.way == 0:
+            raise ValueError("wants [B, 3], not " + str(x.size()))
+        if self.way == 1:
+            raise NotImplementedError("two\nlines")
+        if self.way == 2:
+            raise RuntimeError("RuntimeError: twice")
+        if self.way == 3:
+            raise IndexError
+        if self.way == 4:
+            assert x.size(0) == 0, "must be empty"
+        if self.way == 5:
+            assert x.size(0) == 0
+        return self.out(x.view(5, -1))
+
+
+class Bare(nn.Module):
+    """A normalisation over the batch that can be of one example only where each has several values."""
+
+    def __init__(self, kind: str):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(16) if kind == "batch" else nn.Identity()
+        self.conv = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)) if kind == "image" else nn.Identity()
+        self.out = nn.Linear(8 if kind == "image" else 16, 3)
+
+    def forward(self, x):
+        return self.out(self.norm(torch.flatten(self.conv(x), 1)))
+
+
+class Squeezed(nn.Module):
+    """A module that forgets the batch when it has one example."""
+
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.out(torch.flatten(x, 1)).squeeze(0)
+
+
+class Embedded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(256, 2)
+
+    def forward(self, x):
+        return self.table(x).mean(1)
 
 
 def idx(array):
@@ -229,14 +300,118 @@ class Steps(unittest.TestCase):
             self.fails(verb, spec, "net.pt does not fit the data", "conv.weight is [4, 1, 3, 3]", "[16, 3, 5, 5]")
         self.save(nn.Linear(4, 5), "net.pt")
         self.fails("train", self.train_spec(), "[16, 1, 4, 5]", "labels is [16]")
-        self.save(Pair(), "net.pt")
-        self.fails("train", self.train_spec(data={**self.data, "shape": [8, 2]}), "forward returned Tuple")
+        for net, kind in ((Several(""), "Tuple[Tensor, Tensor],"), (Named(""), "Dict[str, Tensor],"), (Listed(""), "List[Tensor],")):
+            self.save(net, "net.pt")
+            self.fails("train", self.train_spec(data={**self.data, "shape": [8, 2]}), f"forward returned {kind}",
+                       "wrap it in a module whose forward returns the one tensor")
+        self.save(Embedded(), "net.pt")
+        self.fails("train", self.train_spec(data={**self.data, "shape": [16]}), "begin its forward with x = x.long()")
+        self.save(Classifier().half(), "net.pt")
+        if torch.__version__.startswith("1."):
+            self.fails("train", self.train_spec(), "a CPU does not compute float16 here", "bfloat16")
 
     def test_parameters_that_cannot_be_trained(self):
-        self.save(Whole(), "net.pt")
-        self.fails("train", self.train_spec(), "parameter count is [2] Long", "register_buffer")
+        self.save(Complex(), "net.pt")
+        self.fails("train", self.train_spec(), "parameter scale is [2] ComplexFloat", "register_buffer")
         self.save(torch.nn.ReLU(), "net.pt")
         self.fails("train", self.train_spec(), "net.pt: has no parameter that can be trained")
+        for freeze in (torch.jit.freeze, torch.jit.optimize_for_inference):
+            freeze(torch.jit.script(Classifier().eval())).save(str(self.folder / "net.pt"))
+            self.fails("train", self.train_spec(), f"save it before torch.jit.{freeze.__name__}")
+        torch.jit.trace(lambda x: x * 2, torch.zeros(1)).save(str(self.folder / "net.pt"))
+        self.fails("train", self.train_spec(), "net.pt: has no parameter that can be trained")
+        net = Classifier()
+        for parameter in net.parameters():
+            parameter.requires_grad_(False)
+        self.save(net, "net.pt")
+        self.fails("train", self.train_spec(), "requires_grad_(True)")
+
+    def test_a_module_says_itself_why_it_fails(self):
+        for way, words in enumerate(("ValueError: wants [B, 3], not [16, 1, 4, 4];", "NotImplementedError: two lines;",
+                                     "RuntimeError: twice;", "`raise IndexError` failed;",
+                                     "AssertionError: must be empty;", "`assert x.size(0) == 0` failed;",
+                                     "shape '[5, -1]' is invalid for input of size 256;")):
+            self.save(Raises(way), "net.pt")
+            self.fails("train", self.train_spec(loss="cross_entropy"), words)
+            self.fails("evaluate", {"model": "net.pt", "data": self.data, "batch": 16}, words)
+
+    def test_a_module_of_a_newer_pytorch_names_both_versions(self):
+        def rewrite(change):
+            with zipfile.ZipFile(self.folder / "old.pt") as old, zipfile.ZipFile(self.folder / "net.pt", "w") as new:
+                for name in old.namelist():
+                    new.writestr(name, change(name, old.read(name)))
+        self.save(Classifier(), "old.pt")
+        ours = subprocess.run([PROGRAM, "--describe"], check=True, capture_output=True, text=True).stdout.split()[1]
+        rewrite(lambda name, data: b"99\n" if name.endswith("/version") else data)
+        self.fails("train", self.train_spec(), "saved by a newer PyTorch", "version 99", f"PyTorch {ours}")
+        for ours_not in (b"torch.quite_new(", b"torch.relu(newer=True, self="):
+            rewrite(lambda name, data: data.replace(b"torch.relu(", ours_not))
+            self.fails("train", self.train_spec(), f"PyTorch {ours}", "newer PyTorch")
+        rewrite(lambda name, data: data.replace(b"torch.relu(", b"ops.torchvision.nms("))
+        self.fails("train", self.train_spec(), "torchvision")
+
+    def test_a_last_batch_that_cannot_be_trained_is_said_before_the_first_step(self):
+        cases = (("one example", Bare("batch"), 89, "Expected more than 1 value per channel"),
+                 ("one example without its batch", Squeezed(), 89, "output is [3]"))
+        for name, net, count, words in cases:
+            with self.subTest(name):
+                self.save(net, "net.pt")
+                data = {**self.data, "limit": count}
+                spec = self.train_spec(data=data, batch=8, epochs=2, loss="cross_entropy")
+                (self.folder / "metrics").unlink(missing_ok=True)
+                self.fails("train", spec, "the last batch of an epoch, which has 1 example (89 in batches of 8)", words,
+                           "set drop_last to true")
+                self.assertEqual((self.folder / "metrics").read_text(), "")
+                lines = self.passes("train", {**spec, "drop_last": True})
+                self.assertEqual([line["step"] for line in lines if "epoch_loss" in line], [11, 22])
+                (self.folder / "out.pt").unlink()
+        self.save(Bare("image"), "net.pt")  # each example has several values a channel, so one is enough
+        self.passes("train", self.train_spec(data={**self.data, "limit": 89}, batch=8, loss="cross_entropy", epochs=1))
+        (self.folder / "out.pt").unlink()
+        self.save(Bare("batch"), "net.pt")
+        self.fails("train", self.train_spec(batch=1, loss="cross_entropy"), "set batch to 2 or more")
+        self.fails("train", self.train_spec(batch=91, drop_last=True), "drop_last leaves nothing of 90 examples")
+
+    def test_a_loss_that_does_not_fit_the_output_is_said_before_the_first_step(self):
+        numpy.save(self.folder / "x.npy", numpy.zeros((90, 4), numpy.float32))
+        numpy.save(self.folder / "y.npy", self.labels.astype(numpy.int64))
+        numpy.save(self.folder / "two.npy", numpy.zeros((90, 2), numpy.float32))
+        data = {"format": "npy", "inputs": "x.npy", "labels": "y.npy"}
+        linear = nn.Linear(4, 3)
+        nn.init.constant_(linear.bias, 0.5)
+        self.save(linear, "net.pt")
+        self.fails("train", self.train_spec(data=data), "loss: nll compares logarithms of probabilities", "cross_entropy")
+        self.fails("evaluate", {"model": "net.pt", "data": data, "loss": "nll"}, "end the module with log_softmax")
+        self.fails("train", self.train_spec(data=data, loss="mse"), "[16, 3]", "mse needs as many values in both")
+        turned = {"format": "npy", "inputs": "x.npy", "labels": "turned.npy", "shape": [2, 2, 1]}
+        self.save(nn.Sequential(nn.Flatten(1), nn.Linear(4, 6), nn.Unflatten(1, (2, 3))), "square.pt")
+        numpy.save(self.folder / "turned.npy", numpy.zeros((90, 3, 2), numpy.float32))
+        spec = self.train_spec(model="square.pt", data=turned, loss="mse")
+        self.fails("train", spec, "[16, 2, 3]", "[16, 3, 2]", "both need the same shape")
+        for shape in ((90, 2, 3), (90, 6), (90, 1, 6)):
+            numpy.save(self.folder / "turned.npy", numpy.zeros(shape, numpy.float32))
+            self.passes("train", spec)
+            (self.folder / "out.pt").unlink()
+        self.fails("train", self.train_spec(data={**data, "labels": "two.npy"}), "labels of shape [90, 2]", "loss: mse")
+        self.passes("train", self.train_spec(data=data, loss="cross_entropy"))
+
+    def test_a_place_that_cannot_be_written_is_refused_before_training(self):
+        (self.folder / "folder").mkdir()
+        os.mkfifo(self.folder / "pipe")
+        (self.folder / "null").symlink_to("/dev/null")
+        for out, words in (("folder", "is a folder"), ("folder/", "name of a folder"), ("new/", "name of a folder"),
+                           (".", "is a folder"), ("pipe", "is a pipe"), ("null", "is a device"),
+                           ("/dev/null", "no place for files"), ("/dev/new", "no place for files"),
+                           ("/proc/self/comm", "no place for files"), ("nowhere/out", "its folder nowhere/: No such"),
+                           ("labels/out", "Not a directory"), ("x" * 300, "File name too long"),
+                           ("labels", "is a file of the data"), ("./images.gz", "is a file of the data")):
+            with self.subTest(out):
+                done = self.run_step("train", self.train_spec(out=out))
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertIn("furrow-torch: out: ", done.stderr)
+                self.assertIn(words, done.stderr)
+        self.assertEqual((self.folder / "labels").read_bytes(), idx(self.labels))
+        self.assertTrue(pathlib.Path("/dev/null").is_char_device())
 
     def test_a_loss_that_is_not_finite_names_the_step(self):
         self.save(nn.Linear(2, 1), "net.pt")

@@ -41,19 +41,19 @@ std::string EvaluateOf(std::string_view data) {
 
 TEST_CASE("pipeline torch: numbers keep their kind, texts stay texts, defaults stay away") {
   CHECK(
-      SpecOf(
-          "train: { model: 5, out: o.pt, seed: 7, shuffle: false, device: cpu, threads: 2, log_every: 0, loss: mse,\n"
-          "   optimizer: { adamw: { lr: 1e-3, betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0, amsgrad: true } },\n"
-          "   data: { format: npy, inputs: x.npy, labels: y.npy, shape: [1, 28, 28], limit: 100, scale: 1, mean: "
-          "[0.5], std: 2 } }") ==
+      SpecOf("train: { model: 5, out: o.pt, seed: 7, shuffle: false, drop_last: true, device: cpu, threads: 2, "
+             "log_every: 0, loss: mse,\n"
+             "   optimizer: { adamw: { lr: 1e-3, betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0, amsgrad: true } },\n"
+             "   data: { format: npy, inputs: x.npy, labels: y.npy, shape: [1, 28, 28], limit: 100, scale: 1, mean: "
+             "[0.5], std: 2 } }") ==
       R"({"data":{"format":"npy","inputs":"x.npy","labels":"y.npy","limit":100,"mean":[0.5],"scale":1,"shape":[1,28,28],"std":2},)"
-      R"("device":"cpu","log_every":0,"loss":"mse","model":"5",)"
+      R"("device":"cpu","drop_last":true,"log_every":0,"loss":"mse","model":"5",)"
       R"("optimizer":{"adamw":{"amsgrad":true,"betas":[0.9,0.99],"eps":1e-08,"lr":0.001,"weight_decay":0}},)"
       R"("out":"o.pt","seed":7,"shuffle":false,"threads":2})");
   CHECK(SpecOf(EvaluateOf("format: csv, file: f, label: -1, header: false")) ==
         R"({"data":{"file":"f","format":"csv","header":false,"label":-1},"model":"m"})");
-  CHECK(SpecOf(EvaluateOf("format: csv, file: \"${HOME}/f\", label: price")) ==
-        R"({"data":{"file":"${HOME}/f","format":"csv","label":"price"},"model":"m"})");
+  CHECK(SpecOf(EvaluateOf("format: csv, file: \"US$ 5/f\", label: price")) ==
+        R"({"data":{"file":"US$ 5/f","format":"csv","label":"price"},"model":"m"})");
   CHECK(SpecOf(TrainWith("{ adam: {} }")) ==
         R"({"data":{"file":"f","format":"csv"},"model":"m","optimizer":{"adam":{}},"out":"o"})");
 }
@@ -118,6 +118,10 @@ TEST_CASE("pipeline torch: each wrong value is refused in words") {
       {"evaluate: { model: \"\", data: { format: csv, file: f } }", "must be a text, not an empty text"},
       {"evaluate: { model: m, data: { format: csv, file: f }, batch: 1.5 }",
        "must be a whole number from 1 to 1,000,000, not `1.5`"},
+      {EvaluateOf("format: csv, file: f, label: y, header: false"), "is a name, but `header` is false"},
+      {EvaluateOf("format: csv, file: f, label: 9999999"), "is no column"},
+      {EvaluateOf("format: csv, file: f, shape: [3, 2], mean: [1, 2]"),
+       "the first size of `shape`, which counts the channels, is 3"},
       {"evaluate: m.pt", "must be a mapping of keys to values, not `m.pt`"},
   };
   for (const Bad& bad : table) {
@@ -140,4 +144,51 @@ TEST_CASE("pipeline torch: a step that needs a GPU is refused in a job that asks
   CHECK(mistakes(gpu, ", device: cuda").empty());
   CHECK(mistakes("    resources: { gpus: 0.5 }\n", ", device: cuda").empty());
   for (const std::string device : {"", ", device: auto", ", device: cpu"}) CHECK(mistakes("", device).empty());
+}
+
+TEST_CASE("pipeline torch: a variable is refused wherever a native step has one") {
+  const std::string data = "data: { format: csv, file: f }";
+  const std::string sgd = "optimizer: { sgd: { lr: 1 } }";
+  const std::vector<std::string> steps = {
+      "train: { model: m, out: o, " + data + ", " + sgd + ", epochs: $EPOCHS }",
+      "train: { model: m, out: o, " + data + ", " + sgd + ", seed: \"${SEED}\" }",
+      "train: { model: m, out: o, " + data + ", " + sgd + ", shuffle: $SHUFFLE }",
+      "train: { model: m, out: o, " + data + ", " + sgd + ", device: $DEVICE }",
+      "train: { model: m, out: o, " + data + ", optimizer: { sgd: { lr: $LR } } }",
+      "train: { model: $MODEL, out: o, " + data + ", " + sgd + " }",
+      "train: { model: m, out: \"out/${NAME}.pt\", " + data + ", " + sgd + " }",
+      EvaluateOf("format: csv, file: $FILE"),
+      EvaluateOf("format: csv, file: f, dir: $DATA/x"),
+      EvaluateOf("format: csv, file: f, label: $LABEL"),
+      EvaluateOf("format: csv, file: f, mean: $MEAN"),
+      EvaluateOf("format: csv, file: f, shape: [1, $SIZE]"),
+      EvaluateOf("format: csv, file: f, limit: \"${LIMIT}\""),
+      "check: { accuracy: \">= $BEST\" }",
+  };
+  for (const std::string& step : steps) {
+    const std::string mistakes = Mistakes(step);
+    INFO(step, "\n", mistakes);
+    CHECK(mistakes.find('$') != std::string::npos);
+    CHECK((mistakes.find("write the value itself") != std::string::npos ||
+           mistakes.find("write the number itself") != std::string::npos ||
+           mistakes.find("write the name itself") != std::string::npos));
+  }
+}
+
+TEST_CASE("pipeline torch: a place that no file can have is refused as `out`") {
+  const auto with = [](const std::string& out) {
+    return "train: { model: m, out: \"" + out +
+           "\", data: { format: npy, dir: d, inputs: x.npy, labels: y.npy }, optimizer: { adam: {} } }";
+  };
+  for (const std::string out : {"out/", "models/.", "..", "/"}) {
+    INFO(out);
+    CHECK(Mistakes(with(out)).find(", a folder; name a file in it") != std::string::npos);
+  }
+  for (const std::string out : {"/dev/null", "/dev/sda", "/dev/stdout", "/proc/self/fd/1", "/sys/x"}) {
+    INFO(out);
+    CHECK(Mistakes(with(out)).find("which is no place for a file") != std::string::npos);
+  }
+  CHECK(Mistakes(with("d/x.npy")).find("is a file of the data, which it would replace") != std::string::npos);
+  for (const std::string out : {"o.pt", "a/b.pt", "/srv/models/a.pt", "/dev/shm/a.pt", "m"})
+    CHECK(Mistakes(with(out)).empty());
 }
