@@ -82,21 +82,16 @@ Status LetLocalClientIn(const ControllerConfig& config) {
 
 Status Serve(ControllerConfig config, const std::string& config_file, int signals) {
   FURROW_TRY(daemon::TakeStateFolder(config.state));
-  for (const char* part : {"db", "logs", "blobs", "mirrors"})  // perhaps made by a version that left them open
-    if (std::error_code none; fs::is_directory(fs::path(config.state) / part, none))
-      FURROW_TRY(daemon::TakeStateFolder(fs::path(config.state) / part));
   const fs::path state_folder = config.state;
   const SystemClock clock;
   LoopMailbox events;
   const auto post = [&events](auto event) { events.Post(std::move(event)); };
 
-  // Each may be a filesystem of its own.
+  // Each may be a filesystem of its own, and may have been made by a version that left it open.
   std::vector<fs::path> watched{state_folder};
-  for (const char* folder : {"db", "logs", "blobs"}) {
-    watched.push_back(state_folder / folder);
-    fs::create_directories(watched.back(), error);
-    if (error)
-      return Fail(Errc::kInvalid, "cannot make the folder " + watched.back().string() + ": " + error.message());
+  for (const char* part : {"db", "logs", "blobs", "mirrors"}) {
+    watched.push_back(state_folder / part);
+    FURROW_TRY(daemon::TakeStateFolder(watched.back()));
   }
   FURROW_ASSIGN(const std::unique_ptr<DiskGuard> disk,
                 DiskGuard::Open(watched, {config.ballast_bytes, config.disk_low_bytes, 16u << 20}));

@@ -124,7 +124,7 @@ TEST_CASE("reports: however a job ended, what it made is kept, and what is lacki
   using Kind = runner::OutcomeKind;
   std::uint64_t job = 0;
   for (const auto& [ended, kind] :
-       {std::pair{Kind::kExited, OutcomeKind::kExited}, std::pair{Kind::kSignaled, OutcomeKind::kSignaled},
+       {std::pair{Kind::kExited, OutcomeKind::kExited}, std::pair{Kind::kSignaled, OutcomeKind::kExited},
         std::pair{Kind::kTimedOut, OutcomeKind::kTimedOut}, std::pair{Kind::kLogQuota, OutcomeKind::kLogQuota},
         std::pair{Kind::kStartFailed, OutcomeKind::kStartFailed}, std::pair{Kind::kKilled, OutcomeKind::kKilled}}) {
     AgentFarm farm;
@@ -149,7 +149,8 @@ TEST_CASE("reports: however a job ended, what it made is kept, and what is lacki
     else
       On(farm.state, farm.out, farm.now, ArtifactsFailed{ref, "no `a`"});
     const auto report = farm.out.Sent<Finished>();
-    CHECK(report.outcome == Outcome{kind, 3, 0, "why\nof its artifacts: no `a`"});
+    const std::int32_t code = ended == Kind::kSignaled ? 128 + 3 : 3;  // as a shell says it
+    CHECK(report.outcome == Outcome{kind, code, 0, "why\nof its artifacts: no `a`"});
     CHECK(report.artifacts == (committed ? HashOf("tree") : Hash{}));
     CHECK(farm.out.empty());
   }
