@@ -85,7 +85,8 @@ void Executor::OnStart(Now now, Start start) {
   entry.started = now.wall;
   entry.boot = boot_;
   // The random part is this attempt's alone: a job that knows its own token cannot make up another's.
-  entry.token = std::to_string(Raw(ref.job)) + "-" + std::to_string(Raw(ref.epoch)) + "-" + mark_ + "-" + Uuid::Random().ToHex();
+  entry.token =
+      std::to_string(Raw(ref.job)) + "-" + std::to_string(Raw(ref.epoch)) + "-" + mark_ + "-" + Uuid::Random().ToHex();
   entry.spool = start.spool;
   entry.blob = std::move(start.blob);
   start.blob.clear();
@@ -290,7 +291,8 @@ Status Executor::SpawnStep(Now now, const AttemptRef& ref, Job& job) {
     FURROW_ASSIGN(job.spool, OpenSpool(job.start.spool));
     FURROW_ASSIGN(job.output, outputs_.Open(job.spool));
   }
-  FURROW_TRY(keepers_.Spawn(ref, job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.output->pipe()));
+  FURROW_TRY(
+      keepers_.Spawn(ref, job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.output->pipe()));
   job.leader = kBegins;
   job.phase = Phase::kRunning;
   return {};

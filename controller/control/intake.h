@@ -1,5 +1,6 @@
 // An Intake says how much of what a peer sends on the control channel is read. Reading a frame costs the loop time, and
-// frames may be large, so a key that sends without end would stall all others. Who keeps to the protocol stays far below.
+// frames may be large, so a key that sends without end would stall all others. Who keeps to the protocol stays far
+// below.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,7 @@ namespace furrow {
 struct IntakeLimits {
   double burst_bytes = 64.0 * (1 << 20);
   double bytes_a_second = 16.0 * (1 << 20);
-  double frame_bytes = 256;   // what reading the smallest frame costs
+  double frame_bytes = 256;  // what reading the smallest frame costs
 };
 
 class Intake {

@@ -1,6 +1,6 @@
 // Outgoing holds the frames of the control channel that the network does not take yet. ZeroMQ's own queues count
-// messages and show nothing of themselves, so the server keeps them short, and what waits here has a bound in bytes: for
-// each connection and over all. A peer that does not read is dropped with all that waits for it, and delays nobody.
+// messages and show nothing of themselves, so the server keeps them short, and what waits here has a bound in bytes:
+// for each connection and over all. A peer that does not read is dropped with all that waits for it, and delays nobody.
 #pragma once
 
 #include <chrono>
@@ -27,8 +27,7 @@ struct OutgoingLimits {
 class Outgoing {
  public:
   using Transmit = std::function<SendResult(PeerId, std::string_view)>;
-  explicit Outgoing(Transmit transmit, OutgoingLimits limits = {})
-      : transmit_(std::move(transmit)), limits_(limits) {}
+  explicit Outgoing(Transmit transmit, OutgoingLimits limits = {}) : transmit_(std::move(transmit)), limits_(limits) {}
 
   // Sends the frame, or keeps it behind those that wait for the same peer. TakeDropped then has the peer if the peer is
   // gone or was dropped, or another one that had to make room.
