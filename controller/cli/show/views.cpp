@@ -97,15 +97,10 @@ const char* StateOf(const RunSummary& run) {
   return run.stuck.empty() ? NameOf(run.state) : "stuck";
 }
 
-std::string ExplainEnd(const JobView& job) {
-  Outcome outcome = *job.outcome;
-  const bool named = job.step > 0 && !job.step_name.empty();
-  if (named) outcome.step = 0;  // The step is told with its name below.
-  const std::string text = Explain(outcome);
-  return named ? text + " in step " + std::to_string(job.step) + ", `" + job.step_name + "`" : text;
-}
+namespace {
 
-std::string Explain(const Outcome& outcome) {
+// `where` says in which step, such as " in step 2".
+std::string ExplainAt(const Outcome& outcome, const std::string& where) {
   std::string detail = outcome.detail.substr(0, outcome.detail.find('\n'));
   if (Passed(outcome)) return detail;
   std::string text;
@@ -121,12 +116,23 @@ std::string Explain(const Outcome& outcome) {
     case OutcomeKind::kArtifactMissing: text = "artifact missing"; break;
     case OutcomeKind::kUploadFailed: text = "artifacts not stored"; break;
   }
-  const bool step = outcome.kind == OutcomeKind::kExited || outcome.kind == OutcomeKind::kSignaled;
-  if (step && outcome.step > 0) text += " in step " + std::to_string(outcome.step + 1);
-  if (detail.empty()) return text;
+  if (detail.empty()) return text + where;
   const bool says_it_all = outcome.kind == OutcomeKind::kTimedOut || outcome.kind == OutcomeKind::kLogQuota ||
                            outcome.kind == OutcomeKind::kInputFailed || outcome.kind == OutcomeKind::kArtifactMissing;
-  return says_it_all ? detail : text + ": " + detail;
+  return says_it_all ? detail + where : text + where + ": " + detail;
+}
+
+}  // namespace
+
+std::string Explain(const Outcome& outcome) {
+  const bool step = outcome.kind == OutcomeKind::kExited || outcome.kind == OutcomeKind::kSignaled;
+  return ExplainAt(outcome, step && outcome.step > 0 ? " in step " + std::to_string(outcome.step + 1) : "");
+}
+
+std::string ExplainEnd(const JobView& job) {
+  const bool named = job.step > 0 && !job.step_name.empty();
+  return named ? ExplainAt(*job.outcome, " in step " + std::to_string(job.step) + ", `" + job.step_name + "`")
+               : Explain(*job.outcome);
 }
 
 Colour ColourOf(JobState state) {

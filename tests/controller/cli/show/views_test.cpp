@@ -150,6 +150,19 @@ TEST_CASE("views: the branches of a tree are joined") {
   CHECK(tree == "a\n├─ b\n│  └─ c\n└─ d\ne\n");
 }
 
+TEST_CASE("views: the failing step stands before what its end means") {
+  JobView job;
+  job.step = 2;
+  job.step_name = "make";
+  const auto says = [&](Outcome outcome) {
+    job.outcome = std::move(outcome);
+    return ExplainEnd(job);
+  };
+  CHECK(says({OutcomeKind::kExited, 127, 1, "no `make` here"}) == "exit status 127 in step 2, `make`: no `make` here");
+  CHECK(says({OutcomeKind::kExited, 3, 1, ""}) == "exit status 3 in step 2, `make`");
+  CHECK(says({OutcomeKind::kTimedOut, 0, 1, "timed out after 6 s"}) == "timed out after 6 s in step 2, `make`");
+}
+
 TEST_CASE("views: an outcome is explained once, by the agent's words where they say it all") {
   Outcome outcome;
   outcome.kind = OutcomeKind::kTimedOut;
