@@ -188,6 +188,14 @@ void AgentLoop::ReportLink() {
     log::Warning("the controller at {} is away; trying again", parts_.control.address);
 }
 
+// A connection that was just made is not doubted: the controller has let the key in.
+void AgentLoop::NoteConnection() {
+  const std::uint64_t made = control_->connections();
+  if (std::exchange(connections_, made) == made) return;
+  doubted_ = true;
+  OnConnected(state_, out_, parts_.clock.Read());
+}
+
 // Reconnects once when the controller is silent: a controller that has revoked the agent's key keeps the connection
 // without a word, but refuses a new connection.
 void AgentLoop::DoubtLink() {
@@ -260,6 +268,7 @@ Result<StopMode> AgentLoop::Run() {
     }
     if (turns_.HasEnded(state_, parts_.clock.Read(), link_ == LinkState::kConnected)) return StopMode::kEndJobs;
     ReportLink();
+    NoteConnection();
     DoubtLink();
     DrainController();
     DrainThreads();

@@ -71,6 +71,7 @@ class AgentLoop final : private AgentPorts {
   void WakeRunner();
   void ReportLink();
   void DoubtLink();
+  void NoteConnection();
   std::optional<StopMode> HandleSignals();  // A value means: stop at once.
   void Reload(const Result<AgentReload>& fresh);
   Duration TellServiceManager();  // Returns the time until the next call is due.
@@ -95,10 +96,11 @@ class AgentLoop final : private AgentPorts {
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<runner::RunnerClient> runner_;
   LinkState link_ = LinkState::kConnecting;  // state that was logged last
-  pid_t stopped_by_ = 0;     // sender of the last signal, if it is not the service manager that there is; 0: none
-  bool ready_sent_ = false;  // The service manager knows that the agent serves.
-  bool doubted_ = false;     // The connection was made anew since the controller last answered.
-  TimePoint disk_look_;      // time of the next look at the disk
+  pid_t stopped_by_ = 0;           // sender of the last signal, if it is not the service manager that there is; 0: none
+  bool ready_sent_ = false;        // The service manager knows that the agent serves.
+  std::uint64_t connections_ = 0;  // of control_, as far as the reactor knows
+  bool doubted_ = false;           // The connection was made anew since the controller last answered.
+  TimePoint disk_look_;            // time of the next look at the disk
   Poller poller_;
 };
 

@@ -180,6 +180,13 @@ Status On(AgentState& state, AgentOutbox& out, Now, const HeartbeatAck& message)
   return {};
 }
 
+void OnConnected(AgentState& state, AgentOutbox& out, Now now) {
+  if (state.session)
+    SendHeartbeat(state, out, now);
+  else if (state.register_tries > 0)  // After a refusal there is none, and the controller says how long to wait.
+    state.register_next = now.mono;
+}
+
 void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings settings, Offer offer,
                 std::uint64_t cache_bytes) {
   state.settings = std::move(settings);

@@ -29,6 +29,10 @@ Status On(AgentState& state, AgentOutbox& out, Now now, const HeartbeatAck& mess
 // until the next call is due.
 Duration OnTick(AgentState& state, AgentOutbox& out, Now now);
 
+// Handles a new connection to the controller: what waits for an answer may have been lost with the one before, and is
+// said again at once, not when its time comes.
+void OnConnected(AgentState& state, AgentOutbox& out, Now now);
+
 // Takes over a configuration or a machine that changed. Running jobs keep their devices and environment; the agent
 // registers again to announce a changed offer.
 void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings settings, Offer offer,

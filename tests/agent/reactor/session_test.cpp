@@ -11,6 +11,34 @@ bool Rejected(const Status& status) {
 
 }  // namespace
 
+TEST_CASE("session: a new connection is used at once, with what the one before may have lost") {
+  AgentFarm farm;
+  farm.Join();
+  farm.out.Clear();
+  OnConnected(farm.state, farm.out, farm.now);
+  const auto heartbeat = farm.out.Sent<Heartbeat>();
+  CHECK(heartbeat.session == kSession);
+  farm.out.Clear();
+
+  REQUIRE(farm.Hear(Reregister{kSession}));
+  farm.Pass(std::chrono::seconds(1));
+  farm.Tick();
+  farm.out.Sent<Register>();
+  farm.out.Clear();
+  farm.Pass(std::chrono::milliseconds(1));
+  farm.Tick();
+  CHECK(farm.out.empty());  // It waits for an answer,
+  OnConnected(farm.state, farm.out, farm.now);
+  farm.Tick();
+  const auto again = farm.out.Sent<Register>();  // and not over a connection that is gone.
+  farm.out.Clear();
+
+  static_cast<void>(farm.Hear(Refused{again.nonce, "full", 60'000}));
+  OnConnected(farm.state, farm.out, farm.now);
+  farm.Tick();
+  CHECK(farm.out.empty());  // The controller has said how long to wait.
+}
+
 TEST_CASE("session: an agent registers when it knows what its runner holds, and not before") {
   AgentFarm farm;
   farm.Tick();
