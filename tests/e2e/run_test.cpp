@@ -233,6 +233,11 @@ TEST_CASE("run: texts that are not UTF-8 are repaired, or refused where they com
     CHECK_FALSE(refused.err.empty());
   }
   git({"init", "-q", "--bare", bare});
+  farm.StopController();
+  const CliResult half = farm.Furrow({"hook", "install", bare});  // nobody watches the repository yet
+  CHECK(half.status == 3);
+  CHECK(half.err.find("install it again then") != std::string::npos);
+  farm.StartController();
   CHECK(farm.Furrow({"hook", "install", bare}).status == 0);
   CHECK(git({"push", "-q", bare, "HEAD:refs/heads/caf\351"}).find("is not UTF-8: a push of it starts nothing") !=
         std::string::npos);

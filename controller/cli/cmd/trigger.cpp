@@ -148,8 +148,13 @@ Result<int> HookInstallCommand(const Session& session, const std::string& reposi
   else
     WriteOut(PlainLines(text) + (text.ends_with('\n') ? "" : "\n"));
   const bool away = !done && done.error().code == Errc::kUnavailable;
-  if (away) Say("the controller does not know of it yet: " + done.error().message);
-  if (!done && !away)
+  if (away) {
+    Say("the hook is there, and its pushes start runs as soon as the controller answers; but the controller does not "
+        "watch the repository yet, so install it again then: " +
+        done.error().message);
+    return ExitOf(done.error());
+  }
+  if (!done)
     return Fail(done.error().code,
                 "the hook is there, but its pushes start nothing until the controller can read "
                 "the repository: " +
