@@ -70,7 +70,7 @@ class CommandLine {
     CLI::App* cancel = Add("cancel", "end a run or job", [this] { return CancelCommand(session_, what_); });
     cancel->add_option("RUN[/JOB[/SHARD]]", what_)->required();
     CLI::App* check = Add("check", "every error of a pipeline file", [this] { return CheckCommand(session_, file_); });
-    check->add_option("FILE", file_)->capture_default_str();
+    check->add_option("FILE", file_, "or the folder it lies in")->capture_default_str();
     CLI::App* trigger = Add("trigger", "tell the farm of a push; what the git hook calls",
                             [this] { return TriggerCommand(session_, trigger_); });
     trigger->add_option("REPO", trigger_.repository)->required();

@@ -255,6 +255,7 @@ TEST_CASE("run: mistakes of the pipeline file are told all at once, before anyth
   CHECK(run.err.find("furrow.yaml:4:5: ") != std::string::npos);
   CHECK(run.err.find("furrow.yaml:6:13: ") != std::string::npos);
   CHECK(farm.Furrow({"check", farm / "work/furrow.yaml"}).status == 2);
+  CHECK(farm.Furrow({"check", farm / "work"}).err == farm.Furrow({"check", farm / "work/furrow.yaml"}).err);
   CHECK(nlohmann::json::parse(farm.Furrow({"--json", "runs"}).out)["runs"].empty());
 }
 

@@ -9,8 +9,10 @@
 
 namespace furrow::cli {
 
-Result<int> CheckCommand(const Session& session, const std::string& file) {
+Result<int> CheckCommand(const Session& session, const std::string& given) {
   namespace fs = std::filesystem;
+  std::error_code other;
+  const std::string file = fs::is_directory(given, other) ? (fs::path(given) / "furrow.yaml").string() : given;
   const fs::path folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path() : fs::path(".");
   if (std::error_code none; !fs::exists(file, none))
     return Fail(Errc::kInvalid, "there is no file " + file + "; `furrow check FILE` checks another");
