@@ -275,14 +275,11 @@ std::string Lacking(const ScannedTree& scanned) {
            " out of `artifacts`";
   }
   if (scanned.left_out.empty()) return said;
-  const bool links = std::any_of(scanned.left_out.begin(), scanned.left_out.end(),
-                                 [](const std::string& text) { return text.find(" is a link ") != std::string::npos; });
   const bool denied = std::any_of(scanned.left_out.begin(), scanned.left_out.end(), [](const std::string& text) {
     return text.find("Permission denied") != std::string::npos;
   });
   if (!said.empty()) said += ". Also, ";
   return said + "not all that matches `artifacts` could be kept: " + Few(scanned.left_out, "; ") +
-         (links ? ". Make such a link relative and let it stay in the workspace, or copy what it points to" : "") +
          (denied ? ". Let the job make such files readable (chmod -R u+rwX)" : "");
 }
 

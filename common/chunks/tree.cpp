@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMaxLinkLookups = 1'000'000;  // lookups for one tree; they take about half a second
 
 Status InvalidEntry(const TreeEntry& entry, const std::string& what) {
-  return Fail(Errc::kInvalid, "tree: " + QuotePath(entry.path) + " " + what);
+  return Fail(Errc::kInvalid, QuotePath(entry.path) + " " + what);
 }
 
 bool IsFile(const TreeEntry& entry) {
