@@ -30,7 +30,7 @@ std::string MadeName(std::string_view text) {
 
 std::vector<std::string> ReadPushPatterns(Fields& fields, std::string_view key, std::string_view example,
                                           PatternUse use) {
-  const auto patterns = ReadPatterns(fields, key, example, use);
+  auto patterns = ReadPatterns(fields, key, example, use);
   const YamlNode* node = fields.Find(key);
   if (node && node->kind == Kind::kList && node->items.empty()) {
     fields.Wrong(key, "is empty; leave it out to mean all of them");
