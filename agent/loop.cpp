@@ -193,7 +193,7 @@ void AgentLoop::NoteConnection() {
   const std::uint64_t made = control_->connections();
   if (std::exchange(connections_, made) == made) return;
   doubted_ = true;
-  OnConnected(state_, out_, parts_.clock.Read());
+  if (made > 1) OnConnected(state_, out_, parts_.clock.Read());  // Before the first one nothing was lost.
 }
 
 // Reconnects once when the controller is silent: a controller that has revoked the agent's key keeps the connection

@@ -194,6 +194,8 @@ Status Store::Impl::OpenDatabase() {
       }
     }
   }
+  std::error_code refused;  // which Open tells, too; RocksDB warns of a folder that it is about to make
+  std::filesystem::create_directories(path, refused);
   rocksdb::DB* opened = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options, path, families, &handles, &opened);
   if (!status.ok()) return tl::unexpected(StoreError("cannot open the database " + path, status));
