@@ -13,6 +13,8 @@ namespace {
 
 constexpr Duration kWatchInterval = std::chrono::milliseconds(20);  // between two updates of one watcher
 constexpr std::size_t kWatchesOfAConnection = 256;
+// One thread answers from the disk, for everybody: a client has so many questions there at once.
+constexpr std::uint32_t kHistoryQuestions = 256;
 
 std::size_t WatchesOf(const State& state, PeerId peer) {
   std::size_t count = 0;
@@ -37,9 +39,23 @@ void TellWatcher(const State& state, Outbox& out, Now now, const Run& run, Watch
 
 }  // namespace
 
-void AskHistory(const State& state, Outbox& out, const Asker& asker, ClientRequest request, const Selector& what) {
+void AskHistory(State& state, Outbox& out, HistoryQuery query) {
+  std::uint32_t& asked = state.asked_history[query.asker.name];
+  if (asked >= kHistoryQuestions)
+    return Refuse(out, query.asker, Errc::kUnavailable,
+                  "many questions of yours about older runs wait for their answers; ask again in a moment");
+  ++asked;
+  out.history.push_back(std::move(query));
+}
+
+void OnHistoryAnswered(State& state, const Asker& asker) {
+  const auto asked = state.asked_history.find(asker.name);
+  if (asked != state.asked_history.end() && --asked->second == 0) state.asked_history.erase(asked);
+}
+
+void AskHistory(State& state, Outbox& out, const Asker& asker, ClientRequest request, const Selector& what) {
   if (const PipelineRecord* pipeline = state.FindPipeline(what)) {
-    out.history.push_back({asker, std::move(request), pipeline->id, {}});
+    AskHistory(state, out, {asker, std::move(request), pipeline->id, {}});
     return;
   }
   Refuse(out, asker, Errc::kNotFound, "there is no run " + FormatRun(what) + "; `furrow runs` lists them");
@@ -58,7 +74,7 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const ListRuns& requ
     if (Raw(request.before) != 0 && it->first >= request.before) continue;
     query.live.push_back(SummaryOf(causes, it->second));
   }
-  out.history.push_back(std::move(query));
+  AskHistory(state, out, std::move(query));
 }
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const ShowRun& request) {
@@ -116,7 +132,8 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const Ping&) {
               static_cast<std::uint32_t>(state.runs.size() - state.ended.size())});
 }
 
-void On(State&, Outbox& out, Now, const HistoryAnswer& event) {
+void On(State& state, Outbox& out, Now, const HistoryAnswer& event) {
+  OnHistoryAnswered(state, event.asker);
   for (const ClientReply& reply : event.replies) Answer(out, event.asker, reply);
 }
 

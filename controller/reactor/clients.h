@@ -20,7 +20,11 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const Ping& requ
 void On(State& state, Outbox& out, Now now, const HistoryAnswer& event);
 
 // Passes a question about the run that `what` names to history, or answers that there is no such pipeline.
-void AskHistory(const State& state, Outbox& out, const Asker& asker, ClientRequest request, const Selector& what);
+void AskHistory(State& state, Outbox& out, const Asker& asker, ClientRequest request, const Selector& what);
+// Passes a question to history, unless the client has too many there already.
+void AskHistory(State& state, Outbox& out, HistoryQuery query);
+// Counts a question as answered.
+void OnHistoryAnswered(State& state, const Asker& asker);
 
 // Sends watchers what changed in their run; the last update of a run that has ended ends the watch.
 void TellWatchers(State& state, Outbox& out, Now now);

@@ -170,6 +170,7 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const Retry& request
 }
 
 void On(State& state, Outbox& out, Now now, const RetryFound& found) {
+  OnHistoryAnswered(state, found.asker);
   const auto& [asker, request, old, spec, jobs, attempts] = found;
   if (RefuseOrAnswer(state, out, asker, request.request)) return;
   const std::string old_name = old.name + "#" + std::to_string(old.number);

@@ -196,6 +196,7 @@ struct State {
   Access access;
   // The clients for which many answers wait for the disk: their requests are refused, and their watches wait.
   std::set<std::string> crowded;
+  std::map<std::string, std::uint32_t> asked_history;  // by client: questions that history has yet to answer
   bool behind = false;       // Turns wait for a slow disk: what was decided may not have left yet.
   bool plan_needed = false;  // A change may let the scheduler assign a job.
 

@@ -323,6 +323,26 @@ TEST_CASE("clients: who does not read is refused, loses no end of a run by it, a
   farm.out.Clear();
 }
 
+TEST_CASE("clients: one client asks history a bounded number of questions at once") {
+  ControllerFarm farm;
+  farm.Accept(MakePipeline({MakeJob("test")}));
+  std::uint64_t number = 0;
+  const auto ask = [&](const std::string& who, int times) {
+    for (int i = 0; i < times; ++i)
+      DispatchClient(farm.state, farm.out, farm.now, {kAlice, ++number, who}, GetMetrics{Of("fashion#1"), ""});
+    std::vector<HistoryQuery> asked = farm.out->history;
+    farm.out.Clear();
+    return asked;
+  };
+  const auto mine = ask("mallory", 1000);
+  CHECK(mine.size() == 256);
+  CHECK(ask("mallory", 1).empty());
+  CHECK(ask("alice", 1).size() == 1);
+  for (const HistoryQuery& query : mine) On(farm.state, farm.out, farm.now, HistoryAnswer{query.asker, {}});
+  CHECK(ask("mallory", 1).size() == 1);
+  CHECK(farm.state.asked_history.size() == 2);
+}
+
 TEST_CASE("clients: number 0 is the newest run of the pipeline") {
   ControllerFarm farm;
   farm.Accept(MakePipeline({MakeJob("test")}));
