@@ -5,6 +5,9 @@
 #include <string>
 
 #include <doctest/doctest.h>
+#if __has_include(<git2/sys/errors.h>)  // Since libgit2 1.8 a program sets an error by this header.
+#include <git2/sys/errors.h>
+#endif
 
 namespace furrow::repos {
 namespace {
