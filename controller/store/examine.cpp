@@ -1,5 +1,5 @@
-// Looks at a database before it is opened. RocksDB writes and deletes files while it opens one, also where what it found
-// is less than there was, so everything that a start needs is read before, by a view that changes nothing.
+// Looks at a database before it is opened. RocksDB writes and deletes files while it opens one, also where what it
+// found is less than there was, so everything that a start needs is read before, by a view that changes nothing.
 #include <algorithm>
 #include <filesystem>
 #include <string>

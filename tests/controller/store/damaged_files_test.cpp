@@ -55,7 +55,10 @@ void MakeKilled(const fs::path& dir, const fs::path& copy) {
     REQUIRE(acks.WaitFor(first));
     if (leave) fs::copy(dir, copy, fs::copy_options::recursive);
   };
-  std::vector<RecordChange> records{MakeSpec(), MakeRun(1, 1, 1), MakeRun(2, 1, 2), MakeAttempt(1, 1, 10),
+  std::vector<RecordChange> records{MakeSpec(),
+                                    MakeRun(1, 1, 1),
+                                    MakeRun(2, 1, 2),
+                                    MakeAttempt(1, 1, 10),
                                     SharedText{HashOf("text"), std::make_shared<const std::string>("text")},
                                     MetricsRecord{{JobId{10}, Epoch{1}}, 0, std::vector<MetricLine>(2), RunId{1}},
                                     PipelineRecord{PipelineId{1}, kDefaultProject, "fashion"}};
@@ -120,9 +123,8 @@ std::uint64_t Places() {
 std::vector<Damage> DamagesOf(std::uint64_t size, std::uint64_t used) {
   std::vector<Damage> damages{{"is gone", [](const fs::path& file) { fs::remove(file); }}};
   for (const std::uint64_t kept : {std::uint64_t{0}, size / 2, size - 1})
-    damages.push_back({"is cut to " + std::to_string(kept), [kept](const fs::path& file) {
-                         fs::resize_file(file, kept);
-                       }});
+    damages.push_back(
+        {"is cut to " + std::to_string(kept), [kept](const fs::path& file) { fs::resize_file(file, kept); }});
   std::set<std::uint64_t> places;
   for (std::uint64_t part = 0; part < Places(); ++part) places.insert(used * part / Places());
   for (const std::uint64_t from_end : {1, 30, 60})
