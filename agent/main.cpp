@@ -61,7 +61,12 @@ Result<Uuid> Incarnation(const fs::path& folder) {
   const fs::path path = folder / "incarnation";
   std::ifstream file(path);
   std::string text;
-  if (file >> text) return Uuid::FromHex(text);
+  if (file >> text) {
+    const auto read = Uuid::FromHex(text);
+    if (read) return *read;
+    return Fail(Errc::kCorrupt, path.string() + " holds no identity of an agent (" + read.error().message +
+                                    "); restore it from a copy, or delete it, which ends what the agent runs");
+  }
   const Uuid fresh = Uuid::Random();
   FURROW_TRY(ReplaceFile(path.string(), fresh.ToHex() + "\n", 0600));
   return fresh;

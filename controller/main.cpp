@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <vector>
 
 #include "common/base/log.h"
 #include "common/base/open_files.h"
@@ -80,6 +81,31 @@ Status LetLocalClientIn(const ControllerConfig& config) {
   return AddToAllowlist(AllowlistOf(config), {{Role::kClient, kLocalClient}, client.public_key});
 }
 
+// An allowlist that was emptied is no damage that can be told from a wish, but shuts every agent out.
+Status SayWhoIsShutOut(const fs::path& allowlist, const std::vector<AgentRecord>& known) {
+  FURROW_ASSIGN(const std::vector<AllowedKey> keys, ReadAllowlist(allowlist));
+  if (known.empty() || std::ranges::any_of(keys, [](const auto& key) { return key.who.role == Role::kAgent; }))
+    return {};
+  log::Warning(
+      "{} has a line for none of the farm's {} agents, so none can connect: restore it from a backup, or enrol them "
+      "again",
+      allowlist.string(), known.size());
+  return {};
+}
+
+// Refuses to begin a new farm beside what is left of another: its numbers would be given out again, and its logs would
+// be taken for those of other jobs.
+Status DatabaseIsThere(const fs::path& state) {
+  std::error_code unknown;
+  const fs::path database = state / "db" / "db";
+  const fs::path logs = state / "logs";
+  if (fs::exists(database, unknown) || fs::is_empty(logs, unknown) || unknown) return {};
+  return Fail(Errc::kCorrupt, "the database " + database.string() + " is gone, while " + logs.string() +
+                                  " holds logs of its runs: restore the state folder from a backup, or, to begin a new "
+                                  "farm, delete " +
+                                  logs.string());
+}
+
 Status Serve(ControllerConfig config, const std::string& config_file, int signals) {
   FURROW_TRY(daemon::TakeStateFolder(config.state));
   const fs::path state_folder = config.state;
@@ -93,6 +119,10 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
     watched.push_back(state_folder / part);
     FURROW_TRY(daemon::TakeStateFolder(watched.back()));
   }
+  // What can refuse the start is read before the database is written to.
+  FURROW_TRY(DatabaseIsThere(state_folder));
+  FURROW_ASSIGN(const KeyPair keys, OwnKey(config));
+  FURROW_TRY(LetLocalClientIn(config));
   FURROW_ASSIGN(const std::unique_ptr<DiskGuard> disk,
                 DiskGuard::Open(watched, {config.ballast_bytes, config.disk_low_bytes, 16u << 20}));
   std::unique_ptr<LogStore> packs;  // The store's thread writes into the packs until the store is gone.
@@ -103,13 +133,12 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   FURROW_ASSIGN(const std::unique_ptr<ChunkStore> blobs,
                 ChunkStore::Open((state_folder / "blobs").string(), {.packs = true}));
   FURROW_ASSIGN(Restored restored, store->Load());
+  FURROW_TRY(SayWhoIsShutOut(AllowlistOf(config), restored.agents));
   Outbox first;
   State state = RestoreState(SettingsOf(config), std::move(restored), clock.Read(), first);
   state.software = std::string("furrow-controller ") + kVersion;
   const std::size_t live = state.runs.size();
 
-  FURROW_ASSIGN(const KeyPair keys, OwnKey(config));
-  FURROW_TRY(LetLocalClientIn(config));
   Context context;
   FURROW_TRY(context.ServeAllowlist(AllowlistOf(config)));
   FURROW_TRY(ProveClaimIsIgnored(context));

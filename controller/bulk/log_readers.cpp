@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <string>
 #include <vector>
 
 namespace furrow {
@@ -95,7 +96,10 @@ void LogReaders::OnRead(LogChunkRead read) {
   const bool looked = stream.stage == LogStage::kUnplaced && read.stage == LogStage::kUnplaced;
   if (looked && (read.record || read.window)) {
     stream.stage = LogStage::kPlaced;
-    if (read.record) stream.log_ref = RefOf(stream.log_ref.run, stream.log_ref.attempt, read.record->location);
+    if (read.record) {
+      stream.log_ref = RefOf(stream.log_ref.run, stream.log_ref.attempt, read.record->location);
+      stream.length = read.record->length;
+    }
   }
   const bool was_over = read.stage != LogStage::kGrows;
   if (read.window) return Deliver(found, std::move(*read.window), was_over);
@@ -125,6 +129,18 @@ void LogReaders::Deliver(Streams::iterator found, LogWindow window, bool was_ove
   const bool at_end = stream.offset >= window.log_bytes;
   const bool whole = at_end && (window.sealed || was_over || !stream.follow);
   if (!at_end) stream.state = After(stream.state, StreamEvent::kNews);
+  if (whole && was_over && window.log_bytes < stream.length) {
+    const BulkError damaged{id.second,
+                            stream.log_ref.attempt,
+                            {},
+                            Errc::kCorrupt,
+                            "the log is damaged: " + std::to_string(window.log_bytes) + " of its " +
+                                std::to_string(stream.length) + " bytes are there"};
+    End(found);
+    if (!window.bytes.empty()) send_(id.first, LogData{id.second, window.offset, std::move(window.bytes), false});
+    send_(id.first, damaged);
+    return;
+  }
   if (whole) {
     End(found);
     send_(id.first, LogData{id.second, window.offset, std::move(window.bytes), true});
@@ -163,6 +179,7 @@ void LogReaders::OnFinal(AttemptRef attempt, const LogRecord& record) {
   const bool placed = record.location.storage != LogStorage::kNone;
   Each(attempt, [&](const StreamId& id, Stream& stream) {
     stream.stage = placed ? LogStage::kPlaced : LogStage::kUnplaced;
+    stream.length = record.length;
     if (placed) stream.log_ref = RefOf(stream.log_ref.run, attempt, record.location);
     OnNews(id, stream);
   });

@@ -70,6 +70,7 @@ class LogReaders {
     std::uint64_t credit = 0;      // 0 wherever the stream stays kDue
     std::uint32_t tail_lines = 0;  // not 0: read the last lines; 0: read at `offset`
     bool follow = false;           // The reader asked to follow the log.
+    std::uint64_t length = 0;      // bytes of the whole log by its record; 0: not known
   };
   using Streams = std::map<StreamId, Stream>;
 

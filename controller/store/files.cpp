@@ -1,5 +1,6 @@
 #include "controller/store/files.h"
 
+#include <charconv>
 #include <utility>
 
 #include "common/base/log.h"
@@ -25,8 +26,14 @@ const std::string& Zeros() {
 // Every write names its offset, so that a write that failed half way can be repeated.
 class WaitingFile final : public rocksdb::FSWritableFileWrapper {
  public:
-  WaitingFile(std::unique_ptr<rocksdb::FSWritableFile> file, bool is_log, SpaceWaiter& waiter)
-      : FSWritableFileWrapper(file.get()), file_(std::move(file)), is_log_(is_log), waiter_(waiter) {}
+  using OnSync = std::function<void(std::uint64_t length)>;
+
+  WaitingFile(std::unique_ptr<rocksdb::FSWritableFile> file, bool is_log, SpaceWaiter& waiter, OnSync on_sync)
+      : FSWritableFileWrapper(file.get()),
+        file_(std::move(file)),
+        is_log_(is_log),
+        waiter_(waiter),
+        on_sync_(std::move(on_sync)) {}
 
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* debug) override {
     if (is_log_ && data.size() <= kSmallAppend && end_ + data.size() > laid_) LayZeros(options, debug);
@@ -54,10 +61,10 @@ class WaitingFile final : public rocksdb::FSWritableFileWrapper {
     return file_->Close(options, debug);
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* debug) override {
-    return waiter_.UntilThereIsRoom([&] { return file_->Sync(options, debug); });
+    return Synced(waiter_.UntilThereIsRoom([&] { return file_->Sync(options, debug); }));
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
-    return waiter_.UntilThereIsRoom([&] { return file_->Fsync(options, debug); });
+    return Synced(waiter_.UntilThereIsRoom([&] { return file_->Fsync(options, debug); }));
   }
   std::uint64_t GetFileSize(const IOOptions&, IODebugContext*) override { return end_; }
   // RocksDB's own way to reserve space (unwritten extents) saves no journal commit.
@@ -66,6 +73,10 @@ class WaitingFile final : public rocksdb::FSWritableFileWrapper {
   }
 
  private:
+  IOStatus Synced(IOStatus status) const {
+    if (status.ok() && on_sync_) on_sync_(end_);
+    return status;
+  }
   // The zeros are an optimisation only: where there is no space for them, the append itself reports that.
   void LayZeros(const IOOptions& options, IODebugContext* debug) {
     if (file_->PositionedAppend(Zeros(), end_, options, debug).ok()) laid_ = end_ + kZeroBytes;
@@ -74,6 +85,7 @@ class WaitingFile final : public rocksdb::FSWritableFileWrapper {
   std::unique_ptr<rocksdb::FSWritableFile> file_;
   const bool is_log_;
   SpaceWaiter& waiter_;
+  const OnSync on_sync_;
   std::uint64_t end_ = 0;   // the offset of the next append
   std::uint64_t laid_ = 0;  // the length of the file in the filesystem
 };
@@ -105,8 +117,22 @@ IOStatus StoreFiles::NewWritableFile(const std::string& name, const rocksdb::Fil
   std::unique_ptr<rocksdb::FSWritableFile> file;
   IOStatus status =
       waiter_.UntilThereIsRoom([&] { return FileSystemWrapper::NewWritableFile(name, options, &file, debug); });
-  if (status.ok()) *result = std::make_unique<WaitingFile>(std::move(file), name.ends_with(".log"), waiter_);
+  if (!status.ok()) return status;
+  WaitingFile::OnSync on_sync;
+  if (const std::uint64_t number = ManifestNumber(name); number != 0)
+    on_sync = [this, number](std::uint64_t length) { on_manifest_(number, length); };
+  *result = std::make_unique<WaitingFile>(std::move(file), name.ends_with(".log"), waiter_, std::move(on_sync));
   return status;
+}
+
+std::uint64_t ManifestNumber(std::string_view name) {
+  constexpr std::string_view kPrefix = "MANIFEST-";
+  name.remove_prefix(name.rfind('/') + 1);
+  if (!name.starts_with(kPrefix)) return 0;
+  name.remove_prefix(kPrefix.size());
+  std::uint64_t number = 0;
+  const auto read = std::from_chars(name.data(), name.data() + name.size(), number);
+  return read.ptr == name.data() + name.size() ? number : 0;
 }
 
 IOStatus StoreFiles::CreateDirIfMissing(const std::string& name, const IOOptions& options, IODebugContext* debug) {

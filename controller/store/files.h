@@ -1,4 +1,4 @@
-// These classes change how RocksDB writes its files in two ways. Only the store uses this header.
+// These classes change how RocksDB writes its files in three ways. Only the store uses this header.
 //
 // Writes wait while the disk is full. RocksDB 7.8.3 takes ENOSPC badly (on the write-ahead log it ends the process), so
 // RocksDB never sees the error. A write that finds no space drops the ballast, then waits and repeats itself at the
@@ -7,14 +7,20 @@
 // The write-ahead log is filled with zeros ahead of small appends. An fdatasync within a file's length needs no journal
 // commit: it takes 93 µs where a growing file takes 177 (ext4, virtual disk). RocksDB reads zeros at the end of a log
 // as its end.
+//
+// Of a MANIFEST it is told how long it is on the disk, since RocksDB does not notice when one is cut.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include <rocksdb/file_system.h>
 
@@ -51,8 +57,11 @@ class SpaceWaiter {
 
 class StoreFiles final : public rocksdb::FileSystemWrapper {
  public:
-  StoreFiles(const std::shared_ptr<rocksdb::FileSystem>& base, SpaceWaiter& waiter)
-      : FileSystemWrapper(base), waiter_(waiter) {}
+  // Is told, after each sync of a MANIFEST, its number and its length. RocksDB syncs one at a time.
+  using OnManifest = std::function<void(std::uint64_t number, std::uint64_t length)>;
+
+  StoreFiles(const std::shared_ptr<rocksdb::FileSystem>& base, SpaceWaiter& waiter, OnManifest on_manifest)
+      : FileSystemWrapper(base), waiter_(waiter), on_manifest_(std::move(on_manifest)) {}
 
   const char* Name() const override { return "FurrowStoreFiles"; }
   rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
@@ -65,6 +74,10 @@ class StoreFiles final : public rocksdb::FileSystemWrapper {
 
  private:
   SpaceWaiter& waiter_;
+  const OnManifest on_manifest_;
 };
+
+// Returns the number of a MANIFEST by its name or path. 0: it is none.
+std::uint64_t ManifestNumber(std::string_view name);
 
 }  // namespace furrow

@@ -1,5 +1,6 @@
-// Store::Impl is the implementation of Store, which these source files share: store.cpp opens and closes, migrate.cpp
-// moves what older versions stored, load.cpp reads what a start needs, writer.cpp commits, history.cpp reads the rest.
+// Store::Impl is the implementation of Store, which these source files share: store.cpp opens and closes, examine.cpp
+// looks before, migrate.cpp moves what older versions stored, load.cpp reads what a start needs, writer.cpp commits,
+// history.cpp reads the rest.
 #pragma once
 
 #include <atomic>
@@ -31,6 +32,7 @@
 
 namespace furrow {
 
+inline constexpr std::uint64_t kFormatVersion = 2;
 // A new timeline skips so many numbers of runs.
 inline constexpr std::uint64_t kSkippedNumbers = 1000;
 
@@ -38,8 +40,19 @@ struct Store::Impl {
   Impl(std::filesystem::path folder, DiskGuard& disk_guard, HighWater mark);
   ~Impl();
 
+  // ---- examine.cpp ----
+  // Reads what a start needs and changes nothing. An error says which file cannot be read or is gone, and what to do.
+  Status ExamineDatabase();
+  // Returns whether there is a database.
+  Result<bool> FilesAreThere() const;
+  // Returns the database's format, 0 if it has none yet, and reads what it tells of itself. Fails where this version
+  // may not go on with it.
+  Result<std::uint64_t> CheckFormat();
+
   // ---- store.cpp ----
-  Status OpenDatabase();
+  enum class Access { kLook, kWrite };
+  Status OpenDatabase(Access access);
+  void CloseDatabase();
   Status PrepareDatabase();
   Result<std::uint64_t> ReadNumber(std::string_view name) const;
   void MakeFarm();
@@ -85,7 +98,7 @@ struct Store::Impl {
   Result<std::shared_ptr<const Pipeline>> ReadSpec(const Hash& hash) const;
 
   // ---- load.cpp ----
-  Status LoadFarm(Restored& restored) const;
+  Status LoadAll(Restored& restored) const;
   Status LoadRuns(Restored& restored) const;
   Status LoadJobs(RunId run, Restored& restored) const;
   Status LoadMetrics(const JobRecord& job, Restored& restored) const;
@@ -101,7 +114,7 @@ struct Store::Impl {
   std::unique_ptr<rocksdb::Env> env;
   int lock_fd = -1;
   HighWater high_water;
-  const SetAside set_aside;
+  SetAside set_aside;
 
   std::unique_ptr<rocksdb::DB> db;
   std::optional<Reader> read;                    // of `db`

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -19,14 +20,18 @@ constexpr std::size_t kRememberedRequests = 10'000;
 
 Result<Restored> Store::Load() {
   Restored restored;
-  restored.boot = impl_->boot;
-  restored.farm = impl_->farm;
-  restored.counters = impl_->counters;
-  FURROW_TRY(impl_->LoadRuns(restored));
-  FURROW_TRY(impl_->LoadPipelines(restored));
-  FURROW_TRY(impl_->LoadSmallRecords(restored));
-  FURROW_TRY(impl_->LoadRequests(restored));
+  FURROW_TRY(impl_->LoadAll(restored));
   return restored;
+}
+
+Status Store::Impl::LoadAll(Restored& restored) const {
+  restored.boot = boot;
+  restored.farm = farm;
+  restored.counters = counters;
+  FURROW_TRY(LoadRuns(restored));
+  FURROW_TRY(LoadPipelines(restored));
+  FURROW_TRY(LoadSmallRecords(restored));
+  return LoadRequests(restored);
 }
 
 Status Store::Impl::LoadRuns(Restored& restored) const {
@@ -43,14 +48,14 @@ Status Store::Impl::LoadRuns(Restored& restored) const {
     }
     std::shared_ptr<const Pipeline>& spec = specs[run->spec];
     if (spec == nullptr) {
-      auto found = ReadSpec(run->spec);
-      if (!found && found.error().code != Errc::kNotFound && found.error().code != Errc::kCorrupt)
-        return tl::unexpected(found.error());
+      const auto bytes = read->Get(shared, keys::Spec(run->spec));
+      if (!bytes && bytes.error().code != Errc::kNotFound) return tl::unexpected(bytes.error());
+      auto found = bytes ? DecodeValue<Pipeline>(*bytes) : Result<Pipeline>(Fail(Errc::kCorrupt, "it is not there"));
       if (!found) {
         set_aside.Keep(name, *value, "its pipeline cannot be read: " + found.error().message);
         return true;
       }
-      spec = *found;
+      spec = std::make_shared<const Pipeline>(std::move(*found));
     }
     restored.runs.push_back({std::move(*run), spec});
     FURROW_TRY(LoadJobs(id, restored));

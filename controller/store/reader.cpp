@@ -15,9 +15,11 @@ rocksdb::Slice AsSlice(std::string_view bytes) {
 }  // namespace
 
 Error StoreError(const std::string& what, const rocksdb::Status& status) {
-  const std::string message = what + ": " + status.ToString();
+  std::string message = what + ": " + status.ToString();
+  // Where a table is gone, RocksDB names it as LevelDB would have.
+  if (const auto ending = message.find(".ldb:"); ending != std::string::npos) message.replace(ending, 5, ".sst:");
   if (status.IsNoSpace()) return {Errc::kUnavailable, message + " (the disk is full: free space, then try again)"};
-  if (status.IsCorruption()) return {Errc::kCorrupt, message + "; " + kRestore};
+  if (status.IsCorruption() || status.IsPathNotFound()) return {Errc::kCorrupt, message + "; " + kRestore};
   return {Errc::kInternal, message};
 }
 

@@ -10,6 +10,7 @@
 namespace furrow {
 
 void SetAside::Keep(const std::string& name, std::string_view bytes, const std::string& why) const {
+  if (!begun_) return;
   const std::filesystem::path file = folder_ / name;
   Status kept = MakeFolders(folder_.string());
   if (kept) kept = ReplaceFile(file.string(), bytes, 0600);

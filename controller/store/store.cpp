@@ -8,11 +8,13 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <system_error>
 #include <utility>
 
 #include <rocksdb/cache.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/table.h>
 
 #include "common/base/check.h"
@@ -26,7 +28,6 @@
 namespace furrow {
 namespace {
 
-constexpr std::uint64_t kFormatVersion = 2;
 // A new timeline skips so many numbers: more than a farm gives out between a copy and its loss.
 constexpr std::uint64_t kSkippedIds = 1 << 20;
 constexpr std::uint64_t kSkippedBoots = 1 << 16;
@@ -85,7 +86,8 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env) {
   // middle, and kTolerateCorruptedTailRecords would refuse to open. This mode stops at the damage, and HighWater tells
   // a torn end from lost turns.
   options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-  options.max_total_wal_size = 32 << 20;  // the most that a start has to replay
+  options.track_and_verify_wals_in_manifest = true;  // A log that is gone is noticed where a newer one is there.
+  options.max_total_wal_size = 32 << 20;             // the most that a start has to replay
   options.db_write_buffer_size = 24 << 20;
   options.max_open_files = 128;
   options.max_background_jobs = 2;
@@ -101,15 +103,22 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env) {
   return options;
 }
 
-// Reads a record without which nothing else can be trusted.
-template <class Record>
-Result<Record> ReadOne(const Reader& read, rocksdb::ColumnFamilyHandle* family, const keys::Key& key,
-                       const std::string& what) {
-  const auto value = read.Get(family, key);
-  if (!value && value.error().code != Errc::kNotFound) return tl::unexpected(value.error());
-  auto record = value ? DecodeValue<Record>(*value) : Fail(Errc::kCorrupt, "it is not there");
-  if (record) return record;
-  return Fail(Errc::kCorrupt, "the database has lost " + what + " (" + record.error().message + "); " + kRestore);
+// RocksDB's own words name the MANIFEST where a table is damaged: returns which tables cannot be read, in words.
+std::string DamagedTables(const rocksdb::DBOptions& database, const std::string& folder) {
+  std::string names;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator file(folder, failed), end; !failed && file != end; file.increment(failed)) {
+    if (file->path().extension() != ".sst") continue;
+    rocksdb::SstFileReader table(rocksdb::Options(database, rocksdb::ColumnFamilyOptions()));
+    rocksdb::Status read = table.Open(file->path().string());
+    if (read.ok()) read = table.VerifyChecksum();
+    // A table under another's name is whole, but knows its own number.
+    const std::string number = file->path().stem().string();
+    const bool named =
+        read.ok() && std::strtoull(number.c_str(), nullptr, 10) == table.GetTableProperties()->orig_file_number;
+    if (!named) names += (names.empty() ? "" : ", ") + file->path().filename().string();
+  }
+  return names.empty() ? "" : " (damaged: " + names + ")";
 }
 
 }  // namespace
@@ -137,7 +146,8 @@ Result<std::unique_ptr<Store>> Store::Open(const std::filesystem::path& dir, Dis
   auto impl = std::make_unique<Impl>(dir, *guard, std::move(*mark));
   impl->own_guard = std::move(own);
   impl->lock_fd = lock;
-  FURROW_TRY(impl->OpenDatabase());
+  FURROW_TRY(impl->ExamineDatabase());
+  FURROW_TRY(impl->OpenDatabase(Impl::Access::kWrite));
   FURROW_TRY(impl->PrepareDatabase());
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
@@ -149,7 +159,9 @@ Store::Impl::Impl(std::filesystem::path folder, DiskGuard& disk_guard, HighWater
     : dir(std::move(folder)),
       guard(disk_guard),
       waiter(disk_guard),
-      env(rocksdb::NewCompositeEnv(std::make_shared<StoreFiles>(rocksdb::FileSystem::Default(), waiter))),
+      env(rocksdb::NewCompositeEnv(std::make_shared<StoreFiles>(
+          rocksdb::FileSystem::Default(), waiter,
+          [this](std::uint64_t number, std::uint64_t length) { high_water.RaiseManifest(number, length); }))),
       high_water(std::move(mark)),
       set_aside(dir / "set-aside") {}
 
@@ -161,19 +173,15 @@ Store::Impl::~Impl() {
   wake.notify_all();
   waiter.GiveUp();
   if (writer.joinable()) writer.join();
-  if (db) {
-    for (rocksdb::ColumnFamilyHandle* handle : handles) db->DestroyColumnFamilyHandle(handle);
-    db->Close();
-    db.reset();
-  }
+  CloseDatabase();
   if (lock_fd >= 0) ::close(lock_fd);
 }
 
-Status Store::Impl::OpenDatabase() {
+Status Store::Impl::OpenDatabase(Access access) {
   const std::string path = (dir / "db").string();
   const rocksdb::DBOptions options = DatabaseOptions(env.get());
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(8 << 20, 2);
-  const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
+  std::vector<rocksdb::ColumnFamilyDescriptor> families = {
       {rocksdb::kDefaultColumnFamilyName, FamilyOptions(4 << 20, cache)},
       {"runs", FamilyOptions(4 << 20, cache)},
       {"jobs", FamilyOptions(8 << 20, cache)},
@@ -182,7 +190,9 @@ Status Store::Impl::OpenDatabase() {
       {"shared", FamilyOptions(4 << 20, cache)},
       {"events", FamilyOptions(4 << 20, cache)},
   };
-  if (std::filesystem::exists(path + "/CURRENT")) {
+  rocksdb::DB* opened = nullptr;
+  rocksdb::Status status;
+  if (access == Access::kLook) {
     std::vector<std::string> there;
     const rocksdb::Status listed = rocksdb::DB::ListColumnFamilies(options, path, &there);
     if (!listed.ok()) return tl::unexpected(StoreError("cannot read the database " + path, listed));
@@ -193,22 +203,39 @@ Status Store::Impl::OpenDatabase() {
                                          ", which this one does not know): install that version");
       }
     }
+    std::erase_if(families, [&](const auto& family) { return std::ranges::count(there, family.name) == 0; });
+    status = rocksdb::DB::OpenForReadOnly(options, path, families, &handles, &opened);
+  } else {
+    std::error_code refused;  // which Open tells, too; RocksDB warns of a folder that it is about to make
+    std::filesystem::create_directories(path, refused);
+    status = rocksdb::DB::Open(options, path, families, &handles, &opened);
   }
-  std::error_code refused;  // which Open tells, too; RocksDB warns of a folder that it is about to make
-  std::filesystem::create_directories(path, refused);
-  rocksdb::DB* opened = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(options, path, families, &handles, &opened);
-  if (!status.ok()) return tl::unexpected(StoreError("cannot open the database " + path, status));
+  if (!status.ok())
+    return tl::unexpected(StoreError("cannot open the database " + path + DamagedTables(options, path), status));
   db.reset(opened);
   read.emplace(*db, dir.string());
-  small = handles[0];
-  runs = handles[1];
-  jobs = handles[2];
-  metrics = handles[3];
-  attempts = handles[4];
-  shared = handles[5];
-  events = handles[6];
+  for (rocksdb::ColumnFamilyHandle* handle : handles) {
+    const std::string& name = handle->GetName();
+    rocksdb::ColumnFamilyHandle*& family = name == "runs"       ? runs
+                                           : name == "jobs"     ? jobs
+                                           : name == "metrics"  ? metrics
+                                           : name == "attempts" ? attempts
+                                           : name == "shared"   ? shared
+                                           : name == "events"   ? events
+                                                                : small;
+    family = handle;
+  }
   return {};
+}
+
+void Store::Impl::CloseDatabase() {
+  if (!db) return;
+  for (rocksdb::ColumnFamilyHandle* handle : handles) db->DestroyColumnFamilyHandle(handle);
+  handles.clear();
+  small = runs = jobs = metrics = attempts = shared = events = nullptr;
+  read.reset();
+  db->Close();
+  db.reset();
 }
 
 Result<std::uint64_t> Store::Impl::ReadNumber(std::string_view name) const {
@@ -250,28 +277,10 @@ Status Store::Impl::BeginTimeline(rocksdb::WriteBatch& batch) {
 }
 
 Status Store::Impl::PrepareDatabase() {
-  FURROW_ASSIGN(const std::uint64_t version, ReadNumber("version"));
-  if (version > kFormatVersion) {
-    return Fail(Errc::kRejected, "the state folder " + dir.string() +
-                                     " was made by a newer version of Furrow (format " + std::to_string(version) +
-                                     ", this one knows " + std::to_string(kFormatVersion) + "): install that version");
-  }
-  FURROW_ASSIGN(commit, ReadNumber("commit"));
-  if (version == 0 && commit != 0)
-    return Fail(Errc::kCorrupt, "the database in " + dir.string() + " has lost its format; " + kRestore);
-  if (commit < high_water.commit()) {
-    return Fail(Errc::kCorrupt,
-                "the database in " + dir.string() + " lacks its last " + std::to_string(high_water.commit() - commit) +
-                    " commits, which had been acknowledged: its log is damaged. Restore a backup; to go on "
-                    "without them (or after a restore), delete " +
-                    (dir / "high-water").string() + ", which begins a new timeline of the farm");
-  }
+  FURROW_ASSIGN(const std::uint64_t version, CheckFormat());
   if (version == 1) FURROW_TRY(MigrateFrom1());
   rocksdb::WriteBatch batch;
-  if (version == kFormatVersion) {
-    FURROW_ASSIGN(farm, ReadOne<FarmRecord>(*read, small, keys::Farm(), "the name of the farm"));
-    FURROW_ASSIGN(counters, ReadOne<CountersRecord>(*read, small, keys::Counters(), "its counters"));
-  } else if (version == 0) {
+  if (version == 0) {
     MakeFarm();
     FURROW_TRY(Put(batch, ProjectRecord{kDefaultProject, kDefaultName}));
     FURROW_TRY(Put(batch, PersonRecord{kDefaultPerson, kDefaultName}));

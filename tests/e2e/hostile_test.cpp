@@ -120,8 +120,8 @@ TEST_CASE("hostile: an agent that shows a hundred thousand attempts again and ag
   heartbeat.session = std::get<Welcome>(*welcome).session;
   for (std::uint64_t job = 1; job <= 100'000; ++job)
     heartbeat.held.push_back({{JobId{1'000'000 + job}, Epoch{1}}, Phase::kRunning});
-  const std::string frame = Encode(AgentMessage(heartbeat)).value();
-  Flood(*channel, 150, seconds(10), [&](int) { return frame; });
+  std::string frame = Encode(AgentMessage(heartbeat)).value();
+  Flood(*channel, 150, seconds(10), [&](int) -> const std::string& { return frame; });
   it.CheckWell(400u << 20);
 }
 

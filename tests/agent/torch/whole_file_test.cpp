@@ -105,7 +105,8 @@ TEST_CASE("whole file: what is no file is not replaced by one") {
                                     {"/dev/a-new-name", "no place for files"},
                                     {"/dev/fd/1", "no place for files"},
                                     {"/proc/self/comm", "no place for files"}}) {
-    INFO(path);
+    const auto& shown = path;  // a lambda cannot take a part of a binding
+    INFO(shown);
     const auto refused = WholeFile::Create(path);
     REQUIRE(!refused);
     CHECK(Has(refused.error().message, words));

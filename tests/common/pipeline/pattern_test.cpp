@@ -87,7 +87,8 @@ TEST_CASE("pattern: what can match no branch is refused, with what to write") {
       {"\\*", "write `[*]`"},
   };
   for (const auto& [pattern, words] : cases) {
-    CAPTURE(pattern);
+    const auto& shown = pattern;  // a lambda cannot take a part of a binding
+    CAPTURE(shown);
     const std::string said = Said(pattern, PatternUse::kBranches);
     CAPTURE(said);
     CHECK_FALSE(said.starts_with("="));
@@ -126,7 +127,8 @@ TEST_CASE("pattern: what can match no path is refused, with what to write; what 
   };
   for (const PatternUse use : {PatternUse::kPaths, PatternUse::kArtifacts})
     for (const auto& [pattern, words] : cases) {
-      CAPTURE(pattern);
+      const auto& shown = pattern;  // a lambda cannot take a part of a binding
+      CAPTURE(shown);
       const std::string said = Said(pattern, use);
       CAPTURE(said);
       CHECK(said.find(words) != std::string::npos);

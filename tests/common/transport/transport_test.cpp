@@ -191,7 +191,7 @@ TEST_CASE("transport: a link on which nothing comes back is given up, and made a
       if ((ready[0].revents & POLLIN) != 0) {
         const int ours = ::accept(listener, nullptr, nullptr);
         const int theirs = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        ::connect(theirs, reinterpret_cast<const sockaddr*>(&server), sizeof(server));
+        static_cast<void>(::connect(theirs, reinterpret_cast<const sockaddr*>(&server), sizeof(server)));
         links.emplace_back(ours, theirs);
       }
       std::erase_if(links, [&](const std::pair<int, int>& link) {

@@ -260,6 +260,40 @@ TEST_CASE("log readers: of an attempt that is over history is asked") {
   CHECK_FALSE(rig.readers->Reads(kPeer));
 }
 
+TEST_CASE("log readers: a log of which less is there than its record says never ends as a whole one") {
+  Rig rig;
+  const LogRecord record{8, HashOf("all of it"), {LogStorage::kOwnFile, 0, 0}};
+  std::string there;
+  SUBCASE("nothing is there") {
+    rig.history = record;
+    rig.Open(kPlenty, true, false);
+  }
+  SUBCASE("a part is there") {
+    rig.Append(there = "a part");
+    rig.history = record;
+    rig.Open(kPlenty, false, false);
+  }
+  SUBCASE("it lay in a pack that is gone") {
+    rig.history = LogRecord{8, record.hash, {LogStorage::kPack, 3, 0}};
+    rig.Open(kPlenty, false, false);
+  }
+  SUBCASE("it goes while it is followed") {
+    rig.Open(kPlenty);
+    rig.Answer();
+    rig.readers->OnFinal(kAttempt, record);
+  }
+  rig.Answer();
+  if (!there.empty()) {
+    REQUIRE(rig.sent.size() == 2);
+    const auto& data = std::get<LogData>(rig.sent[0]);
+    CHECK(data.bytes == there);
+    CHECK_FALSE(data.end);
+    rig.sent.erase(rig.sent.begin());
+  }
+  CHECK(rig.Sent() == "error: the log is damaged: " + std::to_string(there.size()) + " of its 8 bytes are there");
+  CHECK_FALSE(rig.readers->Reads(kPeer));
+}
+
 TEST_CASE("log readers: who does not follow gets what is there, and the end") {
   Rig rig;
   rig.Append("one\n");

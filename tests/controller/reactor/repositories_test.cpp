@@ -81,7 +81,8 @@ TEST_CASE("repositories: each push that starts nothing says why, to its author a
        "[src], take none of it, for it changes no file"},
       {Watched::With("jobs: { t: { setps: [] } }\n"), "furrow.yaml:1:14"}};
   for (const auto& [commit, words] : cases) {
-    CAPTURE(words);
+    const auto& shown = words;  // a lambda cannot take a part of a binding
+    CAPTURE(shown);
     Watched farm;
     farm.Look(kOne, farm.Found("1:1"));
     farm.Push(kOne, commit, 1);

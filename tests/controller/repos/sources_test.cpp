@@ -36,7 +36,8 @@ TEST_CASE("sources: whatever a checkout would convert is named") {
                {"text eol=crlf", "end their lines with LF"},
                {"working-tree-encoding=UTF-16LE", "not in UTF-16LE"}};
   for (const auto& [attribute, words] : cases) {
-    CAPTURE(attribute);
+    const auto& shown = attribute;  // a lambda cannot take a part of a binding
+    CAPTURE(shown);
     Farm farm;
     farm.Write("sub/a.txt", "$Id$ one\n");
     farm.Write("plain", "two\n");
@@ -186,7 +187,8 @@ TEST_CASE("sources: a repository leads to none that its owner could not read, by
        "git init -q mid; echo $PWD/theirs/.git/objects > mid/.git/objects/info/alternates;"
        "git init -q mine; echo $PWD/mid/.git/objects > mine/.git/objects/info/alternates; chown -R 1234 mid"}};
   for (const auto& [way, commands] : ways) {
-    CAPTURE(way);
+    const auto& shown = way;  // a lambda cannot take a part of a binding
+    CAPTURE(shown);
     Farm farm;
     fs::permissions(farm.root, fs::perms(0755));
     Shell(farm.root,
