@@ -10,7 +10,6 @@
 #include <set>
 #include <utility>
 
-#include "common/base/free_space.h"
 #include "common/base/log.h"
 
 namespace furrow {
@@ -18,7 +17,10 @@ namespace furrow {
 namespace {
 
 std::uint64_t FreeIn(const std::filesystem::path& folder) {
-  return FreeBytes(folder).value_or(0);
+  struct statvfs facts {};
+  if (::statvfs(folder.c_str(), &facts) != 0) return 0;
+  // Root could use the reserved blocks, too, but they are for the administrator, not for the controller.
+  return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
 }
 
 }  // namespace
