@@ -155,10 +155,10 @@ TEST_CASE("ends: how a job ended is said in words where a person looks, the same
   CHECK(farm.Furrow({"run", farm / "work"}).status == 1);
   const std::string shown = farm.Furrow({"show", "words#1"}).out;
   const auto says = [&](const std::string& part) { CHECK_MESSAGE(shown.find(part) != std::string::npos, shown); };
-  says("exit status 127: the command `no-such-tool`");
-  says("exit status 137: killed (SIGKILL)");
-  says("exit status 141: broken pipe");
-  says("exit status 143: ended by SIGTERM");
+  says("exit status 127 in step 1, `no-such-tool`: the command `no-such-tool`");
+  says("exit status 137 in step 1, `kill -9 $$`: killed (SIGKILL)");
+  says("exit status 141 in step 1, `yes | head -1`: broken pipe");
+  says("exit status 143 in step 1, `bash -c kill -TERM $$`: ended by SIGTERM");
   for (const auto& job : nlohmann::json::parse(farm.Furrow({"--json", "show", "words#1"}).out)["jobs"]) {
     const std::string name = job["job"];
     if (name == "killed" || name == "direct" || name == "below") CHECK(job["outcome"]["code"] == 137);

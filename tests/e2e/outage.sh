@@ -16,7 +16,7 @@ near=fur$$a far=fur$$b
 daemons=()
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
-  ((${#daemons[@]} == 0)) || kill "${daemons[@]}" 2>/dev/null || true
+  ((${#daemons[@]} == 0)) || kill -9 "${daemons[@]}" 2>/dev/null || true
   wait 2>/dev/null || true
   ip netns del "$near" 2>/dev/null || true
   ip netns del "$far" 2>/dev/null || true
