@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # outage.sh PROGRAMS: packets between an agent and its controller vanish one way for a while, and the agent is back within
-# five seconds of the end. Two network namespaces of its own stand for the machines.
+# five seconds of the end. Two network namespaces of its own stand for the machines. Run it by hand.
 set -euo pipefail
 programs=$1
 outage=8 limit=5
