@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # outage.sh PROGRAMS: packets between an agent and its controller vanish one way for a while, and the agent is back within
-# five seconds of the end. Two network namespaces of its own stand for the machines. Run it by hand.
+# five seconds of the end. Two network namespaces of its own stand for the machines.
 set -euo pipefail
 programs=$1
 outage=8 limit=5
@@ -45,7 +45,8 @@ connected() { agents | grep -q ' connected'; }
 
 printf 'state: %s/c\nlisten: 0.0.0.0\nlog: { file: %s/c.log }\n' "$folder" "$folder" >"$folder/controller.yaml"
 printf 'state: %s/a\nname: g1\nlog: { file: %s/a.log }\n' "$folder" "$folder" >"$folder/agent.yaml"
-in_near "$programs/furrow-controller" --config "$folder/controller.yaml" &
+# Not by in_near: $! would be that of a shell.
+ip netns exec "$near" "$programs/furrow-controller" --config "$folder/controller.yaml" &
 daemons+=($!)
 until_true 200 agents
 line=$(in_near "$programs/furrow" --state "$folder/c" enrol new 2>/dev/null | grep -o 'furrow1\.[^ ]*' | head -1)
