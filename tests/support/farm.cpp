@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <stdexcept>
 
 #include "controller/cli/up/daemon.h"
@@ -30,8 +31,10 @@ using Clock = std::chrono::steady_clock;
 }
 
 std::string TextOf(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  // A file of /proc may vanish while it is read; an iterator over the buffer would throw then.
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return std::move(text).str();
 }
 
 std::vector<char*> Pointers(const std::vector<std::string>& texts) {
