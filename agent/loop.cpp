@@ -210,8 +210,10 @@ void AgentLoop::DoubtLink() {
 std::optional<StopMode> AgentLoop::HandleSignals() {
   pid_t sender = 0;
   while (const int signal = daemon::NextSignal(parts_.signals, &sender)) {
-    if (runner_ && runner_->pid() != 0 && runner::IsBelow(sender, runner_->pid()).value_or(false)) {
-      log::Warning("signal {} from process {} of a job is not obeyed", signal, sender);
+    // Nobody can tell whose process a sender was that has ended: while there are jobs it counts as one of theirs.
+    if (runner_ && runner_->pid() != 0 && runner::IsBelow(sender, runner_->pid()).value_or(!state_.jobs.empty())) {
+      log::Warning("signal {} from process {} is not obeyed: it is a job's, or has ended while jobs run", signal,
+                   sender);
     } else if (signal == SIGHUP) {
       parts_.service.Reloading(parts_.clock.Read().mono);
       parts_.reloader.Begin();
