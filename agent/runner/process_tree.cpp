@@ -182,10 +182,13 @@ std::vector<Process> DescendantsOf(pid_t root, const std::vector<Process>& all) 
 }
 
 std::optional<bool> IsBelow(pid_t process, pid_t root) {
-  while (process > 1) {  // 0 is outside of this container.
+  while (process > 1) {
     const auto found = ReadProcess(process);
     if (!found) return std::nullopt;
     if (found->parent == root) return true;
+    // A process that is reaped while its file is read has no parent any more: it cannot be opened again then. Any other
+    // without a parent came from outside of this container.
+    if (found->parent == 0 && !ReadProcess(process)) return std::nullopt;
     process = found->parent;
   }
   return false;
