@@ -208,17 +208,17 @@ void AgentLoop::DoubtLink() {
 }
 
 std::optional<StopMode> AgentLoop::HandleSignals() {
-  pid_t sender = 0;
+  daemon::SignalSender sender;
   while (const int signal = daemon::NextSignal(parts_.signals, &sender)) {
-    // Nobody can tell whose process a sender was that has ended: while there are jobs it counts as one of theirs.
-    if (runner_ && runner_->pid() != 0 && runner::IsBelow(sender, runner_->pid()).value_or(!state_.jobs.empty())) {
+    if (runner_ && runner_->pid() != 0 &&
+        runner::MayBeAJobs(sender.process, sender.user, runner_->pid(), parent_, !state_.jobs.empty())) {
       log::Warning("signal {} from process {} is not obeyed: it is a job's, or has ended while jobs run", signal,
-                   sender);
+                   sender.process);
     } else if (signal == SIGHUP) {
       parts_.service.Reloading(parts_.clock.Read().mono);
       parts_.reloader.Begin();
     } else if (signal != SIGINT || turns_.ending()) {
-      if (parts_.service.present() && sender != ::getppid()) stopped_by_ = sender;
+      if (parts_.service.present() && sender.process != ::getppid()) stopped_by_ = sender.process;
       return turns_.ending() ? StopMode::kEndJobs : StopMode::kLeaveJobs;
     } else {
       const Now now = parts_.clock.Read();

@@ -194,6 +194,11 @@ std::optional<bool> IsBelow(pid_t process, pid_t root) {
   return false;
 }
 
+bool MayBeAJobs(pid_t sender, uid_t user, pid_t runner, pid_t parent, bool busy) {
+  if (user != ::getuid()) return false;
+  return IsBelow(sender, runner).value_or(busy && sender != parent);
+}
+
 Signalled SignalExactly(const Process& process, int signal) {
   const int fd = PidfdOpen(process.pid);
   if (fd < 0) return Signalled::kGone;

@@ -52,6 +52,12 @@ std::vector<Process> DescendantsOf(pid_t root, const std::vector<Process>& all);
 // Returns whether `process` descends from `root`. nullopt: it, or one between the two, has ended.
 std::optional<bool> IsBelow(pid_t process, pid_t root);
 
+// Returns whether a signal to this process, from the process `sender` of the user `user`, can be a job's, jobs being
+// the descendants of `runner`. Nobody can tell whose process a sender was that has ended: with `busy`, jobs that run,
+// it counts as one of theirs, unless it was another user's (jobs have this process's own) or is `parent`, whose death
+// signal comes from it.
+bool MayBeAJobs(pid_t sender, uid_t user, pid_t runner, pid_t parent, bool busy);
+
 enum class Signalled { kSent, kGone, kDenied };
 
 // Sends `signal` to exactly the process that was read, never to a later process of the same pid. kDenied: the process

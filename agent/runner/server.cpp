@@ -182,7 +182,7 @@ void Server::ReadSignals(Now now) {
         continue;
       }
       const auto sender = static_cast<pid_t>(info[i].ssi_pid);
-      if (!executor_.idle() && IsBelow(sender, ::getpid()).value_or(true)) {
+      if (!executor_.idle() && MayBeAJobs(sender, info[i].ssi_uid, ::getpid(), parent_, /*busy=*/true)) {
         Log("signal " + std::to_string(info[i].ssi_signo) + " from process " + std::to_string(sender) +
             " is not obeyed while jobs run: it is a job's, or has ended. `furrow-agent` and the service manager are "
             "obeyed");

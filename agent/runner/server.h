@@ -1,6 +1,9 @@
 // Runs the runner's loop, which takes in signals, requests and deadlines and sends frames.
 #pragma once
 
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,6 +54,7 @@ class Server {
   int listener_;
   int epoll_;
   int signals_;
+  const pid_t parent_ = ::getppid();
   Executor& executor_;
   const Clock& clock_;
   std::vector<std::unique_ptr<Connection>> connections_;

@@ -22,10 +22,10 @@ int CatchSignals() {
   return ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-int NextSignal(int fd, pid_t* sender) {
+int NextSignal(int fd, SignalSender* sender) {
   signalfd_siginfo signal{};
   if (::read(fd, &signal, sizeof(signal)) != static_cast<ssize_t>(sizeof(signal))) return 0;
-  if (sender != nullptr) *sender = static_cast<pid_t>(signal.ssi_pid);
+  if (sender != nullptr) *sender = {static_cast<pid_t>(signal.ssi_pid), signal.ssi_uid};
   return static_cast<int>(signal.ssi_signo);
 }
 

@@ -19,8 +19,13 @@ namespace furrow::daemon {
 // ignores SIGPIPE. Call it before there are threads. Children inherit the signal mask: code that starts a child
 // restores the mask.
 int CatchSignals();
-// Returns the next signal that waits in `fd`; 0: none. `sender`, if given: its process.
-int NextSignal(int fd, pid_t* sender = nullptr);
+// Who sent a signal.
+struct SignalSender {
+  pid_t process = 0;  // 0: the kernel, or a process of another namespace
+  uid_t user = 0;
+};
+// Returns the next signal that waits in `fd`; 0: none.
+int NextSignal(int fd, SignalSender* sender = nullptr);
 
 // Adds --version, --config and the exit statuses to the options and help of `program`. `config_file` holds the default
 // and must outlive `app`.
