@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "agent/runner/spawn.h"
 
@@ -149,7 +149,9 @@ std::string OfSignal(int number, const Ending& ending) {
 
 std::string TextOf(const std::string& file) {
   std::ifstream bytes(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(bytes), {}};
+  std::ostringstream read;
+  read << bytes.rdbuf();  // A cgroup that is removed meanwhile fails the read, which an iterator would throw.
+  return read.str();
 }
 
 // Returns the number after `key` in a file of lines "key number"; 0: there is none.

@@ -128,18 +128,19 @@ TEST_CASE("yesterday: without its high-water mark an old folder begins a new tim
 
 TEST_CASE("yesterday: a copy that is put back ends what agents still run of the lost time, and runs it again, once") {
   Farm farm;
-  // Each attempt says in a file that it begins, and holds a lock as long as it lives.
-  farm.Write("work/furrow.yaml", "name: w\njobs:\n  a:\n    steps:\n      - run: |\n          exec 9>>" +
-                                     farm / "lock" + "\n          flock -n 9 || { echo two at once >> " +
-                                     farm / "fault" + "; exit 1; }\n          echo $FURROW_ATTEMPT >> " +
-                                     farm / "begun" + "\n          while [ ! -e " + farm / "go" +
-                                     " ]; do sleep 0.05; done\n");
+  // Each attempt says in a file of its run that it begins, and holds a lock of its run as long as it lives.
+  farm.Write("work/furrow.yaml", "name: w\njobs:\n  a:\n    steps:\n      - run: |\n          cd " + farm / "." +
+                                     "\n          exec 9>>\"$FURROW_RUN.lock\""
+                                     "\n          flock -n 9 || { echo two at once >> fault; exit 1; }"
+                                     "\n          echo $FURROW_ATTEMPT >> \"$FURROW_RUN.begun\""
+                                     "\n          while [ ! -e go ]; do sleep 0.05; done\n");
   CHECK(farm.Furrow({"run", farm / "work", "--detach"}).out == "w#1\n");
-  REQUIRE(Farm::Until([&] { return farm.Read("begun") == "1\n"; }));
+  REQUIRE(Farm::Until([&] { return farm.Read("w#1.begun") == "1\n"; }));
   farm.StopController();
   fs::copy(farm.State() + "/db", farm / "copy", fs::copy_options::recursive);
   farm.StartController();
   CHECK(farm.Furrow({"run", farm / "work", "--detach"}).out == "w#2\n");  // of the time that is lost
+  REQUIRE(Farm::Until([&] { return farm.Read("w#2.begun") == "1\n"; }));
   farm.StopController();
 
   fs::remove_all(farm.State() + "/db");
@@ -147,10 +148,15 @@ TEST_CASE("yesterday: a copy that is put back ends what agents still run of the 
   fs::remove(farm.State() + "/db/high-water");
   farm.StartController();
   const std::string again = std::to_string((1 << 20) + 1);
-  CHECK(Farm::Until([&] { return farm.Read("begun") == "1\n" + again + "\n"; }));
+  CHECK(Farm::Until([&] { return farm.Read("w#1.begun") == "1\n" + again + "\n"; }));
+  CHECK(Farm::Until([&] {
+    const auto locked = RunProgram({"flock", "-n", farm / "w#2.lock", "true"});
+    return locked && locked->status == 0;
+  }));
   farm.Write("go", "");
   CHECK(farm.AwaitJob("w#1/a", "passed"));
   CHECK(farm.Read("fault").empty());
+  CHECK(farm.Read("w#2.begun") == "1\n");
   CHECK(farm.Furrow({"show", "w#2"}).status == 4);
   CHECK(farm.Furrow({"run", farm / "work", "--detach"}).out == "w#1002\n");
 }

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 
 #include "common/base/file_io.h"
 #include "common/base/process.h"
@@ -75,7 +76,9 @@ std::vector<pid_t> RunnersBeneath(const std::string& folder) {
     const std::string name = entry.path().filename().string();
     if (name.empty() || name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-    const std::string line{std::istreambuf_iterator<char>(file), {}};
+    std::ostringstream read;
+    read << file.rdbuf();  // A process that ends meanwhile fails the read, which an iterator would throw.
+    const std::string line = read.str();
     std::vector<std::string> message;
     for (std::size_t at = 0; at < line.size(); at = line.find('\0', at) + 1) message.push_back(line.c_str() + at);
     if (message.size() < 3 || fs::path(message[0]).filename() != "furrow-runner") continue;
