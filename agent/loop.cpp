@@ -1,13 +1,14 @@
 #include "agent/loop.h"
 
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
+#include <variant>
 
 #include "agent/lease_file.h"
 #include "agent/reactor/reactor.h"
@@ -15,6 +16,7 @@
 #include "agent/settings.h"
 #include "agent/slot/workspace_folder.h"
 #include "common/base/clock_skew.h"
+#include "common/base/free_space.h"
 #include "common/base/log.h"
 #include "common/daemon/config_reload.h"
 #include "common/daemon/daemon_main.h"
@@ -23,8 +25,13 @@ namespace furrow {
 namespace {
 
 constexpr int kFramesATurn = 256;
-constexpr Duration kDiskLook = std::chrono::seconds(1);
 constexpr std::size_t kDoubt = 4;  // heartbeats or registrations without an answer
+
+// Returns whether the event may be the failure of an attempt, which a full disk may explain.
+bool FailedOrListed(const runner::Event& event) {
+  const auto* exited = std::get_if<runner::Exited>(&event);
+  return exited != nullptr ? !exited->outcome.Passed() : std::holds_alternative<runner::Listing>(event);
+}
 
 }  // namespace
 
@@ -61,6 +68,7 @@ Status AgentLoop::DrainRunner() {
   Result<std::vector<runner::Event>> events = runner_->Receive();
   if (events) {
     const Now now = parts_.clock.Read();
+    LookAtDisk(std::any_of(events->begin(), events->end(), FailedOrListed));
     for (const runner::Event& event : *events) turns_.OnRunnerEvent(state_, out_, now, *this, event, runner_->holds());
     if (runner_->wants_write()) FlushRunner();
     return {};
@@ -112,17 +120,17 @@ void AgentLoop::DrainThreads() {
   for (const UploadEvent& event : upload_events_.TakeAll()) On(state_, out_, now, event);
 }
 
-// Looks at the free space every second. `at_once`: something has failed that a full disk may explain.
+// Looks at the free space every second, more often where it may run out. `at_once`: something has failed that a full
+// disk may explain.
 void AgentLoop::LookAtDisk(bool at_once) {
   const Now now = parts_.clock.Read();
   if (!at_once && now.mono < disk_look_) return;
-  disk_look_ = now.mono + kDiskLook;
   log::TellKeptBack();
   WakeRunner();
-  struct statvfs facts {};
-  if (::statvfs(state_.settings.state_folder.c_str(), &facts) != 0) return;
+  const std::uint64_t free_bytes = FreeBytes(state_.settings.state_folder).value_or(UINT64_MAX);
+  disk_look_ = now.mono + NextDiskLook(state_, free_bytes);
   const bool was_low = !state_.condition.empty();
-  OnDiskSpace(state_, out_, now, static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize);
+  OnDiskSpace(state_, out_, now, free_bytes);
   if (was_low == !state_.condition.empty()) return;
   if (was_low)
     log::Info("the disk of {} has room again: new jobs are taken", state_.settings.state_folder);
@@ -258,6 +266,7 @@ Result<StopMode> AgentLoop::Run() {
   for (;;) {
     Duration idle = turns_.EndTurn(state_, out_, parts_.clock.Read(), *this);
     idle = std::min(idle, TellServiceManager());
+    if (!state_.jobs.empty()) idle = std::min(idle, std::max(disk_look_ - parts_.clock.Read().mono, Duration{0}));
     poller_.Wait(std::chrono::ceil<std::chrono::milliseconds>(idle));
     if (const auto stop = HandleSignals()) {
       parts_.service.Stopping();

@@ -7,8 +7,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "common/base/log.h"
@@ -28,6 +31,7 @@
 #include "controller/parse/prepare.h"
 #include "controller/reactor/reactor.h"
 #include "controller/settings.h"
+#include "controller/store/start_room.h"
 
 namespace furrow {
 namespace {
@@ -36,6 +40,11 @@ namespace fs = std::filesystem;
 
 // Messages of a connection in ZeroMQ's queue each way, where nothing counts their bytes: see controller/control.
 constexpr int kControlQueue = 16;
+
+// A controller that ends for want of space is started again by its service manager, which gives up after ten times in
+// five minutes.
+constexpr std::chrono::seconds kRoomPatience{40};
+constexpr std::uint64_t kSmallFiles = 64 << 10;  // what a start writes into the state folder itself
 
 constexpr char kProgram[] = "furrow-controller";
 
@@ -125,6 +134,11 @@ Status Serve(ControllerConfig config, const std::string& config_file, int signal
   FURROW_TRY(LetLocalClientIn(config));
   FURROW_ASSIGN(const std::unique_ptr<DiskGuard> disk,
                 DiskGuard::Open(watched, {config.ballast_bytes, config.disk_low_bytes, 16u << 20}));
+  for (const auto& [folder, bytes] : std::vector<std::pair<fs::path, std::uint64_t>>{
+           {state_folder, kSmallFiles}, {state_folder / "db", BytesToStart(state_folder / "db")}}) {
+    FURROW_ASSIGN(const bool room, AwaitRoom(folder, bytes, *disk, signals, kRoomPatience));
+    if (!room) return {};
+  }
   std::unique_ptr<LogStore> packs;  // The store's thread writes into the packs until the store is gone.
   FURROW_ASSIGN(const std::unique_ptr<Store> store, Store::Open(state_folder / "db", disk.get()));
   // The bulk thread writes streamed logs and the store's thread writes packs, so each has its own view of the folder.

@@ -1,11 +1,16 @@
 #include "agent/reactor/jobs.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <span>
+#include <string>
 
 #include "agent/reactor/devices.h"
 #include "agent/reactor/job_start.h"
 #include "agent/reactor/reports.h"
+#include "agent/reactor/session.h"
+#include "agent/runner/ending_words.h"
 #include "common/wire/job_state.h"
 namespace furrow {
 namespace {
@@ -21,7 +26,29 @@ std::uint32_t TakeSlot(AgentState& state) {
   return slot;
 }
 
-Outcome Translate(const HeldJob& job, const runner::Exited& event) {
+// Takes in that an attempt may have ended as it did for want of space: that is the farm's fault, and it is lost. A job
+// that ended well all the same is believed, with a word.
+void JudgeDisk(AgentState& state, AgentOutbox& out, Now now, const HeldJob& job, Outcome& outcome) {
+  const bool failed = (outcome.kind == OutcomeKind::kExited && outcome.code != 0) ||
+                      outcome.kind == OutcomeKind::kStartFailed || outcome.kind == OutcomeKind::kInputFailed;
+  // What a program could not write it may have removed before anybody looked at the disk.
+  const bool says_so =
+      outcome.detail == runner::kNoRoom || outcome.detail.find(std::strerror(ENOSPC)) != std::string::npos;
+  if (!job.disk_full && !(failed && job.disk_low && says_so)) return;
+  state.disk_full_at = now.mono;
+  OnDiskSpace(state, out, now, state.disk_free);
+  const std::string full = "this agent's disk (" + state.settings.state_folder + ") was full while it ran";
+  if (failed) {
+    std::string how = outcome.kind == OutcomeKind::kExited ? "exit status " + std::to_string(outcome.code) : "";
+    if (!outcome.detail.empty()) how += (how.empty() ? "" : ", ") + outcome.detail;
+    outcome = {OutcomeKind::kLost, 0, outcome.step, full + ": " + how};
+  } else {
+    outcome.detail += (outcome.detail.empty() ? "" : "; ") + full +
+                      (Passed(outcome) ? ": what it wrote without looking whether that succeeded may lack parts" : "");
+  }
+}
+
+Outcome Translate(AgentState& state, AgentOutbox& out, Now now, const HeldJob& job, const runner::Exited& event) {
   static_assert(static_cast<int>(OutcomeKind::kExited) == 0);
   Outcome outcome;
   outcome.code = event.outcome.code;
@@ -41,12 +68,13 @@ Outcome Translate(const HeldJob& job, const runner::Exited& event) {
   }
   // The controller did not ask for this kill: the lease ran out, or the whole farm ended (Ctrl-C of `furrow up`).
   if (outcome.kind == OutcomeKind::kKilled && (job.lease_lost || !job.killing)) outcome.kind = OutcomeKind::kLost;
+  JudgeDisk(state, out, now, job, outcome);
   if (outcome.detail.size() > 4096) outcome.detail.resize(4096);
   return outcome;
 }
 
 void TakeExit(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, const runner::Exited& event) {
-  job.report.outcome = Translate(job, event);
+  job.report.outcome = Translate(state, out, now, job, event);
   job.report.started = event.started;
   job.report.ended = event.ended;
   job.report.cpu_ms = event.cpu_us / 1000;
@@ -125,6 +153,7 @@ void On(AgentState& state, AgentOutbox& out, Now now, const WorkspaceEvent& even
   if (const auto* failed = std::get_if<PrepareFailed>(&event)) {
     const OutcomeKind kind = failed->permanent ? OutcomeKind::kStartFailed : OutcomeKind::kInputFailed;
     job.report.outcome = {kind, 0, 0, failed->message};
+    JudgeDisk(state, out, now, job, job.report.outcome);
     CollectOutputs(state, out, now, job, 0, /*ran=*/false);
     return;
   }

@@ -1,7 +1,10 @@
 #include "agent/reactor/session.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
+#include <string>
 
 #include "agent/reactor/job_start.h"
 #include "agent/reactor/jobs.h"
@@ -18,6 +21,12 @@ constexpr Duration kRegisterWait = std::chrono::seconds(1);
 constexpr Duration kRegisterMost = std::chrono::seconds(4);
 constexpr Duration kDoneMemory = std::chrono::seconds(60);  // No message is under way for longer.
 constexpr std::size_t kDoneLimit = 200000;
+// A disk with less room than this, or half of disk.low, is full: whatever is written to it fails sooner or later.
+constexpr std::uint64_t kDiskFull = 4u << 20;
+constexpr std::uint64_t kDiskNear = 4ull << 30;  // more than a job writes between two looks
+constexpr Duration kDiskLook = std::chrono::seconds(1);
+constexpr Duration kDiskLookNear = std::chrono::milliseconds(100);
+constexpr Duration kFullRest = std::chrono::seconds(10);  // without new jobs after the disk was full
 
 // Returns a share of `span` by agent and by try, so that thousands of agents do not register at once.
 Duration Jitter(const AgentState& state, Duration span) {
@@ -199,14 +208,34 @@ void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings sett
 }
 
 void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t free_bytes) {
+  state.disk_free = free_bytes;
   const std::uint64_t low = state.settings.disk_low_bytes;
+  const bool is_full = free_bytes < (low == 0 ? kDiskFull : std::min(kDiskFull, low / 2));
+  if (is_full) state.disk_full_at = now.mono;
+  for (auto& [ref, job] : state.jobs) {
+    if (job.stage == HeldJob::Stage::kCollecting || job.stage == HeldJob::Stage::kReporting) continue;
+    job.disk_full = job.disk_full || is_full;
+    job.disk_low = job.disk_low || is_full || free_bytes < low;
+  }
   const bool was_low = !state.condition.empty();
-  const bool is_low = free_bytes < (was_low ? low + low / 16 : low);  // The margin keeps the condition from flapping.
+  // A disk that was full has room again as soon as the job is gone that filled it, which then is tried here first.
+  const bool was_full = state.disk_full_at && now.mono - *state.disk_full_at < kFullRest;
+  const bool is_low = was_full || free_bytes < (was_low ? low + low / 16 : low);  // The margin keeps it from flapping.
   if (is_low == was_low) return;
-  state.condition = is_low ? "its disk is nearly full: " + std::to_string(free_bytes >> 20) +
-                                 " MiB free, less than disk.low (" + std::to_string(low >> 20) + " MiB)"
-                           : "";
+  if (!is_low)
+    state.condition.clear();
+  else if (was_full)
+    state.condition = "its disk is full: " + std::to_string(free_bytes >> 10) + " KiB free";
+  else
+    state.condition = "its disk is nearly full: " + std::to_string(free_bytes >> 20) +
+                      " MiB free, less than disk.low (" + std::to_string(low >> 20) + " MiB)";
   if (state.session) SendHeartbeat(state, out, now);
+}
+
+Duration NextDiskLook(const AgentState& state, std::uint64_t free_bytes) {
+  const bool runs =
+      std::any_of(state.jobs.begin(), state.jobs.end(), [](const auto& one) { return one.second.InRunner(); });
+  return runs && free_bytes < std::max(kDiskNear, 2 * state.settings.disk_low_bytes) ? kDiskLookNear : kDiskLook;
 }
 
 void OnStop(AgentState& state, AgentOutbox& out, Now now) {

@@ -38,9 +38,14 @@ void OnConnected(AgentState& state, AgentOutbox& out, Now now);
 void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings settings, Offer offer,
                 std::uint64_t cache_bytes);
 
-// Takes in the free space of the disk that jobs work on. A lack of space goes to the controller before the other
-// messages of this turn, so that a job which failed for lack of space is not assigned to this agent again.
+// Takes in the free space of the disk that jobs work on, 0 also where it takes no more files. A lack of space goes to
+// the controller before the other messages of this turn, so that a job which failed for lack of space is not assigned
+// to this agent again.
 void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t free_bytes);
+
+// Returns when the free space is to be looked at again, after a look that found `free_bytes`: a job that writes fast
+// must not fill the disk and fail between two looks.
+Duration NextDiskLook(const AgentState& state, std::uint64_t free_bytes);
 
 // Stops the agent and its jobs: withdraws the offer and reports the held jobs as lost, so that the controller assigns
 // them to other agents at once. The loop has the runner end the processes and waits until no job is held.

@@ -179,7 +179,9 @@ std::string EndInWords(const Ending& ending) {
   // A smaller number than 128 + 1 is no signal; 255 and those near it are what programs return for -1.
   if (outcome.code > kSignalBase && outcome.code <= kSignalBase + SIGSYS)
     return OfSignal(outcome.code - kSignalBase, ending);
-  if (outcome.code != 0 && HasCarriageReturn(ending.log_tail)) return kCarriageReturn;
+  if (outcome.code == 0) return {};
+  if (HasCarriageReturn(ending.log_tail)) return kCarriageReturn;
+  if (Has(ending.log_tail, std::strerror(ENOSPC)) || Has(ending.log_tail, std::strerror(EDQUOT))) return kNoRoom;
   return {};
 }
 

@@ -20,6 +20,11 @@ struct Ending {
   std::uint64_t max_rss_bytes = 0;  // resident memory of the job's largest process
 };
 
+// What EndInWords says of a program without words of its own that failed where some disk had no room. The agent looks
+// for this text: see agent/reactor/jobs.cpp.
+inline constexpr const char* kNoRoom =
+    "a disk of this agent had no room, as the log's last lines say (`df -h`, `df -i`, quotas; /dev/shm is one, too)";
+
 // Returns one sentence or two; empty: the exit status is the program's own and needs no words.
 std::string EndInWords(const Ending& ending);
 

@@ -33,7 +33,7 @@ struct AgentSettings {
   std::string agent_program;  // path of furrow-agent, for check steps
   Duration kill_grace = std::chrono::seconds(10);
   std::uint64_t log_quota_bytes = 0;  // 0: the controller's quota
-  std::uint64_t disk_low_bytes = 0;   // With less free space the agent takes no new jobs; 0: no limit.
+  std::uint64_t disk_low_bytes = 0;   // With less free space the agent takes no new jobs; 0: only a full disk counts.
   ProtocolRange protocol;             // protocol versions that this agent speaks
   std::uint64_t seed = 0;             // The seed spreads the registrations of many agents.
 };
@@ -67,6 +67,8 @@ struct HeldJob {
   TimePoint metrics_sent;
   std::string metrics_left_out;  // Tells people which part of the metrics file is not kept; empty: none.
   TimePoint report_sent;
+  bool disk_low = false;   // The agent's disk was nearly full at some time of the attempt.
+  bool disk_full = false;  // It was full.
   bool abandoned = false;  // A process may still write to the workspace: the slot is not used again.
   Duration report_wait{};  // time until the report is sent again
 
@@ -104,10 +106,12 @@ struct AgentState {
   TimePoint register_next;   // earliest time of the next Register
   TimePoint register_sent;
   WallTime register_sent_wall{};
-  std::optional<TimePoint> lease_until;  // absent: no lease so far
-  Duration lease_grace{};                // for the ending jobs, after lease_until; then the controller's lease is over
-  std::string condition;                 // reason why the agent takes no new jobs; empty: none
-  std::string refused;                   // reason why the controller refuses this agent; empty: none
+  std::optional<TimePoint> lease_until;   // absent: no lease so far
+  Duration lease_grace{};                 // for the ending jobs, after lease_until; then the controller's lease is over
+  std::uint64_t disk_free = 0;            // as found last
+  std::optional<TimePoint> disk_full_at;  // when the disk was last found full
+  std::string condition;                  // reason why the agent takes no new jobs; empty: none
+  std::string refused;                    // reason why the controller refuses this agent; empty: none
   std::map<AttemptRef, HeldJob> jobs;
   std::deque<AttemptRef> waiting;                             // attempts in stage kWaiting, in order
   std::deque<AttemptRef> held;                                // attempts in stage kHeld, in order

@@ -1,11 +1,15 @@
 #include "agent/uploads/metrics.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -19,6 +23,9 @@ namespace {
 
 constexpr std::size_t kMaxLineBytes = 1 << 20;
 constexpr std::size_t kMaxBytesAtOnce = 16 << 20;  // of the file, that one Read takes
+constexpr std::size_t kShownBytes = 80;            // of a faulty line
+constexpr std::size_t kMarkBytes = 4096;           // before the offset, by which a rewritten file is known
+constexpr std::size_t kMostRemembered = 100'000;   // lines, to tell those that a rewritten file repeats
 constexpr const char* kTooLong = "is longer than 1 MiB";
 
 // Lists the words that languages print for values without a JSON number.
@@ -62,21 +69,57 @@ std::optional<double> NumberOf(const nlohmann::json& value) {
   return std::nullopt;
 }
 
+// Returns the beginning of the text as people may see it.
+std::string Shown(std::string_view text) {
+  std::string shown = RepairedUtf8(std::string(text.substr(0, kShownBytes)));
+  std::replace_if(
+      shown.begin(), shown.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  return shown + (text.size() > kShownBytes ? "…" : "");
+}
+
+// Parses a line; says in `wrong` if a key comes twice, of which the last one counts.
+nlohmann::json Parse(std::string_view line, std::string& wrong) {
+  std::set<std::string> keys;
+  const auto look = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+    if (event != nlohmann::json::parse_event_t::key || depth != 1) return true;
+    const auto& key = parsed.get_ref<const std::string&>();
+    if (!keys.insert(key).second) wrong = "has `" + Shown(key) + "` twice, of which the last one is kept";
+    return true;
+  };
+  return nlohmann::json::parse(line, look, /*allow_exceptions=*/false);
+}
+
+// Says why a line could not be parsed as an object.
+std::string WhyNoObject(std::string_view line) {
+  try {
+    const auto parsed = nlohmann::json::parse(line);
+    return std::string("is no JSON object but of type ") + parsed.type_name();
+  } catch (const nlohmann::json::out_of_range&) {
+    return "is no JSON object that can be kept: it has a number that is too large";
+  } catch (const nlohmann::json::exception&) {
+    return "is no JSON object";
+  }
+}
+
 }  // namespace
 
 ParsedMetricLine ParseMetricLine(std::string_view line) {
   ParsedMetricLine parsed;
-  auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) json = nlohmann::json::parse(QuoteNotFinite(line), nullptr, /*allow_exceptions=*/false);
+  auto json = Parse(line, parsed.wrong);
+  if (json.is_discarded()) json = Parse(QuoteNotFinite(line), parsed.wrong);
   if (!json.is_object()) {
-    parsed.wrong = "is no JSON object";
+    parsed.wrong = WhyNoObject(line);
     return parsed;
   }
   for (const auto& [name, value] : json.items()) {
     const std::optional<double> number = NumberOf(value);
-    if (!number) continue;
-    if (name == "step") {
-      if (*number >= 0 && *number < 9e15) parsed.line.step = static_cast<std::int64_t>(*number);
+    if (!number) {
+      parsed.wrong = "has a value that is no number, of `" + Shown(name) + "`";
+    } else if (name == "step") {
+      if (*number >= 0 && *number < 9e15 && std::trunc(*number) == *number)
+        parsed.line.step = static_cast<std::int64_t>(*number);
+      else
+        parsed.wrong = "has a step that is no whole number from 0 on, and is kept without it";
     } else if (name.empty() || name.size() > kMaxMetricNameBytes || !IsName(name)) {
       parsed.wrong =
           "has a name that is not 1 to " + std::to_string(kMaxMetricNameBytes) + " bytes of text without NUL";
@@ -90,8 +133,9 @@ ParsedMetricLine ParseMetricLine(std::string_view line) {
   return parsed;
 }
 
-void MetricsReader::LeaveOut(const std::string& why) {
-  if (left_out_++ == 0) complaint_ = "line " + std::to_string(line_) + " " + why;
+void MetricsReader::LeaveOut(const std::string& why, std::string_view line) {
+  if (left_out_++ == 0)
+    complaint_ = "line " + std::to_string(line_) + " " + why + (line.empty() ? "" : ": " + Shown(line));
 }
 
 std::string MetricsReader::LeftOut() const {
@@ -109,7 +153,17 @@ bool MetricsReader::HasRoom(const std::vector<MetricLine>& metrics) const {
   return !Ended() && metrics.size() < kMaxLinesAtOnce && bytes_ < kMaxMetricsBytes / 2;
 }
 
+// Returns whether the file repeats at this place a line that was there before the file was rewritten.
+bool MetricsReader::IsRepeated(std::string_view text) {
+  const std::size_t hash = std::hash<std::string_view>{}(text);
+  const std::size_t at = line_ - 1;
+  repeats_ = repeats_ && at < before_.size() && before_[at] == hash;
+  if (at == seen_.size() && at < kMostRemembered) seen_.push_back(hash);
+  return repeats_;
+}
+
 void MetricsReader::Take(std::string_view text, std::vector<MetricLine>& metrics) {
+  if (IsRepeated(text)) return;
   if (text.find_first_not_of(" \t\r") == std::string_view::npos) return;
   ParsedMetricLine parsed = ParseMetricLine(text);
   MetricLine& line = parsed.line;
@@ -121,7 +175,7 @@ void MetricsReader::Take(std::string_view text, std::vector<MetricLine>& metrics
             std::to_string(kMaxJobMetrics) + " metrics";
     return true;
   });
-  if (!wrong.empty()) LeaveOut(wrong);
+  if (!wrong.empty()) LeaveOut(wrong, text);
   if (line.values.empty()) return;
   if (!FitsMetricsQuota(kept_, kept_bytes_, line)) {
     beyond_quota_ = line_;
@@ -138,14 +192,48 @@ void MetricsReader::Take(std::string_view text, std::vector<MetricLine>& metrics
   ++next_;
 }
 
+// Opens the file, and begins again with one that took its place or was written anew.
+bool MetricsReader::OpenCurrent() {
+  FileHandle current(::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!current) return static_cast<bool>(file_);  // What was removed is read to its end.
+  struct stat now {};
+  struct stat before {};
+  if (::fstat(current.Get(), &now) != 0) return false;
+  const bool same =
+      file_ && ::fstat(file_.Get(), &before) == 0 && now.st_ino == before.st_ino && now.st_dev == before.st_dev;
+  const bool rewritten =
+      file_ && (!same || static_cast<std::uint64_t>(now.st_size) < offset_ || !EndsAsRead(current.Get()));
+  file_ = std::move(current);
+  if (rewritten) BeginAgain();
+  return true;
+}
+
+// Returns whether the bytes before the offset are those that were read there.
+bool MetricsReader::EndsAsRead(int fd) const {
+  std::string there(mark_.size(), '\0');
+  const ssize_t got = ::pread(fd, there.data(), there.size(), static_cast<off_t>(offset_ - mark_.size()));
+  return got == static_cast<ssize_t>(there.size()) && there == mark_;
+}
+
+void MetricsReader::BeginAgain() {
+  offset_ = 0;
+  line_ = 0;
+  pending_.clear();
+  mark_.clear();
+  too_long_ = false;
+  pass_over_ = 0;
+  if (!seen_.empty()) before_ = std::move(seen_);
+  seen_.clear();
+  repeats_ = !before_.empty();
+}
+
 std::vector<MetricLine> MetricsReader::Read(bool last) {
   std::vector<MetricLine> metrics;
   first_ = next_;
   bytes_ = 0;
   more_ = false;
   if (path_.empty() || Ended()) return metrics;
-  if (!file_) file_ = FileHandle(::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!file_) return metrics;
+  if (!OpenCurrent()) return metrics;
 
   std::array<char, 64 << 10> part;
   bool at_end = false;
@@ -156,7 +244,7 @@ std::vector<MetricLine> MetricsReader::Read(bool last) {
          begin = end + 1) {
       ++line_;
       if (std::exchange(too_long_, false)) {
-        LeaveOut(kTooLong);
+        LeaveOut(kTooLong, "");
       } else {
         Take(std::string_view(pending_).substr(begin, end - begin), metrics);
       }
@@ -175,14 +263,23 @@ std::vector<MetricLine> MetricsReader::Read(bool last) {
       offset_ += static_cast<std::uint64_t>(got);
       read += static_cast<std::size_t>(got);
       pending_.append(part.data(), static_cast<std::size_t>(got));
+      mark_.append(part.data(), static_cast<std::size_t>(got));
+      if (mark_.size() > kMarkBytes) mark_.erase(0, mark_.size() - kMarkBytes);
     } else {
       at_end = true;
+      // An earlier process of the agent has reported more lines than there are: the file was rewritten meanwhile.
+      if (pass_over_ > 0 && !too_long_ && pending_.find('\n') == std::string::npos) {
+        seen_.clear();
+        BeginAgain();
+        kept_ = next_;
+        at_end = false;
+      }
     }
   }
   if (at_end && last && (too_long_ || !pending_.empty())) {
     ++line_;
     if (std::exchange(too_long_, false))
-      LeaveOut(kTooLong);
+      LeaveOut(kTooLong, "");
     else
       Take(pending_, metrics);
     pending_.clear();

@@ -29,6 +29,8 @@ class MetricsReader {
 
   // Returns the whole lines that were written since the last call, as many as one message takes; none if there is no
   // file. With `last` the end of the file ends a line, too. `first()` returns the index of the first returned line.
+  // A file that was written anew, or that another took the place of, is read from its begin; of the lines that it had
+  // before, those up to the first change do not count again.
   // Nothing is read behind the line with which an attempt would report more than it may.
   static constexpr std::size_t kMaxLinesAtOnce = 1000;
   std::vector<MetricLine> Read(bool last);
@@ -43,11 +45,16 @@ class MetricsReader {
   void Take(std::string_view line, std::vector<MetricLine>& metrics);
   bool HasRoom(const std::vector<MetricLine>& metrics) const;
   bool Ended() const { return beyond_quota_ != 0; }
-  void LeaveOut(const std::string& why);
+  void LeaveOut(const std::string& why, std::string_view line);
+  bool OpenCurrent();
+  bool EndsAsRead(int fd) const;
+  void BeginAgain();
+  bool IsRepeated(std::string_view text);
 
   const std::string path_;
   FileHandle file_;
   std::uint64_t offset_ = 0;  // offset in the file up to which bytes were read into pending_
+  std::string mark_;          // the last bytes before the offset
   std::string pending_;       // bytes that are read and not yet parsed
   bool more_ = false;
   std::size_t bytes_ = 0;        // bytes of the metrics that this Read returns
@@ -62,6 +69,9 @@ class MetricsReader {
   std::uint64_t kept_bytes_ = 0;
   std::uint64_t beyond_quota_ = 0;  // number of the line that was more than an attempt may report; 0: none yet
   std::set<std::string, std::less<>> names_;
+  std::vector<std::size_t> seen_;    // hashes of the file's lines so far
+  std::vector<std::size_t> before_;  // of those before the file was rewritten
+  bool repeats_ = false;             // So far a rewritten file has the lines that it had before.
 };
 
 }  // namespace furrow

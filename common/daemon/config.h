@@ -73,7 +73,7 @@ struct AgentConfig {
   std::vector<std::string> labels;     // offer.labels
 
   std::uint64_t cache_bytes = 20ULL << 30;       // cache
-  std::uint64_t disk_low_bytes = 1ULL << 30;     // disk.low; 0: the agent does not check the disk
+  std::uint64_t disk_low_bytes = 1ULL << 30;     // disk.low; 0: only a full disk counts
   std::chrono::milliseconds kill_grace{10'000};  // jobs.kill_grace
   std::uint64_t log_quota_bytes = 0;             // jobs.log_quota; 0: the controller's quota
   std::vector<std::string> env = {"PATH",           "HOME", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS",

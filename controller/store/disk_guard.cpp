@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "common/base/free_space.h"
 #include "common/base/log.h"
 
 namespace furrow {
@@ -17,10 +18,7 @@ namespace furrow {
 namespace {
 
 std::uint64_t FreeIn(const std::filesystem::path& folder) {
-  struct statvfs facts {};
-  if (::statvfs(folder.c_str(), &facts) != 0) return 0;
-  // Root could use the reserved blocks, too, but they are for the administrator, not for the controller.
-  return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
+  return FreeBytes(folder).value_or(0);
 }
 
 }  // namespace

@@ -104,7 +104,8 @@ bool SpaceWaiter::MayTryAgain() {
   const auto now = std::chrono::steady_clock::now();
   if (now - said_ > kSayAgain) {
     said_ = now;
-    log::Error("the disk of the database is full: it waits for space ({} bytes are free)", guard_.FreeBytes());
+    log::Error("the disk of {} is full: what is to be kept there waits for space ({} bytes are free)",
+               guard_.Fullest().string(), guard_.FreeBytes());
   }
   if (changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return given_up_; })) return false;
   lock.unlock();

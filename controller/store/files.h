@@ -42,12 +42,14 @@ class SpaceWaiter {
     }
   }
 
+  // Returns true when an operation that found no space may be tried again; blocks the caller meanwhile. False after
+  // GiveUp.
+  bool MayTryAgain();
+
   // Makes every later operation that finds no space fail. The destructor of the store calls GiveUp.
   void GiveUp();
 
  private:
-  bool MayTryAgain();  // Waits and returns true, or returns false after GiveUp.
-
   DiskGuard& guard_;
   std::mutex mutex_;
   std::condition_variable changed_;

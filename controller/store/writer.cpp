@@ -150,7 +150,10 @@ Status Store::Impl::PlaceSmallLogs(std::deque<Turn>& turns) {
     for (SmallLog& log : turn.small_logs) logs.push_back(std::move(log));
   }
   if (logs.empty()) return {};
-  FURROW_ASSIGN(const std::vector<LogLocation> locations, append(logs));
+  // A full disk must not end the controller here either: the logs may be on one of their own.
+  Result<std::vector<LogLocation>> placed = append(logs);
+  while (!placed && placed.error().code == Errc::kUnavailable && waiter.MayTryAgain()) placed = append(logs);
+  FURROW_ASSIGN(const std::vector<LogLocation> locations, std::move(placed));
   FURROW_CHECK(locations.size() == logs.size(), "a location for each small log");
   for (std::size_t i = 0; i < logs.size(); ++i) log_locations[logs[i].attempt] = locations[i];
   return {};

@@ -81,6 +81,13 @@ class Canvas {
   std::vector<unsigned char> cells_;
 };
 
+// Says that not all values of a series are here; empty: they are.
+std::string Thinned(const MetricSeries& series) {
+  if (series.reported <= series.values.size()) return {};
+  return ", " + std::to_string(series.values.size()) + " of " + std::to_string(series.reported) +
+         " values are shown: the least and the greatest of each stretch, and the last";
+}
+
 }  // namespace
 
 std::string RenderMetricTable(const MetricsAnswer& metrics, const ViewStyle& style) {
@@ -107,11 +114,16 @@ std::string RenderMetricTable(const MetricsAnswer& metrics, const ViewStyle& sty
                {FormatNumber(*most)},
                {Spark(series.values), Colour::kCyan}});
   }
-  return table.Render(style.colour, style.width);
+  std::string text = table.Render(style.colour, style.width);
+  for (const MetricSeries& series : metrics.series)
+    if (const std::string thinned = Thinned(series); !thinned.empty())
+      text += "of " + Plain(series.job + " " + series.name) + thinned + "\n";
+  return text;
 }
 
 std::string RenderMetricPlot(const MetricSeries& series, const ViewStyle& style) {
-  const std::string title = Paint(Plain(series.job + "  " + series.name), Colour::kBold, style.colour) + "\n";
+  const std::string title =
+      Paint(Plain(series.job + "  " + series.name), Colour::kBold, style.colour) + Thinned(series) + "\n";
   if (series.values.empty() || series.steps.size() != series.values.size()) return title + "no values\n";
   const Range range = RangeOf(series.values);
   const std::string top = FormatNumber(range.high), bottom = FormatNumber(range.low);

@@ -1,3 +1,5 @@
+#include "agent/reactor/session.h"
+#include "agent/runner/ending_words.h"
 #include "tests/support/agent_farm.h"
 
 using namespace furrow;
@@ -334,4 +336,45 @@ TEST_CASE("jobs: one that the runner cannot be told of fails in words, and anoth
   OnStartRefused(farm.state, farm.out, farm.now, Attempt(1), "a message of 9 MB");
   CHECK(farm.out.Sent<Finished>().outcome.detail == "a message of 9 MB");
   CHECK(farm.out.Runner<runner::Start>().ref == Attempt(2));
+}
+
+TEST_CASE("jobs: what fails on a full disk is lost, and what passes on one has a word about it") {
+  struct Case {
+    std::uint64_t free_mib;  // during the attempt; disk.low is 1 GiB
+    runner::Outcome outcome;
+    OutcomeKind kind;
+    bool told;
+  };
+  using runner::OutcomeKind::kExited;
+  const std::string no_room = runner::kNoRoom;
+  for (const Case& one : {
+           Case{0, {kExited, 1, ""}, OutcomeKind::kLost, true},
+           Case{0, {runner::OutcomeKind::kSignaled, 7, "SIGBUS"}, OutcomeKind::kLost, true},
+           Case{0, {runner::OutcomeKind::kStartFailed, 0, "no journal"}, OutcomeKind::kLost, true},
+           Case{0, {runner::OutcomeKind::kLost, 0, "the output could not be kept"}, OutcomeKind::kLost, true},
+           Case{0, {kExited, 0, ""}, OutcomeKind::kExited, true},
+           Case{0, {runner::OutcomeKind::kTimedOut, 0, "timed out"}, OutcomeKind::kTimedOut, true},
+           Case{900, {kExited, 1, ""}, OutcomeKind::kExited, false},
+           Case{900, {kExited, 1, no_room}, OutcomeKind::kLost, true},
+           Case{2000, {kExited, 1, no_room}, OutcomeKind::kExited, false},
+           Case{2000, {kExited, 1, ""}, OutcomeKind::kExited, false},
+       }) {
+    CAPTURE(one.free_mib);
+    CAPTURE(one.outcome.text);
+    AgentFarm farm;
+    farm.Join();
+    farm.state.settings.disk_low_bytes = 1 << 30;
+    farm.Run(MakeAssign(Attempt(1)));
+    OnDiskSpace(farm.state, farm.out, farm.now, one.free_mib << 20);
+    farm.state.disk_full_at.reset();
+    OnDiskSpace(farm.state, farm.out, farm.now, 4000ull << 20);  // The job has removed what it wrote.
+    runner::Exited exited = farm.Exit(Attempt(1));
+    exited.outcome = one.outcome;
+    On(farm.state, farm.out, farm.now, exited);
+    const Outcome outcome = farm.Job(Attempt(1)).report.outcome;
+    CHECK(outcome.kind == one.kind);
+    CHECK((outcome.detail.find("this agent's disk (") != std::string::npos) == one.told);
+    CHECK(farm.state.condition.empty() != one.told);  // It gets no new job for a while.
+    farm.out.Clear();
+  }
 }

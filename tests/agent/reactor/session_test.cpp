@@ -174,8 +174,15 @@ TEST_CASE("session: a disk that gets full, or has room again, is told at once an
   OnDiskSpace(farm.state, farm.out, farm.now, 2ull << 30);
   CHECK(farm.out.Sent<Heartbeat>().condition.empty());
   farm.state.settings.disk_low_bytes = 0;
-  OnDiskSpace(farm.state, farm.out, farm.now, 0);
+  OnDiskSpace(farm.state, farm.out, farm.now, 8 << 20);
   CHECK(farm.out.empty());
+  OnDiskSpace(farm.state, farm.out, farm.now, 1 << 20);  // full, whatever the limit
+  CHECK(farm.out.Sent<Heartbeat>().condition == "its disk is full: 1024 KiB free");
+  OnDiskSpace(farm.state, farm.out, farm.now, 2ull << 30);
+  CHECK(farm.out.empty());
+  farm.Pass(seconds(10));
+  OnDiskSpace(farm.state, farm.out, farm.now, 2ull << 30);  // It was full long enough ago.
+  CHECK(farm.out.Sent<Heartbeat>().condition.empty());
 }
 
 TEST_CASE("session: Reregister ends the session and leaves jobs and lease as they are") {

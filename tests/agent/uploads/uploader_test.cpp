@@ -8,7 +8,9 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
+#include <random>
 #include <set>
 #include <string>
 #include <string_view>
@@ -219,7 +221,8 @@ TEST_CASE("uploader: metrics come as they are written, bad lines are counted, th
   { std::ofstream(rig.metrics) << "{\"step\": 1, \"loss\": 0.5}\nnonsense\n{\"step\": 2, \"lo"; }
   const auto first = rig.NextA<MetricsRead>();
   CHECK(first.first == 0);
-  CHECK(first.left_out == "1 line of FURROW_METRICS could not be kept, or not whole: line 2 is no JSON object");
+  CHECK(first.left_out ==
+        "1 line of FURROW_METRICS could not be kept, or not whole: line 2 is no JSON object: nonsense");
   REQUIRE(first.lines.size() == 1);
   CHECK(first.lines[0].step == 1);
   CHECK(first.lines[0].values == std::vector<Metric>{{"loss", 0.5}});
@@ -280,7 +283,23 @@ TEST_CASE("metrics: what cannot be kept is left out, and said") {
     wide += (i > 0 ? "," : "") + ("\"w" + std::to_string(i)) + "\":1";
   for (const Case& one :
        {Case{std::string(2 << 20, 'x'), 0, "line 1 is longer than 1 MiB"},
-        Case{"nonsense", 0, "line 1 is no JSON object"}, Case{R"({"step": 1})", 0, "line 1 has no number in it"},
+        Case{"nonsense", 0, "line 1 is no JSON object: nonsense"},
+        Case{R"({"loss": 1e400, "c": 2})", 0, "line 1 is no JSON object that can be kept: it has a number that is too"},
+        Case{R"({"c": 1, "c": 2})", 1, "line 1 has `c` twice, of which the last one is kept"},
+        Case{R"({"c": 1, "in": {"d": 2}})", 1, "line 1 has a value that is no number, of `in`"},
+        Case{R"({"c": 1, "in": "train"})", 1, "line 1 has a value that is no number, of `in`"},
+        Case{R"({"c": 1, "in": null})", 1, "line 1 has a value that is no number, of `in`"},
+        Case{R"({"c": 1, "step": -3})", 1, "line 1 has a step that is no whole number"},
+        Case{R"({"c": 1, "step": 1.5})", 1, "line 1 has a step that is no whole number"},
+        Case{R"({"c": 1, "step": NaN})", 1, "line 1 has a step that is no whole number"},
+        Case{R"({"c": 1, "step": "three"})", 1, "line 1 has a value that is no number, of `step`"},
+        Case{"[1, 2]", 0, "line 1 is no JSON object but of type array: [1, 2]"},
+        Case{"0.5", 0, "line 1 is no JSON object but of type number"},
+        Case{"loss=0.5", 0, "line 1 is no JSON object"},
+        Case{R"({"c": 1,})", 0, "line 1 is no JSON object"},
+        Case{R"({"c": 1} {"c": 2})", 0, "line 1 is no JSON object"},
+        Case{"{\"c\": 1, \x1b[2J", 0, "line 1 is no JSON object: {\"c\": 1,  [2J"},
+        Case{R"({"step": 1})", 0, "line 1 has no number in it"},
         Case{"{\"a\\u0000b\": 1, \"c\": 2}", 1, "line 1 has a name that is not"},
         Case{"{\"" + std::string(257, 'n') + "\": 1, \"c\": 2}", 1, "line 1 has a name that is not"},
         Case{"{\"\xff\": 1}", 0, "line 1 is no JSON object"},
@@ -296,6 +315,68 @@ TEST_CASE("metrics: what cannot be kept is left out, and said") {
       if (!lines.empty()) CHECK(lines[0].values.size() == one.kept);
       CHECK(reader.LeftOut().find(one.said) != std::string::npos);
     }
+  }
+}
+
+TEST_CASE("metrics: generated lines are each counted or reported") {
+  std::mt19937 random(7);
+  const std::vector<std::string> parts = {
+      "{", "}", "\"a\"", ":",        "1",  "NaN", ",",     "\"step\"", "-1",           "1e400",
+      "[", "]", "null",  "\"\xff\"", "\r", " ",   "\"b\"", "2.5",      "\xEF\xBB\xBF", "{\"c\": 1}"};
+  for (int i = 0; i < 20'000; ++i) {
+    std::string line;
+    for (std::size_t n = 1 + random() % 9; n > 0; --n) line += parts[random() % parts.size()];
+    CAPTURE(line);
+    const ParsedMetricLine parsed = ParseMetricLine(line);
+    CHECK((!parsed.line.values.empty() || !parsed.wrong.empty()));
+  }
+  for (const char* fine :
+       {"{\"c\": 1}\r", "\xEF\xBB\xBF{\"c\": 1}", R"({"step": 100.0, "c": "inf"})", R"( {"c":-0} )"}) {
+    CAPTURE(fine);
+    CHECK(ParseMetricLine(fine).line.values.size() == 1);
+    CHECK(ParseMetricLine(fine).wrong.empty());
+  }
+}
+
+TEST_CASE("metrics: of a file that is written anew the new lines count, whichever way it was") {
+  const auto write = [](const std::string& file, const std::string& text) { std::ofstream(file) << text; };
+  const auto replace = [&](const std::string& file, const std::string& text) {
+    write(file + ".new", text);
+    fs::rename(file + ".new", file);
+  };
+  const auto remove = [&](const std::string& file, const std::string& text) {
+    fs::remove(file);
+    write(file, text);
+  };
+  const auto values = [](const std::vector<MetricLine>& lines) {
+    std::vector<double> all;
+    for (const MetricLine& line : lines) all.push_back(line.values.at(0).value);
+    return all;
+  };
+  for (const std::function<void(const std::string&, const std::string&)>& way :
+       std::vector<std::function<void(const std::string&, const std::string&)>>{write, replace, remove}) {
+    Rig rig;
+    MetricsReader reader(rig.metrics, 0);
+    write(rig.metrics, "{\"a\": 1}\n");
+    CHECK(values(reader.Read(false)) == std::vector<double>{1});
+    way(rig.metrics, "{\"a\": 2}\n");  // of the same size
+    CHECK(values(reader.Read(false)) == std::vector<double>{2});
+    CHECK(reader.first() == 1);
+    way(rig.metrics, "{\"a\": 2}\n{\"a\": 3}\n");  // what it had, and more
+    CHECK(values(reader.Read(false)) == std::vector<double>{3});
+    way(rig.metrics, "{\"a\": 2}\n{\"a\": 4}\n{\"a\": 5}\n");  // a line changed
+    CHECK(values(reader.Read(false)) == std::vector<double>{4, 5});
+    way(rig.metrics, "");
+    CHECK(reader.Read(false).empty());
+    way(rig.metrics, "{\"a\": 6}");  // shorter, and without an end
+    CHECK(values(reader.Read(true)) == std::vector<double>{6});
+    CHECK(reader.first() == 5);
+    CHECK(reader.LeftOut().empty());
+
+    MetricsReader later(rig.metrics, 6);  // of the next process of the agent
+    way(rig.metrics, "{\"a\": 7}\n");
+    CHECK(values(later.Read(true)) == std::vector<double>{7});
+    CHECK(later.first() == 6);
   }
 }
 
@@ -325,7 +406,8 @@ TEST_CASE("metrics: the names of a job have an end, and the lines of one reading
   CHECK(names.size() == kMaxJobMetrics);
   CHECK(reader.LeftOut() ==
         "1 line of FURROW_METRICS could not be kept, or not whole: line 11 has the 10001th name; a "
-        "job may have 10000 metrics");
+        "job may have 10000 metrics: {\"" +
+            std::string(78, 'n') + "…");
 }
 
 TEST_CASE("metrics: what is more than an attempt may report is not read, and said") {
@@ -354,7 +436,8 @@ TEST_CASE("metrics: what is more than an attempt may report is not read, and sai
     } while (reader.more());
     CHECK(lines == one.fit - one.reported);
     CHECK(reader.LeftOut() ==
-          "1 line of FURROW_METRICS could not be kept, or not whole: line 1 is no JSON object; FURROW_METRICS is not "
+          "1 line of FURROW_METRICS could not be kept, or not whole: line 1 is no JSON object: nonsense; "
+          "FURROW_METRICS is not "
           "kept from line " +
               std::to_string(one.fit + 2) + " on: an attempt may report 1000000 lines and 128 MiB of metrics");
     CHECK(reader.Read(true).empty());
