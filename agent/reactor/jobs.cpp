@@ -30,11 +30,12 @@ std::uint32_t TakeSlot(AgentState& state) {
 // that ended well all the same is believed, with a word.
 void JudgeDisk(AgentState& state, AgentOutbox& out, Now now, const HeldJob& job, Outcome& outcome) {
   const bool failed = (outcome.kind == OutcomeKind::kExited && outcome.code != 0) ||
-                      outcome.kind == OutcomeKind::kStartFailed || outcome.kind == OutcomeKind::kInputFailed;
-  // What a program could not write it may have removed before anybody looked at the disk.
+                      outcome.kind == OutcomeKind::kStartFailed || outcome.kind == OutcomeKind::kInputFailed ||
+                      outcome.kind == OutcomeKind::kLost;
+  // What a program could not write it may have removed before anybody looked at the disk: then the log is believed.
   const bool says_so =
       outcome.detail == runner::kNoRoom || outcome.detail.find(std::strerror(ENOSPC)) != std::string::npos;
-  if (!job.disk_full && !(failed && job.disk_low && says_so)) return;
+  if (!job.disk_full && !(failed && job.disk_near && says_so)) return;
   state.disk_full_at = now.mono;
   OnDiskSpace(state, out, now, state.disk_free);
   const std::string full = "this agent's disk (" + state.settings.state_folder + ") was full while it ran";

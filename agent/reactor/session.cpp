@@ -28,6 +28,11 @@ constexpr Duration kDiskLook = std::chrono::seconds(1);
 constexpr Duration kDiskLookNear = std::chrono::milliseconds(100);
 constexpr Duration kFullRest = std::chrono::seconds(10);  // without new jobs after the disk was full
 
+// Returns the free space below which a job may fill the disk and remove what it wrote between two looks.
+std::uint64_t DiskNear(const AgentState& state) {
+  return std::max(kDiskNear, 2 * state.settings.disk_low_bytes);
+}
+
 // Returns a share of `span` by agent and by try, so that thousands of agents do not register at once.
 Duration Jitter(const AgentState& state, Duration span) {
   std::uint64_t mixed = (state.settings.seed ^ state.nonce * 0x9E3779B97F4A7C15ULL) * 0xBF58476D1CE4E5B9ULL;
@@ -215,7 +220,7 @@ void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t fre
   for (auto& [ref, job] : state.jobs) {
     if (job.stage == HeldJob::Stage::kCollecting || job.stage == HeldJob::Stage::kReporting) continue;
     job.disk_full = job.disk_full || is_full;
-    job.disk_low = job.disk_low || is_full || free_bytes < low;
+    job.disk_near = job.disk_near || is_full || free_bytes < DiskNear(state);
   }
   const bool was_low = !state.condition.empty();
   // A disk that was full has room again as soon as the job is gone that filled it, which then is tried here first.
@@ -235,7 +240,7 @@ void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t fre
 Duration NextDiskLook(const AgentState& state, std::uint64_t free_bytes) {
   const bool runs =
       std::any_of(state.jobs.begin(), state.jobs.end(), [](const auto& one) { return one.second.InRunner(); });
-  return runs && free_bytes < std::max(kDiskNear, 2 * state.settings.disk_low_bytes) ? kDiskLookNear : kDiskLook;
+  return runs && free_bytes < DiskNear(state) ? kDiskLookNear : kDiskLook;
 }
 
 void OnStop(AgentState& state, AgentOutbox& out, Now now) {

@@ -67,7 +67,7 @@ struct HeldJob {
   TimePoint metrics_sent;
   std::string metrics_left_out;  // Tells people which part of the metrics file is not kept; empty: none.
   TimePoint report_sent;
-  bool disk_low = false;   // The agent's disk was nearly full at some time of the attempt.
+  bool disk_near = false;  // The agent's disk had little room at some time of the attempt: see OnDiskSpace.
   bool disk_full = false;  // It was full.
   bool abandoned = false;  // A process may still write to the workspace: the slot is not used again.
   Duration report_wait{};  // time until the report is sent again

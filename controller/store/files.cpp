@@ -98,14 +98,14 @@ void SpaceWaiter::GiveUp() {
   changed_.notify_all();
 }
 
-bool SpaceWaiter::MayTryAgain() {
+bool SpaceWaiter::MayTryAgain(const std::string& why) {
   if (guard_.OnNoSpace()) return true;
   std::unique_lock lock(mutex_);
   const auto now = std::chrono::steady_clock::now();
   if (now - said_ > kSayAgain) {
     said_ = now;
-    log::Error("the disk of {} is full: what is to be kept there waits for space ({} bytes are free)",
-               guard_.Fullest().string(), guard_.FreeBytes());
+    log::Error("{}: what is to be kept waits for space ({} bytes are free on the disk of {})", why, guard_.FreeBytes(),
+               guard_.Fullest().string());
   }
   if (changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return given_up_; })) return false;
   lock.unlock();

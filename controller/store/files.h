@@ -38,13 +38,13 @@ class SpaceWaiter {
   rocksdb::IOStatus UntilThereIsRoom(Attempt attempt) {
     for (;;) {
       rocksdb::IOStatus status = attempt();
-      if (!status.IsNoSpace() || !MayTryAgain()) return status;
+      if (!status.IsNoSpace() || !MayTryAgain("the database: " + status.ToString())) return status;
     }
   }
 
-  // Returns true when an operation that found no space may be tried again; blocks the caller meanwhile. False after
-  // GiveUp.
-  bool MayTryAgain();
+  // Returns true when an operation that found no space may be tried again; blocks the caller meanwhile, and says `why`
+  // it waits in the log now and then. False after GiveUp.
+  bool MayTryAgain(const std::string& why);
 
   // Makes every later operation that finds no space fail. The destructor of the store calls GiveUp.
   void GiveUp();

@@ -152,7 +152,8 @@ Status Store::Impl::PlaceSmallLogs(std::deque<Turn>& turns) {
   if (logs.empty()) return {};
   // A full disk must not end the controller here either: the logs may be on one of their own.
   Result<std::vector<LogLocation>> placed = append(logs);
-  while (!placed && placed.error().code == Errc::kUnavailable && waiter.MayTryAgain()) placed = append(logs);
+  while (!placed && placed.error().code == Errc::kUnavailable && waiter.MayTryAgain(placed.error().message))
+    placed = append(logs);
   FURROW_ASSIGN(const std::vector<LogLocation> locations, std::move(placed));
   FURROW_CHECK(locations.size() == logs.size(), "a location for each small log");
   for (std::size_t i = 0; i < logs.size(); ++i) log_locations[logs[i].attempt] = locations[i];

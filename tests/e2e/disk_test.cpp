@@ -183,6 +183,8 @@ TEST_CASE("disk: a job that fails or prints on an agent's full disk is lost, tol
   for (const std::string& job : jobs) {
     CAPTURE(job);
     farm.Furrow({"drain", "agent-2"});
+    farm.StopAgent(1, SIGINT);  // An agent rests after its disk was full; a new one does not.
+    farm.StartAgent(1);
     REQUIRE(Farm::Until([&] { return noted("agent-1").empty(); }));
     farm.Write("work/furrow.yaml", "name: d\njobs:\n  a:\n    steps:\n      - run: |\n          " + job + "\n");
     const CliResult begun = farm.Furrow({"--json", "run", farm / "work", "--detach"});

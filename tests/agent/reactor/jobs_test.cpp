@@ -355,9 +355,11 @@ TEST_CASE("jobs: what fails on a full disk is lost, and what passes on one has a
            Case{0, {kExited, 0, ""}, OutcomeKind::kExited, true},
            Case{0, {runner::OutcomeKind::kTimedOut, 0, "timed out"}, OutcomeKind::kTimedOut, true},
            Case{900, {kExited, 1, ""}, OutcomeKind::kExited, false},
-           Case{900, {kExited, 1, no_room}, OutcomeKind::kLost, true},
-           Case{2000, {kExited, 1, no_room}, OutcomeKind::kExited, false},
-           Case{2000, {kExited, 1, ""}, OutcomeKind::kExited, false},
+           Case{3000, {kExited, 1, no_room}, OutcomeKind::kLost, true},
+           Case{3000, {runner::OutcomeKind::kLost, 0, "no output: No space left on device"}, OutcomeKind::kLost, true},
+           Case{3000, {runner::OutcomeKind::kLost, 0, "the runner was killed"}, OutcomeKind::kLost, false},
+           Case{5000, {kExited, 1, no_room}, OutcomeKind::kExited, false},
+           Case{5000, {kExited, 1, ""}, OutcomeKind::kExited, false},
        }) {
     CAPTURE(one.free_mib);
     CAPTURE(one.outcome.text);
@@ -367,7 +369,7 @@ TEST_CASE("jobs: what fails on a full disk is lost, and what passes on one has a
     farm.Run(MakeAssign(Attempt(1)));
     OnDiskSpace(farm.state, farm.out, farm.now, one.free_mib << 20);
     farm.state.disk_full_at.reset();
-    OnDiskSpace(farm.state, farm.out, farm.now, 4000ull << 20);  // The job has removed what it wrote.
+    OnDiskSpace(farm.state, farm.out, farm.now, 6000ull << 20);  // The job has removed what it wrote.
     runner::Exited exited = farm.Exit(Attempt(1));
     exited.outcome = one.outcome;
     On(farm.state, farm.out, farm.now, exited);

@@ -169,7 +169,7 @@ TEST_CASE("store: after a failed commit nothing more goes in until it is reopene
   {
     auto store = MustOpen(temp.path);
     Acks acks;
-    store->Start([](auto) { return Fail(Errc::kUnavailable, "the pack is broken"); }, acks.Callback());
+    store->Start([](auto) { return Fail(Errc::kInternal, "the pack is broken"); }, acks.Callback());
     store->Commit({1, {MakeJob(1, 1)}, {}});
     REQUIRE(acks.WaitFor(1));
     store->Commit({2, {MakeJob(1, 2)}, {{RunId{1}, {JobId{2}, Epoch{1}}, "log"}}});
