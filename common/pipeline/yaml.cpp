@@ -272,7 +272,8 @@ std::string Explain(const std::string& words) {
       {"illegal tab when looking for indentation", kTabMessage},
       {"bad file", "nested too deeply"},
   };
-  const auto cure = kCures.find(words);
+  // Newer versions name the anchor behind a colon.
+  const auto cure = kCures.find(std::string_view(words).substr(0, words.find(": ")));
   return cure == kCures.end() ? "YAML syntax: " + words : std::string(cure->second);
 }
 

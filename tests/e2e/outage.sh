@@ -30,7 +30,9 @@ ip -n "$near" addr add 10.77.0.1/24 dev fur0
 ip -n "$far" addr add 10.77.0.2/24 dev fur1
 for link in "$near lo" "$near fur0" "$far lo" "$far fur1"; do ip -n "${link% *}" link set "${link#* }" up; done
 
-in_near() { ip netns exec "$near" "$@"; }
+# Not `ip netns exec`, which mounts /sys anew and cannot do so where / is no mount.
+in_near() { nsenter --net="/run/netns/$near" "$@"; }
+in_far() { nsenter --net="/run/netns/$far" "$@"; }
 agents() { in_near "$programs/furrow" --state "$folder/c" agents 2>/dev/null; }
 # until TENTHS COMMAND…: waits until the command succeeds.
 until_true() {
@@ -46,12 +48,12 @@ connected() { agents | grep -q ' connected'; }
 printf 'state: %s/c\nlisten: 0.0.0.0\nlog: { file: %s/c.log }\n' "$folder" "$folder" >"$folder/controller.yaml"
 printf 'state: %s/a\nname: g1\nlog: { file: %s/a.log }\n' "$folder" "$folder" >"$folder/agent.yaml"
 # Not by in_near: $! would be that of a shell.
-ip netns exec "$near" "$programs/furrow-controller" --config "$folder/controller.yaml" &
+nsenter --net="/run/netns/$near" "$programs/furrow-controller" --config "$folder/controller.yaml" &
 daemons+=($!)
 until_true 200 agents
 line=$(in_near "$programs/furrow" --state "$folder/c" enrol new 2>/dev/null | grep -o 'furrow1\.[^ ]*' | head -1)
-ip netns exec "$far" "$programs/furrow-agent" enrol "$line" --config "$folder/agent.yaml" >/dev/null
-ip netns exec "$far" "$programs/furrow-agent" --config "$folder/agent.yaml" &
+in_far "$programs/furrow-agent" enrol "$line" --config "$folder/agent.yaml" >/dev/null
+nsenter --net="/run/netns/$far" "$programs/furrow-agent" --config "$folder/agent.yaml" &
 daemons+=($!)
 until_true 200 connected
 
