@@ -21,6 +21,7 @@ constexpr int kFramesATurn = 1000;
 constexpr std::size_t kBytesATurn = 16u << 20;
 constexpr std::size_t kMostAnswerBytes = 16u << 20;  // of one client, while the disk is slow
 constexpr Duration kTickInterval = std::chrono::milliseconds(250);
+constexpr Duration kReadersWait = std::chrono::milliseconds(500);  // for what is not durable yet
 
 // Encodes an answer. One that breaks a cap, such as the frame's, becomes a Failure that says so.
 std::string EncodeAnswer(const ClientSend& send) {
@@ -180,6 +181,8 @@ Status ControllerLoop::Run() {
     const Now now = parts_.clock.Read();
     state_.crowded = turns_.Crowded(kMostAnswerBytes);
     state_.behind = turns_.Behind(now, state_.settings.heartbeat);
+    if (const bool stalled = turns_.Behind(now, kReadersWait); stalled != state_.stalled)
+      OnStalled(state_, out_, stalled, stalled ? turns_.TakeReaders() : Outbox{});
     DrainFrames(now);
     FURROW_TRY(DrainEvents(now));
     if (now.mono - ticked_ >= kTickInterval) {

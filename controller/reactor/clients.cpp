@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "common/base/overloaded.h"
 #include "common/wire/selector.h"
 #include "controller/reactor/answer.h"
 #include "controller/views/agents.h"
@@ -37,6 +38,25 @@ void TellWatcher(const State& state, Outbox& out, Now now, const Run& run, Watch
   watcher.sent = now.mono;
 }
 
+void SayWhatRunsWaitFor(const std::string& refusing, ClientReply& reply) {
+  const auto say = [&](RunSummary& run) {
+    if (run.state == RunState::kRunning) run.stuck = "room to keep what it did: " + refusing;
+  };
+  std::visit(Overloaded{
+                 [&](RunDetail& detail) { say(detail.run); },
+                 [&](RunUpdate& update) { say(update.run); },
+                 [&](RunList& list) { std::ranges::for_each(list.runs, say); },
+                 [](auto&) {},
+             },
+             reply);
+}
+
+// Returns the run if state may answer for it. Nobody is shown what is not durable, so that while the disk makes turns
+// wait the store answers, with what it has.
+const Run* RunInState(const State& state, const Selector& what) {
+  return state.stalled ? nullptr : state.FindRun(what);
+}
+
 }  // namespace
 
 void AskHistory(State& state, Outbox& out, HistoryQuery query) {
@@ -45,7 +65,17 @@ void AskHistory(State& state, Outbox& out, HistoryQuery query) {
     return Refuse(out, query.asker, Errc::kUnavailable,
                   "many questions of yours about older runs wait for their answers; ask again in a moment");
   ++asked;
+  query.at_once = state.stalled;
   out.history.push_back(std::move(query));
+}
+
+void OnStalled(State& state, Outbox& out, bool stalled, Outbox readers) {
+  state.stalled = stalled;
+  for (ClientSend& send : readers.to_clients) AskHistory(state, out, std::move(*send.otherwise));
+  for (HistoryQuery& query : readers.history) {
+    query.at_once = true;
+    out.history.push_back(std::move(query));
+  }
 }
 
 void OnHistoryAnswered(State& state, const Asker& asker) {
@@ -65,11 +95,12 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const ListRuns& requ
   HistoryQuery query{asker, request, {}, {}};
   if (!request.pipeline.empty()) {
     const PipelineRecord* pipeline = state.FindPipeline({.pipeline = request.pipeline});
-    if (pipeline == nullptr) return Answer(out, asker, RunList{});
+    if (pipeline == nullptr) return AnswerAtOnce(out, asker, RunList{});
     query.pipeline = pipeline->id;
   }
   WaitCauses causes(state);
   for (auto it = state.runs.rbegin(); it != state.runs.rend() && query.live.size() < request.limit; ++it) {
+    if (state.stalled && it->second.Ended()) continue;
     if (!request.pipeline.empty() && it->second.record.pipeline != query.pipeline) continue;
     if (Raw(request.before) != 0 && it->first >= request.before) continue;
     query.live.push_back(SummaryOf(causes, it->second));
@@ -78,12 +109,12 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const ListRuns& requ
 }
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const ShowRun& request) {
-  const Run* run = state.FindRun(request.what);
+  const Run* run = RunInState(state, request.what);
   if (run == nullptr) {
     AskHistory(state, out, asker, request, request.what);
     return;
   }
-  Answer(out, asker, Show(state, *run, request));
+  Answer(out, asker, Show(state, *run, request), {asker, request, run->record.pipeline, {}});
 }
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const Watch& request) {
@@ -110,16 +141,16 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const Watch& request
 }
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const ListAgents& request) {
-  Answer(out, asker, ListOf(state, request));
+  AnswerAtOnce(out, asker, ListOf(state, request));
 }
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const Why& request) {
-  const Run* run = state.FindRun(request.what);
+  const Run* run = RunInState(state, request.what);
   if (run == nullptr) {
     AskHistory(state, out, asker, request, request.what);
     return;
   }
-  Answer(out, asker, Explain(state, *run, request));
+  Answer(out, asker, Explain(state, *run, request), {asker, request, run->record.pipeline, {}});
 }
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const GetMetrics& request) {
@@ -127,14 +158,17 @@ void On(State& state, Outbox& out, Now, const Asker& asker, const GetMetrics& re
 }
 
 void On(State& state, Outbox& out, Now, const Asker& asker, const Ping&) {
-  Answer(out, asker,
-         Pong{state.software, static_cast<std::uint32_t>(state.sessions.size()),
-              static_cast<std::uint32_t>(state.runs.size() - state.ended.size())});
+  AnswerAtOnce(out, asker,
+               Pong{state.software, static_cast<std::uint32_t>(state.sessions.size()),
+                    static_cast<std::uint32_t>(state.runs.size() - state.ended.size())});
 }
 
 void On(State& state, Outbox& out, Now, const HistoryAnswer& event) {
   OnHistoryAnswered(state, event.asker);
-  for (const ClientReply& reply : event.replies) Answer(out, event.asker, reply);
+  for (ClientReply reply : event.replies) {
+    if (state.stalled && !state.refusing.empty()) SayWhatRunsWaitFor(state.refusing, reply);
+    AnswerAtOnce(out, event.asker, std::move(reply));
+  }
 }
 
 void TellWatchers(State& state, Outbox& out, Now now) {

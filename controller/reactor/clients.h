@@ -23,6 +23,10 @@ void On(State& state, Outbox& out, Now now, const HistoryAnswer& event);
 void AskHistory(State& state, Outbox& out, const Asker& asker, ClientRequest request, const Selector& what);
 // Passes a question to history, unless the client has too many there already.
 void AskHistory(State& state, Outbox& out, HistoryQuery query);
+
+// Takes in whether turns wait for the disk for so long that readers get what is durable. `readers`: see
+// Turns::TakeReaders.
+void OnStalled(State& state, Outbox& out, bool stalled, Outbox readers);
 // Counts a question as answered.
 void OnHistoryAnswered(State& state, const Asker& asker);
 

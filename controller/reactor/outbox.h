@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -24,6 +25,9 @@ struct AgentSend {
 struct ClientSend {
   Asker asker;
   ClientReply message;
+  bool at_once = false;  // It says nothing that rests on a record, or was read from the store.
+  // Where to ask what the store has, if the disk lets the answer wait for long; nothing: the answer has to wait.
+  std::optional<HistoryQuery> otherwise = std::nullopt;
 };
 
 struct Outbox {

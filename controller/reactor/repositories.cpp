@@ -82,7 +82,7 @@ void On(State& state, Outbox& out, Now now, const Asker& asker, const WatchRepos
 }
 
 void On(State& state, Outbox& out, Now now, const Asker& asker, const ListRepositories&) {
-  Answer(out, asker, ListOfRepositories(state, now));
+  AnswerAtOnce(out, asker, ListOfRepositories(state, now));
 }
 
 void On(State& state, Outbox& out, Now now, const Asker& asker, const ForgetRepository& request) {

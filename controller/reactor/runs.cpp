@@ -88,7 +88,7 @@ void On(State& state, Outbox& out, Now now, const SubmissionPrepared& event) {
   const auto& [asker, request, file] = event;
   if (RefuseOrAnswer(state, out, asker, request.request)) return;
   if (!file.ok()) {
-    Answer(out, asker, Failure{Errc::kInvalid, "the pipeline file has mistakes", request.file, file.diagnostics});
+    AnswerAtOnce(out, asker, Failure{Errc::kInvalid, "the pipeline file has mistakes", request.file, file.diagnostics});
     return;
   }
   const std::string& name = file.spec.pipeline->name;

@@ -14,12 +14,26 @@ bool RestsOnNoRecord(const AgentSend& send) {
          std::holds_alternative<Refused>(send.message);
 }
 
+template <class One, class Chosen>
+std::vector<One> TakeOut(std::vector<One>& all, Chosen chosen) {
+  const auto rest = std::stable_partition(all.begin(), all.end(), chosen);
+  std::vector<One> taken(std::make_move_iterator(all.begin()), std::make_move_iterator(rest));
+  all.erase(all.begin(), rest);
+  return taken;
+}
+
+void Uncount(Outbox& out, const std::vector<ClientSend>& taken) {
+  for (const ClientSend& send : taken) out.answer_bytes[send.asker.name] -= WireBytes(send.message);
+  std::erase_if(out.answer_bytes, [](const auto& one) { return one.second == 0; });
+}
+
 // Moves the messages that rest on no record out of `out`.
 Outbox TakeUnbound(Outbox& out) {
   Outbox unbound;
-  const auto bound = std::stable_partition(out.to_agents.begin(), out.to_agents.end(), RestsOnNoRecord);
-  unbound.to_agents.assign(std::make_move_iterator(out.to_agents.begin()), std::make_move_iterator(bound));
-  out.to_agents.erase(out.to_agents.begin(), bound);
+  unbound.to_agents = TakeOut(out.to_agents, RestsOnNoRecord);
+  unbound.to_clients = TakeOut(out.to_clients, [](const ClientSend& send) { return send.at_once; });
+  unbound.history = TakeOut(out.history, [](const HistoryQuery& query) { return query.at_once; });
+  Uncount(out, unbound.to_clients);
   return unbound;
 }
 
@@ -51,6 +65,18 @@ Result<std::vector<Outbox>> Turns::OnCommitted(const Committed& committed) {
   for (; !pending_.empty() && pending_.front().turn <= committed.number; pending_.pop_front())
     release.push_back(std::move(pending_.front().effects));
   return release;
+}
+
+Outbox Turns::TakeReaders() {
+  Outbox readers;
+  for (Pending& one : pending_) {
+    std::vector<ClientSend> answers =
+        TakeOut(one.effects.to_clients, [](const ClientSend& send) { return send.otherwise.has_value(); });
+    Uncount(one.effects, answers);
+    std::ranges::move(answers, std::back_inserter(readers.to_clients));
+    std::ranges::move(std::exchange(one.effects.history, {}), std::back_inserter(readers.history));
+  }
+  return readers;
 }
 
 std::set<std::string> Turns::Crowded(std::size_t most) const {

@@ -25,12 +25,17 @@ class Turns {
   };
 
   // Takes what a turn of the loop wants. Its effects wait until its records, and those of every turn before, are
-  // durable. Only messages that rest on no record overtake them: a slow disk must cost no agent its lease.
+  // durable. Only messages that rest on no record overtake them: a slow disk must cost no agent its lease, and hide
+  // from nobody what was durable before.
   Step Take(Outbox out, Now now);
 
   // Returns what may leave, in order, because every turn up to and including `committed.number` is durable. The error
   // of a commit that failed is final: nothing may leave any more, and the controller must end.
   Result<std::vector<Outbox>> OnCommitted(const Committed& committed);
+
+  // Takes out what waits for the store though the store could answer: answers with an `otherwise`, and questions to
+  // history.
+  Outbox TakeReaders();
 
   // Returns the clients for which more than `most` bytes of answers wait for the store.
   std::set<std::string> Crowded(std::size_t most) const;

@@ -176,6 +176,7 @@ struct HistoryQuery {
   ClientRequest request;
   PipelineId pipeline{};         // that the request names; 0: it names none
   std::vector<RunSummary> live;  // for ListRuns: the runs in state, newest first
+  bool at_once = false;          // The turns that wait for the disk are not waited for.
 };
 
 struct HistoryAnswer {

@@ -198,6 +198,7 @@ struct State {
   std::set<std::string> crowded;
   std::map<std::string, std::uint32_t> asked_history;  // by client: questions that history has yet to answer
   bool behind = false;       // Turns wait for a slow disk: what was decided may not have left yet.
+  bool stalled = false;      // They wait for so long that readers get what was durable before.
   bool plan_needed = false;  // A change may let the scheduler assign a job.
 
   Run* FindRun(RunId id);

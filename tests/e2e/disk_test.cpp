@@ -136,14 +136,17 @@ TEST_CASE("disk: of a controller's disks any one may fill up: new work is refuse
 
 TEST_CASE("disk: what ends while a controller's disk is full waits, whole, and ends nothing else") {
   if (::geteuid() != 0) return;
-  for (const std::string part : {"/logs"}) {
+  for (const std::string part : {"/logs", "/db"}) {
     CAPTURE(part);
     Farm farm({.controller_yaml = kControllerYaml});
     farm.StopController();
     const SmallDisk disk(farm.State() + part, "64m");
     farm.StartController();
-    farm.Write("work/furrow.yaml", "name: w\njobs: { a: { steps: [{ run: \"until test -e " + farm / "go" +
-                                       "; do sleep 0.1; done; seq 500\" }] } }\n");
+    // More than the database has room for in the files that it has.
+    farm.Write("work/furrow.yaml", "name: w\njobs:\n  a:\n    steps:\n      - run: |\n          until test -e " +
+                                       farm / "go" +
+                                       "; do sleep 0.1; done\n          seq 500\n"
+                                       "          seq -f '{\"value\": %.0f}' 30000 > $FURROW_METRICS\n");
     REQUIRE(farm.Furrow({"run", farm / "work", "--detach"}).status == 0);
     REQUIRE(farm.AwaitJob("w", "running"));
     disk.Fill();
@@ -152,6 +155,14 @@ TEST_CASE("disk: what ends while a controller's disk is full waits, whole, and e
     farm.Write("go", "");
     REQUIRE(Farm::Until([&] { return Says(farm.ControllerLog(), "waits for space"); }));
     CHECK(farm.ControllerRuns());
+    // Everything that is on the disk can be read, with a word about the rest.
+    const CliResult shown = farm.Furrow({"show", "w"});
+    CHECK(shown.status == 0);
+    CHECK(Says(shown.out, "room to keep what it did: the controller's disk is full"));
+    CHECK(Says(farm.Furrow({"runs"}).out, "w#1"));
+    CHECK(Says(farm.Furrow({"agents"}).out, "agent-1"));
+    for (const char* command : {"why", "metrics"}) CHECK(farm.Furrow({command, "w"}).status == 0);
+    CHECK(Says(farm.Furrow({"run", farm / "work"}).err, "no new work is accepted"));
     disk.Free();
     CHECK(farm.AwaitJob("w", "passed"));
     CHECK(Says(farm.Furrow({"logs", "w"}).out, "\n499\n500\n"));

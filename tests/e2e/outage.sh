@@ -26,13 +26,14 @@ trap finish EXIT
 ip netns add "$near" 2>/dev/null || skip "this machine has no network namespaces"
 ip netns add "$far"
 ip link add fur0 netns "$near" type veth peer name fur1 netns "$far" || skip "this machine has no veth"
-ip -n "$near" addr add 10.77.0.1/24 dev fur0
-ip -n "$far" addr add 10.77.0.2/24 dev fur1
-for link in "$near lo" "$near fur0" "$far lo" "$far fur1"; do ip -n "${link% *}" link set "${link#* }" up; done
+# Not `ip netns exec` and `ip -n`, which mount /sys anew and cannot do so where / is no mount.
+within() { nsenter --net="/run/netns/$1" "${@:2}"; }
+in_near() { within "$near" "$@"; }
+in_far() { within "$far" "$@"; }
+in_near ip addr add 10.77.0.1/24 dev fur0
+in_far ip addr add 10.77.0.2/24 dev fur1
+for link in "$near lo" "$near fur0" "$far lo" "$far fur1"; do within "${link% *}" ip link set "${link#* }" up; done
 
-# Not `ip netns exec`, which mounts /sys anew and cannot do so where / is no mount.
-in_near() { nsenter --net="/run/netns/$near" "$@"; }
-in_far() { nsenter --net="/run/netns/$far" "$@"; }
 agents() { in_near "$programs/furrow" --state "$folder/c" agents 2>/dev/null; }
 # until TENTHS COMMAND…: waits until the command succeeds.
 until_true() {
@@ -60,10 +61,10 @@ until_true 200 connected
 failed=0
 for way in "$far 10.77.0.1 agent" "$near 10.77.0.2 controller"; do
   read -r namespace to who <<<"$way"
-  ip -n "$namespace" route add blackhole "$to/32"
+  within "$namespace" ip route add blackhole "$to/32"
   sleep "$outage" # the outage itself
   connected && echo "nobody noticed that what the $who sends vanished" && failed=1
-  ip -n "$namespace" route del blackhole "$to/32"
+  within "$namespace" ip route del blackhole "$to/32"
   start=$(date +%s%N)
   until_true 600 connected || { echo "the agent did not come back" && failed=1; }
   took=$((($(date +%s%N) - start) / 1000000))

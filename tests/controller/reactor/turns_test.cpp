@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include "controller/reactor/answer.h"
+
 using namespace furrow;
 
 namespace {
@@ -61,6 +63,59 @@ TEST_CASE("turns: what rests on no record overtakes what waits") {
   const auto released = turns.OnCommitted({3, {}});
   for (const Outbox& out : released.value()) waited += out.to_agents.size();
   CHECK(waited == 6);
+}
+
+TEST_CASE("turns: clients learn at once what rests on no record, and the rest in order") {
+  Turns turns;
+  for (const bool stored : {true, false}) {
+    Outbox out = Said(Kill{}, stored);
+    const Asker asker{1, 1, "ann"};
+    Answer(out, asker, Submitted{RunId{1}, "k#1", false, ""});
+    AnswerAtOnce(out, asker, Pong{"furrow-controller 1", 0, 0});
+    Refuse(out, asker, Errc::kUnavailable, "the disk is full");
+    out.history.push_back({asker, ShowRun{}, {}, {}, /*at_once=*/true});
+    out.history.push_back({asker, GetMetrics{}, {}, {}});
+    const auto step = turns.Take(std::move(out), kNow);
+    REQUIRE(step.release.size() == 1);
+    REQUIRE(step.release[0].to_clients.size() == 2);
+    CHECK(std::holds_alternative<Pong>(step.release[0].to_clients[0].message));
+    CHECK(std::holds_alternative<Failure>(step.release[0].to_clients[1].message));
+    REQUIRE(step.release[0].history.size() == 1);
+    CHECK(std::holds_alternative<ShowRun>(step.release[0].history[0].request));
+  }
+  // What waits is still counted, and no more than that.
+  CHECK(turns.Crowded(2 * WireBytes(ClientReply(Submitted{RunId{1}, "k#1", false, ""}))).empty());
+  CHECK(turns.Crowded(2 * WireBytes(ClientReply(Submitted{RunId{1}, "k#1", false, ""})) - 1).size() == 1);
+  const auto released = turns.OnCommitted({1, {}}).value();
+  REQUIRE(released.size() == 2);
+  for (const Outbox& effects : released) {
+    CHECK(effects.to_clients.size() == 1);
+    CHECK(effects.history.size() == 1);
+  }
+}
+
+TEST_CASE("turns: those who read what the store has can be taken out, once") {
+  Turns turns;
+  for (const bool stored : {true, false}) {
+    Outbox out = Said(Kill{}, stored);
+    const Asker asker{1, 1, "ann"};
+    Answer(out, asker, Submitted{RunId{1}, "k#1", false, ""});
+    Answer(out, asker, RunDetail{}, {asker, ShowRun{}, PipelineId{7}, {}});
+    out.history.push_back({asker, GetMetrics{}, {}, {}});
+    CHECK(turns.Take(std::move(out), kNow).release.empty());
+  }
+  const Outbox readers = turns.TakeReaders();
+  REQUIRE(readers.to_clients.size() == 2);
+  CHECK(readers.to_clients[1].otherwise->pipeline == PipelineId{7});
+  CHECK(readers.history.size() == 2);
+  CHECK(turns.TakeReaders().empty());
+  const auto released = turns.OnCommitted({1, {}}).value();
+  REQUIRE(released.size() == 2);
+  for (const Outbox& effects : released) {
+    CHECK(effects.to_clients.size() == 1);
+    CHECK(effects.history.empty());
+    CHECK(effects.answer_bytes.at("ann") == WireBytes(effects.to_clients[0].message));
+  }
 }
 
 TEST_CASE("turns: a store that takes long is noticed") {
