@@ -181,6 +181,9 @@ TEST_CASE("disk: a job that fails or prints on an agent's full disk is lost, tol
       if (agent["name"] == name) return agent["note"].get<std::string>();
     return std::string("no such agent");
   };
+  const std::string kManyFiles =
+      "head -c 62M /dev/zero > big; for i in $(seq 300); do mkdir -p d$i && head -c 20000 /dev/zero > d$i/f || exit 9; "
+      "done";
   // Each fills the disk that it is on, unless that is the larger one of the second agent.
   const std::vector<std::string> jobs = {
       "head -c 100M /dev/zero > big",
@@ -188,8 +191,7 @@ TEST_CASE("disk: a job that fails or prints on an agent's full disk is lost, tol
       "head -c 100M /dev/zero > big || true; for i in $(seq 80); do echo line $i of a longer text; done; seq 20000",
       "seq 12000000",
       "trap 'rm -f big; sleep 0.3' EXIT; head -c 100M /dev/zero > big && tail -c 1 big > /dev/null",
-      "head -c 62M /dev/zero > big; for i in $(seq 300); do mkdir -p d$i && head -c 20000 /dev/zero > d$i/f || exit 9; "
-      "done",
+      kManyFiles,
   };
   for (const std::string& job : jobs) {
     CAPTURE(job);

@@ -23,6 +23,7 @@ std::string MetricsOf(const Metrics& unordered) {
   std::string text;
   for (std::size_t i = 0; i < std::min(metrics.size(), kMetricsShown); ++i)
     text += (text.empty() ? "" : " ") + metrics[i].name + "=" + FormatNumber(metrics[i].value);
+  if (metrics.size() > kMetricsShown) text += " +" + std::to_string(metrics.size() - kMetricsShown);
   return text;
 }
 

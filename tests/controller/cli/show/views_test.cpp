@@ -83,7 +83,7 @@ TEST_CASE("views: at 80 columns a note is whole, the failing step has its name, 
   jobs[2].step = 2;
   jobs[2].step_name = "python3 -m pytest";
   const std::string text = RenderRun(SomeRun(), jobs, narrow);
-  CHECK(text.find("loss=0.5 test/accuracy=0.75 epoch=9\n") != std::string::npos);
+  CHECK(text.find("loss=0.5 test/accuracy=0.75 epoch=9 +3\n") != std::string::npos);
   CHECK(text.find("\n    attempt 2; shard 0: exit status 7 in step 2, `python3 -m pytest`\n") != std::string::npos);
   CHECK(JsonRun(SomeRun(), jobs).find("\"step_name\": \"python3 -m pytest\"") != std::string::npos);
 }
