@@ -257,7 +257,16 @@ void Farm::StopAgent(std::uint32_t agent, int signal) {
   End(processes_.at(agent), signal);
 }
 void Farm::StartAgent(std::uint32_t agent) {
+  // The controller may still count the process before as connected, so that the new one's own word is waited for.
+  const auto registrations = [&] {
+    const std::string log = AgentLog(agent);
+    std::size_t count = 0;
+    for (std::size_t at = 0; (at = log.find("registered; ", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  const std::size_t before = registrations();
   Launch(processes_.at(agent), SIGTERM);
+  Until([&] { return !AgentRuns(agent) || registrations() > before; });
   std::uint32_t running = 0;
   for (std::size_t i = 1; i < processes_.size(); ++i) running += processes_[i].pid != 0 ? 1 : 0;
   AwaitAnswer(running);
