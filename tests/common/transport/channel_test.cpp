@@ -40,8 +40,14 @@ struct Listener {
   }
   // Returns what connects the farm's agent to this port.
   ChannelOptions OptionsOf(const Farm& farm) const {
-    return {"127.0.0.1:" + std::to_string(port), farm.agent, farm.server_keys.public_key, kFrame, 100, 100,
-            milliseconds(20), milliseconds(100)};
+    return {"127.0.0.1:" + std::to_string(port),
+            farm.agent,
+            farm.server_keys.public_key,
+            kFrame,
+            100,
+            100,
+            milliseconds(20),
+            milliseconds(100)};
   }
 
   const int fd;
