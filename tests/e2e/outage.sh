@@ -12,29 +12,14 @@ skip() {
 command -v ip >/dev/null || skip "iproute2 is not installed"
 
 folder=$(mktemp -d)
-near=fur$$a far=fur$$b
-daemons=()
+processes=()
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
-  ((${#daemons[@]} == 0)) || kill -9 "${daemons[@]}" 2>/dev/null || true
+  ((${#processes[@]} == 0)) || kill -9 "${processes[@]}" 2>/dev/null || true
   wait 2>/dev/null || true
-  ip netns del "$near" 2>/dev/null || true
-  ip netns del "$far" 2>/dev/null || true
   rm -rf "$folder"
 }
 trap finish EXIT
-ip netns add "$near" 2>/dev/null || skip "this machine has no network namespaces"
-ip netns add "$far"
-ip link add fur0 netns "$near" type veth peer name fur1 netns "$far" || skip "this machine has no veth"
-# Not `ip netns exec` and `ip -n`, which mount /sys anew and cannot do so where / is no mount.
-within() { nsenter --net="/run/netns/$1" "${@:2}"; }
-in_near() { within "$near" "$@"; }
-in_far() { within "$far" "$@"; }
-in_near ip addr add 10.77.0.1/24 dev fur0
-in_far ip addr add 10.77.0.2/24 dev fur1
-for link in "$near lo" "$near fur0" "$far lo" "$far fur1"; do within "${link% *}" ip link set "${link#* }" up; done
-
-agents() { in_near "$programs/furrow" --state "$folder/c" agents 2>/dev/null; }
 # until TENTHS COMMAND…: waits until the command succeeds.
 until_true() {
   local left=$1
@@ -44,18 +29,38 @@ until_true() {
     sleep 0.1
   done
 }
+# A namespace lives as long as a process in it: a name of `ip netns` is a mount, which outlives a test that is killed,
+# and which not every container lets one make.
+unshare --net true 2>/dev/null || skip "this machine has no network namespaces"
+unshare --net sleep 300 &
+near=$!
+unshare --net sleep 300 &
+far=$!
+processes+=("$near" "$far")
+# shellcheck disable=SC2317 # until_true calls it
+apart() { [[ $(readlink "/proc/$1/ns/net") != "$(readlink /proc/self/ns/net)" ]]; }
+until_true 100 apart "$near" && until_true 100 apart "$far"
+within() { nsenter --net="/proc/$1/ns/net" "${@:2}"; }
+in_near() { within "$near" "$@"; }
+in_far() { within "$far" "$@"; }
+ip link add fur0 netns "$near" type veth peer name fur1 netns "$far" || skip "this machine has no veth"
+in_near ip addr add 10.77.0.1/24 dev fur0
+in_far ip addr add 10.77.0.2/24 dev fur1
+for link in "$near lo" "$near fur0" "$far lo" "$far fur1"; do within "${link% *}" ip link set "${link#* }" up; done
+
+agents() { in_near "$programs/furrow" --state "$folder/c" agents 2>/dev/null; }
 connected() { agents | grep -q ' connected'; }
 
 printf 'state: %s/c\nlisten: 0.0.0.0\nlog: { file: %s/c.log }\n' "$folder" "$folder" >"$folder/controller.yaml"
 printf 'state: %s/a\nname: g1\nlog: { file: %s/a.log }\n' "$folder" "$folder" >"$folder/agent.yaml"
 # Not by in_near: $! would be that of a shell.
-nsenter --net="/run/netns/$near" "$programs/furrow-controller" --config "$folder/controller.yaml" &
-daemons+=($!)
+nsenter --net="/proc/$near/ns/net" "$programs/furrow-controller" --config "$folder/controller.yaml" &
+processes+=($!)
 until_true 200 agents
 line=$(in_near "$programs/furrow" --state "$folder/c" enrol new 2>/dev/null | grep -o 'furrow1\.[^ ]*' | head -1)
 in_far "$programs/furrow-agent" enrol "$line" --config "$folder/agent.yaml" >/dev/null
-nsenter --net="/run/netns/$far" "$programs/furrow-agent" --config "$folder/agent.yaml" &
-daemons+=($!)
+nsenter --net="/proc/$far/ns/net" "$programs/furrow-agent" --config "$folder/agent.yaml" &
+processes+=($!)
 until_true 200 connected
 
 failed=0
