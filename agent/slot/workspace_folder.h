@@ -23,6 +23,10 @@ bool IsNewWorkspaceFolder(const std::string& dir);
 // Removes what an earlier process of the agent left at `path`, or puts it aside.
 void RemoveLeftover(const std::string& path);
 
+// Makes sure that a folder of the agent's own is one that its user can use: a job, which is the same user's, may have
+// taken it away, closed it or put something else in its place. Says in the log what it had to repair.
+Status KeepOwnFolder(const std::string& dir);
+
 // Returns the paths of what is put aside in the folder `work`, in order.
 std::vector<std::string> FoldersAside(const std::string& work);
 

@@ -114,6 +114,22 @@ TEST_CASE("ends: a service whose agent somebody else ends has failed, so that it
   farm.StartAgent(1);
 }
 
+TEST_CASE("ends: a job that takes the agent's folders away costs the jobs after it nothing") {
+  Farm farm;
+  for (const std::string what : {"rm -rf ../../spool", "rm -rf ../../work", "chmod 000 ..", "chmod 000 ../../spool",
+                                 "S=$(realpath ../..); cd /; rm -rf $S/work; echo x > $S/work",
+                                 "S=$(realpath ../..); rm -rf $S/spool; echo x > $S/spool"}) {
+    CAPTURE(what);
+    farm.Write("work/furrow.yaml",
+               "name: harm\njobs:\n  a:\n    retry: { max: 0 }\n    steps:\n      - run: " + what + "\n");
+    farm.Furrow({"run", farm / "work"});
+    farm.Write("work/furrow.yaml",
+               "name: after\njobs:\n  a:\n    retry: { max: 0 }\n    steps:\n      - run: echo fine\n");
+    CHECK(farm.Furrow({"run", farm / "work"}).status == 0);
+    CHECK(farm.Furrow({"logs", "after"}).out == "fine\n");
+  }
+}
+
 TEST_CASE("ends: a runner's journal that is damaged, cut or gone loses its jobs and doubles none") {
   const std::vector<std::pair<std::string, std::function<void(const std::string&)>>> ways = {
       {"gone", [](const std::string& path) { fs::remove(path); }},

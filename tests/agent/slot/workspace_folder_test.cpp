@@ -49,6 +49,26 @@ TEST_CASE("workspace folder: whatever is there, it becomes a new folder") {
   CHECK(FoldersAside(folder.Path()).empty());
 }
 
+TEST_CASE("workspace folder: the agent's own folders are repaired, and what is in them stays") {
+  TempFolder folder;
+  folder.Write("fine/a", "x");
+  folder.Write("closed/a", "x");
+  REQUIRE(::chmod((folder / "closed").c_str(), 0000) == 0);
+  folder.Write("file", "x");
+  folder.Write("elsewhere/a", "x");
+  fs::create_directory_symlink(folder / "elsewhere", folder / "link");
+  for (const char* name : {"fine", "closed", "file", "link", "gone", "deep/er/gone"}) {
+    INFO(name);
+    CHECK(KeepOwnFolder(folder / name));
+    CHECK(fs::is_directory(folder / name));
+  }
+  CHECK(fs::is_symlink(folder / "link"));
+  for (const char* file : {"fine/a", "closed/a", "elsewhere/a"}) CHECK(folder.Read(file) == "x");
+  struct stat status {};
+  REQUIRE(::stat((folder / "closed").c_str(), &status) == 0);
+  CHECK((status.st_mode & 07777) == 0700);
+}
+
 TEST_CASE("workspace folder: what cannot be emptied is put aside, as often as it takes, and tried again") {
   if (::geteuid() != 0) {
     MESSAGE("skipped: only root can make files of another user");
