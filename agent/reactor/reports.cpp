@@ -95,18 +95,28 @@ void TakeLack(HeldJob& job, OutcomeKind kind, const std::string& what) {
   outcome = {kind, 0, outcome.step, "the steps passed, but " + what};
 }
 
+// Takes in the length of the log that the controller gets. A log with a hole must not pass for whole: the attempt is
+// lost, whoever took its output away, and tried again.
+void TakeLog(HeldJob& job, std::uint64_t length) {
+  job.output_done = true;
+  job.report.log_length = length;
+  if (length >= job.log_bytes.value_or(0) || job.report.outcome.kind == OutcomeKind::kLost) return;
+  job.report.outcome = {OutcomeKind::kLost, 0, job.report.outcome.step,
+                        "of the " + std::to_string(*job.log_bytes) + " bytes that it printed " +
+                            std::to_string(length) +
+                            " are left: something has removed or cut files of the agent's spool"};
+}
+
 void TakeUpload(HeldJob& job, const UploadEvent& event) {
   Finished& report = job.report;
   std::visit(Overloaded{
                  [&](const LogInline& log) {
-                   job.output_done = true;
-                   report.log_length = log.bytes.size();
+                   TakeLog(job, log.bytes.size());
                    report.log_hash = log.hash;
                    report.small_log = log.bytes;
                  },
                  [&](const LogStreamed& log) {
-                   job.output_done = true;
-                   report.log_length = log.length;
+                   TakeLog(job, log.length);
                    report.log_hash = log.hash;
                    report.small_log.reset();
                  },
@@ -156,6 +166,7 @@ void CollectOutputs(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, 
   if (ran) {
     if (!job.shown) out.uploads.emplace_back(FollowOf(state, job, /*resumed=*/false));
     job.shown = true;
+    if (spool_bytes != kAllThatIsThere) job.log_bytes = spool_bytes;
     out.uploads.emplace_back(FinishLog{ref, spool_bytes});
   } else {
     job.output_done = true;

@@ -60,6 +60,7 @@ struct HeldJob {
   bool shown = false;               // Started has been sent, and the uploader follows the output.
   TimePoint started;                // when the runner reported the start
   Finished report;                  // The reactor fills the report in as facts become known.
+  std::optional<std::uint64_t> log_bytes;  // what the runner kept of the output, once it has ended and says so
   bool output_done = false;
   bool artifacts_done = false;
   std::deque<MetricLine> metrics;   // metrics without an acknowledgement

@@ -130,6 +130,17 @@ TEST_CASE("ends: a job that takes the agent's folders away costs the jobs after 
   }
 }
 
+TEST_CASE("ends: a job whose log somebody took away is lost and never passes") {
+  Farm farm;
+  for (const std::string what : {"rm -f ../../spool/*.log", "rm -rf ../../spool", "find ../.. -name '*.log' -delete"}) {
+    CAPTURE(what);
+    farm.Write("work/furrow.yaml", "name: gone\njobs:\n  a:\n    retry: { max: 0 }\n    steps:\n      - run: seq 10; " +
+                                       what + "; seq 20\n");
+    CHECK(farm.Furrow({"run", farm / "work"}).status == 1);
+    CHECK(farm.Furrow({"show", "gone"}).out.find("of the agent's spool") != std::string::npos);
+  }
+}
+
 TEST_CASE("ends: a runner's journal that is damaged, cut or gone loses its jobs and doubles none") {
   const std::vector<std::pair<std::string, std::function<void(const std::string&)>>> ways = {
       {"gone", [](const std::string& path) { fs::remove(path); }},

@@ -92,7 +92,7 @@ TEST_CASE("reports: failed preparation, a missing artifact and a failed upload e
   for (std::uint64_t job : {2, 3}) {
     farm.Run(promises(job));
     On(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
-    On(farm.state, farm.out, farm.now, LogInline{Attempt(job), "", HashOf("")});
+    On(farm.state, farm.out, farm.now, LogInline{Attempt(job), "said\n", HashOf("said\n")});
     farm.out.Clear();
   }
   On(farm.state, farm.out, farm.now, ArtifactsCommitted{Attempt(2), HashOf("tree"), "nothing matches", "a pipe"});
@@ -105,6 +105,18 @@ TEST_CASE("reports: failed preparation, a missing artifact and a failed upload e
         Outcome{OutcomeKind::kUploadFailed, 0, 0, "the steps passed, but disk full"});
   CHECK(farm.out.empty());
 
+  // A log with a hole passes for whole in no case.
+  for (const std::string left : {"", "sai"}) {
+    const std::uint64_t job = 6 + left.size();
+    farm.Run(MakeAssign(Attempt(job)));
+    On(farm.state, farm.out, farm.now, farm.Exit(Attempt(job)));
+    farm.out.Clear();
+    On(farm.state, farm.out, farm.now, LogInline{Attempt(job), left, HashOf(left)});
+    report = farm.out.Sent<Finished>();
+    CHECK(report.outcome.kind == OutcomeKind::kLost);
+    CHECK(report.outcome.detail.starts_with("of the 5 bytes that it printed " + std::to_string(left.size())));
+  }
+
   // What another try would not mend is none of the farm's own failures, which are tried again by default.
   REQUIRE(farm.Hear(MakeAssign(Attempt(4), {HashOf("a")})).has_value());
   farm.out.Clear();
@@ -112,7 +124,7 @@ TEST_CASE("reports: failed preparation, a missing artifact and a failed upload e
   CHECK(farm.out.Sent<Finished>().outcome.kind == OutcomeKind::kStartFailed);
   farm.Run(promises(5));
   On(farm.state, farm.out, farm.now, farm.Exit(Attempt(5)));
-  On(farm.state, farm.out, farm.now, LogInline{Attempt(5), "", HashOf("")});
+  On(farm.state, farm.out, farm.now, LogInline{Attempt(5), "said\n", HashOf("said\n")});
   farm.out.Clear();
   On(farm.state, farm.out, farm.now, ArtifactsFailed{Attempt(5), "a link leaves the workspace", true});
   CHECK(farm.out.Sent<Finished>().outcome ==
