@@ -194,9 +194,11 @@ Result<std::string> ReadBranch(const std::string& text) {
 Result<std::string> ReadPath(const std::string& text, PatternUse use) {
   const std::string place = PlaceOf(use);
   if (text.starts_with('/'))
-    return Fail(Errc::kInvalid, "must be relative to the " + place + ", not " + Quoted(text) + "; write " +
-                                    Quoted(text.substr(std::min(text.find_first_not_of('/'), text.size()))) +
-                                    " for what lies in it");
+    return Fail(
+        Errc::kInvalid,
+        "must be relative to the " + place + ", not " + Quoted(text) + "; write " +
+            Quoted(text.find_first_not_of('/') == std::string::npos ? "**" : text.substr(text.find_first_not_of('/'))) +
+            " for what lies in it");
   if (text == "~" || text.starts_with("~/"))
     return Fail(Errc::kInvalid, "must be relative to the " + place + ": `~` is no home here");
   if (text.size() > 2 && std::isalpha(static_cast<unsigned char>(text[0])) != 0 && text.substr(1, 2) == ":/")
@@ -231,7 +233,11 @@ Result<std::vector<std::string>> ReadPattern(std::string_view text, PatternUse u
   FURROW_TRY(CheckCharacters(text));
   const bool excludes = text.starts_with('!');
   const std::string rest(text.substr(excludes ? 1 : 0));
-  if (excludes && (rest.empty() || IsBlank(rest[0]))) return Write("has a blank behind `!`", "!**");
+  if (rest.empty()) return Fail(Errc::kInvalid, "excludes nothing: write what to leave out behind the `!`");
+  if (excludes && IsBlank(rest[0])) {
+    const auto word = std::find_if_not(rest.begin(), rest.end(), IsBlank);
+    return Write("has a blank behind `!`", "!" + std::string(word, rest.end()));
+  }
   if (rest.starts_with('!')) return Write("excludes twice", rest);
   FURROW_TRY(CheckBackslash(rest));
   FURROW_TRY(CheckForeign(rest));

@@ -15,7 +15,9 @@ Result<int> CheckCommand(const Session& session, const std::string& given) {
   const std::string file = fs::is_directory(given, other) ? (fs::path(given) / "furrow.yaml").string() : given;
   const fs::path folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path() : fs::path(".");
   if (std::error_code none; !fs::exists(file, none))
-    return Fail(Errc::kInvalid, "there is no file " + file + "; `furrow check FILE` checks another");
+    return Fail(Errc::kInvalid,
+                "there is no file " + file + "; " +
+                    (PipelineMeant(file).empty() ? "`furrow check FILE` checks another" : PipelineMeant(file)));
   FURROW_ASSIGN(const PipelineFile read, ReadPipelineFile(file, file, folder.string()));
   const FolderFiles sources = FolderFiles::Around(file);
   const ParsedPipeline parsed = ParsePipeline(read.text, read.default_name, {}, &sources);

@@ -25,4 +25,7 @@ Result<Env> ParseSettings(const std::vector<std::string>& settings);
 // Returns "fashion" for "/srv/git/fashion.git".
 std::string NameOfFolder(const std::string& root);
 
+// Says which file may have been meant where the pipeline file `path` is not there; empty: nothing looks like it.
+std::string PipelineMeant(const std::string& path);
+
 }  // namespace furrow::cli
