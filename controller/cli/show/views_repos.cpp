@@ -1,15 +1,13 @@
 #include "controller/cli/show/views_repos.h"
 
-#include <nlohmann/json.hpp>
-
 #include <string_view>
 
+#include "controller/cli/show/json.h"
 #include "schemas/client_json.h"
 
 namespace furrow::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Align = Table::Align;
 
 std::string Ago(WallTime time, WallTime now) {
@@ -50,9 +48,7 @@ std::string RenderRepositories(const RepositoryList& list, const ViewStyle& styl
 }
 
 std::string JsonRepositories(const RepositoryList& list) {
-  return Json{{"repositories", JsonList(list.repositories, [](const RepositoryView& view) { return ToJson(view); })}}
-             .dump(2, ' ', false, Json::error_handler_t::replace) +
-         "\n";
+  return Dump({{"repositories", JsonList(list.repositories, [](const RepositoryView& view) { return ToJson(view); })}});
 }
 
 }  // namespace furrow::cli

@@ -5,6 +5,7 @@
 
 #include "controller/cli/follow/live_view.h"
 #include "controller/cli/show/json.h"
+#include "controller/cli/show/views_repos.h"
 
 namespace furrow::cli {
 namespace {
@@ -72,6 +73,15 @@ TEST_CASE("views: a run is a tree of its jobs, shards summed up, control charact
         "   └─ test  ✗ failed     1/2   0.00s  40.0s  gpu-1 +1                              attempt 2; shard 0: exit "
         "status "
         "7 in step 2\n");
+}
+
+TEST_CASE("views: the document of the repositories is harmless for a terminal, too") {
+  RepositoryList list;
+  list.repositories.emplace_back().repository = "/srv/a\u009b31m\u202e.git";
+  list.repositories.back().problem = "\x1b[31m";
+  const std::string text = JsonRepositories(list);
+  for (const char* raw : {"\u009b", "\u202e", "\x1b"}) CHECK(text.find(raw) == std::string::npos);
+  CHECK(text.find("\\u009b31m\\u202e.git") != std::string::npos);
 }
 
 TEST_CASE("views: at 80 columns a note is whole, the failing step has its name, and what matters comes first") {
