@@ -97,7 +97,7 @@ class AgentLoop final : private AgentPorts {
   std::unique_ptr<Uploader> uploader_;
   std::unique_ptr<runner::RunnerClient> runner_;
   LinkState link_ = LinkState::kConnecting;  // state that was logged last
-  const pid_t parent_ = ::getppid();
+  const pid_t parent_ = ::getppid();         // what started the agent; its death signal is obeyed: see MayBeAJobs
   pid_t stopped_by_ = 0;           // sender of the last signal, if it is not the service manager that there is; 0: none
   bool ready_sent_ = false;        // The service manager knows that the agent serves.
   std::uint64_t connections_ = 0;  // of control_, as far as the reactor knows

@@ -54,7 +54,7 @@ class Server {
   int listener_;
   int epoll_;
   int signals_;
-  const pid_t parent_ = ::getppid();
+  const pid_t parent_ = ::getppid();  // what started the runner: see MayBeAJobs
   Executor& executor_;
   const Clock& clock_;
   std::vector<std::unique_ptr<Connection>> connections_;

@@ -227,28 +227,37 @@ Result<std::string> ReadPath(const std::string& text, PatternUse use) {
   return path;
 }
 
+// Reads what stands behind the `!` of a pattern, or the whole of one without it.
+Result<std::vector<std::string>> ReadWithoutMark(const std::string& text, PatternUse use) {
+  FURROW_TRY(CheckBackslash(text));
+  FURROW_TRY(CheckForeign(text));
+  FURROW_TRY(CheckSets(text));
+  std::vector<std::string> written, read;
+  FURROW_TRY(WriteOut(text, written));
+  for (const std::string& one : written) {
+    if (one.empty()) return Fail(Errc::kInvalid, "stands for an empty pattern, too; `**` matches all");
+    FURROW_ASSIGN(std::string good, use == PatternUse::kBranches ? ReadBranch(one) : ReadPath(one, use));
+    read.push_back(std::move(good));
+  }
+  return read;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> ReadPattern(std::string_view text, PatternUse use) {
   FURROW_TRY(CheckCharacters(text));
-  const bool excludes = text.starts_with('!');
-  const std::string rest(text.substr(excludes ? 1 : 0));
+  if (!text.starts_with('!')) return ReadWithoutMark(std::string(text), use);
+  const std::string rest(text.substr(1));
   if (rest.empty()) return Fail(Errc::kInvalid, "excludes nothing: write what to leave out behind the `!`");
-  if (excludes && IsBlank(rest[0])) {
+  if (IsBlank(rest[0])) {
     const auto word = std::find_if_not(rest.begin(), rest.end(), IsBlank);
     return Write("has a blank behind `!`", "!" + std::string(word, rest.end()));
   }
   if (rest.starts_with('!')) return Write("excludes twice", rest);
-  FURROW_TRY(CheckBackslash(rest));
-  FURROW_TRY(CheckForeign(rest));
-  FURROW_TRY(CheckSets(rest));
-  std::vector<std::string> written, read;
-  FURROW_TRY(WriteOut(rest, written));
-  for (const std::string& one : written) {
-    if (one.empty()) return Fail(Errc::kInvalid, "stands for an empty pattern, too; `**` matches all");
-    FURROW_ASSIGN(const std::string good, use == PatternUse::kBranches ? ReadBranch(one) : ReadPath(one, use));
-    read.push_back((excludes ? "!" : "") + good);
-  }
+  auto read = ReadWithoutMark(rest, use);
+  // What to write instead is said of the rest alone, and would take in without its `!` what it was to leave out.
+  if (!read) return Fail(read.error().code, "behind its `!` it " + read.error().message);
+  for (std::string& one : *read) one.insert(0, 1, '!');
   return read;
 }
 

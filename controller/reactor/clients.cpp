@@ -6,6 +6,7 @@
 #include "common/base/overloaded.h"
 #include "common/wire/selector.h"
 #include "controller/reactor/answer.h"
+#include "controller/reactor/turns.h"
 #include "controller/views/agents.h"
 #include "controller/views/runs.h"
 
@@ -44,7 +45,6 @@ void SayWhatRunsWaitFor(const std::string& refusing, ClientReply& reply) {
   };
   std::visit(Overloaded{
                  [&](RunDetail& detail) { say(detail.run); },
-                 [&](RunUpdate& update) { say(update.run); },
                  [&](RunList& list) { std::ranges::for_each(list.runs, say); },
                  [](auto&) {},
              },
@@ -65,7 +65,7 @@ void AskHistory(State& state, Outbox& out, HistoryQuery query) {
     return Refuse(out, query.asker, Errc::kUnavailable,
                   "many questions of yours about older runs wait for their answers; ask again in a moment");
   ++asked;
-  query.at_once = state.stalled;
+  query.at_once = state.stalled && MayOvertake(query);
   out.history.push_back(std::move(query));
 }
 

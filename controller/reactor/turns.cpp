@@ -39,6 +39,10 @@ Outbox TakeUnbound(Outbox& out) {
 
 }  // namespace
 
+bool MayOvertake(const HistoryQuery& query) {
+  return !std::holds_alternative<Watch>(query.request) && !std::holds_alternative<Retry>(query.request);
+}
+
 Turns::Step Turns::Take(Outbox out, Now now) {
   Step step;
   if (out.empty()) return step;
@@ -74,7 +78,7 @@ Outbox Turns::TakeReaders() {
         TakeOut(one.effects.to_clients, [](const ClientSend& send) { return send.otherwise.has_value(); });
     Uncount(one.effects, answers);
     std::ranges::move(answers, std::back_inserter(readers.to_clients));
-    std::ranges::move(std::exchange(one.effects.history, {}), std::back_inserter(readers.history));
+    std::ranges::move(TakeOut(one.effects.history, MayOvertake), std::back_inserter(readers.history));
   }
   return readers;
 }

@@ -17,6 +17,10 @@
 
 namespace furrow {
 
+// Returns whether what is durable now answers the question. A Watch would never hear of an end that waits for the disk,
+// and a Retry would begin from jobs as they were before it.
+bool MayOvertake(const HistoryQuery& query);
+
 class Turns {
  public:
   struct Step {
@@ -34,7 +38,7 @@ class Turns {
   Result<std::vector<Outbox>> OnCommitted(const Committed& committed);
 
   // Takes out what waits for the store though the store could answer: answers with an `otherwise`, and questions to
-  // history.
+  // history that may overtake.
   Outbox TakeReaders();
 
   // Returns the clients for which more than `most` bytes of answers wait for the store.

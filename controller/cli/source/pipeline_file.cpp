@@ -100,7 +100,7 @@ Result<PipelineFile> ReadPipelineFile(const std::string& path, const std::string
     }
     return Fail(Errc::kInvalid, text.error().message);
   }
-  return PipelineFile{shown, std::move(*text), NameOfFolder(root)};
+  return PipelineFile{shown, std::move(*text), NameOfFolder(other.empty() ? root : ".")};
 }
 
 Result<Env> ParseSettings(const std::vector<std::string>& settings) {

@@ -16,7 +16,8 @@ struct PipelineFile {
 };
 
 // Reads the file at `path`, which messages call `shown`; the pipeline's default name is the name of the folder `root`.
-// kInvalid: the file is missing or too large.
+// A pipe or device is read only if this program was started with it (`<(…)`, /dev/stdin), and is named after the
+// current folder. kInvalid: the file is missing, no file or too large.
 Result<PipelineFile> ReadPipelineFile(const std::string& path, const std::string& shown, const std::string& root);
 
 // Parses settings of the form "K=V". kInvalid: the message names the setting that has another form.

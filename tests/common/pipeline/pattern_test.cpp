@@ -108,6 +108,8 @@ TEST_CASE("pattern: what can match no path is refused, with what to write; what 
       {"train\\x.py", "write `train/x.py`"},
       {"", "`**` matches all"},
       {".", "`**` is all of it"},
+      {"!/x", "behind its `!` it must be relative"},
+      {"!x\\y", "behind its `!` it has a backslash"},
       {"/", "write `**`"},
       {"//", "write `**`"},
       {"[a-", "write `[[]`"},

@@ -151,6 +151,29 @@ TEST_CASE("clients: what state does not know is asked of history") {
   CHECK(farm.out.ToClient<Failure>(kAlice, 6).message == "there is no run older#1; `furrow runs` lists them");
 }
 
+TEST_CASE("clients: while turns wait for the disk looks are answered by history at once, and what goes on is not") {
+  ControllerFarm farm;
+  farm.Accept(MakePipeline({MakeJob("test")}));
+  farm.out.Clear();
+  OnStalled(farm.state, farm.out, true, {});
+  for (const ClientRequest& request :
+       {ClientRequest{ShowRun{Of("fashion#1"), 0, 10}}, ClientRequest{Why{Of("fashion#1")}},
+        ClientRequest{GetMetrics{Of("fashion#1"), ""}}, ClientRequest{ListRuns{"", 10, RunId{}}}}) {
+    DispatchClient(farm.state, farm.out, farm.now, {kAlice, 6}, request);
+    CHECK(farm.out.Asked().at_once);
+  }
+  farm.state.pipelines.Put({PipelineId{7}, kDefaultProject, "old"});
+  for (const ClientRequest& request : {ClientRequest{Watch{Of("old#1")}}, ClientRequest{Retry{{}, Of("old#1")}}}) {
+    DispatchClient(farm.state, farm.out, farm.now, {kAlice, 6}, request);
+    CHECK_FALSE(farm.out.Asked().at_once);
+  }
+  farm.state.refusing = "the controller's disk is full";
+  RunDetail detail;
+  detail.run.state = RunState::kRunning;
+  On(farm.state, farm.out, farm.now, HistoryAnswer{{kAlice, 6}, {detail}});
+  CHECK(farm.out.ToClient<RunDetail>(kAlice, 6).run.stuck.ends_with("the controller's disk is full"));
+}
+
 TEST_CASE("clients: a list of runs brings what lives, newest first, within its limits") {
   ControllerFarm farm;
   for (int i = 0; i < 4; ++i) farm.Accept(MakePipeline({MakeJob("test")}));
