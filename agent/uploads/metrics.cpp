@@ -8,6 +8,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -163,26 +164,37 @@ bool MetricsReader::IsRepeated(std::string_view text) {
 }
 
 void MetricsReader::Take(std::string_view text, std::vector<MetricLine>& metrics) {
-  if (IsRepeated(text)) return;
+  const bool repeated = IsRepeated(text);
   if (text.find_first_not_of(" \t\r") == std::string_view::npos) return;
   ParsedMetricLine parsed = ParseMetricLine(text);
   MetricLine& line = parsed.line;
+  Note(line);
+  if (repeated) return;
   std::string& wrong = parsed.wrong;
   std::erase_if(line.values, [&](const Metric& one) {
-    if (names_.contains(one.name)) return false;
-    if (names_.size() < kMaxJobMetrics) return !names_.insert(one.name).second;
+    if (counted_.contains(one.name)) return false;
+    if (counted_.size() < kMaxJobMetrics) return !counted_.emplace(one.name, one.value).second;
     wrong = "has the " + std::to_string(kMaxJobMetrics + 1) + "th name; a job may have " +
             std::to_string(kMaxJobMetrics) + " metrics";
     return true;
   });
   if (!wrong.empty()) LeaveOut(wrong, text);
-  if (line.values.empty()) return;
+  if (!line.values.empty()) Keep(std::move(line), metrics);
+}
+
+void MetricsReader::Note(const MetricLine& line) {
+  if (!rewritten_) return;
+  for (const Metric& one : line.values) in_file_.insert_or_assign(one.name, Newest{one.value, line.step});
+}
+
+void MetricsReader::Keep(MetricLine line, std::vector<MetricLine>& metrics) {
   if (!FitsMetricsQuota(kept_, kept_bytes_, line)) {
     beyond_quota_ = line_;
     return;
   }
   ++kept_;
   kept_bytes_ += WireBytes(line);
+  for (const Metric& one : line.values) counted_.insert_or_assign(one.name, one.value);
   if (pass_over_ > 0) {
     --pass_over_;
     return;
@@ -190,6 +202,28 @@ void MetricsReader::Take(std::string_view text, std::vector<MetricLine>& metrics
   bytes_ += WireBytes(line);
   metrics.push_back(std::move(line));
   ++next_;
+}
+
+// A file that was cut back to what it once had says by that which values are its newest.
+void MetricsReader::CountNewest(std::vector<MetricLine>& metrics) {
+  std::map<std::int64_t, MetricLine> by_step;
+  bool rest = false;  // for the next Read
+  for (const auto& [name, newest] : in_file_) {
+    const auto counted = counted_.find(name);
+    if (counted == counted_.end() || counted->second == newest.value) continue;
+    if (std::isnan(counted->second) && std::isnan(newest.value)) continue;
+    MetricLine& line = by_step[newest.step];
+    line.step = newest.step;
+    if (line.values.size() == kMaxMetricsPerLine)
+      rest = true;
+    else
+      line.values.push_back({name, newest.value});
+  }
+  for (auto& [step, line] : by_step) {
+    rest = rest || !HasRoom(metrics);
+    if (HasRoom(metrics)) Keep(std::move(line), metrics);
+  }
+  more_ = rest && !Ended();
 }
 
 // Opens the file, and begins again with one that took its place or was written anew.
@@ -222,6 +256,8 @@ void MetricsReader::BeginAgain() {
   mark_.clear();
   too_long_ = false;
   pass_over_ = 0;
+  rewritten_ = true;
+  in_file_.clear();
   if (!seen_.empty()) before_ = std::move(seen_);
   seen_.clear();
   repeats_ = !before_.empty();
@@ -284,6 +320,7 @@ std::vector<MetricLine> MetricsReader::Read(bool last) {
       Take(pending_, metrics);
     pending_.clear();
   }
+  if (at_end && last && !Ended()) CountNewest(metrics);
   return metrics;
 }
 

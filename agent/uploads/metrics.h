@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <set>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +30,8 @@ class MetricsReader {
   // Returns the whole lines that were written since the last call, as many as one message takes; none if there is no
   // file. With `last` the end of the file ends a line, too. `first()` returns the index of the first returned line.
   // A file that was written anew, or that another took the place of, is read from its begin; of the lines that it had
-  // before, those up to the first change do not count again.
+  // before, those up to the first change do not count again, but with `last` the newest value of each metric is the
+  // file's, even if it has been counted before.
   // Nothing is read behind the line with which an attempt would report more than it may.
   static constexpr std::size_t kMaxLinesAtOnce = 1000;
   std::vector<MetricLine> Read(bool last);
@@ -50,6 +51,9 @@ class MetricsReader {
   bool EndsAsRead(int fd) const;
   void BeginAgain();
   bool IsRepeated(std::string_view text);
+  void Note(const MetricLine& line);
+  void Keep(MetricLine line, std::vector<MetricLine>& metrics);
+  void CountNewest(std::vector<MetricLine>& metrics);
 
   const std::string path_;
   FileHandle file_;
@@ -68,10 +72,16 @@ class MetricsReader {
   std::uint64_t kept_ = 0;      // number of lines so far that were kept, and their bytes on the wire
   std::uint64_t kept_bytes_ = 0;
   std::uint64_t beyond_quota_ = 0;  // number of the line that was more than an attempt may report; 0: none yet
-  std::set<std::string, std::less<>> names_;
-  std::vector<std::size_t> seen_;    // hashes of the file's lines so far
-  std::vector<std::size_t> before_;  // of those before the file was rewritten
-  bool repeats_ = false;             // So far a rewritten file has the lines that it had before.
+  struct Newest {
+    double value = 0;
+    std::int64_t step = 0;
+  };
+  std::map<std::string, double, std::less<>> counted_;  // the newest value of each metric that was kept
+  std::map<std::string, Newest, std::less<>> in_file_;  // the newest values of a file that was written anew
+  bool rewritten_ = false;                              // The file is not the one that was there first.
+  std::vector<std::size_t> seen_;                       // hashes of the file's lines so far
+  std::vector<std::size_t> before_;                     // of those before the file was rewritten
+  bool repeats_ = false;                                // So far a rewritten file has the lines that it had before.
 };
 
 }  // namespace furrow

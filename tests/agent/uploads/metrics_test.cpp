@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -181,6 +182,46 @@ TEST_CASE("metrics: of a file that is written anew the new lines count, whicheve
     way(rig.metrics, "{\"a\": 7}\n");
     CHECK(values(later.Read(true)) == std::vector<double>{7});
     CHECK(later.first() == 6);
+  }
+}
+
+TEST_CASE("metrics: at the end the newest values are those of the file, however it was cut back") {
+  struct Case {
+    const char *before, *after;
+    std::vector<std::pair<std::string, double>> newest;
+  };
+  for (const Case& one : std::vector<Case>{
+           {"{\"a\": 1}\n{\"a\": 2}\n", "{\"a\": 1}\n", {{"a", 1}}},
+           {"{\"a\": 1}\n{\"a\": 2}\n{\"a\": 3}\n", "{\"a\": 1}\n{\"a\": 2}", {{"a", 2}}},
+           {"{\"a\": 1, \"b\": 5}\n{\"a\": 2}\n{\"b\": 6}\n", "{\"a\": 1, \"b\": 5}\n", {{"a", 1}, {"b", 5}}},
+           {"{\"a\": 1}\n{\"b\": 2}\n{\"a\": 3}\n", "{\"a\": 1}\n{\"b\": 9}\n", {{"a", 1}, {"b", 9}}},
+           {"{\"a\": 1}\n{\"a\": 2}\n", "{\"a\": 1}\n{\"a\": 2}\n", {{"a", 2}}},
+           {"{\"a\": NaN}\n{\"a\": 2}\n", "{\"a\": NaN}\n", {{"a", NAN}}},
+           {"{\"a\": 1}\n{\"a\": 2}\n", "", {{"a", 2}}},
+       }) {
+    CAPTURE(one.before);
+    CAPTURE(one.after);
+    UploadRig rig;
+    MetricsReader reader(rig.metrics, 0);
+    std::map<std::string, double> newest;
+    const auto read = [&](bool last) {
+      std::size_t lines = 0;
+      do {
+        for (const MetricLine& line : reader.Read(last)) {
+          ++lines;
+          for (const Metric& value : line.values) newest[value.name] = value.value;
+        }
+      } while (reader.more());
+      return lines;
+    };
+    std::ofstream(rig.metrics) << one.before;
+    read(false);
+    std::ofstream(rig.metrics) << one.after;
+    read(false);
+    read(true);
+    for (const auto& [name, value] : one.newest)
+      CHECK((newest.at(name) == value || (std::isnan(value) && std::isnan(newest.at(name)))));
+    CHECK(read(true) == 0);
   }
 }
 
