@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <optional>
@@ -144,6 +146,7 @@ std::string MetricsReader::LeftOut() const {
   if (left_out_ > 0)
     said = std::to_string(left_out_) + (left_out_ == 1 ? " line" : " lines") +
            " of FURROW_METRICS could not be kept, or not whole: " + complaint_;
+  if (!no_file_.empty()) said += (said.empty() ? "" : "; ") + ("FURROW_METRICS " + no_file_);
   if (Ended())
     said += (said.empty() ? "" : "; ") + ("FURROW_METRICS is not kept from line " + std::to_string(beyond_quota_)) +
             " on: " + MetricsQuotaWords();
@@ -229,10 +232,20 @@ void MetricsReader::CountNewest(std::vector<MetricLine>& metrics) {
 // Opens the file, and begins again with one that took its place or was written anew.
 bool MetricsReader::OpenCurrent() {
   FileHandle current(::open(path_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!current) return static_cast<bool>(file_);  // What was removed is read to its end.
+  no_file_.clear();
+  if (!current) {
+    if (errno != ENOENT)
+      no_file_ = errno == ELOOP ? "is a link; write to the file that it was, or copy yours there when it is whole"
+                                : "cannot be read: " + std::string(std::strerror(errno));
+    return static_cast<bool>(file_);  // What was removed is read to its end.
+  }
   struct stat now {};
   struct stat before {};
   if (::fstat(current.Get(), &now) != 0) return false;
+  if (!S_ISREG(now.st_mode)) {
+    no_file_ = S_ISDIR(now.st_mode) ? "is a folder and no file" : "is a pipe or device and no file";
+    return static_cast<bool>(file_);
+  }
   const bool same =
       file_ && ::fstat(file_.Get(), &before) == 0 && now.st_ino == before.st_ino && now.st_dev == before.st_dev;
   const bool rewritten =

@@ -39,7 +39,7 @@ class MetricsReader {
   // Returns whether the last Read ended at its limit rather than at the end of the file.
   bool more() const { return more_; }
   // Tells people of how many lines so far a part was left out, and the fault of the first such line, and where the
-  // quota of the attempt cut the file. Empty: all is kept.
+  // quota of the attempt cut the file, and what there is in place of a file. Empty: all is kept.
   std::string LeftOut() const;
 
  private:
@@ -78,6 +78,7 @@ class MetricsReader {
   };
   std::map<std::string, double, std::less<>> counted_;  // the newest value of each metric that was kept
   std::map<std::string, Newest, std::less<>> in_file_;  // the newest values of a file that was written anew
+  std::string no_file_;                                 // why the path cannot be read now; empty: it can
   bool rewritten_ = false;                              // The file is not the one that was there first.
   std::vector<std::size_t> seen_;                       // hashes of the file's lines so far
   std::vector<std::size_t> before_;                     // of those before the file was rewritten

@@ -1,5 +1,7 @@
 #include "agent/uploads/metrics.h"
 
+#include <sys/stat.h>
+
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -222,6 +224,26 @@ TEST_CASE("metrics: at the end the newest values are those of the file, however 
     for (const auto& [name, value] : one.newest)
       CHECK((newest.at(name) == value || (std::isnan(value) && std::isnan(newest.at(name)))));
     CHECK(read(true) == 0);
+  }
+}
+
+TEST_CASE("metrics: what is no file is not read, and said") {
+  const std::pair<std::function<void(const std::string&)>, const char*> cases[] = {
+      {[](const std::string& path) { fs::create_symlink(path + ".own", path); }, "is a link"},
+      {[](const std::string& path) { fs::create_directory(path); }, "is a folder"},
+      {[](const std::string& path) { REQUIRE(::mkfifo(path.c_str(), 0600) == 0); }, "is a pipe"},
+  };
+  for (const auto& [make, words] : cases) {
+    UploadRig rig;
+    std::ofstream(rig.metrics + ".own") << "{\"a\": 1}\n";
+    make(rig.metrics);
+    MetricsReader reader(rig.metrics, 0);
+    CHECK(reader.Read(true).empty());
+    CHECK(reader.LeftOut().starts_with(std::string("FURROW_METRICS ") + words));
+    fs::remove_all(rig.metrics);
+    std::ofstream(rig.metrics) << "{\"a\": 1}\n";
+    CHECK(reader.Read(true).size() == 1);
+    CHECK(reader.LeftOut().empty());
   }
 }
 
