@@ -25,7 +25,6 @@ constexpr Duration kQuotaLatest = milliseconds(500);
 
 // An agent that says nothing of the lease's last moment grants this time after the lease.
 constexpr Duration kLeaseGrace = std::chrono::seconds(10);
-constexpr pid_t kBegins = -1;  // of Job::leader
 constexpr char kLeaseOver[] = "the lease ran out: the controller was not heard";
 constexpr char kKeeperKilled[] =
     "the job's parent process (furrow-keeper) was killed, and the job with it: by the job itself (`kill -9 $PPID`), by "
@@ -293,7 +292,7 @@ Status Executor::SpawnStep(Now now, const AttemptRef& ref, Job& job) {
   }
   FURROW_TRY(
       keepers_.Spawn(ref, job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.output->pipe()));
-  job.leader = kBegins;
+  job.leader = kUnborn;
   job.phase = Phase::kRunning;
   return {};
 }

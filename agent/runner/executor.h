@@ -69,11 +69,12 @@ class Executor {
     kTerminating,  // SIGTERM was sent, once.
     kKilling,      // SIGKILL is sent until no process is left.
   };
+  static constexpr pid_t kUnborn = -1;  // Its keeper was told to start it, and will say that it has or could not.
   struct Job {
     Start start;
     Phase phase = Phase::kDue;
     std::size_t step = 0;
-    pid_t leader = 0;  // first process of the running step; 0: none, or over; -1: its keeper is about to start it
+    pid_t leader = 0;  // first process of the running step; 0: none, or over; kUnborn: not heard of yet
     int spool = -1;
     std::shared_ptr<Output> output;  // the pipe into the spool
     TimePoint began;

@@ -53,7 +53,8 @@ void Executor::Escalate(Now now, const AttemptRef& ref, Job& job) {
   if (job.phase == Phase::kSettling && grace > Duration{0}) return Terminate(now, ref, job, grace);
   if (job.phase != Phase::kTerminating || now.mono >= job.grace_end) return KillAll(now, ref, job);
   if (job.sweep_interval < kTerminateLast) keepers_.TerminateLate(ref);
-  if (!keepers_.TerminatedLive(ref)) job.grace_end = std::min(job.grace_end, now.mono + kOrphanGrace);
+  if (job.leader != kUnborn && !keepers_.TerminatedLive(ref))
+    job.grace_end = std::min(job.grace_end, now.mono + kOrphanGrace);
   job.sweep_interval = std::min(job.sweep_interval * 2, kTerminateLast);
   job.deadline = std::min(now.mono + job.sweep_interval, job.grace_end);
 }
@@ -63,7 +64,8 @@ void Executor::Terminate(Now now, const AttemptRef& ref, Job& job, Duration grac
   job.grace_end = now.mono + grace;
   job.sweep_interval = kTerminateFirst;
   job.deadline = std::min(now.mono + job.sweep_interval, job.grace_end);
-  keepers_.TerminateAll(ref);
+  // A process whose start is not reported yet may be there already: it gets its SIGTERM when it is, and gets one only.
+  if (job.leader != kUnborn) keepers_.TerminateAll(ref);
   FinishIfDead(now, ref);
 }
 

@@ -209,9 +209,31 @@ TEST_CASE("keeper: SIGTERM goes once to those who are there; what their handlers
     f.Send({Kill{Ref(job), "enough", 60'000}});
     CHECK(f.AwaitExited(job).outcome.kind == OutcomeKind::kKilled);
     // bash may say of its own child, `sleep`, that it was terminated.
-    CHECK_MESSAGE(f.Output(job).ends_with("saved\nfurrow: killed: enough\n"), way);
+    CAPTURE(way);
+    CAPTURE(f.Output(job));
+    CHECK(f.Output(job).ends_with("saved\nfurrow: killed: enough\n"));
     CHECK(ReadFile(f.dir() + "/work/" + std::to_string(job) + "/saved") == "1\n");
     ++job;
+  }
+}
+
+TEST_CASE("keeper: an order to end a job that comes before the word of its start sends one SIGTERM, not two") {
+  constexpr std::uint64_t kJobs = 60;
+  Fixture f;
+  Fifo up(f.dir() + "/up");
+  f.StartRunner();
+  // A second SIGTERM ends the program that the handler has become.
+  std::vector<Request> starts;
+  for (std::uint64_t job = 1; job <= kJobs; ++job)
+    starts.push_back(f.Job(job, {{"bash", "-c",
+                                  "trap 'exec bash -c \"sleep 0.3 && echo saved\"' TERM; echo " + std::to_string(job) +
+                                      " > " + up.path() + "; while :; do sleep 0.01; done"}}));
+  f.Send(starts);
+  for (std::uint64_t job = 1; job <= kJobs; ++job)  // Most words of a start wait while so many processes begin.
+    f.Send({Kill{Ref(static_cast<std::uint64_t>(up.Pid())), "enough", 60'000}});
+  for (std::uint64_t job = 1; job <= kJobs; ++job) {
+    CHECK(f.AwaitExited(job).outcome.kind == OutcomeKind::kKilled);
+    CHECK(f.Output(job).ends_with("saved\nfurrow: killed: enough\n"));
   }
 }
 
