@@ -338,6 +338,8 @@ struct RepositoryRecord {
   # true: a look found the farm's hook, so a later one that does not find it has something to tell.
   lastPush @4 :LastPush $optional;
   # Absent: none is known.
+  identity @5 :Text $max(Pipeline.maxAddressBytes);
+  # What the repository is, whatever its path. Empty: not known.
 }
 
 enum EventKind {

@@ -73,6 +73,17 @@ std::string NoteOnName(const State& state, const PipelineRecord& pipeline) {
          "; another `name:` in the file ends the difference";
 }
 
+void MovePipelines(State& state, Outbox& out, const std::string& from, const std::string& to) {
+  std::vector<PipelineRecord> moved;
+  for (const auto& [id, record] : state.pipelines.all())
+    if (record.origin == from && state.pipelines.FindAt({record.project, to, record.file, record.declared}) == nullptr)
+      moved.push_back(record);
+  for (PipelineRecord& record : moved) {
+    record.origin = to;
+    Keep(state, out, std::move(record));
+  }
+}
+
 std::uint64_t TakeNumber(State& state, Outbox& out, PipelineId id) {
   const PipelineRecord* known = state.pipelines.Find(id);
   FURROW_CHECK(known != nullptr, "a run is of a known pipeline");

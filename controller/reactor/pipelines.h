@@ -27,6 +27,9 @@ const PipelineRecord& PipelineAt(State& state, Outbox& out, Now now, const Pipel
 // Returns why a pipeline is not called what its file says, for people; empty: it is.
 std::string NoteOnName(const State& state, const PipelineRecord& pipeline);
 
+// Gives the pipelines of an origin that was renamed their new one, but for those that the new one has already.
+void MovePipelines(State& state, Outbox& out, const std::string& from, const std::string& to);
+
 // Gives the pipeline's next run a number and records that it is taken.
 std::uint64_t TakeNumber(State& state, Outbox& out, PipelineId id);
 

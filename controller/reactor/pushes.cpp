@@ -78,15 +78,18 @@ std::optional<RunId> RunOfPush(const State& state, const std::string& repository
 
 // Learns which repository a push is of. If another path of it is watched, the push is that one's from now on; returns
 // its run if it had one there.
-std::optional<RunId> TakeIdentity(State& state, Outbox& out, Now, Push& push, const std::string& identity) {
+std::optional<RunId> TakeIdentity(State& state, Outbox& out, Now now, Push& push, const std::string& identity) {
   TriggerRecord& record = push.record;
   const std::string same = SameRepository(state, record.repository, identity);
   if (same.empty()) {
-    if (const auto found = state.repositories.find(record.repository); found != state.repositories.end())
-      found->second.identity = identity;
+    const auto found = state.repositories.find(record.repository);
+    if (found != state.repositories.end() && found->second.record.identity != identity) {
+      found->second.record.identity = identity;
+      out.records.emplace_back(found->second.record);
+    }
     return std::nullopt;
   }
-  Unite(state, out, record.repository, same);
+  if (Unite(state, out, now, record.repository, same) == record.repository) return std::nullopt;
   record.repository = same;
   Repository& repository = state.repositories.at(same);
   repository.moved = true;
@@ -299,21 +302,25 @@ void On(State& state, Outbox& out, Now now, const RefsListed& event) {
   Repository& repository = found->second;
   repository.looking = false;
   const std::string same = answer ? SameRepository(state, name, event.identity) : "";
-  for (const Asker& asker : std::exchange(repository.asked_by, {})) {
+  const std::vector<Asker> askers = std::exchange(repository.asked_by, {});
+  const std::string watched = same.empty() ? name : Unite(state, out, now, name, same);
+  for (const Asker& asker : askers) {
     if (answer)
       Answer(out, asker,
-             Done{"watching " + (same.empty() ? name : same + ", which is the same repository as " + name) +
+             Done{"watching " + (watched == name ? name : watched + ", which is the same repository as " + name) +
                   (event.left_out.empty() ? "" : "; " + event.left_out)});
     else
       Answer(out, asker, Failure{answer.error().code, answer.error().message, name, {}});
   }
-  if (!same.empty()) return Unite(state, out, name, same);
+  if (!same.empty()) return;
   NoteLook(out, now, repository, event);
+  if (repository.gone) FollowAlias(state, out, now, name);
   if (!answer) return;
   const std::map<std::string, std::string>& refs = *answer;
   const bool first_look = !repository.record.looked;  // A ref that existed before the first look is not a push.
+  const bool identified = std::exchange(repository.record.identity, event.identity) != event.identity;
   if (repository.moved) return;
-  bool changed = first_look || (event.hooked && !repository.record.hooked);
+  bool changed = identified || first_look || (event.hooked && !repository.record.hooked);
   repository.record.looked = true;
   repository.record.hooked = repository.record.hooked || event.hooked;
   for (const auto& [ref, commit] : refs) {

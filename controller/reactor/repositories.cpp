@@ -5,6 +5,7 @@
 
 #include "controller/reactor/answer.h"
 #include "controller/reactor/events.h"
+#include "controller/reactor/pipelines.h"
 #include "controller/views/repositories.h"
 
 namespace furrow {
@@ -29,12 +30,12 @@ void NoteLook(Outbox& out, Now now, Repository& repository, const RefsListed& lo
     ++repository.failures;
     repository.hooked = false;
     problem = look.refs.error().message;
-    if (look.refs.error().code == Errc::kNotFound)
-      problem += "; `furrow repos rm " + name + "`, if it is gone for good";
+    repository.gone = look.refs.error().code == Errc::kNotFound;
+    if (repository.gone) problem += "; `furrow repos rm " + name + "`, if it is gone for good";
   } else {
     repository.failures = 0;
+    repository.gone = false;
     repository.read = now.wall;
-    repository.identity = look.identity;
     repository.hooked = look.hooked;
     problem = look.left_out;
     if (repository.record.hooked && !look.hooked)
@@ -48,6 +49,42 @@ void NoteLook(Outbox& out, Now now, Repository& repository, const RefsListed& lo
   repository.problem = std::move(problem);
 }
 
+namespace {
+
+// Gives a repository that was at `from` all that is known of it at `to`.
+void Rename(State& state, Outbox& out, Now now, const std::string& from, const std::string& to) {
+  auto moved = state.repositories.extract(from);
+  moved.key() = to;
+  Repository& repository = moved.mapped();
+  repository.record.repository = to;
+  repository.gone = false;
+  repository.failures = 0;
+  repository.problem.clear();
+  repository.looking = false;  // What is asked about the old path is of no use.
+  if (const auto there = state.repositories.find(to); there != state.repositories.end()) {
+    // A push was told at the new path already. What it brought is newer.
+    for (const auto& [ref, commit] : there->second.record.refs) repository.record.refs[ref] = commit;
+    repository.looking = there->second.looking;
+    repository.moved = there->second.moved;
+    for (const Asker& asker : there->second.asked_by) repository.asked_by.push_back(asker);
+    state.repositories.erase(there);
+  }
+  out.records.emplace_back(EraseRepository{from});
+  out.records.emplace_back(repository.record);
+  if (!repository.looking) LookAt(out, now, repository);
+  state.repositories.insert(std::move(moved));
+  for (auto& [ticket, push] : state.pushes) {
+    if (push.record.repository != from) continue;
+    push.record.repository = to;
+    out.records.emplace_back(push.record);
+  }
+  MovePipelines(state, out, from, to);
+  out.warnings.push_back("the repository " + from + " is " + to +
+                         " now, which is watched with all that is known of it");
+}
+
+}  // namespace
+
 std::string KnownPath(const State& state, const std::string& path) {
   if (state.repositories.contains(path)) return path;
   std::string known = path;
@@ -59,14 +96,25 @@ std::string KnownPath(const State& state, const std::string& path) {
 std::string SameRepository(const State& state, const std::string& name, const std::string& identity) {
   if (identity.empty()) return "";
   for (const auto& [other, repository] : state.repositories)
-    if (other != name && repository.identity == identity) return other;
+    if (other != name && repository.record.identity == identity) return other;
   return "";
 }
 
-void Unite(State& state, Outbox& out, const std::string& name, const std::string& same) {
-  if (state.repositories.erase(name) == 0) return;
+std::string Unite(State& state, Outbox& out, Now now, const std::string& name, const std::string& same) {
+  if (state.repositories.at(same).gone) {
+    Rename(state, out, now, same, name);
+    return name;
+  }
+  state.repositories.at(same).alias = name;
+  if (state.repositories.erase(name) == 0) return same;
   out.records.emplace_back(EraseRepository{name});
   out.warnings.push_back("the repository " + name + " is " + same + " by another path; that one is watched");
+  return same;
+}
+
+void FollowAlias(State& state, Outbox& out, Now now, const std::string& name) {
+  const std::string alias = std::exchange(state.repositories.at(name).alias, {});
+  if (!alias.empty()) Rename(state, out, now, name, alias);
 }
 
 void On(State& state, Outbox& out, Now now, const Asker& asker, const WatchRepository& request) {

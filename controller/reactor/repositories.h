@@ -28,7 +28,10 @@ void NoteLook(Outbox& out, Now now, Repository& repository, const RefsListed& lo
 std::string KnownPath(const State& state, const std::string& path);
 // Returns the other watched path of the repository with this identity; empty: there is none.
 std::string SameRepository(const State& state, const std::string& name, const std::string& identity);
-// Ends the watch of a path whose repository is watched as `same`.
-void Unite(State& state, Outbox& out, const std::string& name, const std::string& same);
+// Makes one of two paths of a repository: `name`, where it was seen just now, and `same`, where it is watched. Returns
+// the path that it is watched at from now on: `name` if nothing is at `same` any more, which was renamed then.
+std::string Unite(State& state, Outbox& out, Now now, const std::string& name, const std::string& same);
+// Watches a repository that is not at `name` any more at another path of it, if one was seen.
+void FollowAlias(State& state, Outbox& out, Now now, const std::string& name);
 
 }  // namespace furrow

@@ -1,5 +1,6 @@
 #include "controller/repos/source.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -205,9 +206,14 @@ Result<Repository> OpenForImport(const WorkerRequest& request, const Source& sou
 
 std::string IdentityOf(const Source& source, git_repository* repository) {
   if (!source.local) return source.address;
-  struct stat facts {};
-  if (::stat(git_repository_commondir(repository), &facts) != 0) return "";
-  return std::to_string(facts.st_dev) + ":" + std::to_string(facts.st_ino);
+  struct statx facts {};
+  const char* const folder = git_repository_commondir(repository);
+  if (::statx(AT_FDCWD, folder, 0, STATX_INO | STATX_BTIME, &facts) != 0) return "";
+  // A repository that is made after another one was deleted may have its number, but is younger.
+  const bool dated = (facts.stx_mask & STATX_BTIME) != 0;
+  return std::to_string(facts.stx_dev_major) + "," + std::to_string(facts.stx_dev_minor) + ":" +
+         std::to_string(facts.stx_ino) +
+         (dated ? ":" + std::to_string(facts.stx_btime.tv_sec) + "." + std::to_string(facts.stx_btime.tv_nsec) : "");
 }
 
 Result<Look> LookAt(const Source& source) {

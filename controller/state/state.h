@@ -150,10 +150,11 @@ struct Repository {
   bool looking = false;         // The last question for the refs has no answer yet.
   bool moved = false;           // A push came in since the last question, so the answer may be older than the push.
   std::vector<Asker> asked_by;  // clients that wait for the answer
-  std::string identity;         // see RefsListed; empty: not known yet
   bool hooked = false;          // The last look found the farm's hook.
   WallTime read{};              // when a look could last read the repository
   std::uint32_t failures = 0;   // looks since that could not
+  bool gone = false;            // The last of them found no repository.
+  std::string alias;            // another path at which the same repository was seen; empty: none
   std::string problem;          // what is wrong with the repository, for people; empty: nothing
 };
 

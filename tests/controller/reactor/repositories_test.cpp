@@ -1,6 +1,8 @@
 // What is known of repositories, and the words about pushes that start nothing.
 #include "controller/reactor/repositories.h"
 
+#include <functional>
+
 #include "common/pipeline/pipeline.h"
 #include "controller/parse/prepare.h"
 #include "controller/reactor/pushes.h"
@@ -203,6 +205,81 @@ TEST_CASE("repositories: one under two paths is one, whoever tells of it") {
   CHECK(farm.out.ToClient<Submitted>(kAlice, 2).repeated);
   farm.out.Clear();
   CHECK(farm.state.runs.size() == 1);
+}
+
+TEST_CASE("repositories: one that was renamed is the same one, whoever finds out first") {
+  const std::string renamed = "/srv/git/renamed.git";
+  ImportedCommit commit = Watched::With(kFile);
+  commit.identity = "1:1";
+  const std::pair<const char*, std::function<void(Watched&)>> ways[] = {
+      {"a look misses it, then a push comes from the new path",
+       [&](Watched& farm) {
+         farm.Look(kOne, farm.Lost());
+         farm.out.Clear();
+         farm.Push(renamed, commit, 2);
+       }},
+      {"a push comes from the new path, then a look misses it",
+       [&](Watched& farm) {
+         farm.Push(renamed, commit, 2);
+         farm.out.Clear();
+         farm.Look(kOne, farm.Lost());
+       }},
+      {"a look misses it, then somebody watches the new path",
+       [&](Watched& farm) {
+         farm.Look(kOne, farm.Lost());
+         farm.out.Clear();
+         farm.Look(renamed, farm.Found("1:1"));
+       }},
+      {"somebody watches the new path, then a look misses it",
+       [&](Watched& farm) {
+         farm.Look(renamed, farm.Found("1:1"));
+         farm.out.Clear();
+         farm.Look(kOne, farm.Lost());
+       }},
+      {"the controller was restarted before anybody looked",
+       [&](Watched& farm) {
+         Repository& repository = farm.state.repositories.at(kOne);
+         RepositoryRecord record = repository.record;
+         repository = Repository{};
+         repository.record = std::move(record);
+         farm.Look(kOne, farm.Lost());
+         farm.Push(renamed, commit, 2);
+       }},
+  };
+  for (const auto& way : ways) {
+    CAPTURE(way.first);
+    Watched farm;
+    farm.Look(kOne, farm.Found("1:1"));
+    farm.Push(kOne, commit, 1);
+    CHECK(farm.out.ToClient<Submitted>(kAlice, 1).name == "one#1");
+    farm.out.Clear();
+    way.second(farm);
+    farm.out.Clear();
+    REQUIRE(farm.state.repositories.size() == 1);
+    CHECK(farm.state.repositories.begin()->first == renamed);
+    const auto view = farm.View();
+    CHECK(view.repository == renamed);
+    CHECK(view.problem.empty());
+    farm.Look(renamed, farm.Found("1:1"));
+    farm.out.Clear();
+    ImportedCommit next = commit;
+    farm.Push(renamed, next, 3);  // one repository, one sequence of numbers
+    const std::string name = farm.out.ToClient<Submitted>(kAlice, 3).name;
+    CHECK((name == "one#2" || name == "one#3"));
+    farm.out.Clear();
+    for (const auto& [id, pipeline] : farm.state.pipelines.all()) CHECK(pipeline.origin == renamed);
+    CHECK(farm.state.pipelines.all().size() == 1);
+  }
+}
+
+TEST_CASE("repositories: another one in the place of one that is gone is another one") {
+  Watched farm;
+  farm.Look(kOne, farm.Found("1:1"));
+  farm.Look(kOne, farm.Lost());
+  farm.out.Clear();
+  farm.Look("/srv/git/other.git", farm.Found("1:2"));
+  CHECK(farm.state.repositories.size() == 2);
+  farm.out.Clear();
 }
 
 TEST_CASE("repositories: one is forgotten with its pushes, and those who wait for it hear of it") {
