@@ -24,6 +24,7 @@ using Object = GitPtr<git_object, git_object_free>;
 using Commit = GitPtr<git_commit, git_commit_free>;
 using GitTree = GitPtr<git_tree, git_tree_free>;
 using Blob = GitPtr<git_blob, git_blob_free>;
+using TreeItem = GitPtr<git_tree_entry, git_tree_entry_free>;
 using Diff = GitPtr<git_diff, git_diff_free>;
 using Remote = GitPtr<git_remote, git_remote_free>;
 using Reference = GitPtr<git_reference, git_reference_free>;

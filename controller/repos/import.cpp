@@ -26,6 +26,7 @@ constexpr std::size_t kMaxWordsBytes = 1000;
 constexpr std::uint64_t kBatchBytes = 64 << 20;
 constexpr std::chrono::seconds kBatchTime{2};
 constexpr const char* kPipelineFile = "furrow.yaml";
+constexpr int kMostLinks = 8;
 constexpr std::size_t kMaxLfsBytes = 512 << 20;  // of a file that is read at once, within the worker's memory
 
 // Returns whether a file's name is one that people give to a pipeline file: furrow.yml, .furrow.yaml, Furrow.yaml.txt.
@@ -61,6 +62,13 @@ Error Unreadable(git_repository* repository, int code, const std::string& what) 
   return {Errc::kRejected,
           what + ": the repository is a partial clone, which lacks it; there `git config --unset remote." + remote +
               ".partialclonefilter` and then `git fetch --refetch " + remote + " BRANCH` bring all"};
+}
+
+Result<Blob> ReadBlob(git_repository* repository, const git_oid& id, const std::string& path) {
+  git_blob* read = nullptr;
+  if (const int code = git_blob_lookup(&read, repository, &id); code != 0)
+    return tl::unexpected(Unreadable(repository, code, "cannot read the file " + path));
+  return Blob(read);
 }
 
 class Importer {
@@ -136,16 +144,8 @@ class Importer {
     }
   }
 
-  Result<Blob> ReadBlob(const git_oid& id, const std::string& path) {
-    git_blob* blob = nullptr;
-    if (const int code = git_blob_lookup(&blob, repository_, &id); code != 0) {
-      return tl::unexpected(Unreadable(repository_, code, "cannot read the file " + path));
-    }
-    return Blob(blob);
-  }
-
   Status TakeLink(const git_oid& id, const std::string& path) {
-    FURROW_ASSIGN(const Blob blob, ReadBlob(id, path));
+    FURROW_ASSIGN(const Blob blob, ReadBlob(repository_, id, path));
     const auto size = static_cast<std::size_t>(git_blob_rawsize(blob.get()));
     if (size > kMaxPathBytes)
       return Fail(Errc::kInvalid, "the commit cannot be taken: the link " + path + " is too long");
@@ -157,7 +157,7 @@ class Importer {
 
   // Takes the content of a file that Git LFS keeps, if the repository holds it. Returns null if it does not.
   Result<const KnownBlob*> TakeLfsObject(const git_oid& id, const std::string& path) {
-    FURROW_ASSIGN(const Blob blob, ReadBlob(id, path));
+    FURROW_ASSIGN(const Blob blob, ReadBlob(repository_, id, path));
     const auto size = static_cast<std::size_t>(git_blob_rawsize(blob.get()));
     const auto pointer = ReadPointer({static_cast<const char*>(git_blob_rawcontent(blob.get())), size});
     if (!pointer) return nullptr;  // Not every file of LFS was added with LFS at hand.
@@ -198,7 +198,7 @@ class Importer {
     std::memcpy(key.data(), id.id, key.size());
     const KnownBlob* known = Present(key);
     if (known == nullptr) {
-      FURROW_ASSIGN(const Blob blob, ReadBlob(id, path));
+      FURROW_ASSIGN(const Blob blob, ReadBlob(repository_, id, path));
       const auto* content = static_cast<const std::byte*>(git_blob_rawcontent(blob.get()));
       FURROW_ASSIGN(KnownBlob stored, StoreFile({content, static_cast<std::size_t>(git_blob_rawsize(blob.get()))}));
       known = &cache_.Add(key, std::move(stored));
@@ -292,24 +292,43 @@ Result<std::vector<std::string>> ChangedPaths(git_repository* repository, git_tr
   return paths;
 }
 
+// Finds the pipeline file, through links within the commit. Returns null if there is none.
+Result<Blob> FindPipeline(git_repository* repository, const git_tree* tree) {
+  std::string path = kPipelineFile;
+  for (int links = 0; links <= kMostLinks; ++links) {
+    git_tree_entry* found = nullptr;
+    const int code = git_tree_entry_bypath(&found, tree, path.c_str());
+    const TreeItem entry(found);
+    if (code == GIT_ENOTFOUND && links == 0) return Blob();
+    if (code == GIT_ENOTFOUND)
+      return Fail(Errc::kInvalid,
+                  "furrow.yaml is a link to " + Presentable(path, kMaxWordsBytes) + ", which the commit does not have");
+    if (code != 0) return tl::unexpected(Unreadable(repository, code, "cannot read the folder of " + path));
+    const git_filemode_t mode = git_tree_entry_filemode(entry.get());
+    if (mode == GIT_FILEMODE_BLOB || mode == GIT_FILEMODE_BLOB_EXECUTABLE)
+      return ReadBlob(repository, *git_tree_entry_id(entry.get()), kPipelineFile);
+    if (mode != GIT_FILEMODE_LINK)
+      return Fail(Errc::kInvalid, Presentable(path, kMaxWordsBytes) + " is no file: the pipeline file is one");
+    FURROW_ASSIGN(const Blob link, ReadBlob(repository, *git_tree_entry_id(entry.get()), kPipelineFile));
+    const std::string target(static_cast<const char*>(git_blob_rawcontent(link.get())),
+                             std::min<std::size_t>(git_blob_rawsize(link.get()), kMaxWordsBytes));
+    path = (std::filesystem::path(path).parent_path() / target).lexically_normal().string();
+    if (path.starts_with('/') || path == ".." || path.starts_with("../") || path.find('\0') != std::string::npos)
+      return Fail(Errc::kInvalid, "furrow.yaml is a link to " + Presentable(target, kMaxWordsBytes) +
+                                      ", outside of the commit: commit the file itself");
+  }
+  return Fail(Errc::kInvalid, "furrow.yaml is a link to a link, more than " + std::to_string(kMostLinks) + " deep");
+}
+
 Status ReadPipeline(git_repository* repository, const git_tree* tree, ImportedCommit& imported) {
-  const git_tree_entry* entry = git_tree_entry_byname(tree, kPipelineFile);
-  if (entry == nullptr) return {};
-  const git_filemode_t mode = git_tree_entry_filemode(entry);
-  if (mode != GIT_FILEMODE_BLOB && mode != GIT_FILEMODE_BLOB_EXECUTABLE) {
-    return Fail(Errc::kInvalid, "furrow.yaml is no regular file: commit the file itself");
-  }
-  git_blob* read = nullptr;
-  if (const int code = git_blob_lookup(&read, repository, git_tree_entry_id(entry)); code != 0) {
-    return tl::unexpected(Unreadable(repository, code, "cannot read furrow.yaml"));
-  }
-  const Blob blob(read);
-  const auto size = static_cast<std::size_t>(git_blob_rawsize(read));
+  FURROW_ASSIGN(const Blob blob, FindPipeline(repository, tree));
+  if (blob == nullptr) return {};
+  const auto size = static_cast<std::size_t>(git_blob_rawsize(blob.get()));
   if (size > kMaxPipelineBytes) {
     return Fail(Errc::kInvalid, "furrow.yaml has " + std::to_string(size) + " bytes, at most " +
                                     std::to_string(kMaxPipelineBytes) + " are read");
   }
-  imported.pipeline_text.assign(static_cast<const char*>(git_blob_rawcontent(read)), size);
+  imported.pipeline_text.assign(static_cast<const char*>(git_blob_rawcontent(blob.get())), size);
   imported.has_pipeline = true;
   return {};
 }

@@ -229,11 +229,19 @@ Result<GitState> AskGit(const std::string& folder) {
   state.paths = Split(listed, '\0');
   std::sort(state.paths.begin(), state.paths.end());  // Git lists a file in conflict three times.
   state.paths.erase(std::unique(state.paths.begin(), state.paths.end()), state.paths.end());
+  std::vector<std::string> inner;
   std::erase_if(state.paths, [&](std::string& path) {
-    if (path.ends_with('/')) path.pop_back();  // The path is a repository inside this one.
+    if (path.ends_with('/')) {  // The path is a repository inside this one.
+      path.pop_back();
+      inner.push_back(path);
+    }
     struct stat status {};
     return ::lstat((folder + "/" + path).c_str(), &status) != 0;  // The file was deleted without git's knowledge.
   });
+  if (!inner.empty())
+    state.info.notes.push_back(
+        "repositories inside this one are sent as they lie here; a push leaves them out: " + inner.front() +
+        (inner.size() > 1 ? " and " + std::to_string(inner.size() - 1) + " more" : ""));
   return state;
 }
 

@@ -108,6 +108,34 @@ TEST_CASE("sources: where furrow.yaml is missing, what may have been meant is na
   CHECK(farm.Import(farm.Push("one"))->hint.empty());
 }
 
+TEST_CASE("sources: a pipeline file that is a link is followed within the commit") {
+  const std::pair<const char*, const char*> cases[] = {
+      {"ln -s ci/one.yaml furrow.yaml", ""},
+      {"ln -s ci/link.yaml furrow.yaml; ln -s one.yaml ci/link.yaml", ""},
+      {"ln -s ./ci/../ci/one.yaml furrow.yaml", ""},
+      {"ln -s ci/none.yaml furrow.yaml", "a link to ci/none.yaml, which the commit does not have"},
+      {"ln -s ../work/ci/one.yaml furrow.yaml", "outside of the commit"},
+      {"ln -s /etc/passwd furrow.yaml", "outside of the commit"},
+      {"ln -s ci furrow.yaml", "ci is no file"},
+      {"ln -s furrow.yaml furrow.yaml", "a link to a link"},
+      {"mkdir furrow.yaml; echo x > furrow.yaml/x", "furrow.yaml is no file"}};
+  for (const auto& [made, words] : cases) {
+    CAPTURE(made);
+    Farm farm;
+    farm.Write("ci/one.yaml", "jobs: {}\n");
+    Shell(farm.root, std::string("cd work; ") + made);
+    const auto imported = farm.Import(farm.Push("one"));
+    if (std::string_view(words).empty()) {
+      REQUIRE(imported);
+      CHECK(imported->pipeline_text == "jobs: {}\n");
+      continue;
+    }
+    REQUIRE_FALSE(imported);
+    CHECK(imported.error().code == Errc::kInvalid);
+    CHECK(imported.error().message.find(words) != std::string::npos);
+  }
+}
+
 TEST_CASE("sources: a repository is the same by every path, and two with equal names are not") {
   Farm farm;
   farm.Write("a", "1");
@@ -126,6 +154,14 @@ TEST_CASE("sources: a repository is the same by every path, and two with equal n
   CHECK(identity("other/origin.git") != origin);
   CHECK(identity("linked") == identity("work"));
   CHECK(identity("work/.git") == identity("work"));
+  Shell(farm.root, "mv origin.git renamed.git");
+  CHECK(identity("renamed.git") == origin);
+  // One that is made in the place of a deleted one may have its number.
+  for (int i = 0; i < 3; ++i) {
+    const std::string deleted = identity("other/origin.git");
+    Shell(farm.root, "rm -r other/origin.git; git init -q --bare other/origin.git");
+    CHECK(identity("other/origin.git") != deleted);
+  }
 }
 
 TEST_CASE("sources: a look says whether the farm's hook is there") {

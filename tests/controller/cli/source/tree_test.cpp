@@ -218,6 +218,14 @@ TEST_CASE("source tree: submodules and parts of a commit are named, and linked w
   CHECK(Says(info, "submodules"));
   CHECK(info.dirty);
   CHECK(Says(InfoOf(repository.Root() + "/sub"), "only the folder sub/"));
+  CHECK_FALSE(Says(info, "repositories inside"));
+  for (const char* name : {"apart", "sub/apart"}) {
+    repository.Git({"init", "-q", name});
+    repository.Write(name + std::string("/y"), "1");
+  }
+  CHECK(Says(InfoOf(repository.Root()),
+             "repositories inside this one are sent as they lie here; a push leaves them "
+             "out: apart and 1 more"));
   auto pushed = SourceTree::OfRevision(repository.Root(), "main");
   REQUIRE(pushed);
   CHECK(Paths(*pushed) == Names{".gitmodules", "sub/a"});
