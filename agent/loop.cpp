@@ -27,10 +27,10 @@ namespace {
 constexpr int kFramesATurn = 256;
 constexpr std::size_t kDoubt = 4;  // heartbeats or registrations without an answer
 
-// Returns whether the event may be the failure of an attempt, which a full disk may explain.
-bool FailedOrListed(const runner::Event& event) {
-  const auto* exited = std::get_if<runner::Exited>(&event);
-  return exited != nullptr ? !exited->outcome.Passed() : std::holds_alternative<runner::Listing>(event);
+// Returns whether the event may be the end of an attempt: a full disk may explain a failure, and what passes on one may
+// have written less than it was to.
+bool EndedOrListed(const runner::Event& event) {
+  return std::holds_alternative<runner::Exited>(event) || std::holds_alternative<runner::Listing>(event);
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ Status AgentLoop::DrainRunner() {
   Result<std::vector<runner::Event>> events = runner_->Receive();
   if (events) {
     const Now now = parts_.clock.Read();
-    LookAtDisk(std::any_of(events->begin(), events->end(), FailedOrListed));
+    LookAtDisk(std::any_of(events->begin(), events->end(), EndedOrListed));
     for (const runner::Event& event : *events) turns_.OnRunnerEvent(state_, out_, now, *this, event, runner_->holds());
     if (runner_->wants_write()) FlushRunner();
     return {};
@@ -120,23 +120,23 @@ void AgentLoop::DrainThreads() {
   for (const UploadEvent& event : upload_events_.TakeAll()) On(state_, out_, now, event);
 }
 
-// Looks at the free space every second, more often where it may run out. `at_once`: something has failed that a full
-// disk may explain.
+// Looks at the free space every second, more often where it may run out. `at_once`: something has ended
+// that may have filled it.
 void AgentLoop::LookAtDisk(bool at_once) {
   const Now now = parts_.clock.Read();
   if (!at_once && now.mono < disk_look_) return;
   log::TellKeptBack();
   WakeRunner();
-  const std::uint64_t free_bytes = FreeBytes(state_.settings.state_folder).value_or(UINT64_MAX);
-  disk_look_ = now.mono + NextDiskLook(state_, free_bytes);
+  const FreeSpace free = FreeSpaceOf(state_.settings.state_folder).value_or(FreeSpace{UINT64_MAX, true});
+  disk_look_ = now.mono + NextDiskLook(state_, free.bytes);
   const bool was_low = !state_.condition.empty();
-  OnDiskSpace(state_, out_, now, free_bytes);
+  OnDiskSpace(state_, out_, now, free);
   if (was_low == !state_.condition.empty()) return;
   if (was_low)
     log::Info("the disk of {} has room again: new jobs are taken", state_.settings.state_folder);
   else
-    log::Warning("no new jobs are taken: {}; delete something in or beside {}, or lower `cache`", state_.condition,
-                 state_.settings.state_folder);
+    log::Warning("no new jobs are taken: {}; delete {} in or beside {}, or lower `cache`", state_.condition,
+                 free.files ? "something" : "files", state_.settings.state_folder);
 }
 
 // Wakes a stopped runner: it would neither report its jobs nor end them in time.

@@ -92,9 +92,8 @@ void ControllerLoop::CheckDisk() {
   const DiskHealth health = parts_.disk.Check();
   std::string refusing;
   if (health != DiskHealth::kOk)
-    refusing = "the controller's disk is " + std::string(DiskHealthName(health)) + " (" +
-               std::to_string(parts_.disk.FreeBytes() >> 20) + " MiB left in " + parts_.disk.Fullest().string() +
-               "); free space on it, nothing need be restarted";
+    refusing = "the controller's disk is " + std::string(DiskHealthName(health)) + " (" + InWords(parts_.disk.Free()) +
+               " in " + parts_.disk.Fullest().string() + "); free space on it, nothing need be restarted";
   if (refusing.empty() != state_.refusing.empty())
     refusing.empty() ? log::Info("the disk has space again; work is accepted")
                      : log::Error("no new work is accepted: {}", refusing);

@@ -38,7 +38,7 @@ void JudgeDisk(AgentState& state, AgentOutbox& out, Now now, const HeldJob& job,
   if (!job.disk_full && !(failed && job.disk_near && says_so)) return;
   state.disk_full_at = now.mono;
   OnDiskSpace(state, out, now, state.disk_free);
-  const std::string full = "this agent's disk (" + state.settings.state_folder + ") was full while it ran";
+  const std::string full = DiskWasFull(state);
   if (failed) {
     std::string how = outcome.kind == OutcomeKind::kExited ? "exit status " + std::to_string(outcome.code) : "";
     if (!outcome.detail.empty()) how += (how.empty() ? "" : ", ") + outcome.detail;

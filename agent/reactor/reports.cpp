@@ -7,6 +7,7 @@
 #include "agent/reactor/devices.h"
 #include "agent/reactor/job_start.h"
 #include "agent/reactor/jobs.h"
+#include "agent/reactor/session.h"
 #include "common/base/overloaded.h"
 #include "common/wire/job_state.h"
 #include "common/wire/metrics.h"
@@ -87,12 +88,16 @@ void TakeMetrics(AgentState& state, AgentOutbox& out, Now now, HeldJob& job, con
   SendMetrics(state, out, now, job);
 }
 
-// Takes in that artifacts are not kept: a job whose steps passed fails for it, another has a word about it.
-void TakeLack(HeldJob& job, OutcomeKind kind, const std::string& what) {
+// Takes in that artifacts are not kept: a job whose steps passed fails for it, another has a word about it. What a full
+// disk may have prevented is the farm's fault, and the attempt is lost.
+void TakeLack(const AgentState& state, HeldJob& job, OutcomeKind kind, const std::string& what) {
   if (what.empty()) return;
   Outcome& outcome = job.report.outcome;
   if (!Passed(outcome)) return AddDetail(job, "of its artifacts: " + what);
-  outcome = {kind, 0, outcome.step, "the steps passed, but " + what};
+  if (job.disk_full)
+    outcome = {OutcomeKind::kLost, 0, outcome.step, DiskWasFull(state) + ": the steps passed, but " + what};
+  else
+    outcome = {kind, 0, outcome.step, "the steps passed, but " + what};
 }
 
 // Takes in the length of the log that the controller gets. A log with a hole must not pass for whole: the attempt is
@@ -107,7 +112,7 @@ void TakeLog(HeldJob& job, std::uint64_t length) {
                             " are left: something has removed or cut files of the agent's spool"};
 }
 
-void TakeUpload(HeldJob& job, const UploadEvent& event) {
+void TakeUpload(const AgentState& state, HeldJob& job, const UploadEvent& event) {
   Finished& report = job.report;
   std::visit(Overloaded{
                  [&](const LogInline& log) {
@@ -123,12 +128,13 @@ void TakeUpload(HeldJob& job, const UploadEvent& event) {
                  [&](const ArtifactsCommitted& artifacts) {
                    job.artifacts_done = true;
                    report.artifacts = artifacts.tree;
-                   TakeLack(job, OutcomeKind::kArtifactMissing, artifacts.lacking);
+                   TakeLack(state, job, OutcomeKind::kArtifactMissing, artifacts.lacking);
                    AddDetail(job, artifacts.note);
                  },
                  [&](const ArtifactsFailed& artifacts) {
                    job.artifacts_done = true;
-                   TakeLack(job, artifacts.permanent ? OutcomeKind::kArtifactMissing : OutcomeKind::kUploadFailed,
+                   TakeLack(state, job,
+                            artifacts.permanent ? OutcomeKind::kArtifactMissing : OutcomeKind::kUploadFailed,
                             artifacts.message);
                  },
                  [](const MetricsRead&) {},
@@ -195,7 +201,7 @@ void On(AgentState& state, AgentOutbox& out, Now now, const UploadEvent& event) 
     return;
   }
   if (job.stage != Stage::kCollecting) return;
-  TakeUpload(job, event);
+  TakeUpload(state, job, event);
   ReportIfDone(state, out, now, job);
 }
 

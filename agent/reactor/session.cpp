@@ -212,8 +212,9 @@ void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings sett
   state.register_next = now.mono;
 }
 
-void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t free_bytes) {
-  state.disk_free = free_bytes;
+void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, FreeSpace free) {
+  state.disk_free = free;
+  const std::uint64_t free_bytes = free.bytes;
   const std::uint64_t low = state.settings.disk_low_bytes;
   const bool is_full = free_bytes < (low == 0 ? kDiskFull : std::min(kDiskFull, low / 2));
   if (is_full) state.disk_full_at = now.mono;
@@ -230,11 +231,15 @@ void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t fre
   if (!is_low)
     state.condition.clear();
   else if (was_full)
-    state.condition = "its disk is full: " + std::to_string(free_bytes >> 10) + " KiB free";
+    state.condition = "its disk is full: " + InWords(free);
   else
-    state.condition = "its disk is nearly full: " + std::to_string(free_bytes >> 20) +
-                      " MiB free, less than disk.low (" + std::to_string(low >> 20) + " MiB)";
+    state.condition =
+        "its disk is nearly full: " + InWords(free) + ", less than disk.low (" + std::to_string(low >> 20) + " MiB)";
   if (state.session) SendHeartbeat(state, out, now);
+}
+
+std::string DiskWasFull(const AgentState& state) {
+  return "this agent's disk (" + state.settings.state_folder + ") was full while it ran";
 }
 
 Duration NextDiskLook(const AgentState& state, std::uint64_t free_bytes) {

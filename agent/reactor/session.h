@@ -38,10 +38,13 @@ void OnConnected(AgentState& state, AgentOutbox& out, Now now);
 void OnSettings(AgentState& state, AgentOutbox& out, Now now, AgentSettings settings, Offer offer,
                 std::uint64_t cache_bytes);
 
-// Takes in the free space of the disk that jobs work on, 0 also where it takes no more files. A lack of space goes to
+// Takes in the free space of the disk that jobs work on. A lack of space goes to
 // the controller before the other messages of this turn, so that a job which failed for lack of space is not assigned
 // to this agent again.
-void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, std::uint64_t free_bytes);
+void OnDiskSpace(AgentState& state, AgentOutbox& out, Now now, FreeSpace free);
+
+// Says that an attempt ran on a full disk: see HeldJob::disk_full.
+std::string DiskWasFull(const AgentState& state);
 
 // Returns when the free space is to be looked at again, after a look that found `free_bytes`: a job that writes fast
 // must not fill the disk and fail between two looks.

@@ -15,6 +15,7 @@
 
 #include "agent/join/machine_id.h"
 #include "common/base/clock.h"
+#include "common/base/free_space.h"
 #include "common/base/ids.h"
 #include "common/wire/protocol_version.h"
 #include "schemas/agent.h"
@@ -109,7 +110,7 @@ struct AgentState {
   WallTime register_sent_wall{};
   std::optional<TimePoint> lease_until;   // absent: no lease so far
   Duration lease_grace{};                 // for the ending jobs, after lease_until; then the controller's lease is over
-  std::uint64_t disk_free = 0;            // as found last
+  FreeSpace disk_free;                    // as found last
   std::optional<TimePoint> disk_full_at;  // when the disk was last found full
   std::string condition;                  // reason why the agent takes no new jobs; empty: none
   std::string refused;                    // reason why the controller refuses this agent; empty: none

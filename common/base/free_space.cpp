@@ -4,12 +4,20 @@
 
 namespace furrow {
 
-std::optional<std::uint64_t> FreeBytes(const std::filesystem::path& folder) {
+std::optional<FreeSpace> FreeSpaceOf(const std::filesystem::path& folder) {
   struct statvfs facts {};
   if (::statvfs(folder.c_str(), &facts) != 0) return std::nullopt;
-  if (facts.f_files > 0 && facts.f_favail == 0) return 0;  // Filesystems without a table of inodes have none to count.
+  if (facts.f_files > 0 && facts.f_favail == 0)
+    return FreeSpace{0, false};  // Filesystems without a table of inodes have none to count.
   // Root could use the reserved blocks, too, but they are for the administrator.
-  return static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize;
+  return FreeSpace{static_cast<std::uint64_t>(facts.f_bavail) * facts.f_frsize, true};
+}
+
+std::string InWords(const FreeSpace& space) {
+  if (!space.files) return "no free inodes: it takes no further file";
+  constexpr std::uint64_t kMiB = 1 << 20;
+  return space.bytes < 10 * kMiB ? std::to_string(space.bytes >> 10) + " KiB free"
+                                 : std::to_string(space.bytes / kMiB) + " MiB free";
 }
 
 }  // namespace furrow

@@ -4,11 +4,19 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 
 namespace furrow {
 
-// Returns the bytes that may still be written in the folder's filesystem: 0 also where it takes no further file.
-// Nothing: it cannot be asked.
-std::optional<std::uint64_t> FreeBytes(const std::filesystem::path& folder);
+struct FreeSpace {
+  std::uint64_t bytes = 0;  // that may still be written; 0 also where no further file is taken
+  bool files = true;        // false: every inode is in use, whatever room there is
+};
+
+// Returns the free space of the folder's filesystem. Nothing: it cannot be asked.
+std::optional<FreeSpace> FreeSpaceOf(const std::filesystem::path& folder);
+
+// Returns "3 MiB free" or, where no further file is taken, "no free inodes", for people.
+std::string InWords(const FreeSpace& space);
 
 }  // namespace furrow

@@ -10,15 +10,14 @@
 #include <set>
 #include <utility>
 
-#include "common/base/free_space.h"
 #include "common/base/log.h"
 
 namespace furrow {
 
 namespace {
 
-std::uint64_t FreeIn(const std::filesystem::path& folder) {
-  return FreeBytes(folder).value_or(0);
+FreeSpace FreeIn(const std::filesystem::path& folder) {
+  return FreeSpaceOf(folder).value_or(FreeSpace{});
 }
 
 }  // namespace
@@ -51,13 +50,13 @@ const std::filesystem::path& DiskGuard::Fullest() const {
   const Disk* fullest = &disks_.front();
   std::uint64_t least = UINT64_MAX;
   for (const Disk& disk : disks_) {
-    const std::uint64_t free = FreeIn(disk.folder);
+    const std::uint64_t free = FreeIn(disk.folder).bytes;
     if (free < least) least = free, fullest = &disk;
   }
   return fullest->folder;
 }
 
-std::uint64_t DiskGuard::FreeBytes() const {
+FreeSpace DiskGuard::Free() const {
   return FreeIn(Fullest());
 }
 
@@ -74,23 +73,23 @@ DiskHealth DiskGuard::Check() {
 }
 
 DiskHealth DiskGuard::CheckOne(Disk& disk) {
-  std::uint64_t free = FreeIn(disk.folder);
+  FreeSpace space = FreeIn(disk.folder);
   const std::uint64_t low = low_bytes_.load(std::memory_order_relaxed);
   const std::uint64_t full = std::min(options_.full_bytes, low / 2);
-  if (free < full) {
-    if (DropBallast(disk)) free = FreeIn(disk.folder);
-  } else if (free >= low + 2 * options_.ballast_bytes) {
+  if (space.bytes < full) {
+    if (DropBallast(disk)) space = FreeIn(disk.folder);
+  } else if (space.bytes >= low + 2 * options_.ballast_bytes) {
     LayBallast(disk);
   }
   DiskHealth now = DiskHealth::kOk;
-  if (free < low) now = DiskHealth::kLow;
-  if (free < full) now = DiskHealth::kFull;
+  if (space.bytes < low) now = DiskHealth::kLow;
+  if (space.bytes < full) now = DiskHealth::kFull;
   const DiskHealth before = std::exchange(disk.health, now);
   if (now > before) {
-    log::Warning("the disk of {} is {}: {} MiB free; delete something, or give the farm a larger disk",
-                 disk.folder.string(), now == DiskHealth::kFull ? "full" : "nearly full", free >> 20);
+    log::Warning("the disk of {} is {}: {}; delete something, or give the farm a larger disk", disk.folder.string(),
+                 now == DiskHealth::kFull ? "full" : "nearly full", InWords(space));
   } else if (now < before) {
-    log::Info("the disk of {} has room again: {} MiB free", disk.folder.string(), free >> 20);
+    log::Info("the disk of {} has room again: {}", disk.folder.string(), InWords(space));
   }
   return now;
 }

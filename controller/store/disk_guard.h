@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "common/base/error.h"
+#include "common/base/free_space.h"
 
 namespace furrow {
 
@@ -47,8 +48,8 @@ class DiskGuard {
   // may be tried again at once.
   bool OnNoSpace();
 
-  // Returns the bytes that this process may still write where there is least; 0 if statvfs fails.
-  std::uint64_t FreeBytes() const;
+  // Returns the free space where there is least; 0 bytes if statvfs fails.
+  FreeSpace Free() const;
   // Returns the folder where there is least.
   const std::filesystem::path& Fullest() const;
 

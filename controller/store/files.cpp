@@ -104,7 +104,7 @@ bool SpaceWaiter::MayTryAgain(const std::string& why) {
   const auto now = std::chrono::steady_clock::now();
   if (now - said_ > kSayAgain) {
     said_ = now;
-    log::Error("{}: what is to be kept waits for space ({} bytes are free on the disk of {})", why, guard_.FreeBytes(),
+    log::Error("{}: what is to be kept waits for space ({} on the disk of {})", why, InWords(guard_.Free()),
                guard_.Fullest().string());
   }
   if (changed_.wait_for(lock, std::chrono::milliseconds(50), [this] { return given_up_; })) return false;

@@ -223,7 +223,46 @@ TEST_CASE("disk: a job that fails or prints on an agent's full disk is lost, tol
   CHECK(farm.Furrow({"run", farm / "work"}).status == 1);
   const std::string shown = farm.Furrow({"show", "o"}).out;
   CHECK(Says(shown, "lost: "));
-  CHECK(Says(shown, "this agent's disk (" + farm.AgentFolder(1) + ") was full while it ran"));
+  const std::string full = "this agent's disk (" + farm.AgentFolder(1) + ") was full while it ran";
+  CHECK(Says(shown, full));
+
+  // What ends well as soon as the disk is full passes with a word, and is lost where an artifact is missing.
+  struct Quick {
+    std::string job;
+    int status;
+    std::string words;
+  };
+  for (const Quick& quick :
+       {Quick{"steps: [{ run: head -c 100M /dev/zero > big 2> /dev/null || true }]", 0, full},
+        Quick{"artifacts: [m], steps: [{ run: head -c 100M /dev/zero > big 2> /dev/null || true }]", 1,
+              "lost: " + full + ": the steps passed, but"}}) {
+    CAPTURE(quick.job);
+    farm.StopAgent(1, SIGINT);
+    farm.StartAgent(1);
+    REQUIRE(Farm::Until([&] { return noted("agent-1").empty(); }));
+    farm.Write("work/furrow.yaml", "name: q\njobs: { a: { retry: { max: 0 }, " + quick.job + " } }\n");
+    const CliResult ran = farm.Furrow({"run", farm / "work"});
+    const std::string said = farm.Furrow({"--json", "show", "q"}).out;
+    CAPTURE(ran.err);
+    CAPTURE(said);
+    CHECK(ran.status == quick.status);
+    CHECK(Says(said, quick.words));
+  }
+}
+
+TEST_CASE("disk: one without free inodes is told as such, and what fails for it is lost") {
+  if (!MayMount()) return;
+  Farm farm({.agents = 1});
+  farm.StopAgent(1, SIGINT);
+  const SmallDisk disk(farm.AgentFolder(1), "4g,nr_inodes=300");
+  farm.StartAgent(1);
+  farm.Write(
+      "work/furrow.yaml",
+      "name: n\njobs: { a: { retry: { max: 0 }, steps: [{ run: for i in $(seq 400); do echo > f$i || exit 9; done }] "
+      "} }\n");
+  CHECK(farm.Furrow({"run", farm / "work"}).status == 1);
+  CHECK(Says(farm.Furrow({"show", "n"}).out, "was full while it ran"));
+  CHECK(Says(farm.Furrow({"--json", "agents"}).out, "its disk is full: no free inodes"));
 }
 
 }  // namespace furrow

@@ -159,7 +159,7 @@ class DataFarm {
   }
   // Sets the limits of the disk guard so that the disk, as it is, counts as this.
   void DiskIs(DiskHealth health) {
-    const std::uint64_t free = disk->FreeBytes();
+    const std::uint64_t free = disk->Free().bytes;
     disk->SetLow(health == DiskHealth::kOk ? 0 : health == DiskHealth::kLow ? free / 2 * 3 : UINT64_MAX);
     REQUIRE(disk->Check() == health);
   }

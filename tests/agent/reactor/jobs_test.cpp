@@ -367,9 +367,9 @@ TEST_CASE("jobs: what fails on a full disk is lost, and what passes on one has a
     farm.Join();
     farm.state.settings.disk_low_bytes = 1 << 30;
     farm.Run(MakeAssign(Attempt(1)));
-    OnDiskSpace(farm.state, farm.out, farm.now, one.free_mib << 20);
+    OnDiskSpace(farm.state, farm.out, farm.now, {one.free_mib << 20});
     farm.state.disk_full_at.reset();
-    OnDiskSpace(farm.state, farm.out, farm.now, 6000ull << 20);  // The job has removed what it wrote.
+    OnDiskSpace(farm.state, farm.out, farm.now, {6000ull << 20});  // The job has removed what it wrote.
     runner::Exited exited = farm.Exit(Attempt(1));
     exited.outcome = one.outcome;
     On(farm.state, farm.out, farm.now, exited);

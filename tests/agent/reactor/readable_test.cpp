@@ -29,7 +29,7 @@ class WildAgent {
       case 3: Runs(); break;
       case 4: Uploads(); break;
       case 5: farm_.Pass(milliseconds(any_.Pick(3000))); break;
-      default: OnDiskSpace(farm_.state, farm_.out, farm_.now, any_.Coin() ? 0 : 1ull << 40);
+      default: OnDiskSpace(farm_.state, farm_.out, farm_.now, {any_.Coin() ? 0 : 1ull << 40});
     }
     farm_.Tick();
     CheckReadable(farm_.out);

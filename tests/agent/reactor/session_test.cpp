@@ -156,11 +156,11 @@ TEST_CASE("session: a disk that gets full, or has room again, is told at once an
   AgentFarm farm;
   farm.Join();
   farm.state.settings.disk_low_bytes = 1 << 30;
-  OnDiskSpace(farm.state, farm.out, farm.now, 1 << 30);
+  OnDiskSpace(farm.state, farm.out, farm.now, {1 << 30});
   CHECK(farm.out.empty());
-  OnDiskSpace(farm.state, farm.out, farm.now, 900 << 20);
+  OnDiskSpace(farm.state, farm.out, farm.now, {900 << 20});
   CHECK(farm.out.Sent<Heartbeat>().condition == "its disk is nearly full: 900 MiB free, less than disk.low (1024 MiB)");
-  OnDiskSpace(farm.state, farm.out, farm.now, 1 << 30);  // not yet enough
+  OnDiskSpace(farm.state, farm.out, farm.now, {1 << 30});  // not yet enough
   CHECK(farm.out.empty());
 
   farm.state.session.reset();
@@ -171,18 +171,20 @@ TEST_CASE("session: a disk that gets full, or has room again, is told at once an
   CHECK_FALSE(farm.out.Sent<Heartbeat>().condition.empty());
   CHECK(farm.out.empty());
 
-  OnDiskSpace(farm.state, farm.out, farm.now, 2ull << 30);
+  OnDiskSpace(farm.state, farm.out, farm.now, {2ull << 30});
   CHECK(farm.out.Sent<Heartbeat>().condition.empty());
   farm.state.settings.disk_low_bytes = 0;
-  OnDiskSpace(farm.state, farm.out, farm.now, 8 << 20);
+  OnDiskSpace(farm.state, farm.out, farm.now, {8 << 20});
   CHECK(farm.out.empty());
-  OnDiskSpace(farm.state, farm.out, farm.now, 1 << 20);  // full, whatever the limit
+  OnDiskSpace(farm.state, farm.out, farm.now, {1 << 20});  // full, whatever the limit
   CHECK(farm.out.Sent<Heartbeat>().condition == "its disk is full: 1024 KiB free");
-  OnDiskSpace(farm.state, farm.out, farm.now, 2ull << 30);
+  OnDiskSpace(farm.state, farm.out, farm.now, {2ull << 30});
   CHECK(farm.out.empty());
   farm.Pass(seconds(10));
-  OnDiskSpace(farm.state, farm.out, farm.now, 2ull << 30);  // It was full long enough ago.
+  OnDiskSpace(farm.state, farm.out, farm.now, {2ull << 30});  // It was full long enough ago.
   CHECK(farm.out.Sent<Heartbeat>().condition.empty());
+  OnDiskSpace(farm.state, farm.out, farm.now, {0, false});
+  CHECK(farm.out.Sent<Heartbeat>().condition == "its disk is full: no free inodes: it takes no further file");
 }
 
 TEST_CASE("session: Reregister ends the session and leaves jobs and lease as they are") {

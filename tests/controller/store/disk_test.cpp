@@ -76,10 +76,10 @@ TEST_CASE("disk guard: the ballast goes when the disk fills and comes back when 
   CHECK(guard->health() == DiskHealth::kOk);
   CHECK(fs::file_size(disk.path / "ballast") == kOptions.ballast_bytes);
   disk.Fill("hog");
-  CHECK(guard->FreeBytes() < kOptions.full_bytes);
+  CHECK(guard->Free().bytes < kOptions.full_bytes);
   CHECK(guard->Check() == DiskHealth::kOk);  // with the ballast's space
   CHECK_FALSE(fs::exists(disk.path / "ballast"));
-  CHECK(guard->FreeBytes() >= kOptions.ballast_bytes);
+  CHECK(guard->Free().bytes >= kOptions.ballast_bytes);
   disk.Fill("hog");
   CHECK(guard->Check() == DiskHealth::kFull);
   fs::resize_file(disk.path / "hog", fs::file_size(disk.path / "hog") - (2 << 20));
@@ -103,7 +103,7 @@ TEST_CASE("disk guard: each filesystem of several folders is watched, and has it
   logs.Fill("hog");
   CHECK(guard->Check() == DiskHealth::kFull);
   CHECK(guard->Fullest() == logs.path);
-  CHECK(guard->FreeBytes() < kOptions.full_bytes);
+  CHECK(guard->Free().bytes < kOptions.full_bytes);
   CHECK(fs::exists(state.path / "ballast"));
   fs::remove(logs.path / "hog");
   CHECK(guard->Check() == DiskHealth::kOk);
