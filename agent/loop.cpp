@@ -164,7 +164,7 @@ void AgentLoop::FlushRunner() {
 
 void AgentLoop::TellWorkspace(WorkspaceCommand command) {
   for (const char* part : {"", "/work", "/spool", "/cache"})
-    if (const Status kept = KeepOwnFolder(state_.settings.state_folder + part); !kept)
+    if (const Result<bool> kept = KeepOwnFolder(state_.settings.state_folder + part); !kept)
       log::Warning("{}", kept.error().message);
   workspace_->Post(std::move(command));
 }

@@ -33,7 +33,7 @@ void ChunkFetcher::Forget(const Hash& hash) {
 
 void ChunkFetcher::End(const Hash& hash, Status status) {
   Forget(hash);
-  done_.push_back({hash, std::move(status)});
+  done_.push_back({hash, std::move(status), stores_});
 }
 
 void ChunkFetcher::Again(const Hash& hash, Wanted& wanted, Time now, Error error) {
@@ -115,11 +115,11 @@ void ChunkFetcher::OnData(const ChunkData& data, Time now) {
                  {Errc::kCorrupt, "parts of " + data.hash.ToHex() + " do not follow each other"});
   Status stored;
   if (data.bytes.size() == data.total_bytes) {  // The bytes come in one part and need no copy.
-    stored = store_.Put(data.hash, AsBytes(data.bytes));
+    stored = store_->Put(data.hash, AsBytes(data.bytes));
   } else {
     wanted.partial += data.bytes;
     if (wanted.partial.size() < data.total_bytes) return;
-    stored = store_.Put(data.hash, AsBytes(wanted.partial));
+    stored = store_->Put(data.hash, AsBytes(wanted.partial));
   }
   if (stored) return End(data.hash, {});
   if (stored.error().code == Errc::kCorrupt) return Again(data.hash, wanted, now, stored.error());

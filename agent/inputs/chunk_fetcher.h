@@ -23,7 +23,13 @@ class ChunkFetcher {
   using Time = std::chrono::steady_clock::time_point;
 
   // Borrows the channel and the store, which must outlive the fetcher.
-  ChunkFetcher(Channel& channel, ChunkStore& store) : channel_(channel), store_(store) {}
+  ChunkFetcher(Channel& channel, ChunkStore& store) : channel_(channel), store_(&store) {}
+
+  // Puts what arrives from now on into another store.
+  void Use(ChunkStore& store) {
+    store_ = &store;
+    ++stores_;
+  }
 
   // Asks for the chunk or tree unless a request is already open. Each request ends in one Fetched or a Forget.
   void Want(const Hash& hash, bool tree);
@@ -35,9 +41,12 @@ class ChunkFetcher {
   struct Fetched {
     Hash hash;
     Status status;
+    std::uint64_t stores = 0;  // as Stores() was then
   };
   std::vector<Fetched> Turn(Time now);
 
+  // Returns how often the store was changed.
+  std::uint64_t Stores() const { return stores_; }
   bool Idle() const { return wanted_.empty(); }
 
  private:
@@ -56,7 +65,8 @@ class ChunkFetcher {
   void SendMore(Time now);
 
   Channel& channel_;
-  ChunkStore& store_;
+  ChunkStore* store_;
+  std::uint64_t stores_ = 0;
   std::unordered_map<Hash, Wanted> wanted_;
   std::deque<Hash> queue_;  // hashes that are wanted and not under way; some may be forgotten
   std::uint32_t under_way_ = 0;

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <thread>
@@ -19,6 +20,7 @@
 #include "common/base/mailbox.h"
 #include "common/base/program.h"
 #include "common/base/worker_pool.h"
+#include "common/chunks/remove_tree.h"
 #include "common/chunks/store.h"
 #include "common/chunks/tree.h"
 #include "common/chunks/tree_materialise.h"
@@ -28,6 +30,7 @@ namespace {
 
 constexpr unsigned kThreads = 2;  // threads that write workspaces
 constexpr int kMaxRounds = 4;     // rounds of fetching chunks that vanished from the cache or were damaged there
+constexpr ChunkStoreOptions kCache{.durable = false, .track_use = true};
 constexpr auto kTick = std::chrono::milliseconds(100);
 constexpr auto kIdle = std::chrono::hours(1);
 
@@ -46,6 +49,7 @@ struct Preparation {
   std::unordered_set<Hash> missing;  // hashes being fetched
   std::shared_ptr<std::vector<Tree>> trees;
   int rounds = 0;
+  std::uint64_t repairs = 0;  // of the cache, when the preparation began or began again
   bool cancelled = false;
 };
 
@@ -63,9 +67,10 @@ Status WriteWorkspace(const std::string& dir, const std::vector<Tree>& trees, Ch
 }  // namespace
 
 struct Workspace::Impl {
-  Impl(std::unique_ptr<Channel> bulk, std::unique_ptr<ChunkStore> cache, std::uint64_t most,
-       std::function<void(WorkspaceEvent)> event_handler)
+  Impl(std::unique_ptr<Channel> bulk, std::filesystem::path folder, std::unique_ptr<ChunkStore> cache,
+       std::uint64_t most, std::function<void(WorkspaceEvent)> event_handler)
       : channel(std::move(bulk)),
+        cache_folder(std::move(folder)),
         store(std::move(cache)),
         cache_bytes(most),
         on_event(std::move(event_handler)),
@@ -84,11 +89,16 @@ struct Workspace::Impl {
   Result<bool> ReadTrees(Preparation& preparation);  // false: Fetch has begun for missing encodings.
   void Fetch(Preparation& preparation, const std::vector<Hash>& hashes, bool tree);
   void Fail(AttemptRef attempt, const Error& error, bool permanent = false);
+  // Fails a preparation or, if the cache is at fault and is repaired, begins it again.
+  void FailOrRepair(Preparation& preparation, const Error& error);
+  void RepairCache();
   void Drop(AttemptRef attempt);
   void TrimCache();
 
   const std::unique_ptr<Channel> channel;
-  const std::unique_ptr<ChunkStore> store;
+  const std::filesystem::path cache_folder;
+  std::shared_ptr<ChunkStore> store;
+  std::uint64_t repairs = 0;  // of the cache
   std::uint64_t cache_bytes;
   const std::function<void(WorkspaceEvent)> on_event;
   Mailbox<Input> inputs;
@@ -118,9 +128,10 @@ Result<std::unique_ptr<Workspace>> Workspace::Start(Context& context, const Work
   ChannelOptions bulk = options.bulk;
   bulk.max_frame_bytes = kMaxBulkRequestFrame;
   bulk.send_queue = bulk.receive_queue = 4 * kBulkWindow;
-  FURROW_ASSIGN(auto store, ChunkStore::Open(options.cache.string(), {.durable = false, .track_use = true}));
+  FURROW_ASSIGN(auto store, ChunkStore::Open(options.cache.string(), kCache));
   FURROW_ASSIGN(auto channel, Channel::Connect(context, bulk));
-  auto impl = std::make_unique<Impl>(std::move(channel), std::move(store), options.cache_bytes, std::move(on_event));
+  auto impl = std::make_unique<Impl>(std::move(channel), options.cache, std::move(store), options.cache_bytes,
+                                     std::move(on_event));
   impl->thread = std::thread([raw = impl.get()] { raw->Run(); });
   return std::unique_ptr<Workspace>(new Workspace(std::move(impl)));
 }
@@ -168,6 +179,7 @@ void Workspace::Impl::Begin(Prepare order) {
   const auto [at, is_new] = preparations.try_emplace(attempt);
   if (!is_new) return;
   at->second.order = std::move(order);
+  at->second.repairs = repairs;
   Advance(at->second);
 }
 
@@ -197,6 +209,36 @@ void Workspace::Impl::Drop(AttemptRef attempt) {
 void Workspace::Impl::Fail(AttemptRef attempt, const Error& error, bool permanent) {
   Drop(attempt);
   on_event(PrepareFailed{attempt, error.message, permanent});
+}
+
+void Workspace::Impl::FailOrRepair(Preparation& preparation, const Error& error) {
+  if (error.code != Errc::kUnavailable) RepairCache();
+  if (std::exchange(preparation.repairs, repairs) != repairs) return Advance(preparation);
+  const bool refused = preparation.stage == Preparation::Stage::kWriting && error.code == Errc::kRejected;
+  Fail(preparation.order.attempt, Annotate(error, "inputs"), refused);
+}
+
+// Jobs are the same user's as the cache, so one of them may have removed, closed or replaced its folders.
+void Workspace::Impl::RepairCache() {
+  bool repaired = !store->InPlace();
+  const auto keep = [&](const std::filesystem::path& folder) {
+    const auto kept = KeepOwnFolder(folder.string());
+    if (!kept) log::Warning("{}", kept.error().message);
+    repaired = repaired || (kept && *kept);
+  };
+  std::error_code error;
+  keep(cache_folder);
+  for (const auto& entry : std::filesystem::directory_iterator(cache_folder, error)) {
+    if (entry.is_symlink(error)) (void)RemovePath(entry.path().string());  // No administrator links parts of a cache.
+    keep(entry.path());
+  }
+  if (!repaired) return;
+  auto opened = ChunkStore::Open(cache_folder.string(), kCache);
+  if (!opened) return log::Warning("the chunk cache cannot be repaired: {}", opened.error().message);
+  log::Warning("the chunk cache in {} was damaged and is repaired: a job must have done it", cache_folder.string());
+  store = std::move(*opened);  // Whatever still uses the one before keeps it.
+  fetcher.Use(*store);
+  ++repairs;
 }
 
 void Workspace::Impl::Fetch(Preparation& preparation, const std::vector<Hash>& hashes, bool tree) {
@@ -237,7 +279,7 @@ void Workspace::Impl::Advance(Preparation& preparation) {
   if (!preparation.trees) {
     preparation.stage = Preparation::Stage::kTrees;
     const auto read = ReadTrees(preparation);
-    if (!read) return Fail(attempt, Annotate(read.error(), "inputs"));
+    if (!read) return FailOrRepair(preparation, read.error());
     if (!*read) return;
   }
   preparation.stage = Preparation::Stage::kChunks;
@@ -248,8 +290,8 @@ void Workspace::Impl::Advance(Preparation& preparation) {
   std::vector<Hash> absent = store->Missing(hashes);
   if (!absent.empty()) return Fetch(preparation, absent, false);
   preparation.stage = Preparation::Stage::kWriting;
-  pool.Run([this, attempt, dir = preparation.order.dir, trees = preparation.trees] {
-    inputs.Post(Written{attempt, WriteWorkspace(dir, *trees, *store)});
+  pool.Run([this, attempt, dir = preparation.order.dir, trees = preparation.trees, from = store] {
+    inputs.Post(Written{attempt, WriteWorkspace(dir, *trees, *from)});
   });
 }
 
@@ -259,9 +301,13 @@ void Workspace::Impl::OnFetched(const ChunkFetcher::Fetched& fetched) {
   if (waiters.empty()) return;
   for (const AttemptRef attempt : waiters.mapped()) {
     Preparation& preparation = preparations.at(attempt);
+    if (!fetched.status && fetched.stores != fetcher.Stores() && preparation.repairs == repairs) {
+      waiting[fetched.hash].insert(attempt);  // It began again and asked again since the cache before refused this.
+      continue;
+    }
     preparation.missing.erase(fetched.hash);
     if (!fetched.status) {
-      Fail(attempt, Annotate(fetched.status.error(), "inputs"));
+      FailOrRepair(preparation, fetched.status.error());
     } else if (preparation.missing.empty()) {
       Advance(preparation);
     }
@@ -280,8 +326,7 @@ void Workspace::Impl::OnWritten(Written& written) {
   } else if (written.status.error().code == Errc::kNotFound || written.status.error().code == Errc::kCorrupt) {
     return Advance(preparation);  // A chunk left the cache or was damaged there, and is missing now.
   } else {
-    Fail(written.attempt, Annotate(written.status.error(), "inputs"),
-         /*permanent=*/written.status.error().code == Errc::kRejected);
+    FailOrRepair(preparation, written.status.error());
   }
   TrimCache();
 }
@@ -299,8 +344,8 @@ void Workspace::Impl::TrimCache() {
       for (const ChunkRef& chunk : tree.UniqueChunks()) keep->insert(chunk.hash);
     }
   }
-  pool.Run([this, keep, most = cache_bytes] {
-    if (const auto evicted = store->Evict(most, *keep); !evicted)
+  pool.Run([this, keep, most = cache_bytes, from = store] {
+    if (const auto evicted = from->Evict(most, *keep); !evicted)
       log::Warning("the chunk cache cannot be trimmed: {}", evicted.error().message);
     inputs.Post(Trimmed{});
   });

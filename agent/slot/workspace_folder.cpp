@@ -77,21 +77,22 @@ void RemoveLeftover(const std::string& path) {
     log::Warning("left behind: {}", aside.error().message);
 }
 
-Status KeepOwnFolder(const std::string& dir) {
+Result<bool> KeepOwnFolder(const std::string& dir) {
   struct stat now {};
   const bool there = ::stat(dir.c_str(), &now) == 0;  // A link to a folder is its administrator's way to another disk.
-  if (there && S_ISDIR(now.st_mode) && (now.st_mode & S_IRWXU) == S_IRWXU) return {};
+  if (there && S_ISDIR(now.st_mode) && (now.st_mode & S_IRWXU) == S_IRWXU) return false;
   if (!there && errno != ENOENT) return tl::unexpected(ErrnoError("cannot look at " + dir, errno));
   log::Warning("the agent's folder {} {} and is repaired: a job must have done it", dir,
                !there                 ? "is gone"
                : S_ISDIR(now.st_mode) ? "was closed to its owner"
                                       : "is no folder any more");
   if (there && S_ISDIR(now.st_mode)) {
-    if (::chmod(dir.c_str(), (now.st_mode & 07777) | S_IRWXU) == 0) return {};
+    if (::chmod(dir.c_str(), (now.st_mode & 07777) | S_IRWXU) == 0) return true;
     return tl::unexpected(ErrnoError("cannot open " + dir + " to its owner again", errno));
   }
   if (there) FURROW_TRY(RemovePath(dir));
-  return MakeFolders(dir);
+  FURROW_TRY(MakeFolders(dir));
+  return true;
 }
 
 std::vector<std::string> FoldersAside(const std::string& work) {

@@ -24,8 +24,9 @@ bool IsNewWorkspaceFolder(const std::string& dir);
 void RemoveLeftover(const std::string& path);
 
 // Makes sure that a folder of the agent's own is one that its user can use: a job, which is the same user's, may have
-// taken it away, closed it or put something else in its place. Says in the log what it had to repair.
-Status KeepOwnFolder(const std::string& dir);
+// taken it away, closed it or put something else in its place. Says in the log what it had to repair, and returns
+// whether there was something.
+Result<bool> KeepOwnFolder(const std::string& dir);
 
 // Returns the paths of what is put aside in the folder `work`, in order.
 std::vector<std::string> FoldersAside(const std::string& work);

@@ -116,6 +116,14 @@ std::string ChunkStore::PathOf(const Hash& hash) const {
   return root_ + "/" + RelativePath(hash).text;
 }
 
+bool ChunkStore::InPlace() const {
+  struct stat opened {
+  }, there{}, temp{};
+  return ::fstat(root_fd_.Get(), &opened) == 0 && ::stat(root_.c_str(), &there) == 0 && opened.st_dev == there.st_dev &&
+         opened.st_ino == there.st_ino && ::fstat(temp_fd_.Get(), &temp) == 0 && temp.st_nlink > 0 &&
+         ::faccessat(root_fd_.Get(), "corrupt", W_OK | X_OK, 0) == 0;
+}
+
 bool ChunkStore::Has(const Hash& hash) const {
   return (packs_ && packs_->Has(hash)) || HasFile(hash);
 }
@@ -132,19 +140,24 @@ std::vector<Hash> ChunkStore::Missing(std::span<const Hash> hashes) const {
   return missing;
 }
 
-Result<ChunkStore::Location> ChunkStore::OpenChunk(const Hash& hash) const {
+Result<ChunkStore::Location> ChunkStore::OpenChunk(const Hash& hash) {
   if (packs_ && packs_->Has(hash)) {
     FURROW_ASSIGN(ChunkPacks::Location packed, packs_->Find(hash));
     return Location{std::move(packed.file), packed.offset, packed.size};
   }
-  Location location{FileHandle(::openat(root_fd_.Get(), RelativePath(hash).text, O_RDONLY | O_NOFOLLOW | O_CLOEXEC))};
+  Location location{
+      FileHandle(::openat(root_fd_.Get(), RelativePath(hash).text, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC))};
   if (!location.file) {
     if (errno == ENOENT) return Fail(Errc::kNotFound, "chunk " + hash.ToHex() + " is not in " + root_);
+    // In a cache jobs may have closed it or put something in its place. What must be kept is kept for somebody to see.
+    if (!options_.durable && (errno == EACCES || errno == ELOOP || errno == ENXIO))
+      return tl::unexpected(Quarantine(hash, "it cannot be opened"));
     return tl::unexpected(ErrnoError("cannot open " + PathOf(hash), errno));
   }
   struct stat status {};
   if (::fstat(location.file.Get(), &status) != 0)
     return tl::unexpected(ErrnoError("cannot read " + PathOf(hash), errno));
+  if (!S_ISREG(status.st_mode)) return tl::unexpected(Quarantine(hash, "it is no file"));
   location.size = static_cast<std::uint64_t>(status.st_size);
   if (options_.track_use) {
     const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};

@@ -43,6 +43,9 @@ class ChunkStore final : public ChunkSource {
   static Result<std::unique_ptr<ChunkStore>> Open(const std::string& root, ChunkStoreOptions options = {});
   ~ChunkStore() override;
 
+  // Returns whether the folder at the store's path is still the one that was opened, with what the store needs in it.
+  bool InPlace() const;
+
   bool Has(const Hash& hash) const;
   // Returns the hashes that are not in the store, in the order given, each once.
   std::vector<Hash> Missing(std::span<const Hash> hashes) const;
@@ -84,7 +87,7 @@ class ChunkStore final : public ChunkSource {
     FileHandle file;
     std::uint64_t offset = 0, size = 0;
   };
-  Result<Location> OpenChunk(const Hash& hash) const;
+  Result<Location> OpenChunk(const Hash& hash);
   bool HasFile(const Hash& hash) const;
   Error Quarantine(const Hash& hash, const std::string& what);
   Status MoveIntoPlace(const std::string& temp, const std::string& name, unsigned folder);

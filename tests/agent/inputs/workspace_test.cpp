@@ -171,6 +171,42 @@ TEST_CASE("workspace: a chunk that is damaged in the cache is fetched again") {
   CHECK(rig.Read("a") == "bytes that will be damaged");
 }
 
+TEST_CASE("workspace: whatever a job does to the cache, the next one gets its inputs") {
+  const char* const ways[] = {
+      "rm -rf ../cache",
+      "rm -rf ../cache; mkdir ../cache",
+      "rm -rf ../cache; echo x > ../cache",
+      "rm -rf tmp",
+      "rm -rf tmp corrupt",
+      "for i in *; do rm -rf $i; echo x > $i; done",
+      "for i in *; do rm -rf $i; ln -s /nowhere $i; done",
+      "chmod 000 *",
+      "chmod -R 000 ??",
+      "for i in ??/*; do rm $i; mkdir $i; done",
+      "for i in ??/*; do rm $i; mkfifo $i; done",
+      "for i in ??/*; do rm $i; ln -s /dev/zero $i; done",
+      "for i in ??/*; do chmod 600 $i; : > $i; done",
+  };
+  const std::string large = SomeText(1'200'000);
+  for (const std::string way : ways) {
+    CAPTURE(way);
+    Rig rig;
+    const Hash tree = rig.MakeTreeOf({{"a", "some bytes"}, {"b", large}});
+    rig.Order({tree});
+    rig.CheckPrepared();
+    const std::string command = "cd " + (rig.folder / "cache").string() + " && " + way;
+    (void)std::system(("bash -c '" + command + "' 2> /dev/null").c_str());
+    const Hash other = rig.MakeTreeOf({{"c", "other bytes"}});  // and what is new is fetched, too
+    for (const std::vector<Hash>& trees : {std::vector{tree, other}, std::vector{tree, other}}) {
+      rig.Order(trees);
+      rig.CheckPrepared();
+      CHECK(rig.Read("a") == "some bytes");
+      CHECK(rig.Read("b") == large);
+      CHECK(rig.Read("c") == "other bytes");
+    }
+  }
+}
+
 TEST_CASE("workspace: a tree with a path that leaves it is refused") {
   Rig rig;
   std::string bytes = EncodeTree(MakeTree({TreeEntry{"ab/file", TreeMode::kFile, 0, {}, {}}}).value()).value().bytes;
