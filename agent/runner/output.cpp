@@ -35,6 +35,14 @@ bool Watch(int epoll, int operation, int fd, std::uint64_t id) {
   return ::epoll_ctl(epoll, operation, fd, &event) == 0;
 }
 
+// Looks for bytes that were written to a spool and are not there any more: a job knows the way to it.
+Status CheckWhole(int spool, std::uint64_t written) {
+  const std::uint64_t left = SpoolBytes(spool);
+  if (left >= written) return {};
+  return Fail(Errc::kCorrupt, "of " + std::to_string(written) + " bytes in its file " + std::to_string(left) +
+                                  " are left: something has cut it");
+}
+
 void Notify(int eventfd) {
   const std::uint64_t one = 1;
   (void)!::write(eventfd, &one, sizeof(one));
@@ -94,6 +102,7 @@ Status Outputs::Close(Output& output) {
   const std::lock_guard lock(output.mutex_);
   std::vector<std::byte> buffer;
   Empty(output, kRestBytes, buffer);
+  if (output.failure_) output.failure_ = CheckWhole(output.spool_, output.offset_);
   ::epoll_ctl(epoll_, EPOLL_CTL_DEL, output.read_fd_, nullptr);
   const std::lock_guard all(mutex_);
   outputs_.erase(output.id_);
@@ -123,7 +132,9 @@ void Outputs::Empty(Output& output, std::uint64_t most, std::vector<std::byte>& 
       (void)::fcntl(output.read_fd_, F_SETPIPE_SZ, kLargePipe);
     }
     if (!output.failure_) continue;  // The job is about to be ended; it must be able to go on until then.
-    output.failure_ = WriteAllAt(output.spool_, std::span(buffer).first(size), output.offset_, "the job's output");
+    output.failure_ = CheckWhole(output.spool_, output.offset_);
+    if (output.failure_)
+      output.failure_ = WriteAllAt(output.spool_, std::span(buffer).first(size), output.offset_, "the job's output");
     output.offset_ += size;
     if (!output.failure_) Notify(failed_);
     if (size < kSmallPipe) return;  // There was no more.

@@ -96,6 +96,22 @@ TEST_CASE("output: other users whom a job becomes may open its streams, too") {
   CHECK(output.find("Permission denied") != std::string::npos);  // to read would take bytes out of the log
 }
 
+TEST_CASE("output: a log whose file something has cut is no whole log: the attempt is lost, and says why") {
+  Fixture f;
+  f.StartRunner();
+  std::uint64_t job = 0;
+  for (const std::string cut : {": > $LOG", "truncate -s 3 $LOG", ": > $LOG; echo more",
+                                "truncate -s -1 $LOG; sleep 1000", "(: > $LOG; echo more) & wait"}) {
+    CAPTURE(cut);
+    Start start = f.Shell(++job, "echo a line; until [ -s $LOG ]; do :; done; " + cut);
+    start.env.push_back("LOG=" + f.spool(job));
+    if (cut.ends_with("1000")) start.timeout_ms = 1000;
+    const Exited exited = f.RunToEnd(std::move(start));
+    CHECK(exited.outcome.kind == OutcomeKind::kLost);
+    CHECK(exited.outcome.text.find("something has cut it") != std::string::npos);
+  }
+}
+
 TEST_CASE("output: a log that the disk has no room for is no whole log: the attempt is lost, and says why") {
   Fixture f;
   const std::string disk = f.dir() + "/disk";
