@@ -122,7 +122,7 @@ ParsedMetricLine ParseMetricLine(std::string_view line) {
       if (*number >= 0 && *number < 9e15 && std::trunc(*number) == *number)
         parsed.line.step = static_cast<std::int64_t>(*number);
       else
-        parsed.wrong = "has a step that is no whole number from 0 on, and is kept without it";
+        parsed.wrong = "has a step that is no whole number from 0 to 9e15, and is kept without it";
     } else if (name.empty() || name.size() > kMaxMetricNameBytes || !IsName(name)) {
       parsed.wrong =
           "has a name that is not 1 to " + std::to_string(kMaxMetricNameBytes) + " bytes of text without NUL";

@@ -67,9 +67,11 @@ struct JobSum {
   std::uint32_t failed = 0;
   std::vector<std::string> agents;  // the agents of shards that run or ran, each once
   WallTime ready{}, started{}, ended_at{};
-  Epoch epoch{};       // the highest epoch
-  std::string branch;  // the branch in the tree, like "├─ "
-  std::string note;    // what the job waits for, or how it failed
+  Epoch epoch{};        // the highest epoch
+  std::string branch;   // the branch in the tree, like "├─ "
+  std::string note;     // how its first failed shard failed, or what is to be said of another, or what it waits for
+  int note_weight = 0;  // Of notes of equal weight the first counts.
+  std::uint32_t more_notes = 0;  // of the same weight
   Metrics metrics;
 };
 // Sums up jobs in the order of the tree.

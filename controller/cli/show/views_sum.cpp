@@ -30,6 +30,20 @@ WallTime Earlier(WallTime a, WallTime b) {
   return b == WallTime{} ? a : std::min(a, b);
 }
 
+// A failure is never hidden behind a shard that passed with a word.
+void TakeNote(JobSum& sum, const JobView& job) {
+  const bool failed = job.state == JobState::kFailed;
+  const std::string end = (failed || job.state == JobState::kPassed) && job.outcome ? ExplainEnd(job) : "";
+  const std::string& note = end.empty() ? job.waits_for : end;
+  if (note.empty()) return;
+  const int weight = end.empty() ? 1 : failed ? 3 : 2;
+  if (weight == sum.note_weight && !end.empty()) ++sum.more_notes;
+  if (weight <= sum.note_weight) return;
+  sum.note_weight = weight;
+  sum.more_notes = 0;
+  sum.note = (job.shard_count > 1 && !end.empty() ? "shard " + std::to_string(job.shard) + ": " : "") + note;
+}
+
 void Add(JobSum& sum, const JobView& job) {
   if (sum.shards == 0 || Weight(job.state) > Weight(sum.state)) sum.state = job.state;
   ++sum.shards;
@@ -41,10 +55,7 @@ void Add(JobSum& sum, const JobView& job) {
   sum.started = Earlier(sum.started, job.started);
   sum.ended_at = std::max(sum.ended_at, job.ended);
   sum.epoch = std::max(sum.epoch, job.epoch);
-  if (sum.note.empty() && (job.state == JobState::kFailed || job.state == JobState::kPassed) && job.outcome &&
-      !ExplainEnd(job).empty())
-    sum.note = (job.shard_count > 1 ? "shard " + std::to_string(job.shard) + ": " : "") + ExplainEnd(job);
-  if (sum.note.empty() && !job.waits_for.empty()) sum.note = job.waits_for;
+  TakeNote(sum, job);
 }
 
 // A Forest arranges the jobs as trees, each job beneath the last of the jobs that it needs.
@@ -114,8 +125,12 @@ std::vector<JobSum> SumUp(const std::vector<JobView>& jobs) {
     metrics[job.job].push_back(&job.metrics);
   }
   for (JobSum& sum : sums) sum.metrics = sum.shards == 1 ? *metrics[sum.job].front() : MeanMetrics(metrics[sum.job]);
-  for (JobSum& sum : sums)
+  for (JobSum& sum : sums) {
     if (sum.ended < sum.shards) sum.ended_at = WallTime{};
+    if (sum.more_notes > 0)
+      sum.note += " (and of " + std::to_string(sum.more_notes) +
+                  (sum.more_notes == 1 ? " more shard" : " more shards") + "; `show RUN/JOB` lists them)";
+  }
   return Forest(sums, views).Walk();
 }
 

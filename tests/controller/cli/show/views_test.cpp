@@ -75,6 +75,28 @@ TEST_CASE("views: a run is a tree of its jobs, shards summed up, control charact
         "7 in step 2\n");
 }
 
+TEST_CASE("views: of shards the note is of a failure first, and says how many more there are") {
+  std::vector<JobView> jobs(5, Job(1, "test", JobState::kPassed, {}));
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    jobs[i].id = JobId{i + 1};
+    jobs[i].shard = i;
+    jobs[i].shard_count = 5;
+    jobs[i].outcome = Outcome{OutcomeKind::kExited, 0, 0, ""};
+  }
+  CHECK(SumUp(jobs)[0].note.empty());
+  jobs[0].outcome->detail = "one line of FURROW_METRICS could not be kept";
+  CHECK(SumUp(jobs)[0].note == "shard 0: one line of FURROW_METRICS could not be kept");
+  jobs[2].outcome->detail = "another line";
+  CHECK(SumUp(jobs)[0].note ==
+        "shard 0: one line of FURROW_METRICS could not be kept (and of 1 more shard; `show RUN/JOB` lists them)");
+  jobs[3].state = JobState::kFailed;
+  jobs[3].outcome = Outcome{OutcomeKind::kExited, 7, 1, ""};
+  CHECK(SumUp(jobs)[0].note == "shard 3: exit status 7 in step 2");
+  jobs[4].state = JobState::kFailed;
+  jobs[4].outcome = Outcome{OutcomeKind::kExited, 8, 1, ""};
+  CHECK(SumUp(jobs)[0].note == "shard 3: exit status 7 in step 2 (and of 1 more shard; `show RUN/JOB` lists them)");
+}
+
 TEST_CASE("views: the document of the repositories is harmless for a terminal, too") {
   RepositoryList list;
   list.repositories.emplace_back().repository = "/srv/a\u009b31m\u202e.git";
