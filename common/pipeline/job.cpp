@@ -191,7 +191,15 @@ void ReadEnv(Fields& fields, Env& env) {
 std::vector<std::string> ReadPatterns(Fields& fields, std::string_view key, std::string_view example, PatternUse use) {
   std::vector<std::string> patterns;
   bool good = true;
-  for (const YamlNode* item : fields.TextList(key, example)) {
+  for (const YamlNode* item : fields.List(key, example)) {
+    if (item->kind != Kind::kScalar || item->text.empty()) {
+      good = false;
+      const char mark = item->kind == Kind::kMap ? '{' : '[';
+      WrongKind(*item, "an item of " + fields.Named(key),
+                item->kind == Kind::kScalar ? "a text" : "a text; one with `" + std::string{mark} + "` needs quotes",
+                fields.report());
+      continue;
+    }
     auto read = ReadPattern(item->text, use);
     if (!read) {
       good = false;
