@@ -68,6 +68,11 @@ void CheckOverrides(const Env& overrides, Report& report) {
       report.Add({}, what + " is set by Furrow itself; " + CureOfReserved(name));
     } else if (!furrow::IsName(value)) {
       report.Add({}, what + " has a value that is not UTF-8, or with a NUL character");
+    } else if (name.size() + 1 + value.size() > kMaxArgumentBytes) {
+      report.Add({}, what + " is too long for a variable (" + std::to_string(kMaxArgumentBytes) +
+                         " bytes at most); keep it in a file");
+    } else if (const std::string why = WhyNotLiteral(name, value); !why.empty()) {
+      report.Add({}, what + " " + why);
     }
   }
 }

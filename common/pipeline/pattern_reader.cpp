@@ -153,7 +153,8 @@ std::string WithoutSlashes(const std::string& text) {
 
 std::string Joined(const std::vector<std::string>& patterns) {
   if (patterns.size() == 1) return patterns.front();
-  const bool exclude = std::all_of(patterns.begin(), patterns.end(), [](const auto& one) { return one.starts_with('!'); });
+  const bool exclude =
+      std::all_of(patterns.begin(), patterns.end(), [](const auto& one) { return one.starts_with('!'); });
   std::string joined;
   for (const std::string& one : patterns) joined += (joined.empty() ? "" : ",") + one.substr(exclude ? 1 : 0);
   return (exclude ? "!{" : "{") + joined + "}";
@@ -269,8 +270,8 @@ Status PatternReader::CheckSets(const std::string& text) {
           piece = piece.substr(1, piece.size() - 2);
         pieces.push_back(piece);
       }
-      const std::string why = "has a `" + std::string{mark} + "` within " + Quoted(set) +
-                              ", a set, which stands for one character";
+      const std::string why =
+          "has a `" + std::string{mark} + "` within " + Quoted(set) + ", a set, which stands for one character";
       const std::string also = "the `" + std::string{mark} + "` at the end of the set if it belongs to it";
       if (negated) return Refuse(why, {}, also);
       if (use_ == PatternUse::kBranches && before.empty() && behind.empty()) return Refuse(why, pieces, also);
@@ -346,9 +347,10 @@ Status PatternReader::WriteOut(const std::string& text, std::vector<std::string>
     const Strings sequence = Sequence(alternatives[0]);
     const bool nested = alternatives[0].find('{') != std::string::npos;
     return Refuse("has braces without a choice",
-                  {before + (!sequence.empty() ? Joined(sequence)
-                             : nested          ? alternatives[0]
-                                               : "{" + alternatives[0] + ",OTHER}") +
+                  {before +
+                   (!sequence.empty() ? Joined(sequence)
+                    : nested          ? alternatives[0]
+                                      : "{" + alternatives[0] + ",OTHER}") +
                    behind},
                   "`[{]` for the character itself");
   }
@@ -363,8 +365,7 @@ Result<std::string> PatternReader::ReadBranch(const std::string& text) {
   for (const std::string prefix : {"refs/heads/", "refs/remotes/origin/", "remotes/origin/", "heads/", "origin/"}) {
     if (!text.starts_with(prefix) || text.size() == prefix.size()) continue;
     const std::string real = (excludes_ ? "![" : "[") + std::string{text[0], ']'} + text.substr(1);
-    const bool may_be_real =
-        (prefix == "origin/" || prefix == "heads/") && PatternReader(use_).Read(real).has_value();
+    const bool may_be_real = (prefix == "origin/" || prefix == "heads/") && PatternReader(use_).Read(real).has_value();
     return Refuse("has " + Quoted(prefix) + " before the branch's name", {text.substr(prefix.size())},
                   may_be_real ? Quoted(real) + " if the branch is really called so" : "");
   }
@@ -410,13 +411,14 @@ Result<std::string> PatternReader::ReadPath(const std::string& text) {
   }
   bool bar = false;
   EachOutsideSets(text, [&](std::size_t at) { bar = bar || text[at] == '|'; });
-  if (bar) return Refuse("has a `|`, which parts nothing here", BarAlternatives(text), "`[|]` for the character itself");
+  if (bar)
+    return Refuse("has a `|`, which parts nothing here", BarAlternatives(text), "`[|]` for the character itself");
   // A comma may be a part of a name; the one that a person puts between two patterns is known by what is beside it.
   const Strings pieces = Split(text, ',');
-  const bool several = pieces.size() > 1 && (text.find(", ") != std::string::npos || text.find(" ,") != std::string::npos ||
-                                             std::all_of(pieces.begin(), pieces.end(), [](const std::string& piece) {
-                                               return piece.find('*') != std::string::npos;
-                                             }));
+  const bool several =
+      pieces.size() > 1 && (text.find(", ") != std::string::npos || text.find(" ,") != std::string::npos ||
+                            std::all_of(pieces.begin(), pieces.end(),
+                                        [](const std::string& piece) { return piece.find('*') != std::string::npos; }));
   if (several) return Refuse("has a `,`, which parts nothing here", pieces, "`[,]` for the character itself");
   std::string path;
   for (std::size_t start = 0; start <= text.size();) {
