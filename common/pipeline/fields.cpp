@@ -64,11 +64,12 @@ std::string NumberCure(const YamlNode& node) {
 }  // namespace
 
 void WrongNumber(const YamlNode& node, const std::string& what, std::string_view kind, Report& report) {
-  report.Add(node.position, what + " must be " + std::string(kind) + ", not " + Found(node) + NumberCure(node));
+  WrongKind(node, what, kind, report, NumberCure(node));
 }
 
-void WrongKind(const YamlNode& node, const std::string& what, std::string_view kind, Report& report) {
-  report.Add(node.position, what + " must be " + std::string(kind) + ", not " + Found(node));
+void WrongKind(const YamlNode& node, const std::string& what, std::string_view kind, Report& report,
+               std::string_view cure) {
+  report.Add(node.position, what + " must be " + std::string(kind) + ", not " + Found(node) + std::string(cure));
 }
 
 std::optional<double> NumberOf(const YamlNode& node) {
@@ -95,7 +96,7 @@ Fields::Fields(const YamlNode& map, Scope scope, std::string where, Position pos
     } else if (!word->ready) {
       report_.Add(entry.key->position, NotYet(key));
     } else if (entry.value->kind == Kind::kNull) {
-      report_.Add(entry.key->position, Named(key) + " has no value; give it one, or remove it");
+      report_.Add(entry.key->position, Named(key) + " " + NoValue(key, scope));
     } else {
       entries_.push_back(entry);
     }

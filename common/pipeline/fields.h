@@ -55,8 +55,10 @@ class Fields {
   std::vector<YamlNode::Entry> entries_;  // the entries that may be used
 };
 
-// Reports at `node` that `what` must be `kind` ("a list such as [a]"), and what the node is instead.
-void WrongKind(const YamlNode& node, const std::string& what, std::string_view kind, Report& report);
+// Reports at `node` that `what` must be `kind` ("a list such as [a]"), what the node is instead, and `cure` ("; write
+// x").
+void WrongKind(const YamlNode& node, const std::string& what, std::string_view kind, Report& report,
+               std::string_view cure = "");
 
 // The same where `kind` is a number; says what to write for one in quotes or with zeros in front.
 void WrongNumber(const YamlNode& node, const std::string& what, std::string_view kind, Report& report);

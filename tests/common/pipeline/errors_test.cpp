@@ -202,6 +202,44 @@ TEST_CASE("pipeline errors: in a job") {
   });
 }
 
+TEST_CASE("pipeline errors: a word of another system is answered with what to write here, wherever it stands") {
+  const std::pair<std::string, std::string> cases[] = {
+      {Job("label: [a]"), "`labels`"},
+      {Job("stage: build"), "there are no stages: a job starts when the jobs in its `needs` have passed"},
+      {Top("stages: [a]"), "there are no stages"},
+      {Job("uses: a/b"), "write what it does as a step `run: …`"},
+      {Steps("[{ uses: a/b@v1 }]"), "write what it does as a step `run: …`"},
+      {Steps("[{ run: x, label: a }]"), "it is called `labels` and belongs in a job"},
+      {Steps("[{ run: x, working-directory: a }]"), "write `run: cd FOLDER && …`"},
+      {Steps("[{ bash: x }]"), "here it is called `run`"},
+      {Job("services: [a]"), "there are no services"},
+      {Job("depends-on: [a]"), "here it is called `needs`"},
+      {Job("Runs-On: a"), "here it is called `labels`"},
+      {Job("gpu_count: 1"), "it is called `gpus` and belongs under `resources`"},
+      {Job("retries: 2"), "here it is called `retry`"},
+      {Job("retry: { max-retries: 2 }"), "here it is called `max`"},
+      {Job("strategy: { a: 1 }"), "here it is called `matrix`, which is known but not yet built"},
+      {Job("node: a"), "it may be meant as `nodes`, which is known but not yet built: remove it"},
+      {Top("on: { push: { tags: [v1] } }"), "pushes of tags start nothing; `branches` names"},
+      {Top("on: { push: { branches-ignore: [a] } }"), "exclude with a `!`: `branches: [\"**\", \"!wip\"]`"},
+      {Top("on: { push: { branchs: [a] } }"), "did you mean `branches`?"},
+      {Top("on: { pull_request: {} }"), "`furrow run` starts one by hand"},
+      {Top("true: { push: {} }"), "here it is called `on`"},
+      {Top("on:"), "`on` in the file has no value; write `on: { push: {} }` for every push"},
+      {Top("on: {}"), "`on` is empty; write `on: { push: {} }` for every push"},
+      {Top("on: push"), "not `push`; write `on: { push: {} }` for every push"},
+      {Top("on: { push: }"), "`push` in `on` has no value; write `push: {}` for every push"},
+      {Top("on: { push: true }"), "write `push: {}` for every push"},
+      {Top("on: { push: { paths: } }"), "has no value; write them, such as `paths: [\"train/**\"]`"},
+  };
+  for (const auto& [text, words] : cases) {
+    const std::string found = Found(text);
+    INFO(text, "\n→ ", found);
+    CHECK(found.find(words) != std::string::npos);
+    CHECK(std::count(found.begin(), found.end(), '\n') == 1);
+  }
+}
+
 TEST_CASE("pipeline errors: a number is one to every reader of YAML, and stands without quotes") {
   const auto train = [](const std::string& step) {
     return Steps(
