@@ -20,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/base/open_files.h"
 #include "common/base/text.h"
 
 namespace furrow {
@@ -27,6 +28,7 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr mode_t kPrivate = 077;
+constexpr unsigned kStandardStreams = 3;
 
 const char* program_name = "furrow";  // in front of messages
 mode_t initial_umask = 022;
@@ -96,13 +98,17 @@ bool CanHaveThreads(unsigned count) {
 // needed.
 std::string Lacks(const Program& program) {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < program.files) {
-    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, program.files);
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < program.files)
-      return "cannot run with " + std::to_string(limit.rlim_max) + " open files, the limit here; it needs " +
-             std::to_string(program.files) + " (ulimit -n, LimitNOFILE=)";
-  }
+  RaiseOpenFiles(program.files);
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < program.files)
+    return "cannot run with " + std::to_string(limit.rlim_max) + " open files, the limit here; it needs " +
+           std::to_string(program.files) + " (ulimit -n, LimitNOFILE=)";
+  // What was inherited open takes from the limit.
+  const auto own = static_cast<unsigned>(program.files - std::min<std::uint64_t>(program.files, kStandardStreams));
+  if (!CanOpenFiles(own)) RaiseOpenFiles(limit.rlim_cur + own);
+  if (!CanOpenFiles(own))
+    return "cannot open " + std::to_string(own) +
+           " files, which it needs, beside those that it was started with: the " + "limit here is " +
+           std::to_string(limit.rlim_max) + " (ulimit -n, LimitNOFILE=)";
   if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < program.memory)
     return "cannot run with " + std::to_string(limit.rlim_cur >> 20) +
            " MiB of address space, the limit here; it needs " + std::to_string(program.memory >> 20) +
