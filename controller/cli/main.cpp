@@ -220,26 +220,41 @@ class CommandLine {
   std::string file_ = "furrow.yaml";
 };
 
-// Returns the word in the position of a command, if it is none.
-std::optional<std::string> UnknownCommand(const CLI::App& app, int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "--state") ++i;
-    if (word.starts_with('-')) continue;
-    const auto named = app.get_subcommands([&](const CLI::App* command) { return command->get_name() == word; });
-    return named.empty() ? std::optional(word) : std::nullopt;
-  }
-  return std::nullopt;
+// Returns "; is runs meant? `furrow --help` lists them all".
+std::string Hint(const std::string& given, const std::vector<std::string>& known, const std::string& help) {
+  const auto nearest = pipeline::NearestWord(given, {known.begin(), known.end()});
+  return (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") + " `" + help + "` lists them all";
 }
 
-int SayUnknown(const Session& session, const CLI::App& app, const std::string& word) {
-  std::vector<std::string_view> commands;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    commands.push_back(command->get_name());
-  const auto nearest = pipeline::NearestWord(word, commands);
-  return Complain(session, {Errc::kInvalid, "there is no command " + word +
-                                                (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") +
-                                                " `furrow --help` lists them all"});
+// Says which word of the command line means nothing, or that a command is missing: CLI11 asks for the command first,
+// and does not tell which there are. None: the mistake is another one.
+std::optional<int> SayUnexpected(const Session& session, const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* command = &app;
+  std::string name;  // of the command that was given, with a blank in front
+  for (auto parsed = app.get_subcommands(); !parsed.empty(); parsed = command->get_subcommands()) {
+    command = parsed.front();
+    name += " " + command->get_name();
+  }
+  std::vector<std::string> commands, options;
+  for (const CLI::App* known : command->get_subcommands([](const CLI::App*) { return true; }))
+    commands.push_back(known->get_name());
+  for (const CLI::App* level = command; level != nullptr; level = level->get_parent())
+    for (const CLI::Option* option : level->get_options())
+      for (const std::string& known : option->get_lnames()) options.push_back("--" + known);
+
+  const std::string help = "furrow" + name + " --help";
+  const auto refused = [&](const std::string& words) { return Complain(session, {Errc::kInvalid, words}); };
+  const std::vector<std::string> left = app.remaining(true);
+  if (left.empty()) {
+    if (error.get_name() != "RequiredError" || commands.empty()) return std::nullopt;
+    return refused("a command is missing behind furrow" + name + "; `" + help + "` lists them all");
+  }
+  const std::string word =
+      left.front().substr(0, left.front().starts_with('-') ? left.front().find('=') : std::string::npos);
+  if (word.starts_with('-'))
+    return refused("there is no option " + word + (name.empty() ? "" : " of" + name) + Hint(word, options, help));
+  if (!commands.empty()) return refused("there is no command" + name + " " + word + Hint(word, commands, help));
+  return refused("furrow" + name + " takes no further word, such as " + word + "; `" + help + "` shows what it takes");
 }
 
 // Refuses arguments without a character: a variable of the shell that is not set must not choose what is meant without
@@ -265,8 +280,8 @@ int Main(int argc, char** argv) {
   try {
     line.app().parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (const auto word = UnknownCommand(line.app(), argc, argv); word && error.get_exit_code() != 0)
-      return SayUnknown(session, line.app(), *word);
+    if (error.get_exit_code() != 0)
+      if (const auto status = SayUnexpected(session, line.app(), error)) return *status;
     std::ostringstream out, err;
     const bool fine = line.app().exit(error, out, err) == 0;
     WriteOut(out.str());
@@ -282,5 +297,5 @@ int Main(int argc, char** argv) {
 }  // namespace furrow::cli
 
 int main(int argc, char** argv) {
-  return furrow::RunMain({"furrow", 16, 128u << 20, 4}, argc, argv, furrow::cli::Main);
+  return furrow::RunMain({"furrow", 28, 128u << 20, 4}, argc, argv, furrow::cli::Main);
 }
