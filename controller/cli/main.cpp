@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/program.h"
 #include "common/base/version.h"
+#include "common/pipeline/values.h"
 #include "common/pipeline/words.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
@@ -23,6 +24,16 @@ int Complain(const Session& session, const Error& error) {
   if (session.json) WriteOut(JsonError(error));
   Say(error.message);
   return ExitOf(error);
+}
+
+// CLI11 takes 010 for 8 and 0x10 for 16, which nobody means who writes a number of lines.
+CLI::Validator Decimal() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        if (const auto better = pipeline::WithoutZeros(text)) return text + " has a zero before it; write " + *better;
+        return pipeline::ParseInteger(text) ? "" : text + " is no whole number";
+      },
+      "");
 }
 
 // A CommandLine declares everything that the command line accepts and sets `action` to the command given.
@@ -90,15 +101,19 @@ class CommandLine {
   void AddQuestions() {
     CLI::App* runs = Add("runs", "runs, newest first", [this] { return RunsCommand(session_, runs_); });
     runs->add_option("PIPELINE", runs_.pipeline, "only of this pipeline");
-    runs->add_option("--limit", runs_.limit, "how many")->check(CLI::Range(1u, 1000u))->capture_default_str();
+    runs->add_option("--limit", runs_.limit, "how many")
+        ->check(Decimal())
+        ->check(CLI::Range(1u, 1000u))
+        ->capture_default_str();
     CLI::App* show = Add("show", "one run and its jobs", [this] { return ShowCommand(session_, what_, follow_); });
     show->add_option("RUN[/JOB[/SHARD]]", what_)->required();
     show->add_flag("-f,--follow", follow_, "live, until the run ends; its end is the exit status");
     CLI::App* logs = Add("logs", "what jobs printed", [this] { return LogsCommand(session_, logs_); });
     logs->add_option("RUN[/JOB[/SHARD]]", logs_.what)->required();
     CLI::Option* follow = logs->add_flag("-f,--follow", logs_.follow, "until the run ends");
-    logs->add_option("--tail", logs_.tail, "only the last lines")->check(CLI::Range(1u, 1'000'000u));
+    logs->add_option("--tail", logs_.tail, "only the last lines")->check(Decimal())->check(CLI::Range(1u, 1'000'000u));
     logs->add_option("--attempt", logs_.attempt, "of jobs that were tried again, this try; default: the newest")
+        ->check(Decimal())
         ->check(CLI::Range(1u, 1'000'000u))
         ->excludes(follow);
     CLI::App* artifacts =
@@ -129,8 +144,12 @@ class CommandLine {
   void AddFarm() {
     CLI::App* up =
         Add("up", "a controller and agents on this machine, until Ctrl-C", [this] { return UpCommand(session_, up_); });
-    up->add_option("--agents", up_.agents, "how many")->check(CLI::Range(0u, kMostAgents))->capture_default_str();
+    up->add_option("--agents", up_.agents, "how many")
+        ->check(Decimal())
+        ->check(CLI::Range(0u, kMostAgents))
+        ->capture_default_str();
     up->add_option("--port", up_.port, "control is one above, bulk two, enrol three; 0: free ones")
+        ->check(Decimal())
         ->check(CLI::Range(0u, 65532u))
         ->each([this](const std::string&) { up_.port_named = true; })
         ->capture_default_str();
@@ -162,6 +181,7 @@ class CommandLine {
     fresh->add_option("--labels", enrol_.labels, "A,B: labels that the machines get beside their own")
         ->allow_extra_args(false);
     fresh->add_option("--uses", enrol_.uses, "how many machines it lets in")
+        ->check(Decimal())
         ->check(CLI::Range(std::size_t{1}, kMaxEnrolmentUses))
         ->capture_default_str();
     fresh->add_option("--expires", enrol_.expires, "how long it may be used: 10m, 6h, 3d")->capture_default_str();

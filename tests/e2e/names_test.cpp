@@ -278,6 +278,10 @@ TEST_CASE("cli: a word that means nothing is named, with the nearest one or wher
       {"repos frob", "there is no command repos frob; `furrow repos --help` lists them all"},
       {"rnus", "there is no command rnus; is runs meant?"},
       {"run a b", "furrow run takes no further word, such as b; `furrow run --help`"},
+      {"runs --limit 010", "--limit: 010 has a zero before it; write 10"},
+      {"runs --limit 0x3", "--limit: 0x3 is no whole number"},
+      {"logs n#1 --tail 3.5", "--tail: 3.5 is no whole number"},
+      {"up --agents x", "--agents: x is no whole number"},
       {"hook", "a command is missing behind furrow hook; `furrow hook --help`"},
       {"", "a command is missing behind furrow; `furrow --help`"}};
   for (const auto& [words, said] : cases) {
@@ -285,7 +289,7 @@ TEST_CASE("cli: a word that means nothing is named, with the nearest one or wher
     const ProgramResult ended = Shell(farm, std::string("\"$FURROW\" ") + words);
     CHECK(ended.status == 2);
     CHECK_MESSAGE(ended.err.find(std::string("furrow: ") + said) != std::string::npos, ended.err);
-    CHECK(std::count(ended.err.begin(), ended.err.end(), '\n') == 1);
+    CheckSaid(ended.err);
   }
 }
 

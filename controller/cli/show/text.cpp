@@ -11,9 +11,10 @@
 namespace furrow::cli {
 namespace {
 
-constexpr std::size_t kBetween = 2;    // columns between two cells of a table
-constexpr std::size_t kLeastCut = 12;  // columns that a text in a row keeps at least
-constexpr std::size_t kIndent = 4;     // columns before what stands below its row
+constexpr std::string_view kNothing = "-";  // what a cell shows that has nothing to show
+constexpr std::size_t kBetween = 2;         // columns between two cells of a table
+constexpr std::size_t kLeastCut = 12;       // columns that a text in a row keeps at least
+constexpr std::size_t kIndent = 4;          // columns before what stands below its row
 
 constexpr const char* kColours[] = {"", "\033[2m", "\033[1m", "\033[31m", "\033[32m", "\033[33m", "\033[36m"};
 
@@ -186,7 +187,7 @@ std::string Table::Render(bool colour, std::size_t width) const {
   for (const auto& row : rows_) {
     line(row);
     for (std::size_t i = 0; i < row.size(); ++i)
-      if (places[i] == Place::kBelow)
+      if (places[i] == Place::kBelow && row[i].text != kNothing)
         for (const std::string& part : Folded(row[i].text, width > kIndent ? width - kIndent : 1))
           out += std::string(std::min(kIndent, width - 1), ' ') + Paint(part, row[i].colour, colour) + "\n";
   }
