@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/user_folders.h"
 #include "common/daemon/config_fields.h"
 #include "common/pipeline/pipeline.h"
 #include "common/pipeline/values.h"
@@ -289,6 +290,8 @@ Result<Config> Parse(std::string_view text, const std::string& file, Config (*re
 
 Result<std::string> ReadFile(const std::string& path) {
   const std::string what = "cannot read the configuration " + path;
+  if (const Status there = CheckCurrentFolder(path); !there)
+    return Fail(there.error().code, what + ": " + there.error().message);
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return Fail(Errc::kInvalid, what + ": it is a folder");
   std::ifstream file(path, std::ios::binary);

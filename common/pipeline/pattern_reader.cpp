@@ -277,6 +277,9 @@ Status PatternReader::CheckSets(const std::string& text) {
       if (use_ == PatternUse::kBranches && before.empty() && behind.empty()) return Refuse(why, pieces, also);
       return Refuse(why, {before + Joined(pieces) + behind}, also);
     }
+    if (behind.starts_with('+'))
+      return Refuse("has a `+` behind " + Quoted(set) + ", which repeats nothing here",
+                    {before + set + "*" + behind.substr(1)}, "`[+]` for the character itself");
     for (std::size_t i = 2; i + 2 < set.size(); ++i)
       if (set[i] == '-' && set[i - 1] > set[i + 1])
         return Refuse("has the range " + Quoted(set.substr(i - 1, 3)) + ", in which nothing lies",

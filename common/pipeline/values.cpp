@@ -52,7 +52,7 @@ Status CheckZeros(std::string_view text, std::string_view before = "") {
   const auto better = WithoutZeros(text);
   if (!better) return {};
   return Fail(Errc::kInvalid, "has a zero before its number, " + Quoted(text) +
-                                  ", which readers of YAML do not agree on; write " +
+                                  ", which does not mean the same to all who read it; write " +
                                   Quoted(std::string(before) + *better));
 }
 

@@ -252,7 +252,7 @@ TEST_CASE("pipeline errors: a number is one to every reader of YAML, and stands 
       {Job("resources: { cpus: \"4\" }"), "`cpus` in " + resources + "must be a number, not `4` in quotes; leave"},
       {Job("resources: { gpus: '1' }"), "`gpus` in " + resources + "must be a number, not `1` in quotes; leave"},
       {Job("resources: { cpus: 04 }"), "`cpus` in " + resources + zero + "`04`, which"},
-      {Job("resources: { cpus: 010 }"), "which readers of YAML do not agree on; write `10`"},
+      {Job("resources: { cpus: 010 }"), "which does not mean the same to all who read it; write `10`"},
       {Job("resources: { cpus: 00.5 }"), "write `0.5`"},
       {Job("resources: { memory: 010GiB }"), "`memory` in " + resources + zero + "`010GiB`, which"},
       {Job("resources: { memory: \"010GiB\" }"), "write `10GiB`"},

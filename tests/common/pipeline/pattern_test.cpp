@@ -103,6 +103,7 @@ TEST_CASE("pattern: what can match no branch is refused, with what to write") {
       {"^release/.*$", "write `release/**`"},
       {"release/.+", "write `release/?**`"},
       {"{a,}", "write `a`"},
+      {"v[0-9]+.[0-9]+", "write `v[0-9]*.[0-9]*`, or `[+]`"},
       {"{{a,b}}", "write `{a,b}`"},
       {"{a..c}/x", "write `{a,b,c}/x`"},
       {"a/../b", "write `b`"},
