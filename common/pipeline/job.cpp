@@ -122,11 +122,6 @@ void RefuseDeviceWithoutGpu(Fields& fields, const JobSpec& job) {
   }
 }
 
-bool IsLabel(std::string_view text) {
-  return text.size() <= 64 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c != 0x7F && c != ','; });
-}
-
 }  // namespace
 
 void ReadEnv(Fields& fields, Env& env) {
@@ -214,8 +209,10 @@ JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env,
   }
   job.resources = ReadResources(fields);
   for (const YamlNode* label : fields.TextList("labels", "[a100]")) {
-    if (!IsLabel(label->text)) {
-      report.Add(label->position, Quoted(label->text) + " is no label: 1 to 64 characters without spaces and commas");
+    if (!IsName(label->text, /*dots=*/true)) {
+      report.Add(
+          label->position,
+          Quoted(label->text) + " is no label that an agent can have: letters, digits, _ - . and at most 64 of them");
     }
     job.labels.push_back(label->text);
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "common/base/text.h"
 #include "common/pipeline/report.h"
 
 namespace furrow::pipeline {
@@ -200,6 +201,9 @@ Result<Gpus> ParseGpus(std::string_view text) {
     if (gpus.model.empty()) return Fail(Errc::kInvalid, "lacks the model before the colon, such as `a100:2`");
   }
   FURROW_TRY(CheckZeros(count, text.substr(0, text.size() - count.size())));
+  if (const std::string_view hidden = FirstHidden(gpus.model); !hidden.empty())
+    return Fail(Errc::kInvalid,
+                "holds the character " + CharacterName(hidden) + ", which no model has in its name; remove it");
   const auto number = ParseNumber(count);
   if (!number || *number < 0 || *number > 1024) {
     return Fail(Errc::kInvalid,

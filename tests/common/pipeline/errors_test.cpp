@@ -240,6 +240,30 @@ TEST_CASE("pipeline errors: a word of another system is answered with what to wr
   }
 }
 
+TEST_CASE("pipeline errors: a name that can stand for nothing, for it holds what nobody sees, is refused") {
+  for (const std::string hidden : {"\u200B", "\u00A0", "\u202E", "\uFEFF"}) {
+    const std::string name = "\"a100" + hidden + "\"";
+    const std::pair<std::string, std::string> cases[] = {
+        {Job("labels: [" + name + "]"), "is no label that an agent can have"},
+        {Job("resources: { gpus: \"a100" + hidden + ":1\" }"), "which no model has in its name; remove it"},
+        {Steps("[{ run: x }, { check: { " + name + ": \"> 1\" } }]"), "which nobody sees; remove it"},
+        {Top("on: { push: { branches: [" + name + "] } }"), "write `a100`"},
+        {Job("artifacts: [" + name + "]"), "write `a100`"},
+        {Job("needs: [" + name + "]"), "which is no job of this file"}};
+    for (const auto& [text, words] : cases) {
+      const std::string found = Found(text);
+      INFO(text, "\n→ ", found);
+      CHECK(found.find(words) != std::string::npos);
+      CHECK(std::count(found.begin(), found.end(), '\n') == 1);
+    }
+  }
+  CHECK(Found("jobs:\n  t: { steps: [{ run: x }] }\n  a: { needs: [t], steps: [{ check: { précision: \"> 1\" } }] }\n")
+            .empty());
+  for (const char* never : {"gpu/a100", "a=b", "grün", "-x"})
+    CHECK(Found(Job("labels: [\"" + std::string(never) + "\"]")).find("is no label that an agent can have") !=
+          std::string::npos);
+}
+
 TEST_CASE("pipeline errors: a number is one to every reader of YAML, and stands without quotes") {
   const auto train = [](const std::string& step) {
     return Steps(
