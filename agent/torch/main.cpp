@@ -4,7 +4,6 @@
 
 #include <cerrno>
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -114,7 +113,6 @@ int Run(const std::vector<std::string>& words) {
 
 int Main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
-  std::signal(SIGXFSZ, SIG_IGN);            // A file size limit must cause an error message, like a full disk.
   if (argc > 2) WaitWithoutSpinning(argv);  // A step has more than one argument, --help has not.
   try {
     return Run({argv + 1, argv + argc});

@@ -29,6 +29,7 @@ namespace {
 constexpr int kFailed = 1;
 constexpr mode_t kPrivate = 077;
 constexpr unsigned kStandardStreams = 3;
+constexpr rlim_t kStack = 512 << 10;
 
 const char* program_name = "furrow";  // in front of messages
 mode_t initial_umask = 022;
@@ -51,6 +52,7 @@ void ResetSignals() {
   // Whoever waits for children or is to be stopped must hear of it; a shell ignores SIGINT for what runs in the
   // background, and nohup SIGHUP, on purpose.
   for (const int number : {SIGCHLD, SIGTERM, SIGABRT}) std::signal(number, SIG_DFL);
+  std::signal(SIGXFSZ, SIG_IGN);  // A limit of a file's size is an error of the write, like a full disk.
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -98,6 +100,9 @@ bool CanHaveThreads(unsigned count) {
 // needed.
 std::string Lacks(const Program& program) {
   rlimit limit{};
+  if (::getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < kStack)  // of each thread, too
+    return "cannot run with " + std::to_string(limit.rlim_cur >> 10) + " KiB of stack, the limit here; it needs " +
+           std::to_string(kStack >> 10) + " KiB (ulimit -s, LimitSTACK=)";
   RaiseOpenFiles(program.files);
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < program.files)
     return "cannot run with " + std::to_string(limit.rlim_max) + " open files, the limit here; it needs " +

@@ -203,9 +203,9 @@ TEST_CASE("cli: no environment makes it crash, and it answers in most") {
     }
   }
   // Here it cannot answer, and says why.
-  for (const char* around :
-       {"ulimit -n 7; \"$@\"", "ulimit -n 16; \"$@\"", "ulimit -n 20; \"$@\"", "ulimit -n 27; \"$@\"",
-        "ulimit -v 60000; \"$@\"", "mkdir gone; cd gone; rmdir ../gone; \"$@\" --state relative"}) {
+  for (const char* around : {"ulimit -n 7; \"$@\"", "ulimit -n 16; \"$@\"", "ulimit -n 20; \"$@\"",
+                             "ulimit -n 27; \"$@\"", "ulimit -v 60000; \"$@\"", "ulimit -s 64; \"$@\"",
+                             "mkdir gone; cd gone; rmdir ../gone; \"$@\" --state relative"}) {
     CAPTURE(around);
     farm.Write("around.sh", std::string(around) + "\n");
     const ProgramResult ended = Shell(farm, "bash around.sh \"$FURROW\" runs");
