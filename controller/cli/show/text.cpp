@@ -130,7 +130,8 @@ std::vector<std::size_t> Table::Widths() const {
 // go.
 Table::Layout Table::Fit(std::size_t width) const {
   Layout layout{Widths(), std::vector<Place>(columns_.size(), Place::kInRow)};
-  auto& [widths, places] = layout;
+  auto& widths = layout.widths;
+  auto& places = layout.places;
   const auto excess = [&] {
     std::size_t used = 0;
     for (std::size_t i = 0; i < columns_.size(); ++i)
