@@ -8,6 +8,8 @@
 #include <sstream>
 #include <vector>
 
+#include "common/base/program.h"
+
 namespace furrow {
 namespace {
 
@@ -35,7 +37,7 @@ std::string Shortest(double value) {
 }
 
 int Usage(const std::string& argument) {
-  std::fprintf(stderr, "check-metrics: cannot read `%s`\n", argument.c_str());
+  Say("check-metrics: cannot read `" + argument + "`");
   return 2;
 }
 

@@ -5,6 +5,8 @@
 #include <ctime>
 #include <string>
 
+#include "common/base/text.h"
+
 namespace furrow::runner {
 
 void Log(std::string_view message) {
@@ -14,7 +16,7 @@ void Log(std::string_view message) {
   char stamp[32];
   const std::size_t size = std::strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ ", &utc);
   std::string line(stamp, size);
-  line += message;
+  line += Plain(message);
   line += '\n';
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;  // A failure cannot be reported anywhere.
 }

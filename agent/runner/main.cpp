@@ -44,6 +44,7 @@ constexpr off_t kMaxLogBytes = 1 << 20;
 struct Options {
   std::string state;
   bool detach = false;
+  bool detached = false;  // stderr is runner.log
   rlim_t open_files = 0;  // 0: as this process has it
   int ready_fd = -1;
   unsigned job_umask = InitialUmask();
@@ -154,9 +155,10 @@ std::pair<char*, std::size_t> MemoryOf(int argc, char** argv) {
   return {argv[0], static_cast<std::size_t>(end - argv[0])};
 }
 
-Status Serve(const Options& options, std::pair<char*, std::size_t> arguments, int& ready_fd) {
+Status Serve(Options& options, std::pair<char*, std::size_t> arguments, int& ready_fd) {
   if (::chdir(options.state.c_str()) != 0) return tl::unexpected(ErrnoError("cannot enter " + options.state, errno));
   if (options.detach) FURROW_TRY(Detach());
+  options.detached = options.detach;
   FURROW_TRY(Lock(options.state));
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return tl::unexpected(ErrnoError("cannot become a subreaper", errno));
   const rlimit job_files = RaiseDescriptorLimit(options.open_files);
@@ -190,7 +192,7 @@ int Main(int argc, char** argv) {
   ShedInheritance(options.ready_fd);
   const Status status = Serve(options, MemoryOf(argc, argv), options.ready_fd);
   if (status) return 0;
-  Log(status.error().message);
+  options.detached ? Log(status.error().message) : Say(status.error().message);
   if (options.ready_fd >= 0 &&
       ::write(options.ready_fd, status.error().message.data(), status.error().message.size()) < 0)
     return 1;

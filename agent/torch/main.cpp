@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -15,6 +15,7 @@
 #include "agent/torch/runtime.h"
 #include "agent/torch/spec.h"
 #include "agent/torch/steps.h"
+#include "common/base/program.h"
 #include "common/base/version.h"
 
 namespace furrow::steps {
@@ -36,8 +37,14 @@ constexpr const char* kHelp =
 
 int Complain(const std::string& message, int status) {
   std::fflush(stdout);
-  std::fprintf(stderr, "furrow-torch: %s\n", message.c_str());
+  Say(message);
   return status;
+}
+
+// RunMain tells what stdout did not take, and makes it the exit status.
+int Print(const std::string& text) {
+  if (std::fputs(text.c_str(), stdout) < 0) NoteOutputError(errno);
+  return 0;
 }
 
 std::string FromEnvironment(const char* name) {
@@ -73,8 +80,8 @@ void WaitWithoutSpinning(char** argv) {
 }
 
 // Runs `step` on a parsed spec and returns the exit status.
-template <class Spec, class Run>
-int RunStep(const Result<Spec>& spec, const Run& step) {
+template <class Spec, class Step>
+int RunStep(const Result<Spec>& spec, const Step& step) {
   if (!spec) return Complain(spec.error().message, kUsage);
   PrepareProcess(spec->threads);
   auto metrics = MetricsFile::Open(FromEnvironment("FURROW_METRICS"));
@@ -83,13 +90,13 @@ int RunStep(const Result<Spec>& spec, const Run& step) {
   return done ? 0 : Complain(done.error().message, kFailed);
 }
 
-int Main(const std::vector<std::string>& words) {
+int Run(const std::vector<std::string>& words) {
   const std::string verb = words.empty() ? "" : words[0];
-  if (words.size() == 1 && (verb == "--help" || verb == "-h")) return std::fputs(kHelp, stdout) < 0;
-  if (words.size() == 1 && verb == "--version") return std::printf("furrow-torch %s\n", kVersion) < 0;
+  if (words.size() == 1 && (verb == "--help" || verb == "-h")) return Print(kHelp);
+  if (words.size() == 1 && verb == "--version") return Print(std::string("furrow-torch ") + kVersion + "\n");
   if (words.size() == 1 && verb == "--describe") {
     PrepareProcess(0);
-    return std::fputs(DescribeTorch().c_str(), stdout) < 0;
+    return Print(DescribeTorch());
   }
   const bool given = words.size() == 3 && words[1] == "--spec-json";
   if (words.size() != 3 || (verb != "train" && verb != "evaluate") || (words[1] != "--spec" && !given)) {
@@ -104,16 +111,19 @@ int Main(const std::vector<std::string>& words) {
                  [&](const EvaluateSpec& spec, MetricsFile& metrics) { return Evaluate(spec, *shard, metrics); });
 }
 
+int Main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
+  if (argc > 2) WaitWithoutSpinning(argv);  // A step has more than one argument, --help has not.
+  try {
+    return Run({argv + 1, argv + argc});
+  } catch (const std::exception& error) {
+    return Complain(ReasonOf(error), kFailed);
+  }
+}
+
 }  // namespace
 }  // namespace furrow::steps
 
 int main(int argc, char** argv) {
-  std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
-  std::signal(SIGXFSZ, SIG_IGN);  // A file size limit must cause an error message, like a full disk.
-  if (argc > 2) furrow::steps::WaitWithoutSpinning(argv);  // A step has more than one argument, --help has not.
-  try {
-    return furrow::steps::Main({argv + 1, argv + argc});
-  } catch (const std::exception& error) {
-    return furrow::steps::Complain(furrow::steps::ReasonOf(error), furrow::steps::kFailed);
-  }
+  return furrow::RunMain({"furrow-torch", 12, 0, 0}, argc, argv, furrow::steps::Main);
 }

@@ -1,6 +1,10 @@
 #include "common/base/open_files.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <vector>
 
 namespace furrow {
 
@@ -20,6 +24,17 @@ void RaiseOpenFiles(rlim_t most) {
   if (limit.rlim_cur >= wanted) return;
   limit.rlim_cur = wanted;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool CanOpenFiles(unsigned count) {
+  std::vector<int> opened;
+  while (opened.size() < count) {
+    const int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) break;
+    opened.push_back(fd);
+  }
+  for (const int fd : opened) ::close(fd);
+  return opened.size() == count;
 }
 
 }  // namespace furrow

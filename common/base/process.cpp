@@ -77,7 +77,10 @@ Result<pid_t> Spawn(const std::vector<std::string>& argv, const SpawnOptions& op
                                     options.environment ? environment.data() : environ);
   if (failed == ENOENT && !options.folder.empty() && ::access(options.folder.c_str(), F_OK) != 0)
     return Fail(Errc::kNotFound, "there is no folder " + options.folder);
-  if (failed == ENOENT) return Fail(Errc::kNotFound, "there is no program " + argv[0]);
+  if (failed == ENOENT)
+    return Fail(Errc::kNotFound,
+                "there is no program " + argv[0] +
+                    (argv[0].find('/') == std::string::npos ? "; install it, or add its folder to PATH" : ""));
   if (failed != 0) return tl::unexpected(ErrnoError("cannot start " + argv[0], failed));
   return pid;
 }

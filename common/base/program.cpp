@@ -20,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/base/open_files.h"
 #include "common/base/text.h"
 
 namespace furrow {
@@ -27,6 +28,8 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr mode_t kPrivate = 077;
+constexpr unsigned kStandardStreams = 3;
+constexpr rlim_t kStack = 512 << 10;
 
 const char* program_name = "furrow";  // in front of messages
 mode_t initial_umask = 022;
@@ -49,6 +52,7 @@ void ResetSignals() {
   // Whoever waits for children or is to be stopped must hear of it; a shell ignores SIGINT for what runs in the
   // background, and nohup SIGHUP, on purpose.
   for (const int number : {SIGCHLD, SIGTERM, SIGABRT}) std::signal(number, SIG_DFL);
+  std::signal(SIGXFSZ, SIG_IGN);  // A limit of a file's size is an error of the write, like a full disk.
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -96,13 +100,20 @@ bool CanHaveThreads(unsigned count) {
 // needed.
 std::string Lacks(const Program& program) {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < program.files) {
-    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, program.files);
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < program.files)
-      return "cannot run with " + std::to_string(limit.rlim_max) + " open files, the limit here; it needs " +
-             std::to_string(program.files) + " (ulimit -n, LimitNOFILE=)";
-  }
+  if (::getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < kStack)  // of each thread, too
+    return "cannot run with " + std::to_string(limit.rlim_cur >> 10) + " KiB of stack, the limit here; it needs " +
+           std::to_string(kStack >> 10) + " KiB (ulimit -s, LimitSTACK=)";
+  RaiseOpenFiles(program.files);
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < program.files)
+    return "cannot run with " + std::to_string(limit.rlim_max) + " open files, the limit here; it needs " +
+           std::to_string(program.files) + " (ulimit -n, LimitNOFILE=)";
+  // What was inherited open takes from the limit.
+  const auto own = static_cast<unsigned>(program.files - std::min<std::uint64_t>(program.files, kStandardStreams));
+  if (!CanOpenFiles(own)) RaiseOpenFiles(limit.rlim_cur + own);
+  if (!CanOpenFiles(own))
+    return "cannot open " + std::to_string(own) +
+           " files, which it needs, beside those that it was started with: the " + "limit here is " +
+           std::to_string(limit.rlim_max) + " (ulimit -n, LimitNOFILE=)";
   if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < program.memory)
     return "cannot run with " + std::to_string(limit.rlim_cur >> 20) +
            " MiB of address space, the limit here; it needs " + std::to_string(program.memory >> 20) +

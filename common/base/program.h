@@ -23,6 +23,8 @@ struct Program {
 // to
 //   a stdout that was closed fails.
 // - No signal is blocked, and SIGCHLD, SIGTERM and SIGABRT have their default; what nohup ignores stays ignored.
+// SIGXFSZ
+//   is ignored.
 // - argv[0] is there.
 // - What `main` or a thread throws is told in words, with status 1.
 // - If something could not be written to stdout, that is told, and a status of 0 becomes 1.

@@ -41,6 +41,13 @@ bool IsUnseen(char32_t point) {
   return range != std::begin(kUnseen) && point <= std::prev(range)->last;
 }
 
+// Returns whether the character looks like a space and is none: Unicode's category Zs beside U+0020, and the empty cell
+// of Braille.
+bool IsForeignBlank(char32_t point) {
+  return point == 0xA0 || point == 0x1680 || (point >= 0x2000 && point <= 0x200A) || point == 0x202F ||
+         point == 0x205F || point == 0x2800 || point == 0x3000;
+}
+
 std::string WithoutUnseen(std::string_view text, bool lines) {
   std::string plain;
   plain.reserve(text.size());
@@ -151,6 +158,28 @@ std::string Plain(std::string_view text) {
 
 std::string PlainLines(std::string_view text) {
   return WithoutUnseen(text, /*lines=*/true);
+}
+
+std::string_view FirstHidden(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t size = Utf8CharacterSize(text);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(size, 1));
+    if (size == 0) return character;
+    const char32_t point = CodePoint(character);
+    if (IsUnseen(point) || IsForeignBlank(point)) return character;
+    text.remove_prefix(size);
+  }
+  return {};
+}
+
+std::string CharacterName(std::string_view character) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  const bool whole = Utf8CharacterSize(character) == character.size();
+  const char32_t value = whole ? CodePoint(character) : static_cast<unsigned char>(character[0]);
+  std::string digits;
+  for (char32_t left = value; left > 0 || digits.size() < (whole ? 4U : 2U); left >>= 4)
+    digits.insert(digits.begin(), kDigits[left & 0xF]);
+  return (whole ? "U+" : "0x") + digits;
 }
 
 std::string EscapeUnseen(std::string json) {

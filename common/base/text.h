@@ -30,6 +30,13 @@ std::string Plain(std::string_view text);
 // The same, but newlines and tabs stay.
 std::string PlainLines(std::string_view text);
 
+// Returns the first character that a reader cannot see or takes for a space: one that Plain would replace, or a blank
+// other than U+0020. Empty: there is none.
+std::string_view FirstHidden(std::string_view text);
+
+// Returns "U+200B" for a character, and "0xFF" for a byte that belongs to none.
+std::string CharacterName(std::string_view character);
+
 // Returns JSON text that means the same and that a terminal may show: what Plain would replace is escaped.
 std::string EscapeUnseen(std::string json);
 

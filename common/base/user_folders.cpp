@@ -35,6 +35,15 @@ Result<fs::path> HomeFolder() {
       "this user has no home folder: HOME names no absolute path, and neither does the password file; set HOME");
 }
 
+Status CheckCurrentFolder(const fs::path& path) {
+  std::error_code failed;
+  if (path.is_absolute()) return {};
+  static_cast<void>(fs::current_path(failed));
+  if (failed != std::errc::no_such_file_or_directory) return {};
+  return Fail(Errc::kInvalid, "the current folder is gone, so that there is no " + path.string() +
+                                  " in it; go to another folder, or name an absolute path");
+}
+
 Result<fs::path> CacheFolder() {
   fs::path cache = FolderOf("XDG_CACHE_HOME");
   if (!cache.empty()) return cache;

@@ -11,6 +11,9 @@ namespace furrow {
 // HOME, or what the password file says where HOME names no absolute folder. kInvalid: neither does.
 Result<std::filesystem::path> HomeFolder();
 
+// Fails with kInvalid where `path` is relative and the current folder is gone, so that nothing lies there.
+Status CheckCurrentFolder(const std::filesystem::path& path);
+
 // XDG_CACHE_HOME, or .cache in the home folder where the variable names no absolute folder.
 Result<std::filesystem::path> CacheFolder();
 

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "common/base/user_folders.h"
 #include "common/daemon/config_fields.h"
 #include "common/pipeline/pipeline.h"
 #include "common/pipeline/values.h"
@@ -33,15 +34,49 @@ bool IsAddress(const std::string& text) {
   return inet_pton(AF_INET, text.c_str(), &scratch) == 1;
 }
 
+std::string WithoutScheme(const std::string& text) {
+  const std::size_t scheme = text.find("://");
+  return scheme == std::string::npos ? text : text.substr(scheme + 3);
+}
+
+// Returns what to write for a text that is no address to listen on.
+std::string AddressCure(const std::string& text) {
+  const std::string plain = WithoutScheme(text);
+  if (IsAddress("[" + plain + "]")) return "; write \"[" + plain + "]\"";
+  if (plain == "localhost") return "; write 127.0.0.1";
+  if (plain == "*") return "; write 0.0.0.0";
+  const std::string host = plain.substr(0, plain.rfind(':'));
+  if (IsAddress(host))
+    return "; write " + (host.starts_with('[') ? "\"" + host + "\"" : host) + ", and ports in `ports`";
+  if (host == "localhost" || host == "*") return AddressCure(host) + ", and ports in `ports`";
+  return "; a name is not looked up here: write the address of this machine that it stands for";
+}
+
 void ReadAddress(Section& section, std::string_view key, std::string& out) {
   section.Text(key, out);
   if (!IsAddress(out)) {
-    section.Wrong(key, "must be an address such as 127.0.0.1, 0.0.0.0 or \"[::]\", not " + Quoted(out));
+    section.Wrong(key,
+                  "must be an address such as 127.0.0.1, 0.0.0.0 or \"[::]\", not " + Quoted(out) + AddressCure(out));
   }
 }
 
+// Returns what to write for a text that is not HOST:PORT; empty: that is not known.
+std::string HostPortCure(const std::string& text, const std::string& usual_port) {
+  const std::string plain = WithoutScheme(text);
+  const std::size_t colon = plain.rfind(':');
+  const std::string host = plain.substr(0, colon), port = colon == std::string::npos ? "" : plain.substr(colon + 1);
+  const bool digits = !port.empty() && port.size() < 6 && port.find_first_not_of("0123456789") == std::string::npos;
+  // fd00::1:7071 is an address itself, but a number of four digits and more behind an address is meant as a port.
+  if (IsAddress("[" + host + "]") && digits && port.size() > 3) return "; write \"[" + host + "]:" + port + "\"";
+  if (IsAddress("[" + plain + "]")) return "; write \"[" + plain + "]:" + usual_port + "\"";
+  if (IsAddress(plain) && plain.starts_with('[')) return "; write \"" + plain + ":" + usual_port + "\"";
+  const bool is_host = !host.empty() && host.find_first_of("[]:/@ \t") == std::string::npos;
+  if (is_host && colon == std::string::npos) return "; write " + host + ":" + usual_port;
+  return plain != text && is_host && digits ? "; write " + plain : "";
+}
+
 // Reads "gpu-7.example:7071" or "[::1]:7071".
-void ReadHostPort(Section& section, std::string_view key, std::string& out) {
+void ReadHostPort(Section& section, std::string_view key, std::string& out, const std::string& usual_port) {
   section.Text(key, out);
   if (out.empty()) return;
   const std::size_t colon = out.rfind(':');
@@ -50,7 +85,8 @@ void ReadHostPort(Section& section, std::string_view key, std::string& out) {
   const bool host_is_right =
       host.starts_with('[') ? IsAddress(host) : !host.empty() && host.find_first_of(":/@ \t") == std::string::npos;
   if (!host_is_right || !port || *port < 1 || *port > 65535) {
-    section.Wrong(key, "must be HOST:PORT, such as farm.example:7071 or \"[fd00::1]:7071\", not " + Quoted(out));
+    section.Wrong(key, "must be HOST:PORT, such as farm.example:7071 or \"[fd00::1]:7071\", not " + Quoted(out) +
+                           HostPortCure(out, usual_port));
   }
 }
 
@@ -170,8 +206,8 @@ void ReadGpus(Section& offer, AgentConfig& c) {
 
 void ReadControllerAddress(Section& root, AgentConfig& c) {
   Section controller = root.Child("controller");
-  ReadHostPort(controller, "control", c.controller_control);
-  ReadHostPort(controller, "bulk", c.controller_bulk);
+  ReadHostPort(controller, "control", c.controller_control, "7071");
+  ReadHostPort(controller, "bulk", c.controller_bulk, "7072");
   controller.Text("key", c.controller_key);
   controller.Path("key_file", c.controller_key_file);
   if (!c.controller_key.empty() && c.controller_key.size() != 40) {
@@ -254,6 +290,8 @@ Result<Config> Parse(std::string_view text, const std::string& file, Config (*re
 
 Result<std::string> ReadFile(const std::string& path) {
   const std::string what = "cannot read the configuration " + path;
+  if (const Status there = CheckCurrentFolder(path); !there)
+    return Fail(there.error().code, what + ": " + there.error().message);
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored)) return Fail(Errc::kInvalid, what + ": it is a folder");
   std::ifstream file(path, std::ios::binary);

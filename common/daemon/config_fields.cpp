@@ -105,8 +105,8 @@ void Section::Integer(std::string_view key, std::uint32_t& out, std::uint32_t lo
   if (number && *number >= low && *number <= high) {
     out = static_cast<std::uint32_t>(*number);
   } else {
-    pipeline::WrongKind(*node, Named(key), "a number from " + std::to_string(low) + " to " + std::to_string(high),
-                        *report_);
+    pipeline::WrongNumber(*node, Named(key), "a number from " + std::to_string(low) + " to " + std::to_string(high),
+                          *report_);
   }
 }
 

@@ -54,18 +54,30 @@ std::string BoolCure(const YamlNode& node) {
   return "";
 }
 
+// Returns what to write for a scalar that is meant as a number; empty: that is not known.
+std::string NumberCure(const YamlNode& node) {
+  if (node.kind != Kind::kScalar || !ParseNumber(node.text)) return "";
+  if (const auto better = WithoutZeros(node.text)) return "; write " + *better;
+  return node.plain ? "" : "; leave out the quotes";
+}
+
 }  // namespace
 
-void WrongKind(const YamlNode& node, const std::string& what, std::string_view kind, Report& report) {
-  report.Add(node.position, what + " must be " + std::string(kind) + ", not " + Found(node));
+void WrongNumber(const YamlNode& node, const std::string& what, std::string_view kind, Report& report) {
+  WrongKind(node, what, kind, report, NumberCure(node));
+}
+
+void WrongKind(const YamlNode& node, const std::string& what, std::string_view kind, Report& report,
+               std::string_view cure) {
+  report.Add(node.position, what + " must be " + std::string(kind) + ", not " + Found(node) + std::string(cure));
 }
 
 std::optional<double> NumberOf(const YamlNode& node) {
-  return node.kind == Kind::kScalar && node.plain ? ParseNumber(node.text) : std::nullopt;
+  return node.kind == Kind::kScalar && node.plain && !WithoutZeros(node.text) ? ParseNumber(node.text) : std::nullopt;
 }
 
 std::optional<std::int64_t> IntegerOf(const YamlNode& node) {
-  return node.kind == Kind::kScalar && node.plain ? ParseInteger(node.text) : std::nullopt;
+  return node.kind == Kind::kScalar && node.plain && !WithoutZeros(node.text) ? ParseInteger(node.text) : std::nullopt;
 }
 
 Fields::Fields(const YamlNode& map, Scope scope, std::string where, Position position, Report& report)
@@ -84,7 +96,7 @@ Fields::Fields(const YamlNode& map, Scope scope, std::string where, Position pos
     } else if (!word->ready) {
       report_.Add(entry.key->position, NotYet(key));
     } else if (entry.value->kind == Kind::kNull) {
-      report_.Add(entry.key->position, Named(key) + " has no value; give it one, or remove it");
+      report_.Add(entry.key->position, Named(key) + " " + NoValue(key, scope));
     } else {
       entries_.push_back(entry);
     }
@@ -129,7 +141,7 @@ std::optional<std::int64_t> Fields::Integer(std::string_view key, std::int64_t l
   if (!node) return std::nullopt;
   const auto value = IntegerOf(*node);
   if (value && *value >= low && *value <= high) return value;
-  WrongKind(*node, Named(key), "a whole number from " + Grouped(low) + " to " + Grouped(high), report_);
+  WrongNumber(*node, Named(key), "a whole number from " + Grouped(low) + " to " + Grouped(high), report_);
   return std::nullopt;
 }
 
@@ -137,7 +149,7 @@ std::optional<double> Fields::Number(std::string_view key) {
   const YamlNode* node = Find(key);
   if (!node) return std::nullopt;
   const auto value = NumberOf(*node);
-  if (!value) WrongKind(*node, Named(key), "a number", report_);
+  if (!value) WrongNumber(*node, Named(key), "a number", report_);
   return value;
 }
 

@@ -55,10 +55,15 @@ class Fields {
   std::vector<YamlNode::Entry> entries_;  // the entries that may be used
 };
 
-// Reports at `node` that `what` must be `kind` ("a list such as [a]"), and what the node is instead.
-void WrongKind(const YamlNode& node, const std::string& what, std::string_view kind, Report& report);
+// Reports at `node` that `what` must be `kind` ("a list such as [a]"), what the node is instead, and `cure` ("; write
+// x").
+void WrongKind(const YamlNode& node, const std::string& what, std::string_view kind, Report& report,
+               std::string_view cure = "");
 
-// Returns the number that a scalar without quotes holds; none if `node` holds none.
+// The same where `kind` is a number; says what to write for one in quotes or with zeros in front.
+void WrongNumber(const YamlNode& node, const std::string& what, std::string_view kind, Report& report);
+
+// Returns the number that a scalar without quotes holds; none if `node` holds none, or one with zeros in front.
 std::optional<double> NumberOf(const YamlNode& node);
 std::optional<std::int64_t> IntegerOf(const YamlNode& node);
 

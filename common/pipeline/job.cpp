@@ -24,10 +24,12 @@ void ReadValue(Fields& fields, std::string_view key, Result<Value> (*parse)(std:
   if (node->kind == Kind::kList || node->kind == Kind::kMap) {
     const bool map = node->kind == Kind::kMap;
     fields.Wrong(key, "must be one value, not " + std::string(map ? "a mapping" : "a list"));
-  } else if (value) {
-    target = std::move(*value);
-  } else {
+  } else if (!value) {
     fields.Wrong(key, value.error().message);
+  } else if (!node->plain && ParseNumber(node->text)) {
+    WrongNumber(*node, fields.Named(key), "a number", fields.report());
+  } else {
+    target = std::move(*value);
   }
 }
 
@@ -63,6 +65,8 @@ void ReadRetryOn(Fields& retry, RetryRule& rule) {
       } else {
         WrongKind(*item, "an exit status in " + retry.Named("on"), "a whole number from 1 to 255", retry.report());
       }
+    } else if (ParseNumber(item->text)) {
+      WrongNumber(*item, "an exit status in " + retry.Named("on"), "a whole number from 1 to 255", retry.report());
     } else if (item->text == "preempted") {
       retry.report().Add(item->position, NotYet("preempted"));
     } else if (const auto nearest = NearestWord(item->text, {"agent_lost", "failure", "preempted"})) {
@@ -118,42 +122,6 @@ void RefuseDeviceWithoutGpu(Fields& fields, const JobSpec& job) {
   }
 }
 
-bool IsLabel(std::string_view text) {
-  return text.size() <= 64 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c != 0x7F && c != ','; });
-}
-
-// Returns the first "$NAME" or "${NAME}" of a text whose name is one that a job's environment has anyway: whoever
-// writes it means the value. Empty: there is none. Any other `$` may be part of a password or a template.
-std::string VariableIn(std::string_view text) {
-  constexpr std::string_view kUsual[] = {"PATH",
-                                         "HOME",
-                                         "USER",
-                                         "PWD",
-                                         "TMPDIR",
-                                         "LANG",
-                                         "LC_ALL",
-                                         "PYTHONPATH",
-                                         "LD_LIBRARY_PATH",
-                                         "CUDA_VISIBLE_DEVICES"};
-  for (std::size_t at = text.find('$'); at != text.npos; at = text.find('$', at + 1)) {
-    if (at > 0 && text[at - 1] == '\\') continue;
-    const bool braced = text.substr(at + 1).starts_with('{');
-    const std::size_t begin = at + (braced ? 2 : 1);
-    std::size_t end = begin;
-    while (end < text.size() &&
-           ((text[end] >= 'A' && text[end] <= 'Z') || text[end] == '_' || (text[end] >= '0' && text[end] <= '9')))
-      ++end;
-    const std::string_view name = text.substr(begin, end - begin);
-    const bool whole = braced ? end < text.size() && (text[end] == '}' || text[end] == ':')
-                              : end == text.size() || text[end] < 'a' || text[end] > 'z';
-    if (whole &&
-        (name.starts_with("FURROW_") || std::find(std::begin(kUsual), std::end(kUsual), name) != std::end(kUsual)))
-      return "$" + std::string(name);
-  }
-  return "";
-}
-
 }  // namespace
 
 void ReadEnv(Fields& fields, Env& env) {
@@ -178,10 +146,8 @@ void ReadEnv(Fields& fields, Env& env) {
       fields.report().Add(value->position, Quoted(key->text) + " in " + what + " is too long for a variable (" +
                                                std::to_string(kMaxArgumentBytes) +
                                                " bytes at most); keep it in a file");
-    } else if (const std::string inner = VariableIn(value->text); !inner.empty()) {
-      fields.report().Add(value->position, Quoted(key->text) + " in " + what + " is passed on as it is written, and `" +
-                                               inner + "` in it is not replaced; set it in a step instead: `run: " +
-                                               "export " + key->text + "=\"" + Shortened(value->text, 60) + "\"; …`");
+    } else if (const std::string why = WhyNotLiteral(key->text, value->text); !why.empty()) {
+      fields.report().Add(value->position, Quoted(key->text) + " in " + what + " " + why);
     } else {
       env[key->text] = value->text;
     }
@@ -191,7 +157,15 @@ void ReadEnv(Fields& fields, Env& env) {
 std::vector<std::string> ReadPatterns(Fields& fields, std::string_view key, std::string_view example, PatternUse use) {
   std::vector<std::string> patterns;
   bool good = true;
-  for (const YamlNode* item : fields.TextList(key, example)) {
+  for (const YamlNode* item : fields.List(key, example)) {
+    if (item->kind != Kind::kScalar || item->text.empty()) {
+      good = false;
+      const char mark = item->kind == Kind::kMap ? '{' : '[';
+      WrongKind(*item, "an item of " + fields.Named(key),
+                item->kind == Kind::kScalar ? "a text" : "a text; one with `" + std::string{mark} + "` needs quotes",
+                fields.report());
+      continue;
+    }
     auto read = ReadPattern(item->text, use);
     if (!read) {
       good = false;
@@ -235,8 +209,10 @@ JobSpec ReadJob(const YamlNode& key, const YamlNode& value, const Env& base_env,
   }
   job.resources = ReadResources(fields);
   for (const YamlNode* label : fields.TextList("labels", "[a100]")) {
-    if (!IsLabel(label->text)) {
-      report.Add(label->position, Quoted(label->text) + " is no label: 1 to 64 characters without spaces and commas");
+    if (!IsName(label->text, /*dots=*/true)) {
+      report.Add(
+          label->position,
+          Quoted(label->text) + " is no label that an agent can have: letters, digits, _ - . and at most 64 of them");
     }
     job.labels.push_back(label->text);
   }

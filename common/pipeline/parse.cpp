@@ -42,14 +42,18 @@ std::optional<PushTrigger> ReadOn(Fields& top, Report& report) {
   const YamlNode* node = top.Find("on");
   if (!node) return std::nullopt;
   if (node->kind != Kind::kMap) {
-    WrongKind(*node, "`on`", "a mapping such as { push: { branches: [main] } }", report);
+    WrongKind(*node, "`on`", "a mapping such as { push: { branches: [main] } }", report,
+              "; write `on: { push: {} }` for every push");
     return std::nullopt;
   }
+  if (node->entries.empty())
+    report.Add(node->position, "`on` is empty; write `on: { push: {} }` for every push, or remove it");
   Fields on(*node, Scope::kOn, "`on`", node->position, report);
   const YamlNode* push_node = on.Find("push");
   if (!push_node) return std::nullopt;
   if (push_node->kind != Kind::kMap) {
-    WrongKind(*push_node, on.Named("push"), "a mapping such as { branches: [main] }", report);
+    WrongKind(*push_node, on.Named("push"), "a mapping such as { branches: [main] }", report,
+              "; write `push: {}` for every push");
     return std::nullopt;
   }
   Fields push(*push_node, Scope::kPush, "`on: push`", push_node->position, report);
@@ -68,6 +72,11 @@ void CheckOverrides(const Env& overrides, Report& report) {
       report.Add({}, what + " is set by Furrow itself; " + CureOfReserved(name));
     } else if (!furrow::IsName(value)) {
       report.Add({}, what + " has a value that is not UTF-8, or with a NUL character");
+    } else if (name.size() + 1 + value.size() > kMaxArgumentBytes) {
+      report.Add({}, what + " is too long for a variable (" + std::to_string(kMaxArgumentBytes) +
+                         " bytes at most); keep it in a file");
+    } else if (const std::string why = WhyNotLiteral(name, value); !why.empty()) {
+      report.Add({}, what + " " + why);
     }
   }
 }

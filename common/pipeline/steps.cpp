@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "common/base/text.h"
 #include "common/pipeline/torch.h"
 #include "common/pipeline/values.h"
 
@@ -89,9 +90,13 @@ Step ReadCheck(Fields& step) {
   }
   std::string name;
   for (const auto& [key, value] : node.entries) {
-    if (key->text.size() > 128 || !std::all_of(key->text.begin(), key->text.end(), [](char c) { return c > ' '; }) ||
+    if (key->text.size() > 128 ||
+        !std::all_of(key->text.begin(), key->text.end(), [](char c) { return static_cast<unsigned char>(c) > ' '; }) ||
         key->text.empty()) {
       step.report().Add(key->position, Quoted(key->text) + " is no metric's name: 1 to 128 letters without spaces");
+    } else if (const std::string_view hidden = FirstHidden(key->text); !hidden.empty()) {
+      step.report().Add(key->position, "the metric " + Quoted(key->text) + " holds the character " +
+                                           CharacterName(hidden) + ", which nobody sees; remove it");
     }
     if (value->kind != Kind::kScalar) {
       WrongKind(*value, "the rule for " + Quoted(key->text), "a comparison such as \">= 0.80\"", step.report());

@@ -91,15 +91,15 @@ void ReadChannels(Mapping& data, std::string_view key, bool positive) {
       if (good(*item)) {
         values.push_back(NumberJson(*item));
       } else {
-        WrongKind(*item, "an item of " + data.fields.Named(key), "a number (" + numbers + ")", data.fields.report());
+        WrongNumber(*item, "an item of " + data.fields.Named(key), "a number (" + numbers + ")", data.fields.report());
       }
     }
     data.out[std::string(key)] = std::move(values);
   } else if (good(*node)) {
     data.out[std::string(key)] = NumberJson(*node);
   } else {
-    WrongKind(*node, data.fields.Named(key), "a number (" + numbers + ") or a list with one a channel",
-              data.fields.report());
+    WrongNumber(*node, data.fields.Named(key), "a number (" + numbers + ") or a list with one a channel",
+                data.fields.report());
   }
 }
 
@@ -115,7 +115,7 @@ void ReadShape(Mapping& data) {
     if (size && *size >= 1) {
       shape.push_back(*size);
     } else {
-      WrongKind(*item, "an item of " + data.fields.Named("shape"), "a whole number from 1 on", data.fields.report());
+      WrongNumber(*item, "an item of " + data.fields.Named("shape"), "a whole number from 1 on", data.fields.report());
     }
   }
   data.out["shape"] = std::move(shape);
@@ -127,6 +127,9 @@ void ReadCsvLabel(Mapping& data) {
   if (const auto column = IntegerOf(*label)) {
     data.out["label"] = *column;
     if (*column < -kMillion || *column > kMillion) data.fields.Wrong("label", "is no column");
+  } else if (label->plain && ParseInteger(label->text)) {
+    WrongNumber(*label, data.fields.Named("label"), "the number of a column, or its name in quotes",
+                data.fields.report());
   } else if (auto name = data.fields.Text("label")) {
     if (name->starts_with('$') && HasVariable(*name)) {
       data.fields.Wrong("label",
@@ -239,11 +242,17 @@ json ReadAdam(const YamlNode& node, const std::string& where, Report& report) {
   adam.Bool("amsgrad");
   if (!adam.fields.Has("betas")) return std::move(adam.out);
   json betas = json::array();
+  bool fit = true;
   for (const YamlNode* item : adam.fields.List("betas", "[0.9, 0.999]")) {
     const auto beta = NumberOf(*item);
-    if (beta && *beta >= 0 && *beta < 1) betas.push_back(NumberJson(*item));
+    if (!beta) {
+      WrongNumber(*item, "an item of " + adam.fields.Named("betas"), "a number", report);
+      return std::move(adam.out);
+    }
+    fit = fit && *beta >= 0 && *beta < 1;
+    betas.push_back(NumberJson(*item));
   }
-  if (betas.size() != 2) {
+  if (!fit || betas.size() != 2) {
     adam.fields.Wrong("betas", "must be two numbers from 0 to below 1, such as [0.9, 0.999]");
   }
   adam.out["betas"] = std::move(betas);

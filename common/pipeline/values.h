@@ -19,6 +19,11 @@ std::optional<std::int64_t> ParseInteger(std::string_view text);
 // Parses a finite decimal number: 1, -0.5, 1e-3. The locale plays no part.
 std::optional<double> ParseNumber(std::string_view text);
 
+// Returns a text that begins with a number without the zeros before that number: 10GiB for 010GiB; none: it has no such
+// zeros. A number with them is refused wherever one may stand in furrow.yaml, and so do the functions below, because
+// readers of YAML take 010 for 8 or for 10.
+std::optional<std::string> WithoutZeros(std::string_view text);
+
 // Parses a duration: `90s`, `5m`, `6h`, `3d`, `250ms`, also `1.5h`. It must be above zero and at most 365 days.
 Result<std::chrono::milliseconds> ParseDuration(std::string_view text);
 
@@ -55,6 +60,10 @@ inline constexpr std::size_t kMaxArgumentBytes = 131'071;
 bool IsReservedEnv(std::string_view name);
 // Returns what to do about a variable that IsReservedEnv.
 std::string CureOfReserved(std::string_view name);
+
+// Says that a variable's value names another variable, which nothing replaces, and what to write; empty: it names none.
+// The words complete "`PATH` in `env` ".
+std::string WhyNotLiteral(std::string_view name, std::string_view value);
 
 // Returns the comparison as furrow.yaml writes it.
 std::string_view ComparisonText(Comparison comparison);

@@ -57,29 +57,152 @@ constexpr std::pair<Scope, std::string_view> kHomes[] = {{Scope::kPipeline, "at 
                                                          {Scope::kAdam, "under `optimizer: { adam: … }`"}};
 constexpr std::size_t kHomesNamed = 2;
 
-// Maps the words of other systems to Furrow's.
+// Maps the words of other systems to Furrow's, in lower case and with `_` for `-`. Where a word has several meanings,
+// the one that may stand where the word does comes first.
 constexpr std::pair<std::string_view, std::string_view> kForeign[] = {{"script", "run"},
                                                                       {"before_script", "run"},
-                                                                      {"uses", "run"},
+                                                                      {"after_script", "run"},
                                                                       {"cmd", "run"},
                                                                       {"command", "run"},
                                                                       {"commands", "run"},
+                                                                      {"bash", "run"},
+                                                                      {"sh", "run"},
+                                                                      {"training", "train"},
+                                                                      {"eval", "evaluate"},
+                                                                      {"validate", "evaluate"},
+                                                                      {"assert", "check"},
+                                                                      {"verify", "check"},
+                                                                      {"gate", "check"},
                                                                       {"environment", "env"},
-                                                                      {"cron", "schedule"},
-                                                                      {"runs-on", "labels"},
-                                                                      {"tags", "labels"},
                                                                       {"variables", "env"},
+                                                                      {"variable", "env"},
+                                                                      {"vars", "env"},
+                                                                      {"cron", "schedule"},
+                                                                      {"runs_on", "labels"},
+                                                                      {"tags", "labels"},
+                                                                      {"label", "labels"},
+                                                                      {"queue", "labels"},
+                                                                      {"agents", "labels"},
+                                                                      {"agent", "labels"},
+                                                                      {"machine", "labels"},
+                                                                      {"host", "labels"},
+                                                                      {"pool", "labels"},
                                                                       {"depends_on", "needs"},
-                                                                      {"stage", "needs"},
+                                                                      {"dependson", "needs"},
+                                                                      {"depends", "needs"},
                                                                       {"dependencies", "needs"},
+                                                                      {"requires", "needs"},
+                                                                      {"after", "needs"},
                                                                       {"parallel", "shards"},
-                                                                      {"timeout-minutes", "timeout"},
-                                                                      {"continue-on-error", "allow_failure"},
+                                                                      {"parallelism", "shards"},
+                                                                      {"replicas", "shards"},
+                                                                      {"timeout_minutes", "timeout"},
+                                                                      {"timeout_in_minutes", "timeout"},
+                                                                      {"time_limit", "timeout"},
+                                                                      {"continue_on_error", "allow_failure"},
+                                                                      {"soft_fail", "allow_failure"},
+                                                                      {"retries", "retry"},
+                                                                      {"max_retries", "retry"},
+                                                                      {"max_retries", "max"},
+                                                                      {"attempts", "max"},
+                                                                      {"limits", "resources"},
+                                                                      {"requests", "resources"},
                                                                       {"gpu", "gpus"},
+                                                                      {"gpu_count", "gpus"},
+                                                                      {"num_gpus", "gpus"},
                                                                       {"mem", "memory"},
+                                                                      {"ram", "memory"},
+                                                                      {"vram", "gpu_memory"},
                                                                       {"cpu", "cpus"},
+                                                                      {"cores", "cpus"},
+                                                                      {"num_cpus", "cpus"},
+                                                                      {"outputs", "artifacts"},
+                                                                      {"artifact_paths", "artifacts"},
+                                                                      {"strategy", "matrix"},
+                                                                      {"container", "image"},
+                                                                      {"docker", "image"},
+                                                                      {"when", "on"},
+                                                                      {"when", "if"},
+                                                                      {"only", "if"},
+                                                                      {"except", "if"},
+                                                                      {"rules", "if"},
+                                                                      {"condition", "if"},
+                                                                      {"trigger", "on"},
+                                                                      {"triggers", "on"},
+                                                                      {"true", "on"},
+                                                                      {"tasks", "jobs"},
+                                                                      {"workflow", "jobs"},
+                                                                      {"workflows", "jobs"},
+                                                                      {"pipelines", "jobs"},
                                                                       {"learning_rate", "lr"},
                                                                       {"batch_size", "batch"}};
+
+// Says what to do instead of words of other systems that have no word here. Without a scope it counts for all.
+struct Advice {
+  std::string_view word;
+  std::optional<Scope> scope;
+  std::string_view words;
+};
+constexpr std::string_view kNoStages = "there are no stages: a job starts when the jobs in its `needs` have passed";
+constexpr std::string_view kOnlyPushes =
+    "only pushes of branches start runs by themselves; `furrow run` starts one by hand";
+constexpr std::string_view kOnlyBranches =
+    "pushes of tags start nothing; `branches` names the branches whose pushes do";
+constexpr std::string_view kFolder = "write `run: cd FOLDER && …`";
+constexpr Advice kAdvice[] = {
+    {"stage", {}, kNoStages},
+    {"stages", {}, kNoStages},
+    {"uses", {}, "actions of other systems are not known here; write what it does as a step `run: …`"},
+    {"with", {}, "a step `run: …` gets its arguments in its script, and variables from `env`"},
+    {"shell", {}, "`run` is a script of bash; write `exec: [PROGRAM, …]` for another one"},
+    {"services", {}, "there are no services; start what the job needs in its step `run: …`"},
+    {"working_directory", {}, kFolder},
+    {"workdir", {}, kFolder},
+    {"cwd", {}, kFolder},
+    {"dir", Scope::kStep, kFolder},
+    {"dir", Scope::kJob, kFolder},
+    {"tags", Scope::kPush, kOnlyBranches},
+    {"tag", Scope::kPush, kOnlyBranches},
+    {"tags_ignore", Scope::kPush, kOnlyBranches},
+    {"branches_ignore", Scope::kPush, "exclude with a `!`: `branches: [\"**\", \"!wip\"]`"},
+    {"paths_ignore", Scope::kPush, "exclude with a `!`: `paths: [\"**\", \"!doc/**\"]`"},
+    {"tag", Scope::kOn, kOnlyPushes},
+    {"tags", Scope::kOn, kOnlyPushes},
+    {"release", Scope::kOn, kOnlyPushes},
+    {"pull_request", Scope::kOn, kOnlyPushes},
+    {"pull_request_target", Scope::kOn, kOnlyPushes},
+    {"merge_request", Scope::kOn, kOnlyPushes},
+    {"merge_requests", Scope::kOn, kOnlyPushes},
+    {"workflow_dispatch", Scope::kOn, kOnlyPushes},
+    {"workflow_call", Scope::kOn, kOnlyPushes},
+    {"manual", Scope::kOn, kOnlyPushes}};
+
+// Says what to write for a key without a value.
+struct Empty {
+  Scope scope;
+  std::string_view word;
+  std::string_view words;
+};
+constexpr Empty kEmpty[] = {
+    {Scope::kPipeline, "on", "write `on: { push: {} }` for every push, or remove it"},
+    {Scope::kPipeline, "jobs", "write a job, such as `jobs: { test: { steps: [{ run: make test }] } }`"},
+    {Scope::kOn, "push", "write `push: {}` for every push, `push: { branches: [main] }` for some, or remove it"},
+    {Scope::kPush, "branches", "write them, such as `branches: [main]`, or remove it for all of them"},
+    {Scope::kPush, "paths", "write them, such as `paths: [\"train/**\"]`, or remove it for all of them"},
+    {Scope::kJob, "steps", "write a step, such as `steps: [{ run: make }]`"}};
+
+// Returns a word as the tables above have it.
+std::string Folded(std::string_view word) {
+  std::string folded(word);
+  for (char& c : folded)
+    c = c == '-' || c == ' ' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return folded;
+}
+
+bool IsOfTorch(Scope scope) {
+  return scope == Scope::kTrain || scope == Scope::kEvaluate || scope == Scope::kData || scope == Scope::kOptimizer ||
+         scope == Scope::kSgd || scope == Scope::kAdam;
+}
 
 std::string Lower(std::string_view text) {
   std::string lower(text);
@@ -134,6 +257,30 @@ std::string HomeOf(std::string_view word, Scope scope) {
   return "";
 }
 
+// Says what a word of another system is called where it stands, or what to do instead; empty: it is none.
+std::string ForeignHere(std::string_view word, Scope scope) {
+  const std::string folded = Folded(word);
+  for (const Advice& advice : kAdvice)
+    if (advice.word == folded && advice.scope.value_or(scope) == scope) return "; " + std::string(advice.words);
+  for (const auto& [foreign, ours] : kForeign) {
+    if (foreign != folded) continue;
+    if (Contains(WordsOf(scope), ours)) return "; here it is called " + Quoted(ours) + NotReady(WordsOf(scope), ours);
+    if (scope == Scope::kJob && ours == "run") return "; write `steps:` with `- run: …`";
+  }
+  return "";
+}
+
+// Says where a word of another system belongs, and what it is called there; empty: it is none.
+std::string ForeignElsewhere(std::string_view word, Scope scope) {
+  const std::string folded = Folded(word);
+  for (const auto& [foreign, ours] : kForeign) {
+    if (foreign != folded) continue;
+    if (const std::string home = HomeOf(ours, scope); !home.empty())
+      return "; it is called " + Quoted(ours) + " and belongs " + home;
+  }
+  return "";
+}
+
 }  // namespace
 
 std::span<const Word> WordsOf(Scope scope) {
@@ -173,23 +320,32 @@ std::optional<std::string_view> NearestWord(std::string_view word, const std::ve
 std::string UnknownKey(std::string_view word, Scope scope, std::string_view where) {
   const std::span<const Word> words = WordsOf(scope);
   const std::string unknown = "unknown key " + Quoted(word) + " in " + std::string(where);
-  if (const std::string home = HomeOf(word, scope); !home.empty()) return unknown + "; it belongs " + home;
-  for (const auto& [foreign, ours] : kForeign) {
-    if (foreign != word) continue;
-    if (Contains(words, ours)) return unknown + "; here it is called " + Quoted(ours) + NotReady(words, ours);
-    if (scope == Scope::kJob && ours == "run") return unknown + "; write `steps:` with `- run: …`";
-    if (const std::string home = HomeOf(ours, scope); !home.empty())
-      return unknown + "; it is called " + Quoted(ours) + " and belongs " + home;
-  }
-  std::vector<std::string_view> known;
-  for (const Word& candidate : words) known.push_back(candidate.text);
-  if (const auto nearest = NearestWord(word, known))
-    return unknown + "; did you mean " + Quoted(*nearest) + "?" + NotReady(words, *nearest);
-  std::vector<std::string_view> ready;
+  std::vector<std::string_view> ready, known;
   for (const Word& candidate : words) {
+    known.push_back(candidate.text);
     if (candidate.ready) ready.push_back(candidate.text);
   }
+  if (const std::string here = ForeignHere(word, scope); !here.empty()) return unknown + here;
+  // One wrong letter of a word that may stand here is likelier than a word from elsewhere: `label` for `labels`.
+  for (const std::string_view candidate : ready)
+    if (word.size() > 2 && Distance(Lower(word), candidate, 1) <= 1)
+      return unknown + "; did you mean " + Quoted(candidate) + "?";
+  const std::string home = HomeOf(word, scope), foreign = ForeignElsewhere(word, scope);
+  // What the steps of furrow-torch call so is hardly meant outside of them.
+  if (!foreign.empty() && (home.empty() || !IsOfTorch(scope))) return unknown + foreign;
+  if (!home.empty()) return unknown + "; it belongs " + home;
+  if (const auto nearest = NearestWord(word, known)) {
+    const std::string not_ready = NotReady(words, *nearest);
+    return unknown + (not_ready.empty() ? "; did you mean " + Quoted(*nearest) + "?"
+                                        : "; it may be meant as " + Quoted(*nearest) + not_ready + ": remove it");
+  }
   return unknown + "; it may have " + QuotedChoice(ready);
+}
+
+std::string NoValue(std::string_view word, Scope scope) {
+  for (const Empty& empty : kEmpty)
+    if (empty.scope == scope && empty.word == word) return "has no value; " + std::string(empty.words);
+  return "has no value; give it one, or remove it";
 }
 
 std::string NotYet(std::string_view word) {

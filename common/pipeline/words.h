@@ -39,6 +39,9 @@ std::span<const Word> WordsOf(Scope scope);
 // the message names the scope where the key belongs, the word that is meant, or else every word that may stand there.
 std::string UnknownKey(std::string_view word, Scope scope, std::string_view where);
 
+// Says that the key `word` of `scope` has no value, and what to write. The words complete "`on` in the file ".
+std::string NoValue(std::string_view word, Scope scope);
+
 // Returns "`matrix` is known but not yet built; remove it".
 std::string NotYet(std::string_view word);
 

@@ -240,7 +240,8 @@ class Builder : public YAML::EventHandler {
   }
 
   void Tagged(Position position, const std::string& tag) {
-    report_.Add(position, "the YAML tag " + Quoted(tag) + " has no meaning here; remove it");
+    report_.Add(position, "the YAML tag " + Quoted(tag) + " has no meaning here; remove it" +
+                              (tag.starts_with("!") ? ", or quote a text that begins with `!`" : ""));
   }
 
   static std::string TooDeep() { return "nested too deeply: more than " + std::to_string(kMaxYamlDepth) + " levels"; }
@@ -266,7 +267,18 @@ std::string Explain(const std::string& words) {
       {"end of sequence flow not found", "a `[` is not closed before this"},
       {"illegal flow end", "this bracket closes nothing"},
       {"unexpected character in block scalar", "a value that begins with `>` or `|` must be quoted"},
-      {"the referenced anchor is not defined", "no anchor of this name stands before this alias"},
+      {"the referenced anchor is not defined",
+       "no anchor of this name stands before this alias; quote a text that begins with `*`"},
+      {"alias not found after *", "quote a text that begins with `*`"},
+      {"illegal character found while scanning alias", "quote a text that begins with `*`"},
+      {"illegal character found while scanning anchor", "quote a text that begins with `&`"},
+      {"illegal character found while scanning tag handle", "quote a text that begins with `!`"},
+      {"tag handle with no suffix", "quote a text that begins with `!`"},
+      {"unknown escape character",
+       "a backslash in double quotes begins an escape, and there is none such; use single quotes"},
+      {"bad character found while scanning hex number",
+       "a backslash in double quotes begins an escape, and there is none such; use single quotes"},
+      {"anchor not found after &", "quote a text that begins with `&`"},
       {"illegal EOF in scalar", "a quote is not closed before the end of the file"},
       {"unknown token", "no value can begin with this character; quote it"},
       {"illegal tab when looking for indentation", kTabMessage},

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/program.h"
 #include "common/base/version.h"
+#include "common/pipeline/values.h"
 #include "common/pipeline/words.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
@@ -23,6 +24,16 @@ int Complain(const Session& session, const Error& error) {
   if (session.json) WriteOut(JsonError(error));
   Say(error.message);
   return ExitOf(error);
+}
+
+// CLI11 takes 010 for 8 and 0x10 for 16, which nobody means who writes a number of lines.
+CLI::Validator Decimal() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        if (const auto better = pipeline::WithoutZeros(text)) return text + " has a zero before it; write " + *better;
+        return pipeline::ParseInteger(text) ? "" : text + " is no whole number";
+      },
+      "");
 }
 
 // A CommandLine declares everything that the command line accepts and sets `action` to the command given.
@@ -90,15 +101,19 @@ class CommandLine {
   void AddQuestions() {
     CLI::App* runs = Add("runs", "runs, newest first", [this] { return RunsCommand(session_, runs_); });
     runs->add_option("PIPELINE", runs_.pipeline, "only of this pipeline");
-    runs->add_option("--limit", runs_.limit, "how many")->check(CLI::Range(1u, 1000u))->capture_default_str();
+    runs->add_option("--limit", runs_.limit, "how many")
+        ->check(Decimal())
+        ->check(CLI::Range(1u, 1000u))
+        ->capture_default_str();
     CLI::App* show = Add("show", "one run and its jobs", [this] { return ShowCommand(session_, what_, follow_); });
     show->add_option("RUN[/JOB[/SHARD]]", what_)->required();
     show->add_flag("-f,--follow", follow_, "live, until the run ends; its end is the exit status");
     CLI::App* logs = Add("logs", "what jobs printed", [this] { return LogsCommand(session_, logs_); });
     logs->add_option("RUN[/JOB[/SHARD]]", logs_.what)->required();
     CLI::Option* follow = logs->add_flag("-f,--follow", logs_.follow, "until the run ends");
-    logs->add_option("--tail", logs_.tail, "only the last lines")->check(CLI::Range(1u, 1'000'000u));
+    logs->add_option("--tail", logs_.tail, "only the last lines")->check(Decimal())->check(CLI::Range(1u, 1'000'000u));
     logs->add_option("--attempt", logs_.attempt, "of jobs that were tried again, this try; default: the newest")
+        ->check(Decimal())
         ->check(CLI::Range(1u, 1'000'000u))
         ->excludes(follow);
     CLI::App* artifacts =
@@ -129,8 +144,12 @@ class CommandLine {
   void AddFarm() {
     CLI::App* up =
         Add("up", "a controller and agents on this machine, until Ctrl-C", [this] { return UpCommand(session_, up_); });
-    up->add_option("--agents", up_.agents, "how many")->check(CLI::Range(0u, kMostAgents))->capture_default_str();
+    up->add_option("--agents", up_.agents, "how many")
+        ->check(Decimal())
+        ->check(CLI::Range(0u, kMostAgents))
+        ->capture_default_str();
     up->add_option("--port", up_.port, "control is one above, bulk two, enrol three; 0: free ones")
+        ->check(Decimal())
         ->check(CLI::Range(0u, 65532u))
         ->each([this](const std::string&) { up_.port_named = true; })
         ->capture_default_str();
@@ -162,6 +181,7 @@ class CommandLine {
     fresh->add_option("--labels", enrol_.labels, "A,B: labels that the machines get beside their own")
         ->allow_extra_args(false);
     fresh->add_option("--uses", enrol_.uses, "how many machines it lets in")
+        ->check(Decimal())
         ->check(CLI::Range(std::size_t{1}, kMaxEnrolmentUses))
         ->capture_default_str();
     fresh->add_option("--expires", enrol_.expires, "how long it may be used: 10m, 6h, 3d")->capture_default_str();
@@ -220,26 +240,41 @@ class CommandLine {
   std::string file_ = "furrow.yaml";
 };
 
-// Returns the word in the position of a command, if it is none.
-std::optional<std::string> UnknownCommand(const CLI::App& app, int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "--state") ++i;
-    if (word.starts_with('-')) continue;
-    const auto named = app.get_subcommands([&](const CLI::App* command) { return command->get_name() == word; });
-    return named.empty() ? std::optional(word) : std::nullopt;
-  }
-  return std::nullopt;
+// Returns "; is runs meant? `furrow --help` lists them all".
+std::string Hint(const std::string& given, const std::vector<std::string>& known, const std::string& help) {
+  const auto nearest = pipeline::NearestWord(given, {known.begin(), known.end()});
+  return (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") + " `" + help + "` lists them all";
 }
 
-int SayUnknown(const Session& session, const CLI::App& app, const std::string& word) {
-  std::vector<std::string_view> commands;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-    commands.push_back(command->get_name());
-  const auto nearest = pipeline::NearestWord(word, commands);
-  return Complain(session, {Errc::kInvalid, "there is no command " + word +
-                                                (nearest ? "; is " + std::string(*nearest) + " meant?" : ";") +
-                                                " `furrow --help` lists them all"});
+// Says which word of the command line means nothing, or that a command is missing: CLI11 asks for the command first,
+// and does not tell which there are. None: the mistake is another one.
+std::optional<int> SayUnexpected(const Session& session, const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* command = &app;
+  std::string name;  // of the command that was given, with a blank in front
+  for (auto parsed = app.get_subcommands(); !parsed.empty(); parsed = command->get_subcommands()) {
+    command = parsed.front();
+    name += " " + command->get_name();
+  }
+  std::vector<std::string> commands, options;
+  for (const CLI::App* known : command->get_subcommands([](const CLI::App*) { return true; }))
+    commands.push_back(known->get_name());
+  for (const CLI::App* level = command; level != nullptr; level = level->get_parent())
+    for (const CLI::Option* option : level->get_options())
+      for (const std::string& known : option->get_lnames()) options.push_back("--" + known);
+
+  const std::string help = "furrow" + name + " --help";
+  const auto refused = [&](const std::string& words) { return Complain(session, {Errc::kInvalid, words}); };
+  const std::vector<std::string> left = app.remaining(true);
+  if (left.empty()) {
+    if (error.get_name() != "RequiredError" || commands.empty()) return std::nullopt;
+    return refused("a command is missing behind furrow" + name + "; `" + help + "` lists them all");
+  }
+  const std::string word =
+      left.front().substr(0, left.front().starts_with('-') ? left.front().find('=') : std::string::npos);
+  if (word.starts_with('-'))
+    return refused("there is no option " + word + (name.empty() ? "" : " of" + name) + Hint(word, options, help));
+  if (!commands.empty()) return refused("there is no command" + name + " " + word + Hint(word, commands, help));
+  return refused("furrow" + name + " takes no further word, such as " + word + "; `" + help + "` shows what it takes");
 }
 
 // Refuses arguments without a character: a variable of the shell that is not set must not choose what is meant without
@@ -265,8 +300,8 @@ int Main(int argc, char** argv) {
   try {
     line.app().parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (const auto word = UnknownCommand(line.app(), argc, argv); word && error.get_exit_code() != 0)
-      return SayUnknown(session, line.app(), *word);
+    if (error.get_exit_code() != 0)
+      if (const auto status = SayUnexpected(session, line.app(), error)) return *status;
     std::ostringstream out, err;
     const bool fine = line.app().exit(error, out, err) == 0;
     WriteOut(out.str());
@@ -282,5 +317,5 @@ int Main(int argc, char** argv) {
 }  // namespace furrow::cli
 
 int main(int argc, char** argv) {
-  return furrow::RunMain({"furrow", 16, 128u << 20, 4}, argc, argv, furrow::cli::Main);
+  return furrow::RunMain({"furrow", 28, 128u << 20, 4}, argc, argv, furrow::cli::Main);
 }

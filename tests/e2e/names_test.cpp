@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "common/base/run_program.h"
+#include "common/base/text.h"
 #include "tests/support/farm.h"
 
 namespace furrow {
@@ -202,7 +203,8 @@ TEST_CASE("cli: no environment makes it crash, and it answers in most") {
     }
   }
   // Here it cannot answer, and says why.
-  for (const char* around : {"ulimit -n 7; \"$@\"", "ulimit -v 60000; \"$@\"",
+  for (const char* around : {"ulimit -n 7; \"$@\"", "ulimit -n 16; \"$@\"", "ulimit -n 20; \"$@\"",
+                             "ulimit -n 27; \"$@\"", "ulimit -v 60000; \"$@\"", "ulimit -s 64; \"$@\"",
                              "mkdir gone; cd gone; rmdir ../gone; \"$@\" --state relative"}) {
     CAPTURE(around);
     farm.Write("around.sh", std::string(around) + "\n");
@@ -210,7 +212,98 @@ TEST_CASE("cli: no environment makes it crash, and it answers in most") {
     CHECK(ended.status > 0);
     CHECK(ended.status < 126);
     CheckSaid(ended.err);
+    CHECK((ended.err.find("open files") != std::string::npos) == (std::string_view(around).starts_with("ulimit -n")));
   }
+  for (const char* words : {"run", "run .", "run --file furrow.yaml", "check", "check .", "hook install .",
+                            "repos rm .", "artifacts n#1 --get x", "artifacts n#1 --get x -o got"}) {
+    CAPTURE(words);
+    const ProgramResult ended = Shell(farm, std::string("mkdir gone; cd gone; rmdir ../gone; \"$FURROW\" ") + words);
+    CHECK(ended.status == 2);
+    CHECK(ended.err.starts_with("furrow: the current folder is gone, so that there is no "));
+  }
+}
+
+TEST_CASE("programs: what each is given is told harmless, behind the program's name, and a full stdout is an error") {
+  const Farm farm;
+  const std::string word = "a\x1b[2Jb\u202ec\xff\u200bd\ne";
+  const std::vector<Words> cases = {{"furrow-torch", "train", "--spec", word},
+                                    {"furrow-torch", word},
+                                    {"furrow-torch", "evaluate", "--spec-json", word},
+                                    {"furrow-runner", "--state", word},
+                                    {"furrow-runner", word},
+                                    {"furrow-agent", word},
+                                    {"furrow-agent", "--config", word},
+                                    {"furrow-agent", "check-metrics", word},
+                                    {"furrow-controller", word},
+                                    {"furrow-controller", "--config", word},
+                                    {"furrow", word},
+                                    {"furrow", "--" + word},
+                                    {"furrow", "--state", word, "runs"},
+                                    {"furrow", "check", word},
+                                    {"furrow", "run", "--set", word},
+                                    {"furrow", "artifacts", "n#1", "--get", word}};
+  for (Words words : cases) {
+    const std::string name = words[0];
+    words[0] = ProgramFolder() + "/" + name;
+    if (!fs::exists(words[0])) continue;  // built without Torch
+    CAPTURE(name);
+    const auto ended = RunProgram(words, {});
+    REQUIRE(ended);
+    CHECK(ended->status > 0);
+    CHECK(ended->status < 126);
+    CAPTURE(ended->err);
+    CHECK(PlainLines(ended->err) == ended->err);
+    std::istringstream lines(ended->err);
+    for (std::string line; std::getline(lines, line);) CHECK_MESSAGE(line.starts_with(name + ":"), line);
+    for (const char* option : {"--help", "--version"}) {
+      const auto full = RunProgram({"bash", "-c", "\"$0\" \"$1\" > /dev/full", words[0], option}, {});
+      REQUIRE(full);
+      CHECK(full->status == 1);
+      CHECK(full->err == name + ": cannot write to stdout: No space left on device\n");
+    }
+  }
+}
+
+TEST_CASE("cli: a word that means nothing is named, with the nearest one or where all are listed") {
+  Farm farm;
+  const std::pair<const char*, const char*> cases[] = {
+      {"--frob", "there is no option --frob; `furrow --help` lists them all"},
+      {"-x", "there is no option -x; `furrow --help` lists them all"},
+      {"--jsno runs", "there is no option --jsno of runs; is --json meant?"},
+      {"--stat=x runs", "there is no option --stat of runs; is --state meant?"},
+      {"runs --limt 3", "there is no option --limt of runs; is --limit meant?"},
+      {"hook --frob", "there is no option --frob of hook; `furrow hook --help`"},
+      {"hook instal .", "there is no command hook instal; is install meant?"},
+      {"enrol frob", "there is no command enrol frob; `furrow enrol --help`"},
+      {"repos frob", "there is no command repos frob; `furrow repos --help` lists them all"},
+      {"rnus", "there is no command rnus; is runs meant?"},
+      {"run a b", "furrow run takes no further word, such as b; `furrow run --help`"},
+      {"runs --limit 010", "--limit: 010 has a zero before it; write 10"},
+      {"runs --limit 0x3", "--limit: 0x3 is no whole number"},
+      {"logs n#1 --tail 3.5", "--tail: 3.5 is no whole number"},
+      {"up --agents x", "--agents: x is no whole number"},
+      {"hook", "a command is missing behind furrow hook; `furrow hook --help`"},
+      {"", "a command is missing behind furrow; `furrow --help`"}};
+  for (const auto& [words, said] : cases) {
+    CAPTURE(words);
+    const ProgramResult ended = Shell(farm, std::string("\"$FURROW\" ") + words);
+    CHECK(ended.status == 2);
+    CHECK_MESSAGE(ended.err.find(std::string("furrow: ") + said) != std::string::npos, ended.err);
+    CheckSaid(ended.err);
+  }
+}
+
+TEST_CASE("cli: a controller's name without an address is told as such") {
+  Farm farm;
+  const auto key = nlohmann::json::parse(farm.Read("state/farm.json"))["key"].get<std::string>();
+  farm.Write("home/.config/furrow/controller.pub", key + "\n");
+  const ProgramResult ended = Shell(farm,
+                                    "unset FURROW_STATE; HOME=\"$PWD/home\" FURROW_CONTROLLER=no-such.invalid:7071 "
+                                    "\"$FURROW\" runs");
+  CHECK(ended.status == 3);
+  CHECK(ended.err.starts_with(
+      "furrow: cannot reach the controller at no-such.invalid:7071 (FURROW_CONTROLLER): no address "
+      "is known for this name ("));
 }
 
 TEST_CASE("cli: the current folder never stands for the home folder, whose keys are the user's own") {

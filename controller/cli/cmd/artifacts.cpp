@@ -9,6 +9,7 @@
 
 #include "common/base/file_io.h"
 #include "common/base/glob.h"
+#include "common/base/user_folders.h"
 #include "common/chunks/tree_materialise.h"
 #include "common/pipeline/pattern.h"
 #include "common/wire/selector.h"
@@ -116,6 +117,7 @@ Result<int> Get(const Session& session, FarmClient& farm, const std::string& run
 
 Result<int> ArtifactsCommand(const Session& session, const ArtifactsOptions& options) {
   FURROW_ASSIGN(const Selector what, ParseSelector(options.what));
+  if (!options.get.empty()) FURROW_TRY(CheckCurrentFolder(options.out));
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   FURROW_ASSIGN(const std::vector<JobArtifacts> all, FetchTrees(*farm, what));
   if (!options.get.empty())

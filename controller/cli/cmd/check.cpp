@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "common/base/program.h"
+#include "common/base/user_folders.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/session/exit_status.h"
 #include "controller/cli/show/json.h"
@@ -11,6 +12,7 @@ namespace furrow::cli {
 
 Result<int> CheckCommand(const Session& session, const std::string& given) {
   namespace fs = std::filesystem;
+  FURROW_TRY(CheckCurrentFolder(given));
   std::error_code other;
   const std::string file = fs::is_directory(given, other) ? (fs::path(given) / "furrow.yaml").string() : given;
   const fs::path folder = fs::path(file).has_parent_path() ? fs::path(file).parent_path() : fs::path(".");

@@ -1,6 +1,7 @@
 // furrow repos shows the repositories that are watched for pushes, and forgets them.
 #include <filesystem>
 
+#include "common/base/user_folders.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/hook/hook.h"
 #include "controller/cli/session/exit_status.h"
@@ -19,6 +20,7 @@ Result<int> ReposCommand(const Session& session) {
 Result<int> ReposForgetCommand(const Session& session, const std::string& repository) {
   namespace fs = std::filesystem;
   if (repository.empty()) return Fail(Errc::kInvalid, "name a repository; `furrow repos` lists them");
+  if (repository.find("://") == std::string::npos) FURROW_TRY(CheckCurrentFolder(repository));
   FURROW_ASSIGN(const auto farm, session.OpenFarm());
   // A repository that is still there is known by its one path; one that is gone, by what was its path.
   std::string path = repository;

@@ -6,6 +6,7 @@
 
 #include "common/base/program.h"
 #include "common/base/text.h"
+#include "common/base/user_folders.h"
 #include "common/wire/selector.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/farm/bulk_client.h"
@@ -32,6 +33,8 @@ struct PipelineLocation {
 };
 
 Result<PipelineLocation> FindPipeline(const RunOptions& options) {
+  FURROW_TRY(CheckCurrentFolder(options.path));
+  if (!options.file.empty()) FURROW_TRY(CheckCurrentFolder(options.file));
   std::error_code error;
   PipelineLocation location{options.path, options.file, options.file};
   const fs::file_status status = fs::status(options.path, error);

@@ -7,6 +7,7 @@
 
 #include "common/base/program.h"
 #include "common/base/text.h"
+#include "common/base/user_folders.h"
 #include "controller/cli/cmd/commands.h"
 #include "controller/cli/hook/hook.h"
 #include "controller/cli/session/exit_status.h"
@@ -91,6 +92,7 @@ Status CheckNames(const std::string& repository, const std::string& ref) {
 
 // Returns the repository at `path` by the path that the farm knows it by.
 Result<fs::path> OneRepository(const std::string& path) {
+  FURROW_TRY(CheckCurrentFolder(path));
   std::error_code error;
   const fs::path real = fs::canonical(path, error);
   if (error) return Fail(Errc::kInvalid, "there is no repository " + path + ": " + error.message());

@@ -66,6 +66,7 @@ Result<Endpoints> ParseEndpoints(const std::string& text) {
   const auto wrong = [&] {
     return Fail(Errc::kInvalid, "FURROW_CONTROLLER is \"" + text + "\"; it looks like HOST:7071 or HOST:7071,7072");
   };
+  if (text.find("://") != std::string::npos) return wrong();
   const std::size_t comma = text.find(',');
   const std::string control = text.substr(0, comma);
   const std::size_t colon = control.rfind(':');
@@ -87,12 +88,8 @@ Result<fs::path> StateFolder(const std::string& state) {
     if (!home) return Fail(home.error().code, home.error().message + ", or name the farm's folder with --state");
     folder = *home / ".local/state/furrow";
   }
-  std::error_code failed;
-  const fs::path absolute = fs::absolute(folder, failed);
-  if (failed)
-    return Fail(Errc::kInvalid, "the current folder is gone, so that there is no folder " + folder.string() +
-                                    "; go to another folder, or name an absolute one");
-  return absolute.lexically_normal();
+  FURROW_TRY(CheckCurrentFolder(folder));
+  return fs::absolute(folder).lexically_normal();
 }
 
 Result<fs::path> FarmFolder(const std::string& state, const fs::path& system) {

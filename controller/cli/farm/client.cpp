@@ -1,4 +1,8 @@
 #include "controller/cli/farm/client.h"
+
+#include <netdb.h>
+
+#include "common/base/open_files.h"
 #include "common/pipeline/pipeline.h"
 #include "schemas/bulk.h"
 #include "schemas/client.h"
@@ -14,6 +18,7 @@ using std::chrono::milliseconds;
 constexpr auto kLookAgain = milliseconds(500);  // between two reads of farm.json while the controller is away
 // An earlier refusal may pass, because the controller may be about to read the allowlist.
 constexpr auto kRefusalIsFinal = milliseconds(1000);
+constexpr unsigned kFilesOfALine = 2;  // a socket, and what libzmq needs beside it
 constexpr int kBulkQueue = 4 * static_cast<int>(kBulkWindow);
 
 milliseconds Since(Clock::time_point then) {
@@ -23,6 +28,18 @@ milliseconds Since(Clock::time_point then) {
 std::string Unreadable(const Error& error) {
   return "an answer of the controller cannot be read (" + error.message +
          "); `furrow doctor` compares its version with this one's";
+}
+
+// Returns why the name in "farm.example:7071" has no address; empty: it has one. libzmq tries such a name again and
+// again and tells nobody.
+std::string WhyNoAddress(const std::string& endpoint) {
+  std::string host = endpoint.substr(0, endpoint.rfind(':'));
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_socktype = SOCK_STREAM;
+  const int failed = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
+  if (failed == 0) ::freeaddrinfo(found);
+  return failed == 0 ? "" : ::gai_strerror(failed);
 }
 
 }  // namespace
@@ -142,6 +159,13 @@ bool FarmClient::Refused() {
 }
 
 Error FarmClient::Away() {
+  if (!CanOpenFiles(kFilesOfALine))
+    return {Errc::kInternal,
+            "cannot connect to the controller: too many files are open for the limit here (ulimit -n)"};
+  if (const std::string why = WhyNoAddress(address_.control); !why.empty())
+    return {Errc::kUnavailable, "cannot reach the controller at " + address_.control + " (" + address_.origin +
+                                    "): no address is known for this name (" + why +
+                                    "). Mend the name, or write the machine's address"};
   if (Refused())
     return {Errc::kRejected, "the controller at " + address_.control +
                                  " refuses this client's key, or is not the one of " + address_.origin +

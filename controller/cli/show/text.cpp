@@ -11,8 +11,10 @@
 namespace furrow::cli {
 namespace {
 
-constexpr std::size_t kBetween = 2;  // columns between two cells of a table
-constexpr std::size_t kIndent = 4;   // columns before what stands below its row
+constexpr std::string_view kNothing = "-";  // what a cell shows that has nothing to show
+constexpr std::size_t kBetween = 2;         // columns between two cells of a table
+constexpr std::size_t kLeastCut = 12;       // columns that a text in a row keeps at least
+constexpr std::size_t kIndent = 4;          // columns before what stands below its row
 
 constexpr const char* kColours[] = {"", "\033[2m", "\033[1m", "\033[31m", "\033[32m", "\033[33m", "\033[36m"};
 
@@ -123,24 +125,40 @@ std::vector<std::size_t> Table::Widths() const {
   return widths;
 }
 
-// Decides where each column goes so that the rows fit: first the lines of their own, then what can be spared.
-std::vector<Table::Place> Table::Places(const std::vector<std::size_t>& widths, std::size_t width) const {
-  std::vector<Place> places(columns_.size(), Place::kInRow);
-  const auto fits = [&] {
+// Decides where each column goes so that the rows fit: first the lines of their own, then what can be spared. Then
+// texts are cut, the longest first; numbers are not, for a part of one is another number. In the end the last columns
+// go.
+Table::Layout Table::Fit(std::size_t width) const {
+  Layout layout{Widths(), std::vector<Place>(columns_.size(), Place::kInRow)};
+  auto& widths = layout.widths;
+  auto& places = layout.places;
+  const auto excess = [&] {
     std::size_t used = 0;
     for (std::size_t i = 0; i < columns_.size(); ++i)
       if (places[i] == Place::kInRow) used += widths[i] + kBetween;
-    return width == 0 || used <= width + kBetween;
+    return width == 0 || used <= width + kBetween ? 0 : used - width - kBetween;
   };
   for (const auto& [room, place] : {std::pair(Room::kOwnLine, Place::kBelow), {Room::kSpare, Place::kNowhere}})
-    for (std::size_t i = columns_.size(); i-- > 0 && !fits();)
+    for (std::size_t i = columns_.size(); i-- > 0 && excess() > 0;)
       if (columns_[i].room == room) places[i] = place;
-  return places;
+  for (std::size_t over = excess(); over > 0; over = excess()) {
+    std::size_t longest = columns_.size();
+    for (std::size_t i = 0; i < columns_.size(); ++i)
+      if (places[i] == Place::kInRow && columns_[i].align == Align::kLeft && widths[i] > kLeastCut &&
+          (longest == columns_.size() || widths[i] > widths[longest]))
+        longest = i;
+    if (longest == columns_.size()) break;
+    widths[longest] -= std::min(over, widths[longest] - kLeastCut);
+  }
+  for (std::size_t i = columns_.size(); i-- > 1 && excess() > 0;)
+    if (places[i] == Place::kInRow) places[i] = Place::kNowhere;
+  return layout;
 }
 
 std::string Table::Render(bool colour, std::size_t width) const {
-  const std::vector<std::size_t> widths = Widths();
-  const std::vector<Place> places = Places(widths, width);
+  const Layout layout = Fit(width);
+  const auto& widths = layout.widths;
+  const auto& places = layout.places;
 
   std::string out;
   const auto line = [&](const std::vector<Cell>& row) {
@@ -148,7 +166,7 @@ std::string Table::Render(bool colour, std::size_t width) const {
     std::size_t used = 0, pending = 0;  // Spaces are written only before a further cell.
     for (std::size_t i = 0; i < row.size(); ++i) {
       if (places[i] != Place::kInRow) continue;
-      std::string cell = row[i].text;
+      std::string cell = Cut(row[i].text, widths[i]);
       const bool right = columns_[i].align == Align::kRight;
       if (right) pending += widths[i] - Width(cell);
       const std::size_t at = used + pending;
@@ -170,7 +188,7 @@ std::string Table::Render(bool colour, std::size_t width) const {
   for (const auto& row : rows_) {
     line(row);
     for (std::size_t i = 0; i < row.size(); ++i)
-      if (places[i] == Place::kBelow)
+      if (places[i] == Place::kBelow && row[i].text != kNothing)
         for (const std::string& part : Folded(row[i].text, width > kIndent ? width - kIndent : 1))
           out += std::string(std::min(kIndent, width - 1), ' ') + Paint(part, row[i].colour, colour) + "\n";
   }
@@ -178,7 +196,7 @@ std::string Table::Render(bool colour, std::size_t width) const {
   for (std::size_t i = 0; i < columns_.size(); ++i)
     if (places[i] == Place::kNowhere) spared += (spared.empty() ? "" : ", ") + columns_[i].heading;
   if (!spared.empty())
-    for (const std::string& part : Folded("no room here for: " + spared, width))
+    for (const std::string& part : Folded("no room here for: " + spared + "; see --json, or a wider terminal", width))
       out += Paint(part, Colour::kDim, colour) + "\n";
   return out;
 }

@@ -37,7 +37,8 @@ class Table {
   enum class Align : std::uint8_t { kLeft, kRight };
   // What becomes of a column in a terminal that is too narrow for all of them.
   enum class Room : std::uint8_t {
-    kNeeded,   // It stays, and may be cut.
+    kNeeded,   // It stays, and may be cut, with a "…". If all are cut and too wide still, the last are left out as
+               // below.
     kOwnLine,  // It moves to lines of its own below its row, whole: the last such column first.
     kSpare,    // It is left out, with a word below the table: the last such column first.
   };
@@ -56,13 +57,17 @@ class Table {
   bool empty() const { return rows_.empty(); }
 
   // Returns lines that end in a newline, at most `width` wide (0: no limit). What does not fit makes room as its column
-  // says; text of the columns that are left is cut off.
+  // says; no column is left out without a word.
   std::string Render(bool colour, std::size_t width) const;
 
  private:
   enum class Place : std::uint8_t { kInRow, kBelow, kNowhere };
+  struct Layout {
+    std::vector<std::size_t> widths;
+    std::vector<Place> places;
+  };
   std::vector<std::size_t> Widths() const;
-  std::vector<Place> Places(const std::vector<std::size_t>& widths, std::size_t width) const;
+  Layout Fit(std::size_t width) const;
 
   std::vector<Column> columns_;
   std::vector<std::vector<Cell>> rows_;

@@ -177,7 +177,7 @@ std::string RenderRuns(const RunList& list, const ViewStyle& style) {
                {"STATE"},
                {"PASSED", Align::kRight},
                {"TIME", Align::kRight},
-               {"SUBMITTED"},
+               {"SUBMITTED", Align::kLeft, Room::kSpare},
                {"SOURCE", Align::kLeft, Room::kOwnLine}});
   for (const RunSummary& run : list.runs) {
     table.Add({{NameOf(run), Colour::kBold},
@@ -204,8 +204,8 @@ std::string RenderAgents(const AgentList& list, const ViewStyle& style) {
   if (list.agents.empty()) return "no agents are known; start furrow-agent on a machine, or `furrow up`\n";
   Table table({{"AGENT"},
                {"STATE"},
-               {"CPUS", Align::kRight},
-               {"MEMORY", Align::kRight},
+               {"CPUS", Align::kRight, Room::kSpare},
+               {"MEMORY", Align::kRight, Room::kSpare},
                {"GPUS", Align::kLeft, Room::kOwnLine},
                {"LABELS", Align::kLeft, Room::kOwnLine},
                {"RUNS", Align::kLeft, Room::kOwnLine}});
@@ -256,7 +256,7 @@ std::string RenderRun(const RunSummary& run, const std::vector<JobView>& jobs, c
   Table table({{"JOB"},
                {"STATE"},
                {"SHARDS", Align::kRight},
-               {"WAITED", Align::kRight},
+               {"WAITED", Align::kRight, Room::kSpare},
                {"TIME", Align::kRight},
                {"AGENT"},
                {"METRICS", Align::kLeft, Room::kOwnLine},
@@ -282,9 +282,9 @@ std::string RenderShards(const RunSummary& run, const std::vector<JobView>& jobs
   Table table({{"JOB"},
                {"STATE"},
                {"ATTEMPT", Align::kRight},
-               {"WAITED", Align::kRight},
+               {"WAITED", Align::kRight, Room::kSpare},
                {"TIME", Align::kRight},
-               {"LOG", Align::kRight},
+               {"LOG", Align::kRight, Room::kSpare},
                {"AGENT"},
                {"METRICS", Align::kLeft, Room::kOwnLine},
                {"NOTE", Align::kLeft, Room::kOwnLine}});

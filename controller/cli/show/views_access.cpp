@@ -7,6 +7,7 @@ namespace furrow::cli {
 namespace {
 
 using Align = Table::Align;
+using Room = Table::Room;
 
 std::string Joined(const std::vector<std::string>& words) {
   std::string text;
@@ -46,7 +47,13 @@ const char* EnrolmentStateName(const EnrolmentView& enrolment, WallTime now) {
 
 std::string RenderEnrolments(const EnrolmentList& list, const ViewStyle& style) {
   if (list.enrolments.empty()) return "no enrolments; `furrow enrol new` makes one\n";
-  Table table({{"ENROLMENT"}, {"STATE"}, {"USED", Align::kRight}, {"MADE"}, {"EXPIRES"}, {"LABELS"}, {"AGENTS"}});
+  Table table({{"ENROLMENT"},
+               {"STATE"},
+               {"USED", Align::kRight},
+               {"MADE", Align::kLeft, Room::kSpare},
+               {"EXPIRES", Align::kLeft, Room::kSpare},
+               {"LABELS", Align::kLeft, Room::kOwnLine},
+               {"AGENTS", Align::kLeft, Room::kOwnLine}});
   for (const EnrolmentView& enrolment : list.enrolments) {
     std::vector<std::string> names;
     for (const EnrolmentUse& use : enrolment.used) names.push_back(use.name);
@@ -63,7 +70,12 @@ std::string RenderEnrolments(const EnrolmentList& list, const ViewStyle& style) 
 }
 
 std::string RenderKeys(const KeyList& list, const ViewStyle& style) {
-  Table table({{"ROLE"}, {"NAME"}, {"FINGERPRINT"}, {"SINCE"}, {"ENROLMENT"}, {"SEEN"}});
+  Table table({{"ROLE"},
+               {"NAME"},
+               {"FINGERPRINT"},
+               {"SINCE", Align::kLeft, Room::kSpare},
+               {"ENROLMENT", Align::kLeft, Room::kSpare},
+               {"SEEN", Align::kLeft, Room::kSpare}});
   for (const KeyView& key : list.keys) {
     const std::string seen = key.connected                 ? "connected"
                              : key.last_seen == WallTime{} ? "-"

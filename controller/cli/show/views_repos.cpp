@@ -9,6 +9,7 @@ namespace furrow::cli {
 namespace {
 
 using Align = Table::Align;
+using Room = Table::Room;
 
 std::string Ago(WallTime time, WallTime now) {
   return time == WallTime{} ? "-" : FormatSpan(time, WallTime{}, now) + " ago";
@@ -24,7 +25,13 @@ std::string ShortRef(const std::string& ref) {
 std::string RenderRepositories(const RepositoryList& list, const ViewStyle& style) {
   if (list.repositories.empty())
     return "no repository is watched; `furrow hook install REPO` makes its pushes start runs\n";
-  Table table({{"REPOSITORY"}, {"BRANCHES", Align::kRight}, {"HOOK"}, {"LOOKED"}, {"PUSHED"}, {"LAST PUSH"}, {"RUN"}});
+  Table table({{"REPOSITORY"},
+               {"BRANCHES", Align::kRight, Room::kSpare},
+               {"HOOK"},
+               {"LOOKED", Align::kLeft, Room::kSpare},
+               {"PUSHED", Align::kLeft, Room::kSpare},
+               {"LAST PUSH", Align::kLeft, Room::kSpare},
+               {"RUN"}});
   for (const RepositoryView& view : list.repositories) {
     const LastPush push = view.last_push.value_or(LastPush{});
     table.Add({{view.repository, Colour::kBold},

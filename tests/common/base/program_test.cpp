@@ -153,6 +153,48 @@ TEST_CASE("program: too small limits are refused in words, a small soft limit is
   CHECK(refused.err == "prog: cannot run with 20 open files, the limit here; it needs 100 (ulimit -n, LimitNOFILE=)\n");
 }
 
+TEST_CASE("program: a small stack is refused in words, and a limit of a file's size is an error of the write") {
+  const auto stack = [] {
+    const rlimit limit{64 << 10, 64 << 10};
+    ::setrlimit(RLIMIT_STACK, &limit);
+  };
+  const Ended small = InChild(stack, [](int, char**) { return 0; });
+  CHECK(small.status == 1);
+  CHECK(small.err ==
+        "prog: cannot run with 64 KiB of stack, the limit here; it needs 512 KiB (ulimit -s, LimitSTACK=)\n");
+
+  const auto file = [] {
+    ::dup2(::fileno(std::tmpfile()), STDOUT_FILENO);
+    const rlimit limit{0, 0};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  };
+  const Ended cut = InChild(file, Prints);
+  CHECK(cut.status == 1);
+  CHECK(cut.err == "prog: cannot write to stdout: File too large\n");
+}
+
+TEST_CASE("program: files that were open at the start count, and are made up for where the hard limit lets them") {
+  const auto with = [](rlim_t hard) {
+    return [hard] {
+      for (int i = 0; i < 50; ++i) ::dup(STDERR_FILENO);
+      const rlimit limit{80, hard};
+      ::setrlimit(RLIMIT_NOFILE, &limit);
+    };
+  };
+  const Program needs{"prog", 80, 0, 1};
+  const auto open_many = [](int, char**) {
+    for (int i = 0; i < 77; ++i)
+      if (::dup(STDERR_FILENO) < 0) return 9;
+    return 0;
+  };
+  CHECK(InChild(with(4096), open_many, needs).status == 0);
+  const Ended refused = InChild(with(100), open_many, needs);
+  CHECK(refused.status == 1);
+  CHECK(refused.err ==
+        "prog: cannot open 77 files, which it needs, beside those that it was started with: the limit here is 100 "
+        "(ulimit -n, LimitNOFILE=)\n");
+}
+
 TEST_CASE("program: every line that is said has the program's name, and nothing that moves a cursor") {
   const Ended ended = InChild([] {},
                               [](int, char**) {

@@ -185,6 +185,44 @@ TEST_CASE("config: every key of the agent is read") {
   CHECK(*config == want);
 }
 
+TEST_CASE("config: what is no address is answered with the form that is one") {
+  const std::pair<const char*, const char*> listen[] = {{"\"::1\"", "[::1]"},
+                                                        {"\"::\"", "[::]"},
+                                                        {"localhost", "127.0.0.1"},
+                                                        {"\"*\"", "0.0.0.0"},
+                                                        {"127.0.0.1:7071", "127.0.0.1"},
+                                                        {"\"[::1]:7071\"", "[::1]"},
+                                                        {"tcp://10.0.0.1", "10.0.0.1"},
+                                                        {"tcp://0.0.0.0:7071", "0.0.0.0"},
+                                                        {"localhost:7071", "127.0.0.1"},
+                                                        {"fd00::1", "[fd00::1]"}};
+  for (const auto& [text, cure] : listen) {
+    CAPTURE(text);
+    const std::string said = ControllerMistakes("listen: " + std::string(text) + "\n");
+    CAPTURE(said);
+    const bool quoted = *cure == '[';
+    const std::string written = quoted ? "\"" + std::string(cure) + "\"" : cure;
+    CHECK(Says(said, "; write " + written));
+    const auto config = ParseControllerConfig("listen: " + written + "\n", "controller.yaml");
+    REQUIRE(config);
+    CHECK(config->listen == cure);
+  }
+  CHECK(Says(ControllerMistakes("listen: farm.example\n"), "write the address of this machine that it stands for"));
+
+  const std::pair<const char*, const char*> control[] = {
+      {"farm.example", "farm.example:7071"}, {"tcp://farm.example:7071", "farm.example:7071"},
+      {"\"::1:7071\"", "\"[::1]:7071\""},    {"fd00::1", "\"[fd00::1]:7071\""},
+      {"\"[::1]\"", "\"[::1]:7071\""},       {"10.0.0.1", "10.0.0.1:7071"}};
+  for (const auto& [text, cure] : control) {
+    CAPTURE(text);
+    const std::string said = AgentMistakes("controller: { control: " + std::string(text) + " }\n");
+    CAPTURE(said);
+    CHECK(Says(said, "; write " + std::string(cure)));
+    const auto config = ParseAgentConfig("controller: { control: " + std::string(cure) + " }\n", "agent.yaml");
+    CHECK(config);
+  }
+}
+
 TEST_CASE("config: all mistakes are named at once, each with line, column and cure") {
   CHECK(ControllerMistakes("listen: localhost\n"
                            "port: 7071\n"
@@ -192,7 +230,8 @@ TEST_CASE("config: all mistakes are named at once, each with line, column and cu
                            "  hartbeat: 5s\n"
                            "  lease: soon\n"
                            "repos: [a]\n") ==
-        "controller.yaml:1:9: `listen` must be an address such as 127.0.0.1, 0.0.0.0 or \"[::]\", not `localhost`\n"
+        "controller.yaml:1:9: `listen` must be an address such as 127.0.0.1, 0.0.0.0 or \"[::]\", not `localhost`; "
+        "write 127.0.0.1\n"
         "controller.yaml:2:1: unknown key `port`; did you mean `ports`?\n"
         "controller.yaml:4:3: unknown key `agents.hartbeat`; did you mean `agents.heartbeat`?\n"
         "controller.yaml:5:10: `agents.lease` must be a duration such as 90s, 5m, 6h or 3d, not `soon`\n"

@@ -202,6 +202,141 @@ TEST_CASE("pipeline errors: in a job") {
   });
 }
 
+TEST_CASE("pipeline errors: a word of another system is answered with what to write here, wherever it stands") {
+  const std::pair<std::string, std::string> cases[] = {
+      {Job("label: [a]"), "`labels`"},
+      {Job("stage: build"), "there are no stages: a job starts when the jobs in its `needs` have passed"},
+      {Top("stages: [a]"), "there are no stages"},
+      {Job("uses: a/b"), "write what it does as a step `run: …`"},
+      {Steps("[{ uses: a/b@v1 }]"), "write what it does as a step `run: …`"},
+      {Steps("[{ run: x, label: a }]"), "it is called `labels` and belongs in a job"},
+      {Steps("[{ run: x, working-directory: a }]"), "write `run: cd FOLDER && …`"},
+      {Steps("[{ bash: x }]"), "here it is called `run`"},
+      {Job("services: [a]"), "there are no services"},
+      {Job("depends-on: [a]"), "here it is called `needs`"},
+      {Job("Runs-On: a"), "here it is called `labels`"},
+      {Job("gpu_count: 1"), "it is called `gpus` and belongs under `resources`"},
+      {Job("retries: 2"), "here it is called `retry`"},
+      {Job("retry: { max-retries: 2 }"), "here it is called `max`"},
+      {Job("strategy: { a: 1 }"), "here it is called `matrix`, which is known but not yet built"},
+      {Job("node: a"), "it may be meant as `nodes`, which is known but not yet built: remove it"},
+      {Top("on: { push: { tags: [v1] } }"), "pushes of tags start nothing; `branches` names"},
+      {Top("on: { push: { branches-ignore: [a] } }"), "exclude with a `!`: `branches: [\"**\", \"!wip\"]`"},
+      {Top("on: { push: { branchs: [a] } }"), "did you mean `branches`?"},
+      {Top("on: { pull_request: {} }"), "`furrow run` starts one by hand"},
+      {Top("true: { push: {} }"), "here it is called `on`"},
+      {Top("on:"), "`on` in the file has no value; write `on: { push: {} }` for every push"},
+      {Top("on: {}"), "`on` is empty; write `on: { push: {} }` for every push"},
+      {Top("on: push"), "not `push`; write `on: { push: {} }` for every push"},
+      {Top("on: { push: }"), "`push` in `on` has no value; write `push: {}` for every push"},
+      {Top("on: { push: true }"), "write `push: {}` for every push"},
+      {Top("on: { push: { paths: } }"), "has no value; write them, such as `paths: [\"train/**\"]`"},
+  };
+  for (const auto& [text, words] : cases) {
+    const std::string found = Found(text);
+    INFO(text, "\n→ ", found);
+    CHECK(found.find(words) != std::string::npos);
+    CHECK(std::count(found.begin(), found.end(), '\n') == 1);
+  }
+}
+
+TEST_CASE("pipeline errors: a name that can stand for nothing, for it holds what nobody sees, is refused") {
+  for (const std::string hidden : {"\u200B", "\u00A0", "\u202E", "\uFEFF"}) {
+    const std::string name = "\"a100" + hidden + "\"";
+    const std::pair<std::string, std::string> cases[] = {
+        {Job("labels: [" + name + "]"), "is no label that an agent can have"},
+        {Job("resources: { gpus: \"a100" + hidden + ":1\" }"), "which no model has in its name; remove it"},
+        {Steps("[{ run: x }, { check: { " + name + ": \"> 1\" } }]"), "which nobody sees; remove it"},
+        {Top("on: { push: { branches: [" + name + "] } }"), "write `a100`"},
+        {Job("artifacts: [" + name + "]"), "write `a100`"},
+        {Job("needs: [" + name + "]"), "which is no job of this file"}};
+    for (const auto& [text, words] : cases) {
+      const std::string found = Found(text);
+      INFO(text, "\n→ ", found);
+      CHECK(found.find(words) != std::string::npos);
+      CHECK(std::count(found.begin(), found.end(), '\n') == 1);
+    }
+  }
+  CHECK(Found("jobs:\n  t: { steps: [{ run: x }] }\n  a: { needs: [t], steps: [{ check: { précision: \"> 1\" } }] }\n")
+            .empty());
+  for (const char* never : {"gpu/a100", "a=b", "grün", "-x"})
+    CHECK(Found(Job("labels: [\"" + std::string(never) + "\"]")).find("is no label that an agent can have") !=
+          std::string::npos);
+}
+
+TEST_CASE("pipeline errors: a number is one to every reader of YAML, and stands without quotes") {
+  const auto train = [](const std::string& step) {
+    return Steps(
+        "[{ train: { model: m, data: { format: csv, file: f, label: 0 }, out: o, epochs: 1, optimizer: { sgd: { lr: "
+        "0.1 } }, " +
+        step + " } }]");
+  };
+  const std::string resources = "`resources` in job `a` ", zero = "has a zero before its number, ";
+  const std::pair<std::string, std::string> cases[] = {
+      {Job("resources: { cpus: \"4\" }"), "`cpus` in " + resources + "must be a number, not `4` in quotes; leave"},
+      {Job("resources: { gpus: '1' }"), "`gpus` in " + resources + "must be a number, not `1` in quotes; leave"},
+      {Job("resources: { cpus: 04 }"), "`cpus` in " + resources + zero + "`04`, which"},
+      {Job("resources: { cpus: 010 }"), "which does not mean the same to all who read it; write `10`"},
+      {Job("resources: { cpus: 00.5 }"), "write `0.5`"},
+      {Job("resources: { memory: 010GiB }"), "`memory` in " + resources + zero + "`010GiB`, which"},
+      {Job("resources: { memory: \"010GiB\" }"), "write `10GiB`"},
+      {Job("resources: { gpus: \"a100:02\" }"), "write `a100:2`"},
+      {Job("timeout: 010m"), "`timeout` in job `a` " + zero + "`010m`, which"},
+      {Job("shards: 04"), "`shards` in job `a` must be a whole number from 1 to 100,000, not `04`; write 4"},
+      {Job("shards: \"4\""), "not `4` in quotes; leave out the quotes"},
+      {Job("retry: { max: 02 }"), "not `02`; write 2"},
+      {Job("retry: { on: [075] }"),
+       "an exit status in `on` in `retry` in job `a` must be a whole number from 1 to 255, not `075`; write 75"},
+      {Job("retry: { on: [\"75\"] }"), "not `75` in quotes; leave out the quotes"},
+      {Steps("[{ run: x }, { check: { a: \"> 010\" } }]"), "the rule for `a` " + zero},
+      {train("threads: 02"), "not `02`; write 2"},
+      {train("batch: \"32\""), "not `32` in quotes; leave out the quotes"},
+      {Steps("[{ train: { model: m, data: { format: csv, file: f, label: 010 }, out: o, epochs: 1, optimizer: { sgd: { "
+             "lr: "
+             "0.1 } } } }]"),
+       "must be the number of a column, or its name in quotes, not `010`; write 10"},
+      {Steps("[{ train: { model: m, data: { format: csv, file: f, label: 0 }, out: o, epochs: 1, optimizer: { adam: { "
+             "lr: "
+             "00.1 } } } }]"),
+       "must be a number, not `00.1`; write 0.1"},
+      {Steps("[{ train: { model: m, data: { format: csv, file: f, label: 0 }, out: o, epochs: 1, optimizer: { adam: { "
+             "lr: 1, "
+             "betas: [\"0.9\", 0.9] } } } }]"),
+       "an item of `betas`"},
+  };
+  for (const auto& [text, words] : cases) {
+    const std::string found = Found(text);
+    INFO(text, "\n→ ", found);
+    CHECK(found.find(words) != std::string::npos);
+    CHECK(std::count(found.begin(), found.end(), '\n') == 1);
+  }
+  for (const char* fine :
+       {"resources: { cpus: 0.5, gpus: \"a100:2\", memory: \"8GiB\" }", "timeout: '6h'", "shards: 10",
+        "resources: { gpus: 0 }", "retry: { max: 0, on: [75] }", "resources: { cpus: +4 }"})
+    CHECK_MESSAGE(Found(Job(fine)).empty(), fine);
+}
+
+TEST_CASE("pipeline errors: another way to write a duration or a size is answered with the one that counts") {
+  const std::pair<const char*, const char*> cases[] = {{"timeout: 1h30m", "90m"},
+                                                       {"timeout: 1d12h", "36h"},
+                                                       {"timeout: 6 hours", "6h"},
+                                                       {"timeout: 90min", "90m"},
+                                                       {"timeout: 1.5hr", "90m"},
+                                                       {"timeout: 30 Sec", "30s"},
+                                                       {"resources: { memory: 8GB }", "8GiB"},
+                                                       {"resources: { memory: 16G }", "16GiB"},
+                                                       {"resources: { memory: 512mb }", "512MiB"},
+                                                       {"resources: { memory: 1Ti }", "1TiB"}};
+  for (const auto& [line, cure] : cases) {
+    const std::string found = Found(Job(line));
+    CAPTURE(found);
+    CHECK(found.find("; write `" + std::string(cure) + "`\n") != std::string::npos);
+  }
+  for (const char* line : {"timeout: soon", "timeout: 6", "timeout: 1h30", "timeout: h", "resources: { memory: 8 }",
+                           "resources: { memory: 8PB }", "resources: { memory: -8GB }"})
+    CHECK_MESSAGE(Found(Job(line)).find("; write") == std::string::npos, line);
+}
+
 TEST_CASE("pipeline errors: each word without machinery is refused, never ignored") {
   for (const std::string word : {"if", "secrets", "matrix", "nodes", "concurrency", "priority", "image", "cache",
                                  "pure", "checkpoint", "reports"}) {

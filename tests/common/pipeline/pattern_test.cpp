@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <random>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/base/text.h"
 #include "common/pipeline/pipeline.h"
 
 using furrow::CheckPatterns;
@@ -69,11 +71,11 @@ TEST_CASE("pattern: what can match no branch is refused, with what to write") {
       {"[~^:]", "can match no branch"},
       {"[a-", "write `[[]`"},
       {"[]", "write `[[]`"},
-      {"[z-a]", "write `a-z`"},
+      {"[z-a]", "write `[a-z]`"},
       {"{main", "write `[{]`"},
       {"main}", "write `[}]`"},
       {"{main}", "write `{main,OTHER}`"},
-      {"{1..3}", "write `{1..3,OTHER}`"},
+      {"{1..3}", "write `{1,2,3}`"},
       {"main,dev", "[main, dev]"},
       {"main|dev", "[main, dev]"},
       {"^main$", "no regular expression"},
@@ -86,7 +88,26 @@ TEST_CASE("pattern: what can match no branch is refused, with what to write") {
       {"!", "excludes nothing"},
       {"main\ndev", "several lines"},
       {"[ä]", "beyond ASCII"},
-      {"\\*", "write `[*]`"},
+      {"(main|dev)", "write a list of branches, [main, dev], or"},
+      {"feature/(a|b)", "[feature/a, feature/b]"},
+      {"[main,dev]", "write a list of branches, [main, dev], or"},
+      {"[\"main\", 'dev']", "[main, dev]"},
+      {"[main|dev]", "[main, dev]"},
+      {"release/*, main", "[\"release/*\", main]"},
+      {"{main, dev}", "write `{main,dev}`"},
+      {"!{ main , dev }", "write `!{main,dev}`"},
+      {"{origin/main,dev}", "write `{main,dev}`, or `[o]rigin/main` if"},
+      {"!origin/main", "write `!main`, or `![o]rigin/main` if"},
+      {"refs/heads/refs/heads/main", "write `main`"},
+      {"^(main|dev)$", "[main, dev]"},
+      {"^release/.*$", "write `release/**`"},
+      {"release/.+", "write `release/?**`"},
+      {"{a,}", "write `a`"},
+      {"v[0-9]+.[0-9]+", "write `v[0-9]*.[0-9]*`, or `[+]`"},
+      {"{{a,b}}", "write `{a,b}`"},
+      {"{a..c}/x", "write `{a,b,c}/x`"},
+      {"a/../b", "write `b`"},
+      {"v\\d+", "`[0-9]` is a digit"},
   };
   for (const auto& [pattern, words] : cases) {
     const auto& shown = pattern;  // a lambda cannot take a part of a binding
@@ -128,6 +149,22 @@ TEST_CASE("pattern: what can match no path is refused, with what to write; what 
       {"!train/doc/**", "= !train/doc/**"},
       {"!./a//{b,c}", "= !a/b !a/c"},
       {"$x.class", "not replaced"},
+      {"C:\\x", "write `x`"},
+      {"\\\\server\\x", "write `server/x`"},
+      {"\\*.py", "write `[*].py`"},
+      {"\\!x", "write `?x`"},
+      {"a\\ b", "write `a b`"},
+      {"!C:\\x", "write `!x`"},
+      {"!/x", "write `!x`"},
+      {"{src, lib}/**", "write `{src,lib}/**`"},
+      {"{/src,lib}", "write `{src,lib}`"},
+      {"[src,lib]/**", "write `{src,lib}/**`"},
+      {"src/**, lib/**", "write `{src/**,lib/**}`"},
+      {"src/**,lib/**", "write `{src/**,lib/**}`"},
+      {"(src|lib)/**", "write `{src/**,lib/**}`"},
+      {"a/../x", "write `x`"},
+      {"a,b.csv", "= a,b.csv"},
+      {"a[,]b[|]", "= a[,]b[|]"},
       {"A$B.class", "= A$B.class"},
   };
   for (const PatternUse use : {PatternUse::kPaths, PatternUse::kArtifacts})
@@ -142,6 +179,78 @@ TEST_CASE("pattern: what can match no path is refused, with what to write; what 
   CHECK(Said("train/", PatternUse::kArtifacts) == "= train");
   CHECK(Said(".git/**", PatternUse::kPaths).find("git keeps none") != std::string::npos);
   CHECK(Said(std::string(256, 'a') + "/b", PatternUse::kPaths).find("255") != std::string::npos);
+}
+
+TEST_CASE("pattern: a class that is not known is refused, and what is known is accepted") {
+  for (const PatternUse use : kUses) {
+    for (const char* pattern : {"[[:foo:]]*", "x[[:DIGIT:]]", "[![:word:]]", "[[:cntrl:]]x", "[[.a.]]", "[[=a=]]x",
+                                "[a[:foo:]]", "![[:foo:]]"})
+      CHECK_MESSAGE(Said(pattern, use).find("not known; these are: `[[:alnum:]]`") != std::string::npos, pattern);
+    CHECK(Said("[:digit:]x", use).find("write `[[:digit:]]x`") != std::string::npos);
+    for (const char* pattern : {"[[:digit:]]", "[a[:upper:]_]x", "[![:punct:]]", "[a.]x", "[=]x", "[a=b]"})
+      CHECK_MESSAGE(Said(pattern, use) == std::string("= ") + pattern, pattern);
+  }
+}
+
+TEST_CASE("pattern: a character that nobody sees is refused") {
+  const char* hidden[] = {"\u00A0", "\u00AD", "\u1680", "\u180E", "\u2003", "\u200B", "\u200D", "\u202E",
+                          "\u202F", "\u2028", "\u2060", "\u2066", "\u3000", "\uFEFF", "\uFFA0", "\U000E0041"};
+  for (const PatternUse use : kUses)
+    for (const std::string character : hidden) {
+      CAPTURE(furrow::CharacterName(character));
+      const std::string name = "the character " + furrow::CharacterName(character) + ",";
+      for (const std::string& pattern : {character + "main", "main" + character, "!ma" + character + "in",
+                                         "{a," + character + "b}", "[" + character + "]"}) {
+        const std::string said = Said(pattern, use);
+        CHECK(said.find(name) != std::string::npos);
+        CHECK(furrow::Plain(said.substr(said.find("; write"))) == said.substr(said.find("; write")));
+      }
+      CHECK(Said(character + "main", use).find("write `main`") != std::string::npos);
+      CHECK_FALSE(Said(character, use).starts_with("="));
+    }
+  for (const PatternUse use : kUses) {
+    CHECK(Said("a\xFF", use).find("is not UTF-8: it holds the byte 0xFF") != std::string::npos);
+    CHECK(Said("ünï/日本/🐎", use).starts_with("="));
+  }
+}
+
+TEST_CASE("pattern: whatever is written instead is accepted") {
+  std::mt19937 dice(5);
+  std::vector<std::string> pieces = kPieces;
+  for (const char* more :
+       {"(",     ")",  "(main|dev)", ", ",   "\\",         "C:\\",      "C:/",    "[main,dev]", "{a, b}",
+        "^",     "$",  ".*",         "..",   "[[:foo:]]",  "[:digit:]", "\u00A0", "\u200B",     "{1..3}",
+        "[z-a]", "\n", "\\!",        "\\d+", "refs/tags/", "!",         "{a,}",   "[|]",        "[,]"})
+    pieces.push_back(more);
+  int cures = 0, lists = 0;
+  for (int i = 0; i < 60'000; ++i) {
+    const std::string written = Random(dice, pieces);
+    for (const PatternUse use : kUses) {
+      const auto read = ReadPattern(written, use);
+      if (read) continue;
+      const std::string& said = read.error().message;
+      const std::size_t at = said.rfind("; write ");
+      if (at == std::string::npos) continue;
+      CAPTURE(written);
+      CAPTURE(said);
+      std::string cure = said.substr(at + 8);
+      if (const std::string list = "a list of branches, "; cure.starts_with(list)) {
+        ++lists;
+        cure = cure.substr(list.size(), cure.rfind("], or ") - list.size() + 1);
+        const auto parsed = furrow::ParsePipeline(
+            "on: { push: { branches: " + cure + " } }\njobs: { a: { steps: [{ run: x }] } }\n", "p");
+        for (const auto& wrong : parsed.diagnostics) CHECK(wrong.message.find("the pattern") == std::string::npos);
+        continue;
+      }
+      if (!cure.starts_with("`") || cure.starts_with("`?` in") || cure.find("` for the character") < 5) continue;
+      if (cure.starts_with("`[$]` for") || cure.starts_with("`{ä,ö}`")) continue;
+      const std::size_t end = std::min(cure.find("`, or "), cure.rfind('`'));
+      ++cures;
+      CHECK_MESSAGE(ReadPattern(cure.substr(1, end - 1), use).has_value(), cure);
+    }
+  }
+  CHECK(cures > 1'000);
+  CHECK(lists > 20);
 }
 
 TEST_CASE("pattern: the last one that matches decides, and folders stand for what is beneath them") {
@@ -241,4 +350,13 @@ TEST_CASE("pattern: furrow.yaml says which pattern of which list, and where") {
         "f:1:32: the pattern `/x` of `branches` in `on: push` begins with `/`, which no branch does; write `x`\n");
   CHECK(said("paths: [\"!doc/**\"]").starts_with("f:1:22: `paths` in `on: push` begins with `!doc/**`"));
   CHECK(said("paths: [\"{a,b}/**\", \"!a/x\"]").empty());
+  for (const char* bare : {"!wip", "!wip/**", "*", "*/x", "*.py", "**"})
+    CHECK_MESSAGE(
+        said("branches: [" + std::string(bare) + "]").find("quote a text that begins with `") != std::string::npos,
+        bare);
+  CHECK(said("branches: [{main, dev}]").find("must be a text; one with `{` needs quotes, not a mapping") !=
+        std::string::npos);
+  CHECK(said("paths: [[main, dev]]").find("must be a text; one with `[` needs quotes, not a list") !=
+        std::string::npos);
+  CHECK(said("paths: [\"C:\\x\"]").find("use single quotes") != std::string::npos);
 }

@@ -155,6 +155,12 @@ TEST_CASE("pipeline: a bad --set is refused without a line") {
   };
   CHECK(first({{"1A", "x"}}).starts_with("f: --set `1A=` is no name of a variable"));
   CHECK(first({{"FURROW_JOB", "x"}}) == "f: --set `FURROW_JOB=` is set by Furrow itself; choose another name\n");
+  CHECK(first({{"PATH", "/x:$PATH"}}) ==
+        "f: --set `PATH=` is passed on as it is written, and `$PATH` in it is not replaced; set it in a step instead: "
+        "`run: export PATH=\"/x:$PATH\"; …`\n");
+  CHECK(first({{"A", "${HOME}/data"}}).starts_with("f: --set `A=` is passed on as it is written, and `$HOME` in it"));
+  CHECK(first({{"A", std::string(140'000, 'x')}}).starts_with("f: --set `A=` is too long for a variable"));
+  for (const char* fine : {"pa$$word", "$x", "\\$PATH", "10$", "${{ x }}"}) CHECK(first({{"A", fine}}).empty());
 }
 
 TEST_CASE("pipeline: the caller's name stands in for the file's, made fit") {

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -73,12 +74,46 @@ TEST_CASE("text: a column with lines of its own is told whole, in any width; wha
         "    2, `make\n"
         "    grüße`\n"
         "no room here\n"
-        "for: COUNT\n");
+        "for: COUNT;\n"
+        "see --json,\n"
+        "or a wider\n"
+        "terminal\n");
   for (std::size_t width = 1; width < 90; ++width) {
     CAPTURE(width);
     std::istringstream lines(table.Render(false, width));
     for (std::string line; std::getline(lines, line);) CHECK(Width(line) <= width);
   }
+}
+
+TEST_CASE("text: a table loses no column and no text without a word, in any width") {
+  const std::vector<std::string> headings = {"NAME", "COUNT", "FINGERPRINT", "SINCE", "RUN"};
+  Table table({{"NAME"},
+               {"COUNT", Table::Align::kRight},
+               {"FINGERPRINT"},
+               {"SINCE", Table::Align::kLeft, Table::Room::kSpare},
+               {"RUN"}});
+  const std::vector<std::string> cells = {"/srv/git/a/long/path.git", "1234567", "0123-4567-89ab-cdef-0123", "3m ago",
+                                          "fashion#42"};
+  table.Add({{cells[0]}, {cells[1]}, {cells[2]}, {cells[3]}, {cells[4]}});
+  for (std::size_t width = 1; width < 100; ++width) {
+    CAPTURE(width);
+    const std::string text = table.Render(false, width);
+    CAPTURE(text);
+    const std::size_t word = std::min(text.find("no room here"), text.size());
+    std::string left_out = text.substr(word);
+    std::replace(left_out.begin(), left_out.end(), '\n', ' ');
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      CAPTURE(headings[i]);
+      const bool shown = text.substr(0, word).find(cells[i]) != std::string::npos;
+      const std::string rows = text.substr(0, word);
+      const bool cut = rows.find("…") != std::string::npos &&
+                       rows.find(cells[i].substr(0, std::min<std::size_t>(11, width - 1))) != std::string::npos;
+      const bool named = width < 12 || left_out.find(headings[i]) != std::string::npos;
+      CHECK((shown || cut || named));
+    }
+    if (width >= 12 && word < text.size()) CHECK(left_out.find("see --json, or a wider terminal") != std::string::npos);
+  }
+  CHECK(table.Render(false, 0).find("no room") == std::string::npos);
 }
 
 TEST_CASE("log cleaner: colours pass, everything else is shown, wherever it is split") {
