@@ -20,11 +20,9 @@ struct Program {
 
 // Calls `main` with a usable process around it and returns the exit status.
 // - Descriptors 0 to 2 are open, so that no file of ours gets their numbers: what was closed is /dev/null, and writing
-// to
-//   a stdout that was closed fails.
+//   to a stdout that was closed fails.
 // - No signal is blocked, and SIGCHLD, SIGTERM and SIGABRT have their default; what nohup ignores stays ignored.
-// SIGXFSZ
-//   is ignored.
+//   SIGXFSZ is ignored.
 // - argv[0] is there.
 // - What `main` or a thread throws is told in words, with status 1.
 // - If something could not be written to stdout, that is told, and a status of 0 becomes 1.
