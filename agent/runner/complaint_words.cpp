@@ -38,12 +38,23 @@ std::string OfLastLine(std::string_view log, const Say& say) {
 
 // Windows line ends make a shell look for a program, or an interpreter, whose name ends with CR.
 bool HasCarriageReturn(std::string_view log) {
-  constexpr std::array<std::string_view, 17> kSigns = {
-      "^M: bad interpreter", "\\r': ",     "\r': ",           "\\r’: ",
-      "\r’: ",               "\\r\": ",    "\\r''",           "\\r: ",
-      "\\015",               "?: not found\r", "\r: not found", "\r: command not found",
-      "\r: No such file",    "\r: bad interpreter", "\r: invalid option", "Illegal option -\r",
-      "invalid option name\n: "};
+  constexpr std::array<std::string_view, 17> kSigns = {"^M: bad interpreter",
+                                                       "\\r': ",
+                                                       "\r': ",
+                                                       "\\r’: ",
+                                                       "\r’: ",
+                                                       "\\r\": ",
+                                                       "\\r''",
+                                                       "\\r: ",
+                                                       "\\015",
+                                                       "?: not found\r",
+                                                       "\r: not found",
+                                                       "\r: command not found",
+                                                       "\r: No such file",
+                                                       "\r: bad interpreter",
+                                                       "\r: invalid option",
+                                                       "Illegal option -\r",
+                                                       "invalid option name\n: "};
   return std::any_of(kSigns.begin(), kSigns.end(), [&](std::string_view sign) { return Has(log, sign); });
 }
 
@@ -97,8 +108,8 @@ Complaint Read(std::string_view line, std::string_view end) {
 // Returns whether a complaint about a file is one about a program. `cat: x: No such file or directory` is none.
 bool OfProgram(const Complaint& complaint) {
   constexpr std::array<std::string_view, 21> kStarters = {
-      "env",     "timeout", "nice",    "nohup", "xargs",  "stdbuf",  "setsid",  "chroot", "ionice", "taskset", "time",
-      "sudo",    "flock",   "unshare", "bash",  "sh",     "dash",    "setpriv", "zsh",    "ksh",    "numactl"};
+      "env",  "timeout", "nice",    "nohup", "xargs", "stdbuf", "setsid",  "chroot", "ionice", "taskset", "time",
+      "sudo", "flock",   "unshare", "bash",  "sh",    "dash",   "setpriv", "zsh",    "ksh",    "numactl"};
   if (complaint.name.empty() || Has(complaint.name, ": ")) return false;
   const std::string_view by = complaint.by.substr(complaint.by.rfind('/') + 1);  // npos + 1 is 0
   return complaint.by_shell || std::find(kStarters.begin(), kStarters.end(), by) != kStarters.end();
@@ -107,8 +118,8 @@ bool OfProgram(const Complaint& complaint) {
 // Says why the file of the workspace that a line names is not executed; empty: it does not tell, or is not found here.
 std::string OfFile(std::string_view name, std::string_view workspace, int number) {
   if (!Has(name, "/")) return {};  // It was looked for on the job's PATH.
-  const std::string why =
-      WhyNotExecuted(name.starts_with('/') ? std::string(name) : std::string(workspace) + "/" + std::string(name), number);
+  const std::string why = WhyNotExecuted(
+      name.starts_with('/') ? std::string(name) : std::string(workspace) + "/" + std::string(name), number);
   return why.empty() ? why : Quote(name) + " is not executed: " + why;
 }
 
@@ -132,7 +143,8 @@ std::string OfLibrary(std::string_view line) {
              " was not found on this agent: install the package that has it, or name its folder in LD_LIBRARY_PATH in "
              "`env` (`ldd PROGRAM` shows what is missing)";
     rest.remove_prefix(std::min(name.size() + 2, rest.size()));
-    return "the shared library " + Quote(name) + " could not be loaded: " + std::string(rest.substr(0, kMostNameBytes)) +
+    return "the shared library " + Quote(name) +
+           " could not be loaded: " + std::string(rest.substr(0, kMostNameBytes)) +
            "; it is damaged, or of another kind of machine than the program";
   }
   if (Has(line, ": version `") && Has(line, "' not found"))
@@ -156,7 +168,8 @@ std::string OfTryAgain(std::string_view line) {
              "(pids.max), or memory; start fewer at a time";
   for (const std::string_view sign : {"write", "stdout", "stderr", "output", "BlockingIOError", "print"})
     if (Has(line, sign))
-      return "a write would have had to wait, and was told not to (EAGAIN): some programs (node, ssh) set O_NONBLOCK on "
+      return "a write would have had to wait, and was told not to (EAGAIN): some programs (node, ssh) set O_NONBLOCK "
+             "on "
              "an output that they share with others; give such a program one of its own, as in `PROGRAM 2>&1 | cat`";
   return {};
 }

@@ -7,8 +7,8 @@
 
 namespace furrow::runner {
 
-// Each returns a sentence or two; empty: no line complains of that. `workspace` is the folder where a file that is named
-// may be looked at.
+// Each returns a sentence or two; empty: no line complains of that. `workspace` is the folder where a file that is
+// named may be looked at.
 std::string NotFoundInWords(std::string_view log, std::string_view workspace);       // of a step that ended with 127
 std::string NotExecutableInWords(std::string_view log, std::string_view workspace);  // of one that ended with 126
 std::string FailureInWords(std::string_view log, std::string_view workspace);        // of any other that failed

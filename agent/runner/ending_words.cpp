@@ -131,6 +131,9 @@ std::string EndInWords(const Ending& ending) {
     std::string words = OfSignal(number, ending);
     const bool borne_out = SaysSignal(ending.log_tail, number) || (number == SIGKILL && ending.oom_kills > 0);
     if (borne_out) return words;
+    // No shell has a word for a broken pipe: that the log has none says nothing.
+    if (number == SIGPIPE)
+      return words + ". (Or the step ended itself with `exit " + std::to_string(outcome.code) + "`.)";
     return OrOwn(outcome.code, "a program that a signal has ended") + ". If it was a signal: " + words;
   }
   if (outcome.code == 0) return {};
