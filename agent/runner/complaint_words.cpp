@@ -9,6 +9,7 @@
 
 #include "agent/runner/ending_words.h"
 #include "agent/runner/program_file.h"
+#include "common/base/git_lfs.h"
 
 namespace furrow::runner {
 namespace {
@@ -185,8 +186,8 @@ std::string OfLfsPointer(std::string_view line, std::string_view workspace) {
     const Complaint complaint = Read(line, end);
     if (!complaint.by_shell || complaint.name != "version") continue;
     const std::string script(complaint.by);
-    if (IsLfsPointer(script.starts_with('/') ? script : std::string(workspace) + "/" + script))
-      return Quote(script) + " is a git-LFS pointer in place of the file: `git lfs pull` where it is committed from";
+    if (IsLfsPointerFile(script.starts_with('/') ? script : std::string(workspace) + "/" + script))
+      return Quote(script) + " " + kLfsPointer;
   }
   return {};
 }

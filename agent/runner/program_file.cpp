@@ -13,12 +13,12 @@
 #include <string_view>
 #include <utility>
 
+#include "common/base/git_lfs.h"
+
 namespace furrow::runner {
 namespace {
 
 using namespace std::string_view_literals;
-
-constexpr std::string_view kLfs = "version https://git-lfs.github.com/spec/";
 
 std::string Begin(const std::string& path) {
   std::array<char, 256> bytes;
@@ -71,8 +71,7 @@ std::string WhyNoProgram(std::string_view begin) {
   if (begin.empty()) return "it is an empty file";
   if (begin.starts_with(std::string_view(ELFMAG, SELFMAG))) return WhyNoElf(begin);
   if (begin.starts_with("\xef\xbb\xbf#!")) return kByteOrderMark;
-  if (begin.starts_with(kLfs))
-    return "it is a git-LFS pointer in place of the file: `git lfs pull` where it is committed from";
+  if (IsLfsPointer(begin)) return std::string("it ") + kLfsPointer;
   if (begin.starts_with("\xff\xfe") || begin.starts_with("\xfe\xff"))
     return "it is text in UTF-16: save it as UTF-8 (iconv -f UTF-16 -t UTF-8)";
   if (begin.starts_with("MZ")) return "it is a program for Windows";
@@ -117,8 +116,8 @@ std::string WhyNotExecuted(const std::string& path, int number) {
   }
 }
 
-bool IsLfsPointer(const std::string& path) {
-  return Begin(path).starts_with(kLfs);
+bool IsLfsPointerFile(const std::string& path) {
+  return IsLfsPointer(Begin(path));
 }
 
 }  // namespace furrow::runner

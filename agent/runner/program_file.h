@@ -18,6 +18,6 @@ inline constexpr const char* kByteOrderMark =
 std::string WhyNotExecuted(const std::string& path, int number);
 
 // Returns whether the file is what git has in place of a file of git-LFS that was not fetched.
-bool IsLfsPointer(const std::string& path);
+bool IsLfsPointerFile(const std::string& path);
 
 }  // namespace furrow::runner
