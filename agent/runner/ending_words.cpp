@@ -9,7 +9,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "agent/runner/spawn.h"
+#include "agent/runner/complaint_words.h"
 
 namespace furrow::runner {
 namespace {
@@ -27,74 +27,23 @@ bool Has(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-// Returns the last line of the log that has `part`; empty: none.
-std::string_view LineWith(std::string_view log, std::string_view part) {
-  const std::size_t at = log.rfind(part);
-  if (at == std::string_view::npos) return {};
-  const std::size_t before = log.rfind('\n', at);
-  const std::size_t begin = before == std::string_view::npos ? 0 : before + 1;
-  return log.substr(begin, std::min(log.find('\n', at), log.size()) - begin);
+// Says of a status with a meaning that nothing in the log bears out what it mostly means.
+std::string OrOwn(int status, const std::string& mostly) {
+  const std::string number = std::to_string(status);
+  return number + " is what a shell says of " + mostly +
+         ", but the log's last lines name none: the step may as well "
+         "have ended itself with it (`exit " +
+         number + "`)";
 }
-
-// Returns what a shell complains about: "deploy" of "bash: line 3: deploy: command not found".
-std::string NamedBefore(std::string_view line, std::string_view complaint) {
-  std::string_view name = line.substr(0, line.find(complaint));
-  while (name.ends_with(':') || name.ends_with(' ')) name.remove_suffix(1);
-  const std::size_t colon = name.rfind(": ");
-  if (colon != std::string_view::npos) name.remove_prefix(colon + 2);
-  constexpr std::size_t kMostBytes = 100;
-  return name.empty() || name.size() > kMostBytes ? std::string() : "`" + std::string(name) + "`";
-}
-
-// Windows line ends make a shell look for a program, or an interpreter, whose name ends with CR.
-bool HasCarriageReturn(std::string_view log) {
-  return Has(log, "^M: bad interpreter") || Has(log, "\\r': ") || Has(log, "\r': ") || Has(log, "\r: not found") ||
-         Has(log, "\\r: ") || Has(log, "\\015") || Has(log, "\r: command not found") || Has(log, "\r: No such file") ||
-         Has(log, "\r: bad interpreter") || Has(log, "Illegal option -\r") || Has(log, "invalid option name\n: ");
-}
-
-constexpr char kCarriageReturn[] =
-    "a script has Windows line ends (CRLF), and its lines end with a character that no program is named with: `sed -i "
-    "'s/\\r$//' FILE`, and `*.sh text eol=lf` in .gitattributes";
 
 std::string NotFound(const Ending& ending) {
-  const std::string_view log = ending.log_tail;
-  if (HasCarriageReturn(log)) return kCarriageReturn;
-  for (const std::string_view complaint : {"cannot execute: required file not found", "bad interpreter"}) {
-    const std::string_view line = LineWith(log, complaint);
-    if (line.empty()) continue;
-    const std::string name = NamedBefore(line, complaint);
-    const std::string path = name.size() < 2 ? "" : name.substr(1, name.size() - 2);
-    const std::string first =
-        InterpreterLine(path.starts_with('/') ? path : std::string(ending.workspace) + "/" + path);
-    if (first.ends_with('\r')) return kCarriageReturn;
-    return "the interpreter in the first line of " + name + (first.empty() ? "" : ", `" + first + "`,") +
-           " does not exist on this agent: install it, or begin the script with an interpreter that is there, as in "
-           "#!/usr/bin/env python3";
-  }
-  for (const std::string_view complaint : {": command not found", ": not found", ": No such file or directory"}) {
-    const std::string_view line = LineWith(log, complaint);
-    const std::string name = line.empty() ? std::string() : NamedBefore(line, complaint);
-    if (!name.empty())
-      return "the command " + name +
-             " was not found: is it installed on this agent and on PATH, or in the workspace as written?";
-  }
-  return "a command was not found, as the log's last lines say: is it installed on this agent and on PATH?";
+  const std::string words = NotFoundInWords(ending.log_tail, ending.workspace);
+  return words.empty() ? OrOwn(127, "a command that it does not find") : words;
 }
 
 std::string NotExecutable(const Ending& ending) {
-  const std::string_view log = ending.log_tail;
-  if (HasCarriageReturn(log)) return kCarriageReturn;
-  if (Has(log, "bad interpreter")) return NotFound(ending);
-  if (Has(log, "Exec format error") || Has(log, "cannot execute binary file"))
-    return "a program is for another kind of machine, or a script without a first line like #!/bin/sh";
-  if (Has(log, "Argument list too long"))
-    return "the arguments and the environment of a command are too long: pass long lists in a file, or with xargs";
-  const std::string_view line = LineWith(log, ": Permission denied");
-  const std::string name = line.empty() ? std::string() : NamedBefore(line, ": Permission denied");
-  return "a command was found but may not be executed" + (name.empty() ? "" : ": " + name) +
-         "; `git update-index --chmod=+x FILE`, or start it as `sh FILE`; a folder cannot be executed, nor a file on a "
-         "file system that is mounted noexec";
+  const std::string words = NotExecutableInWords(ending.log_tail, ending.workspace);
+  return words.empty() ? OrOwn(126, "a command that it finds but cannot execute") : words;
 }
 
 std::string Killed(const Ending& ending) {
@@ -177,10 +126,18 @@ std::string EndInWords(const Ending& ending) {
     default: break;
   }
   // A smaller number than 128 + 1 is no signal; 255 and those near it are what programs return for -1.
-  if (outcome.code > kSignalBase && outcome.code <= kSignalBase + SIGSYS)
-    return OfSignal(outcome.code - kSignalBase, ending);
+  if (outcome.code > kSignalBase && outcome.code <= kSignalBase + SIGSYS) {
+    const int number = outcome.code - kSignalBase;
+    std::string words = OfSignal(number, ending);
+    const bool borne_out = SaysSignal(ending.log_tail, number) || (number == SIGKILL && ending.oom_kills > 0);
+    if (borne_out) return words;
+    // No shell has a word for a broken pipe: that the log has none says nothing.
+    if (number == SIGPIPE)
+      return words + ". (Or the step ended itself with `exit " + std::to_string(outcome.code) + "`.)";
+    return OrOwn(outcome.code, "a program that a signal has ended") + ". If it was a signal: " + words;
+  }
   if (outcome.code == 0) return {};
-  if (HasCarriageReturn(ending.log_tail)) return kCarriageReturn;
+  if (std::string words = FailureInWords(ending.log_tail, ending.workspace); !words.empty()) return words;
   if (Has(ending.log_tail, std::strerror(ENOSPC)) || Has(ending.log_tail, std::strerror(EDQUOT))) return kNoRoom;
   return {};
 }

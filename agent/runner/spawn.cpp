@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <string>
 #include <string_view>
 
+#include "agent/runner/program_file.h"
 #include "common/base/check.h"
 
 namespace furrow::runner {
@@ -58,25 +58,18 @@ Error CannotStart(const std::string& name, const std::string& path, const std::s
     return {Errc::kNotFound, what + std::strerror(ENOENT) + "; is it installed on this agent and on PATH?"};
   if (::access(workspace.c_str(), X_OK) != 0)
     return {Errc::kNotFound, what + "the workspace " + workspace + " cannot be entered: " + std::strerror(errno)};
+  const std::string why = WhyNotExecuted(path, number);
+  const auto with = [&](const char* otherwise) {
+    return what + std::strerror(number) + "; " + (why.empty() ? otherwise : why);
+  };
   switch (number) {
-    case ENOENT:
-      if (::access(path.c_str(), F_OK) == 0)
-        return {
-            Errc::kNotFound,
-            what + (InterpreterLine(path).ends_with('\r')
-                        ? "its first line ends with CRLF, as on Windows, so that its interpreter is not found: `sed "
-                          "-i 's/\\r$//' FILE`, and `*.sh text eol=lf` in .gitattributes"
-                        : "the interpreter in its first line, `" + InterpreterLine(path) +
-                              "`, or its loader, does not exist on this agent: install it, or name one that is "
-                              "there, as in #!/usr/bin/env python3")};
-      return {Errc::kNotFound, what + std::strerror(number) + "; is it in the workspace, and installed on this agent?"};
-    case EACCES: return {Errc::kRejected, what + std::strerror(number) + "; is it executable (chmod +x)?"};
-    case ENOEXEC:
-      return {Errc::kInvalid, what + std::strerror(number) + "; a script needs a first line like #!/bin/sh"};
-    case E2BIG: return {Errc::kInvalid, what + std::strerror(number) + "; pass long lists in a file"};
+    case ENOENT: return {Errc::kNotFound, with("is it in the workspace, and installed on this agent?")};
+    case EACCES: return {Errc::kRejected, with("is it executable (chmod +x), and each folder above it?")};
+    case ENOEXEC: return {Errc::kInvalid, with("it is no program for this machine, and no script")};
+    case ENOTDIR: return {Errc::kNotFound, with("a part of the path that should be a folder is a file")};
+    case E2BIG: return {Errc::kInvalid, with("pass long lists in a file")};
     case EAGAIN:
-    case ENOMEM:
-      return {Errc::kUnavailable, what + std::strerror(number) + "; this agent is out of processes or memory"};
+    case ENOMEM: return {Errc::kUnavailable, with("this agent is out of processes or memory")};
     default: return {Errc::kInternal, what + std::strerror(number)};
   }
 }
@@ -90,16 +83,6 @@ std::vector<char*> Pointers(const std::vector<std::string>& strings) {
 }
 
 }  // namespace
-
-std::string InterpreterLine(const std::string& path) {
-  constexpr std::size_t kMost = 128;
-  char bytes[kMost + 1];
-  std::ifstream file(path, std::ios::binary);
-  file.read(bytes, sizeof(bytes));
-  const std::string_view begin(bytes, static_cast<std::size_t>(file.gcount()));
-  const std::string_view line = begin.substr(0, begin.find('\n'));
-  return std::string(line.starts_with("#!") ? line.substr(0, kMost) : std::string_view());
-}
 
 Spawner::Spawner(mode_t job_umask) : job_umask_(job_umask), null_(::open("/dev/null", O_RDONLY | O_CLOEXEC)) {
   FURROW_CHECK(null_ >= 0, "/dev/null cannot be opened");

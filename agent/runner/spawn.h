@@ -12,9 +12,6 @@
 
 namespace furrow::runner {
 
-// Returns the beginning of a script's first line, which names its interpreter; empty: the file is no script.
-std::string InterpreterLine(const std::string& path);
-
 // Starts processes. A keeper has one Spawner, which holds /dev/null open.
 class Spawner {
  public:

@@ -19,6 +19,7 @@ using Values =
 struct Array {
   Shape shape;
   Values values;
+  bool beyond_int64 = false;  // The file has integers, of which one is too great for int64: `values` are doubles.
 };
 
 // Returns the product of `shape`; nullopt: a dimension is negative or the product exceeds 2^48.

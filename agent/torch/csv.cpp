@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "agent/torch/data_file.h"
+#include "common/base/text.h"
 
 namespace furrow::steps {
 namespace {
@@ -64,8 +65,10 @@ bool Split(std::string_view line, std::vector<std::string_view>& fields) {
   }
 }
 
-// Returns how to mend a line that something else than commas separates; empty: nothing of this kind is seen.
-std::string SeparatorCure(std::string_view line) {
+// Returns how to mend a line that is a comment, or that something else than commas separates; empty: nothing of this
+// kind is seen.
+std::string LineCure(std::string_view line) {
+  if (Trim(line).starts_with('#')) return "; it is a comment, which no CSV file has: take it out (grep -v '^#')";
   for (const auto& [mark, name] : {std::pair{';', "';'"}, std::pair{'\t', "tabs"}, std::pair{'|', "'|'"}}) {
     if (line.find(mark) == std::string_view::npos) continue;
     return std::string("; its fields are separated by ") + name +
@@ -95,6 +98,14 @@ Result<std::size_t> LabelColumn(const std::string& path, const CsvOptions& optio
     return static_cast<std::size_t>(*index < 0 ? *index + columns : *index);
   }
   const auto& name = std::get<std::string>(options.label);
+  if (std::count(first_line.begin(), first_line.end(), name) > 1) {
+    std::string numbers;
+    for (std::size_t i = 0; i < first_line.size(); ++i) {
+      if (first_line[i] == name) numbers += (numbers.empty() ? "" : ", ") + std::to_string(i);
+    }
+    return Fail(Errc::kInvalid, path + ": has several columns '" + name + "' (" + numbers +
+                                    "), which data.label names; give the number of one of them");
+  }
   std::string names;
   for (std::size_t i = 0; i < first_line.size(); ++i) {
     if (first_line[i] == name) return i;
@@ -107,9 +118,9 @@ Result<std::size_t> LabelColumn(const std::string& path, const CsvOptions& optio
 Result<std::size_t> CheckFirstLine(const std::string& path, std::size_t line_number, const CsvOptions& options,
                                    std::string_view line, const std::vector<std::string_view>& fields) {
   if (fields.size() < 2) {
-    return Fail(Errc::kInvalid, path + ": has one column only" +
-                                    (SeparatorCure(line).empty() ? "; a label and at least one input are needed"
-                                                                 : SeparatorCure(line)));
+    return Fail(Errc::kInvalid,
+                path + ": has one column only" +
+                    (LineCure(line).empty() ? "; a label and at least one input are needed" : LineCure(line)));
   }
   const bool numbers = std::all_of(fields.begin(), fields.end(), [](std::string_view field) { return Number(field); });
   if (numbers && options.header && !options.header_chosen && std::holds_alternative<std::int64_t>(options.label)) {
@@ -124,26 +135,46 @@ Result<std::size_t> CheckFirstLine(const std::string& path, std::size_t line_num
 
 std::string NoNumber(std::string_view field, std::string_view line, bool first_line, bool label) {
   if (first_line) return "; is it the columns' names? then set data.header to true";
-  if (const std::string cure = SeparatorCure(field); !cure.empty()) return SeparatorCure(line);
+  if (const std::string cure = LineCure(field); !cure.empty()) return LineCure(line);
   if (field.empty()) return "; fill in the value that is missing, or leave the line out";
   if (label) return "; the label of each class must be a number, from 0 on";
   return "";
+}
+
+// Checks that the bytes are text in UTF-8, and says what they are if not.
+Status CheckText(const std::string& path, std::string_view bytes) {
+  if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff")) {
+    return Fail(Errc::kInvalid, path + ": is UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)");
+  }
+  for (const auto& [start, what] :
+       {std::pair{"PK\x03\x04", "a zip archive, as Excel's workbooks are; export the sheet as CSV"},
+        std::pair{"PAR1", "a Parquet file; save it as CSV (pandas: to_csv(path, index=False))"},
+        std::pair{"\x93NUMPY", "an NPY file; set data.format to npy"}}) {
+    if (bytes.starts_with(start)) return Fail(Errc::kInvalid, path + ": is " + what);
+  }
+  const std::size_t zero = bytes.find('\0');
+  const std::size_t good = std::min(ValidUtf8Prefix(bytes), zero);
+  if (good >= bytes.size()) return {};
+  const auto line = 1 + std::count(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(good), '\n');
+  const std::string where = path + ":" + std::to_string(line) + ": ";
+  if (good == zero) return Fail(Errc::kInvalid, where + "has a zero byte: it is no text, or text in UTF-16");
+  return Fail(Errc::kInvalid, where + "is not UTF-8 (it has " + FirstBytes(std::string(bytes.substr(good, 4))) +
+                                  "); save it as UTF-8 (of Latin-1: iconv -f LATIN1 -t UTF-8)");
 }
 
 }  // namespace
 
 Result<CsvTable> ReadCsv(const std::string& path, const CsvOptions& options) {
   FURROW_ASSIGN(const std::string bytes, ReadDataFile(path));
+  FURROW_TRY(CheckText(path, bytes));
   std::string_view rest = bytes;
   if (rest.starts_with("\xef\xbb\xbf")) rest.remove_prefix(3);  // byte order mark
-  if (rest.starts_with("\xff\xfe") || rest.starts_with("\xfe\xff")) {
-    return Fail(Errc::kInvalid, path + ": is UTF-16; save it as UTF-8 (iconv -f UTF-16 -t UTF-8)");
-  }
 
   CsvTable table;
   std::vector<double> values;
   std::vector<std::string_view> fields;
   std::size_t columns = 0;
+  bool comment_first = false;
   std::size_t label = 0;
   std::size_t line_number = 0;
   while (!rest.empty()) {
@@ -154,12 +185,14 @@ Result<CsvTable> ReadCsv(const std::string& path, const CsvOptions& options) {
     const bool first_line = columns == 0;
     if (first_line) {
       columns = fields.size();
+      comment_first = fields[0].starts_with('#');
       FURROW_ASSIGN(label, CheckFirstLine(path, line_number, options, line, fields));
       if (options.header) continue;
     }
     if (fields.size() != columns) {
-      return Fail(Errc::kInvalid, where + std::to_string(fields.size()) + " columns, the first line has " +
-                                      std::to_string(columns) + SeparatorCure(line));
+      return Fail(Errc::kInvalid,
+                  where + std::to_string(fields.size()) + " columns, the first line has " + std::to_string(columns) +
+                      (comment_first ? "; is the first line a comment (#)? then take it out" : LineCure(line)));
     }
     for (std::size_t i = 0; i < columns; ++i) {
       const auto number = Number(fields[i]);

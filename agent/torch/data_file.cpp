@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "common/base/git_lfs.h"
+
 namespace furrow::steps {
 namespace {
 
@@ -74,6 +76,7 @@ Result<std::string> Gunzip(const std::string& path, const std::string& packed) {
 
 Result<std::string> ReadDataFile(const std::string& path) {
   auto bytes = ReadRaw(path);
+  if (bytes && IsLfsPointer(*bytes)) return Fail(Errc::kInvalid, path + ": " + kLfsPointer);
   if (bytes && bytes->starts_with("\x1f\x8b")) return Gunzip(path, *bytes);
   return bytes;
 }

@@ -57,6 +57,11 @@ Result<std::vector<std::int64_t>> ToClasses(const std::string& file, Array label
   if (const auto* bytes = std::get_if<std::vector<std::uint8_t>>(&labels.values)) {
     return std::vector<std::int64_t>(bytes->begin(), bytes->end());
   }
+  if (labels.beyond_int64) {
+    return Fail(Errc::kInvalid, file +
+                                    ": holds integer labels (uint64) beyond 9223372036854775807, which number no "
+                                    "class; classes are numbered from 0 on: is it another column, or a wrapped -1?");
+  }
   // A CSV file does not say the type of its numbers; an NPY file does.
   const auto* numbers = std::get_if<std::vector<double>>(&labels.values);
   if (format != Format::kCsv || numbers == nullptr) {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <string_view>
+#include <variant>
 
 #include "agent/torch/data_file.h"
 
@@ -52,6 +53,11 @@ bool ReadShape(std::string_view text, Shape& shape) {
 }
 
 Result<Header> ReadHeader(const std::string& path, const std::string& bytes) {
+  if (bytes.starts_with("PK\x03\x04")) {
+    return Fail(Errc::kInvalid, path +
+                                    ": is a zip archive, as numpy.savez makes (NPZ); save each array in a file of its "
+                                    "own with numpy.save");
+  }
   if (bytes.size() < 10 || bytes.compare(0, 6, "\x93NUMPY") != 0) {
     return Fail(Errc::kCorrupt, path + ": is no NPY file: it starts with " + FirstBytes(bytes) +
                                     ", expected 93 4e 55 4d 50 59; save it with numpy.save and check data.format");
@@ -186,7 +192,9 @@ Result<Array> ReadNpy(const std::string& path) {
                                     std::to_string(expected) + " bytes were expected, " + std::to_string(bytes.size()) +
                                     " found; save or fetch it again");
   }
-  return Array{header.shape, type->convert(bytes.data() + header.values_at, static_cast<std::size_t>(*count))};
+  Array array{header.shape, type->convert(bytes.data() + header.values_at, static_cast<std::size_t>(*count))};
+  array.beyond_int64 = type->name == "u8" && std::holds_alternative<std::vector<double>>(array.values);
+  return array;
 }
 
 }  // namespace furrow::steps

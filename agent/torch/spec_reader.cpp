@@ -54,7 +54,7 @@ bool FiniteNumber(const json& value) {
 SpecReader::SpecReader(const json& object, std::string where) : object_(object), where_(std::move(where)) {}
 
 const json* SpecReader::Find(std::string_view key, bool required) {
-  asked_.emplace_back(key);
+  if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) asked_.emplace_back(key);
   const auto found = object_.find(key);
   if (found != object_.end() && !found->is_null()) return &*found;
   if (required) Mistake(key, "is missing");

@@ -9,12 +9,15 @@
 #include <fstream>
 #include <optional>
 #include <set>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "agent/torch/data_file.h"
 #include "agent/torch/model_loader.h"
 #include "agent/torch/runtime.h"
 #include "agent/torch/whole_file.h"
+#include "common/base/git_lfs.h"
 
 namespace furrow::steps {
 namespace {
@@ -25,8 +28,50 @@ std::string Describe(const at::Tensor& tensor) {
   return ToString(tensor.sizes().vec()) + " " + c10::toString(tensor.scalar_type());
 }
 
-// Returns what a module should return or take instead; `reason` is Torch's.
-std::string CureFor(const std::string& reason, const at::Tensor& inputs) {
+// Returns whether Torch's reason is about the shape of what a layer was given.
+bool IsAboutShape(std::string_view reason) {
+  const auto has = [&](std::string_view words) { return reason.find(words) != std::string_view::npos; };
+  for (const char* words : {"mat1 and mat2 shapes",
+                            "size mismatch",
+                            "must match the size of tensor",
+                            "is invalid for input of size",
+                            "expected input",
+                            "Expected number of channels",
+                            "padded input size",
+                            "Given input size",
+                            "Given input with spatial size",
+                            "running_mean should contain",
+                            "normalized_shape",
+                            "(unbatched)",
+                            "input channel size",
+                            "Dimension out of range",
+                            "expected embedding dimension",
+                            "input.size(-1) must be equal",
+                            "input must have",
+                            "must be 3-D",
+                            "Padding size should be less",
+                            "sizes provided",
+                            "view size is not compatible",
+                            "multiply up to the size of dim",
+                            "Tensors must have same number of dimensions",
+                            "Sizes of tensors must match",
+                            "stack expects each tensor to be equal size",
+                            "input.size(-3)",
+                            "must be a matrix",
+                            "must be a 3D tensor",
+                            "number of dimensions",
+                            "dimensions, but self is",
+                            "exceeds dimension size",
+                            "for tensor of size",
+                            "maximum size for tensor"}) {
+    if (has(words)) return true;
+  }
+  // "expected 4D input (got 2D input)", "Got 3D input, but bilinear mode needs 4D input"
+  return has("D input") || has("D or 3D input") || has("D tensor");
+}
+
+// Returns what a module should return or take instead; `reason` is Torch's. None: only its author can know.
+std::optional<std::string> CureFor(const std::string& reason, const at::Tensor& inputs) {
   const auto has = [&](std::string_view words) { return reason.find(words) != std::string::npos; };
   if (has("forward returned")) return "wrap it in a module whose forward returns the one tensor that the loss compares";
   if (has("Expected more than 1 value per channel")) {
@@ -41,11 +86,17 @@ std::string CureFor(const std::string& reason, const at::Tensor& inputs) {
   if (has("scalar types: Long")) {
     return "inputs are floating-point numbers: begin its forward with x = x.long()";
   }
+  if (has("index out of range in self")) {
+    return "a table of the module (nn.Embedding) has fewer rows than the numbers of the data ask for: they must be "
+           "from "
+           "0 to num_embeddings - 1";
+  }
+  if (IsAboutShape(reason)) return "set data.shape, or define the module for it";
   if (has("dtype") || has("scalar type") || has("data type")) {
     return "its parts want inputs of different types: convert them in its forward (x.to(self.weight.dtype)); " +
            std::string("inputs are ") + c10::toString(inputs.scalar_type());
   }
-  return "set data.shape, or define the module for it";
+  return std::nullopt;
 }
 
 class TorchScriptModel final : public Model {
@@ -74,8 +125,12 @@ class TorchScriptModel final : public Model {
 
   Error Explain(const at::Tensor& inputs, const Error& reason) const override {
     if (reason.code == Errc::kUnavailable) return {reason.code, path_ + ": " + reason.message + "; lower batch"};
-    return {reason.code, path_ + " does not fit the data: " + FirstWeight() + ", a batch of the data is " +
-                             Describe(inputs) + ": " + reason.message + "; " + CureFor(reason.message, inputs)};
+    if (const auto cure = CureFor(reason.message, inputs)) {
+      return {reason.code, path_ + " does not fit the data: " + FirstWeight() + ", a batch of the data is " +
+                               Describe(inputs) + ": " + reason.message + "; " + *cure};
+    }
+    return {reason.code, path_ + " fails on a batch of the data, " + Describe(inputs) + ": " + reason.message +
+                             "; call the module in Python on such a batch to see where"};
   }
 
   Result<std::vector<at::Tensor>> Trainable() override {
@@ -180,10 +235,11 @@ Status CheckIsArchive(const std::string& path) {
   if (stat(path.c_str(), &info) != 0) return tl::unexpected(ErrnoError(path, errno));
   std::ifstream file(path, std::ios::binary);
   if (S_ISDIR(info.st_mode) || !file) return Fail(Errc::kInvalid, path + ": is no file that can be read");
-  std::string start(16, '\0');
+  std::string start(64, '\0');
   file.read(start.data(), static_cast<std::streamsize>(start.size()));
   start.resize(static_cast<std::size_t>(file.gcount()));
   if (start.starts_with("PK\x03\x04")) return {};
+  if (IsLfsPointer(start)) return Fail(Errc::kInvalid, path + ": " + kLfsPointer);
   const std::string what = start.starts_with("\x80")
                                ? ": is a pickle, no TorchScript module; "
                                : ": is no TorchScript module (it starts with " + FirstBytes(start) + "); ";

@@ -19,19 +19,10 @@ namespace {
 
 using Jobs = std::unordered_map<std::string_view, const JobSpec*>;
 
-// Returns a path below the workspace, without `.` and doubled slashes; none: the path leaves it, or is the agent's.
+// Returns a path below the workspace as PlainPath does; none: the path leaves it, or is the agent's.
 std::optional<std::string> Inside(std::string_view path) {
-  if (path.starts_with('/')) return std::nullopt;
-  std::string inside;
-  for (std::size_t start = 0; start <= path.size();) {
-    const std::size_t slash = std::min(path.find('/', start), path.size());
-    const std::string_view part = path.substr(start, slash - start);
-    start = slash + 1;
-    if (part == "..") return std::nullopt;
-    if (part.empty() || part == ".") continue;
-    inside += (inside.empty() ? "" : "/") + std::string(part);
-  }
-  if (inside.empty()) return std::nullopt;
+  std::string inside = PlainPath(path);
+  if (inside.empty() || inside.starts_with('/') || inside == ".." || inside.starts_with("../")) return std::nullopt;
   return inside;
 }
 
@@ -85,6 +76,19 @@ bool StartsWithNumbers(std::string_view text) {
   }
 }
 
+// Returns a name as a shell has to read it.
+std::string ShellWord(const std::string& name) {
+  if (name.starts_with('-')) return ShellWord("./" + name);  // no option
+  const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("/._-+@%,").find(c) != std::string_view::npos;
+  });
+  if (plain) return name;
+  std::string word = "'";
+  for (const char c : name) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
 class Checker {
  public:
   Checker(const std::vector<JobSpec>& jobs, const std::vector<std::vector<FileUse>>& uses, const SourceFiles& sources,
@@ -130,11 +134,14 @@ class Checker {
     const bool made = std::any_of(needed.begin(), needed.end(),
                                   [&](const JobSpec* job) { return AnyArtifact(*job, MayBeIn, folder); });
     if (kind == SourceFiles::Kind::kFolder || made) return;
-    report_.Add(use.position, use.named + " is " + Quoted(use.path) + ", but " +
-                                  (kind == SourceFiles::Kind::kFile ? Quoted(folder) + " is a file"
-                                                                    : "there is no folder " + Quoted(folder)) +
+    for (std::string_view above = folder; !above.empty(); above = FolderOf(above)) {
+      if (sources_.Look(std::string(above)) != SourceFiles::Kind::kFile) continue;
+      return report_.Add(use.position, use.named + " is " + Quoted(use.path) + ", but " + Quoted(above) +
+                                           " is a file; name another place");
+    }
+    report_.Add(use.position, use.named + " is " + Quoted(use.path) + ", but there is no folder " + Quoted(folder) +
                                   "; write it elsewhere, or make the folder in a step before: `- run: mkdir -p " +
-                                  folder + "`");
+                                  ShellWord(folder) + "`");
   }
 
   void CheckRead(const JobSpec& job, const FileUse& use, const std::string& path,
@@ -197,6 +204,26 @@ class Checker {
 };
 
 }  // namespace
+
+std::string PlainPath(std::string_view path) {
+  const bool rooted = path.starts_with('/');
+  std::vector<std::string_view> parts;
+  for (std::size_t start = 0; start <= path.size();) {
+    const std::size_t slash = std::min(path.find('/', start), path.size());
+    const std::string_view part = path.substr(start, slash - start);
+    start = slash + 1;
+    if (part.empty() || part == ".") continue;
+    const bool up = part == "..";
+    if (up && !parts.empty() && parts.back() != "..") {
+      parts.pop_back();
+    } else if (!up || !rooted) {
+      parts.push_back(part);
+    }
+  }
+  std::string plain;
+  for (const std::string_view part : parts) plain += (plain.empty() && !rooted ? "" : "/") + std::string(part);
+  return plain.empty() && rooted ? "/" : plain;
+}
 
 void CheckFileUses(const std::vector<JobSpec>& jobs, const std::vector<std::vector<FileUse>>& uses,
                    const SourceFiles& sources, Report& report) {

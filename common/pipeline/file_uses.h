@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/pipeline/pipeline.h"
@@ -23,6 +24,9 @@ struct FileUse {
   Position position;
   std::size_t step = 0;  // its step's index in the job
 };
+
+// Returns a path without `.`, doubled slashes, and `..` behind a folder's name, as its text alone tells.
+std::string PlainPath(std::string_view path);
 
 // Reports the files that the sources do not have and that nothing makes before the step: no earlier step of the job and
 // no job that it needs; a place to write to that is not there; and a CSV file whose first line holds numbers where

@@ -28,19 +28,41 @@ json NumberJson(const YamlNode& node) {
   return *NumberOf(node);
 }
 
+enum class PathUse : std::uint8_t { kRead, kWritten, kFolder };
+
+// Returns what is wrong with a path as far as its text alone tells; empty: nothing.
+std::string WhyNoPath(const std::string& path, PathUse use) {
+  const bool written = use == PathUse::kWritten;
+  if (HasVariable(path)) {
+    return std::string("but a native step takes a text as it is; write the name itself, ") +
+           (written ? "and copy the file to another name in a `run` step after it"
+                    : "or copy the file to a fixed name in a `run` step before it");
+  }
+  if (path.starts_with('~')) {
+    return "but a native step takes a text as it is, and only a shell puts a home folder for `~`; name a place in the "
+           "workspace, or write the whole path from `/` on";
+  }
+  if (path.find("://") != std::string::npos) {
+    return written ? "an address; name a file, and send it there in a `run` step after it"
+                   : "an address; fetch the file in a `run` step before it";
+  }
+  const auto name = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+  const bool folder = name.empty() || name == "." || name == "..";
+  if (use == PathUse::kFolder || !folder) return {};
+  return std::string("a folder; name a file in it") + (written ? ", such as `trained.pt`" : "");
+}
+
 // Holds one mapping on its way from the file to JSON.
 struct Mapping {
   Fields fields;
   json out = json::object();
 
-  void Path(std::string_view key) {
+  // Takes a path. One that is refused is not taken, so that nothing else is said of it.
+  void Path(std::string_view key, PathUse use = PathUse::kRead) {
     auto path = fields.Text(key);
     if (!path) return;
-    if (HasVariable(*path)) {
-      fields.Wrong(key, "is " + Quoted(*path) +
-                            ", but a native step takes a text as it is; write the name itself, or copy the file to a "
-                            "fixed name in a `run` step before it");
-    }
+    const std::string wrong = WhyNoPath(*path, use);
+    if (!wrong.empty()) return fields.Wrong(key, "is " + Quoted(*path) + ", " + wrong);
     out[std::string(key)] = std::move(*path);
   }
   void Integer(std::string_view key, std::int64_t low, std::int64_t high) {
@@ -175,6 +197,7 @@ void ReadFiles(Mapping& data, const std::string& format) {
 
 // Adds the files of `data` to `uses`.
 void AddUses(const Mapping& data, std::vector<FileUse>& uses) {
+  if (data.fields.Has("dir") && !data.out.contains("dir")) return;
   const std::string folder = data.out.value("dir", "");
   // An index in place of a name says nothing of the first line.
   const bool unsaid = !data.out.contains("header") && (!data.out.contains("label") || !data.out["label"].is_string());
@@ -211,7 +234,7 @@ json ReadData(Fields& step, std::vector<FileUse>& uses) {
   data.fields.Require("format", "`format: idx`");
   data.Choice("format", {"idx", "npy", "csv"});
   if (data.out.contains("format")) ReadFiles(data, data.out["format"]);
-  data.Path("dir");
+  data.Path("dir", PathUse::kFolder);
   ReadShape(data);
   data.Integer("limit", 1, std::numeric_limits<std::int64_t>::max());
   data.Positive("scale");
@@ -289,16 +312,23 @@ void AddUse(const Mapping& step, std::string_view key, FileUse::Kind kind, std::
 void CheckOut(Mapping& train, const std::vector<FileUse>& uses, std::size_t first) {
   const std::string out = train.out.value("out", "");
   if (out.empty()) return;
-  const auto name = out.substr(out.rfind('/') + 1);  // npos + 1 is 0
   const bool device = out.starts_with("/dev/") && !out.starts_with("/dev/shm/");
-  if (name.empty() || name == "." || name == "..") {
-    train.fields.Wrong("out", "is " + Quoted(out) + ", a folder; name a file in it, such as `trained.pt`");
-  } else if (device || out.starts_with("/proc/") || out.starts_with("/sys/")) {
+  if (device || out.starts_with("/proc/") || out.starts_with("/sys/")) {
     train.fields.Wrong("out", "is " + Quoted(out) + ", which is no place for a file; name one in the workspace");
   }
-  for (std::size_t i = first; i < uses.size(); ++i) {
-    if (uses[i].path != out) continue;
-    train.fields.Wrong("out", "is a file of the data, which it would replace; name another file");
+  const std::string place = PlainPath(out);
+  for (std::size_t i = 0; i < uses.size(); ++i) {
+    const std::string file = PlainPath(uses[i].path);
+    if (i >= first && file == place) {
+      train.fields.Wrong("out", "is a file of the data, which it would replace; name another file");
+    } else if (place.starts_with(file + "/")) {
+      train.fields.Wrong("out",
+                         "is " + Quoted(out) + ", but " + Quoted(uses[i].path) + " is a file; name another place");
+    } else {
+      continue;
+    }
+    train.out.erase("out");  // Enough is said of it.
+    return;
   }
 }
 
@@ -309,7 +339,7 @@ void ReadTrain(Mapping& train, std::vector<FileUse>& uses) {
   const std::size_t first = uses.size();
   train.out["data"] = ReadData(train.fields, uses);
   train.fields.Require("out", "`out: trained.pt`");
-  train.Path("out");
+  train.Path("out", PathUse::kWritten);
   CheckOut(train, uses, first);
   AddUse(train, "out", FileUse::Kind::kWritten, uses);
   train.out["optimizer"] = ReadOptimizer(train.fields);

@@ -72,6 +72,45 @@ TEST_CASE("csv: another separator than the comma is named") {
   }
 }
 
+TEST_CASE("csv: a file that is no CSV, or not quite, is named as what it is") {
+  const Folder folder;
+  for (const auto& [text, words] : std::vector<std::pair<std::string, std::string>>{
+           {"# made by hand\nx,y\n1,2\n", "it is a comment"},
+           {"\n  # made by hand\nx,y\n1,2\n", "it is a comment"},
+           {"# made, by, hand\nx,y\n1,2\n", ":2: 2 columns, the first line has 3; is the first line a comment"},
+           {"x,y\n# half\n1,2\n", "a.csv:2: 1 columns, the first line has 2; it is a comment"},
+           {"x,y\n# half,2\n1,2\n", "it is a comment"},
+           {"x,y\n1,2\n#\n", "it is a comment"},
+           {"gr\xf6\xdf"
+            "e,y\n1,2\n",
+            "a.csv:1: is not UTF-8 (it has f6 df"},
+           {"x,y\n1,2\n\xe9,2\n", "a.csv:3: is not UTF-8"},
+           {"x,y\n1,\x80\n", "iconv -f LATIN1"},
+           {std::string("x\0,\0y\0\n\0", 8), "UTF-16"},
+           {std::string("x,y\n1,2\n\0\0", 10), "a.csv:3: has a zero byte"},
+           {"\xff\xfex", "is UTF-16"},
+           {"PK\x03\x04xl/workbook", "zip archive"},
+           {"PAR1xx", "Parquet"},
+           {"\x93NUMPY\1", "set data.format to npy"},
+           {"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "git lfs pull"}}) {
+    const auto refused = ReadCsv(folder.Write("a.csv", text), {});
+    REQUIRE(!refused);
+    INFO(refused.error().message);
+    CHECK(Has(refused.error().message, words));
+    CHECK_FALSE(Has(refused.error().message, "separated by blanks"));
+  }
+  CHECK(ReadCsv(folder.Write("b.csv", "# x,größe\n1,2\n"), {})->labels == std::vector<double>{2});
+}
+
+TEST_CASE("csv: a name that several columns have is no label, and harmless elsewhere") {
+  const Folder folder;
+  const std::string file = folder.Write("a.csv", "x,y,\"x\",x,y\n1,2,3,4,5\n");
+  CHECK(Has(ReadCsv(file, {true, "x"}).error().message, "has several columns 'x' (0, 2, 3)"));
+  CHECK(Has(ReadCsv(file, {true, "y"}).error().message, "give the number of one"));
+  CHECK(ReadCsv(file, {true, -1})->labels == std::vector<double>{5});
+  CHECK(ReadCsv(folder.Write("b.csv", "x,x,y\n1,2,3\n"), {true, "y"})->labels == std::vector<double>{3});
+}
+
 TEST_CASE("csv: quoted names and fields, every kind of line end") {
   const Folder folder;
   const auto quoted =

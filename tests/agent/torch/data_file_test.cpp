@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "agent/torch/dataset.h"
 #include "tests/agent/torch/files.h"
 
 using namespace furrow;
@@ -20,6 +21,21 @@ TEST_CASE("data file: gzip is unpacked whatever its name, plain bytes are not to
 TEST_CASE("data file: gzip members that follow one another are one file") {
   const Folder folder;
   CHECK(ReadDataFile(folder.Write("two.gz", Gzip("one") + Gzip("two"))) == "onetwo");
+}
+
+TEST_CASE("data file: a git-LFS pointer in place of a file of any format is named, with the cure") {
+  const Folder folder;
+  const std::string path = folder.Write("p", "version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 3\n");
+  DataSpec spec;
+  spec.inputs = spec.labels = path;
+  for (const Format format : {Format::kIdx, Format::kNpy, Format::kCsv}) {
+    spec.format = format;
+    const auto read = LoadDataset(spec, Loss::kMse);
+    REQUIRE(!read);
+    CHECK(Has(read.error().message, "p: is a git-LFS pointer"));
+    CHECK(Has(read.error().message, "git lfs pull"));
+  }
+  CHECK(ReadDataFile(folder.Write("text", "version 2\n")) == "version 2\n");
 }
 
 TEST_CASE("data file: truncated gzip names the file and the bytes found, wherever it is cut") {

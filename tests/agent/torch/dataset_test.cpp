@@ -110,6 +110,29 @@ TEST_CASE("dataset: npy float labels are refused for classes and kept for mse") 
   CHECK(Has(LoadDataset(spec, Loss::kNll).error().message, "floating-point labels"));
 }
 
+TEST_CASE("dataset: labels of each type are refused as what they are") {
+  const Folder folder;
+  DataSpec spec;
+  spec.format = Format::kNpy;
+  spec.inputs = folder.Write("x", Npy<float>("<f4", "(2, 1)", {1, 2}));
+  const auto said = [&](const std::string& labels) {
+    spec.labels = folder.Write("y", labels);
+    const auto data = LoadDataset(spec, Loss::kNll);
+    return data ? std::string() : data.error().message;
+  };
+  constexpr std::uint64_t kBeyond = std::uint64_t{1} << 63;
+  for (const std::uint64_t label : {kBeyond, kBeyond + 1, ~std::uint64_t{0}}) {
+    const std::string words = said(Npy<std::uint64_t>("<u8", "(2,)", {0, label}));
+    CHECK(Has(words, "integer labels (uint64) beyond"));
+    CHECK_FALSE(Has(words, "floating-point"));
+  }
+  CHECK(said(Npy<std::uint64_t>("<u8", "(2,)", {0, 1})).empty());
+  CHECK(Has(said(Npy<double>("<f8", "(2,)", {0, 0x1p63})), "floating-point labels"));
+  CHECK(Has(said(Npy<float>("<f4", "(2,)", {0, 1})), "floating-point labels"));
+  spec.labels = folder.Write("y", Npy<std::uint64_t>("<u8", "(2,)", {0, kBeyond}));
+  CHECK(LoadDataset(spec, Loss::kMse));
+}
+
 TEST_CASE("dataset: a csv label that is no whole number is refused for classes") {
   const Folder folder;
   DataSpec spec;

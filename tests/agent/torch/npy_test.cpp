@@ -50,6 +50,11 @@ TEST_CASE("npy: a bool is 0 or 1, and a uint64 that int64 does not hold is no ne
   CHECK(std::get<std::vector<double>>(large->values) == std::vector<double>{0x1p63});
 }
 
+TEST_CASE("npy: an archive of several arrays is named") {
+  const Folder folder;
+  CHECK(Has(ReadNpy(folder.Write("a.npz", std::string("PK\x03\x04") + "x.npy")).error().message, "numpy.savez"));
+}
+
 TEST_CASE("npy: truncated says expected and found bytes") {
   const Folder folder;
   const std::string bytes = Npy<float>("<f4", "(2, 2)", {1, 2, 3, 4});

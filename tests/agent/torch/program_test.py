@@ -115,12 +115,31 @@ class Squeezed(nn.Module):
 
 
 class Embedded(nn.Module):
-    def __init__(self):
+    def __init__(self, long: bool = False):
         super().__init__()
-        self.table = nn.Embedding(256, 2)
+        self.long = long
+        self.table = nn.Embedding(2 if long else 256, 2)
 
     def forward(self, x):
-        return self.table(x).mean(1)
+        return self.table(x.long() if self.long else x).mean(1)
+
+
+class Fails(nn.Module):
+    """A module that fails for a reason that no other shape would mend."""
+
+    def __init__(self, way: str):
+        super().__init__()
+        self.way = way
+        self.out = nn.Linear(4, 3)
+
+    def forward(self, x):
+        if self.way == "index":
+            return x * [1.0, 2.0][x.size(0)]
+        if self.way == "own":
+            raise ValueError("the moon is full")
+        if self.way == "singular":
+            return self.out(torch.linalg.inv(x * 0))
+        return torch.bernoulli(self.out(x) + 5)
 
 
 def idx(array):
@@ -334,6 +353,33 @@ class Steps(unittest.TestCase):
             self.save(Raises(way), "net.pt")
             self.fails("train", self.train_spec(loss="cross_entropy"), words)
             self.fails("evaluate", {"model": "net.pt", "data": self.data, "batch": 16}, words)
+
+    def test_the_cure_is_that_of_the_reason(self):
+        images = {**self.data, "shape": [1, 4, 4]}
+        shape = "; set data.shape, or define the module for it"
+        for net in (nn.Linear(7, 3), nn.Conv2d(3, 2, 3), nn.Conv2d(1, 2, 7), nn.Conv3d(1, 2, 1), nn.BatchNorm1d(16),
+                    nn.BatchNorm2d(5), nn.LayerNorm(9), nn.GroupNorm(2, 4), nn.Sequential(nn.Conv2d(1, 1, 1), nn.MaxPool2d(9)),
+                    nn.Sequential(nn.Linear(4, 4), nn.Unflatten(3, (3, 3))), nn.PReLU(7)):
+            self.save(net, "net.pt")
+            self.fails("train", self.train_spec(data=images), "net.pt does not fit the data: ", shape)
+        for way, words in (("index", "list index out of range"), ("own", "ValueError: the moon is full"),
+                           ("singular", "singular"), ("range", "p_in >= 0")):
+            self.save(Fails(way), "net.pt")
+            for verb, spec in (("train", self.train_spec()), ("evaluate", {"model": "net.pt", "data": self.data, "batch": 16})):
+                self.fails(verb, spec, "net.pt fails on a batch of the data, [16, 1, 4, 4] Float: ", words, "in Python")
+                self.assertNotIn("data.shape", self.run_step(verb, spec).stderr)
+        self.save(Embedded(long=True), "net.pt")
+        (self.folder / "labels").write_bytes(idx(numpy.zeros(90, numpy.uint8)))
+        self.fails("train", self.train_spec(data={**self.data, "shape": [16], "scale": 255}), "index out of range", "num_embeddings")
+
+    def test_a_git_lfs_pointer_is_named_wherever_a_file_is_read(self):
+        pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 3\n"
+        for name in ("net.pt", "images.gz", "labels"):
+            whole = (self.folder / name).read_bytes()
+            (self.folder / name).write_text(pointer)
+            self.fails("train", self.train_spec(), f"{name}: is a git-LFS pointer", "git lfs pull")
+            self.fails("evaluate", {"model": "net.pt", "data": self.data, "batch": 16}, f"{name}: is a git-LFS pointer")
+            (self.folder / name).write_bytes(whole)
 
     def test_a_module_of_a_newer_pytorch_names_both_versions(self):
         def rewrite(change):

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
+#include <sstream>
 #include <string>
 
 using namespace furrow;
@@ -66,6 +68,25 @@ TEST_CASE("spec: an unknown key is refused with the nearest known one") {
         "train.optimizer.sgd: unknown key 'momentun'; did you mean 'momentum'?");
   CHECK(ParseEvaluateSpec(Evaluate(R"(,"epochs":1)")).error().message.find("unknown key 'epochs'") !=
         std::string::npos);
+}
+
+TEST_CASE("spec: no known key is listed twice") {
+  const std::string data = R"({"format":"csv","file":"f","zzzzzzzz":1})";
+  for (const std::string& words :
+       {TrainMistake(Train(R"(,"zzzzzzzzzzzz":2)")),
+        TrainMistake(R"({"model":"m","out":"o","optimizer":{"sgd":{"lr":1}},"data":)" + data + "}"),
+        TrainMistake(R"({"model":"m","out":"o","optimizer":{"sgd":{"lr":1,"zzzzzzzz":1}},)" + kData + "}"),
+        ParseEvaluateSpec(Evaluate(R"(,"zzzzzzzzzzzz":1)")).error().message}) {
+    const std::string start = "known are ";
+    REQUIRE(words.find(start) != std::string::npos);
+    std::istringstream list(words.substr(words.find(start) + start.size()));
+    std::set<std::string> keys;
+    for (std::string key; list >> key;) {
+      if (key.ends_with(',')) key.pop_back();
+      CHECK_MESSAGE(keys.insert(key).second, words);
+    }
+    CHECK(keys.size() > 2);
+  }
 }
 
 TEST_CASE("spec: wrong types and ranges name the key, the value and what is allowed") {

@@ -60,7 +60,7 @@ TEST_CASE("pipeline files: a file that nothing makes is refused at its place, by
   CHECK(Mistakes(jobs, With("net.pt/x")).find("is `net.pt`, a folder; name a file in it") != std::string::npos);
   CHECK(ParsePipeline("jobs:\n" + jobs, "n").ok());
   const std::string npy =
-      "  a: { steps: [{ evaluate: { model: m, data: { format: npy, dir: d/., inputs: x.npy, labels: ../y.npy } } }] "
+      "  a: { steps: [{ evaluate: { model: m, data: { format: npy, dir: d/., inputs: x.npy, labels: ../../y.npy } } }] "
       "}\n";
   CHECK(Mistakes(npy, {{"m", ""}, {"d/x.npy", ""}}).empty());  // what leaves the sources is not judged
   CHECK(Mistakes(npy, {{"m", ""}, {"x.npy", ""}}).find("is `d/./x.npy`, which the sources do not have") !=
@@ -116,6 +116,80 @@ TEST_CASE("pipeline files: a place to write that is not there is refused") {
   files["models/readme"] = "";
   CHECK(Mistakes(writes("models/o.pt"), files).empty());
   CHECK(Mistakes(writes("models"), files).find("is `models`, a folder") != std::string::npos);
+}
+
+TEST_CASE("pipeline files: one thing is said of a place to write, and its cure is right") {
+  struct Case {
+    const char* out;
+    const char* says;  // nullptr: it is a good place
+    const char* not_ever = "mkdir";
+  };
+  auto files = With("m.pt");
+  files["models/readme"] = "";
+  files["notes"] = "";
+  for (const auto& [out, says, not_ever] :
+       std::vector<Case>{{"~/o.pt", "only a shell puts a home folder"},
+                         {"~user/o.pt", "only a shell"},
+                         {"\"~\"", "only a shell"},
+                         {"o$X.pt", "copy the file to another name in a `run` step after it", "before it"},
+                         {"$X/o.pt", "step after it"},
+                         {"\"${X}/a/o.pt\"", "step after it"},
+                         {"models/", "a folder; name a file in it, such as"},
+                         {"models/.", "a folder; name a file in it, such as"},
+                         {"models", "a folder; name a file in it"},
+                         {"./models/../models", "a folder"},
+                         {"s3://bucket/o.pt", "an address; name a file, and send it there in a `run` step after it"},
+                         {"\"file:///tmp/o.pt\"", "an address"},
+                         {"a.csv/o.pt", "`a.csv` is a file; name another place"},
+                         {"a.csv/x/o.pt", "`a.csv` is a file"},
+                         {"m.pt/o.pt", "`m.pt` is a file"},
+                         {"notes/o.pt", "`notes` is a file"},
+                         {"notes/x/y/o.pt", "`notes` is a file"},
+                         {"./a.csv", "which it would replace"},
+                         {"models/../a.csv", "which it would replace"},
+                         {"new/../a.csv", "which it would replace"},
+                         {".//a.csv", "which it would replace"},
+                         {"no dir/o.pt", "mkdir -p 'no dir'`", "$"},
+                         {"\"it's/o.pt\"", "mkdir -p 'it'\\''s'`", "$"},
+                         {"\"-x/o.pt\"", "mkdir -p ./-x`", "$"},
+                         {"models/../new/o.pt", "mkdir -p new`", ".."},
+                         {"./models/../o.pt", nullptr},
+                         {"models/./o.pt", nullptr},
+                         {"../o.pt", nullptr},
+                         {"a~/o.pt", "mkdir -p 'a~'", "shell"}}) {
+    INFO(std::string(out));
+    const std::string mistakes = Mistakes("  a: { steps: [" + Train("m.pt", out) + "] }\n", files);
+    INFO(mistakes);
+    if (says == nullptr) {
+      CHECK(mistakes.empty());
+      continue;
+    }
+    CHECK(mistakes.find(says) != std::string::npos);
+    CHECK(mistakes.find(not_ever, mistakes.find("is `") + std::string(out).size() + 4) == std::string::npos);
+    CHECK(mistakes.find('\n') == mistakes.size() - 1);
+  }
+}
+
+TEST_CASE("pipeline files: a file to read is found however its path is written, and said once if it cannot be") {
+  const auto reads = [](const std::string& file) {
+    return Mistakes("  a: { steps: [{ evaluate: { model: m.pt, data: { format: csv, file: \"" + file + "\" } } }] }\n",
+                    {{"a.csv", "x,y\n1,2\n"}, {"data/b.csv", "x,y\n1,2\n"}, {"m.pt", ""}});
+  };
+  for (const char* good : {"a.csv", "./a.csv", "data/../a.csv", "./data//b.csv", "data/./../data/b.csv", "../a.csv"})
+    CHECK_MESSAGE(reads(good).empty(), reads(good));
+  for (const auto& [file, says] : std::vector<std::pair<std::string, std::string>>{
+           {"./data/../x.csv", "which the sources do not have"},
+           {"data/../b.csv", "which the sources do not have"},
+           {"data/../data", "a folder"},
+           {"data/", "a folder"},
+           {"a.csv/", "a folder"},
+           {"~/a.csv", "only a shell"},
+           {"a$X.csv", "step before it"},
+           {"https://example.org/a.csv", "fetch the file in a `run` step before it"}}) {
+    INFO(file, " ", reads(file));
+    CHECK(reads(file).find(says) != std::string::npos);
+    CHECK(reads(file).find('\n') == reads(file).size() - 1);
+  }
 }
 
 TEST_CASE("pipeline files: a csv file's first line of numbers is no header") {
