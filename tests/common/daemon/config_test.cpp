@@ -209,6 +209,9 @@ TEST_CASE("config: what is no address is answered with the form that is one") {
     REQUIRE(config);
     CHECK(config->listen == cure);
   }
+  CHECK(Says(ControllerMistakes("listen: [::1]\n"), "a text that begins with `[` needs quotes"));
+  CHECK(Says(ControllerMistakes("listen: 7071\n"), "a port belongs under `ports`"));
+  CHECK_FALSE(Says(AgentMistakes("controller: { control: 7071 }\n"), "; write"));
   CHECK(Says(ControllerMistakes("listen: farm.example\n"), "write the address of this machine that it stands for"));
 
   const std::pair<const char*, const char*> control[] = {
