@@ -39,9 +39,14 @@ std::string WithoutScheme(const std::string& text) {
   return scheme == std::string::npos ? text : text.substr(scheme + 3);
 }
 
+bool IsNumber(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
 // Returns what to write for a text that is no address to listen on.
 std::string AddressCure(const std::string& text) {
   const std::string plain = WithoutScheme(text);
+  if (IsNumber(plain)) return "; a port belongs under `ports`";
   if (IsAddress("[" + plain + "]")) return "; write \"[" + plain + "]\"";
   if (plain == "localhost") return "; write 127.0.0.1";
   if (plain == "*") return "; write 0.0.0.0";
@@ -65,13 +70,13 @@ std::string HostPortCure(const std::string& text, const std::string& usual_port)
   const std::string plain = WithoutScheme(text);
   const std::size_t colon = plain.rfind(':');
   const std::string host = plain.substr(0, colon), port = colon == std::string::npos ? "" : plain.substr(colon + 1);
-  const bool digits = !port.empty() && port.size() < 6 && port.find_first_not_of("0123456789") == std::string::npos;
+  const bool digits = port.size() < 6 && IsNumber(port);
   // fd00::1:7071 is an address itself, but a number of four digits and more behind an address is meant as a port.
   if (IsAddress("[" + host + "]") && digits && port.size() > 3) return "; write \"[" + host + "]:" + port + "\"";
   if (IsAddress("[" + plain + "]")) return "; write \"[" + plain + "]:" + usual_port + "\"";
   if (IsAddress(plain) && plain.starts_with('[')) return "; write \"" + plain + ":" + usual_port + "\"";
   const bool is_host = !host.empty() && host.find_first_of("[]:/@ \t") == std::string::npos;
-  if (is_host && colon == std::string::npos) return "; write " + host + ":" + usual_port;
+  if (is_host && colon == std::string::npos && !IsNumber(plain)) return "; write " + host + ":" + usual_port;
   return plain != text && is_host && digits ? "; write " + plain : "";
 }
 

@@ -50,7 +50,8 @@ const YamlNode* Section::Find(std::string_view key) {
 
 bool Section::IsScalar(std::string_view key, const YamlNode& node, std::string_view kind) {
   if (node.kind == Kind::kScalar) return true;
-  pipeline::WrongKind(node, Named(key), kind, *report_);
+  pipeline::WrongKind(node, Named(key), kind, *report_,
+                      node.kind == Kind::kList ? "; a text that begins with `[` needs quotes" : "");
   return false;
 }
 

@@ -68,6 +68,7 @@ Strings Split(const std::string& text, char mark) {
     start = at + 1;
   });
   pieces.push_back(Trimmed(text.substr(start)));
+  std::erase(pieces, "");
   return pieces;
 }
 
@@ -179,6 +180,10 @@ Status PatternReader::CheckCharacters(std::string_view text) {
     return Refuse("has several lines; make each of them an item of the list", lines);
   }
   if (core.size() != text.size()) return Refuse("has a blank at its start or end", {core});
+  if (core.size() > 2 && core.front() == core.back() &&
+      std::string_view("'\"`").find(core.front()) != std::string::npos)
+    return Refuse("has quotes within its quotes", {core.substr(1, core.size() - 2)},
+                  "`?` for each of them if they are meant");
   const std::string_view hidden = FirstHidden(text);
   if (hidden.empty()) return {};
   if (Utf8CharacterSize(hidden) == 0) return Refuse("is not UTF-8: it holds the byte " + CharacterName(hidden));
@@ -214,6 +219,10 @@ Status PatternReader::CheckBackslash(const std::string& text) {
       escaped += next;
     slashes += text[++at];
   }
+  // A shell escapes parentheses and plus signs, too; a regular expression means something else with them.
+  const bool regex = escapes && (text.find('+') != std::string::npos || text.find('(') != std::string::npos) &&
+                     text.find("\\+") == std::string::npos && text.find("\\(") == std::string::npos;
+  if (regex) return Refuse("has a backslash: " + std::string(kNoRegex), FromRegex(text));
   if (escapes) return Refuse("has a backslash, which escapes nothing here", {escaped});
   return Refuse("has a backslash; folders are parted by `/`", {slashes});
 }
@@ -229,6 +238,8 @@ Status PatternReader::CheckForeign(const std::string& text) {
   });
   if (variable != std::string::npos)
     return Refuse("names a variable, which is not replaced in patterns; write its value, or `[$]` for the character");
+  for (const std::string_view group : {"(?!", "(?=", "(?:", "(?<", "(?i"})
+    if (text.find(group) != std::string::npos) return Refuse("has a " + Quoted(group) + ": " + kNoRegex);
   if (text.starts_with('^')) return Refuse("begins with `^`: " + std::string(kNoRegex), FromRegex(text));
   if (text.ends_with('$'))
     return Refuse("ends with `$`: " + std::string(kNoRegex), FromRegex(text), "`[$]` for the character itself");
@@ -241,6 +252,8 @@ Status PatternReader::CheckSets(const std::string& text) {
     if (text[at] != '[') continue;
     const std::string before = text.substr(0, at);
     const std::size_t length = SetLength(std::string_view(text).substr(at));
+    if (length == 0 && use_ == PatternUse::kBranches)
+      return Refuse("has a `[` that no `]` closes in the same part, and no branch has one in its name");
     if (length == 0)
       return Refuse("has a `[` that no `]` closes in the same part", {}, "`[[]` for the character itself");
     const std::string set = text.substr(at, length), behind = text.substr(at + length);

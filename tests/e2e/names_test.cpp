@@ -284,7 +284,9 @@ TEST_CASE("cli: a word that means nothing is named, with the nearest one or wher
       {"up --agents x", "--agents: x is no whole number"},
       {"hook", "a command is missing behind furrow hook; `furrow hook --help`"},
       {"", "a command is missing behind furrow; `furrow --help`"}};
-  for (const auto& [words, said] : cases) {
+  for (const auto& one : cases) {
+    const auto& words = one.first;  // a lambda cannot take a part of a binding
+    const auto& said = one.second;
     CAPTURE(words);
     const ProgramResult ended = Shell(farm, std::string("\"$FURROW\" ") + words);
     CHECK(ended.status == 2);

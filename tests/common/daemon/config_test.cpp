@@ -196,7 +196,9 @@ TEST_CASE("config: what is no address is answered with the form that is one") {
                                                         {"tcp://0.0.0.0:7071", "0.0.0.0"},
                                                         {"localhost:7071", "127.0.0.1"},
                                                         {"fd00::1", "[fd00::1]"}};
-  for (const auto& [text, cure] : listen) {
+  for (const auto& one : listen) {
+    const auto& text = one.first;  // a lambda cannot take a part of a binding
+    const auto& cure = one.second;
     CAPTURE(text);
     const std::string said = ControllerMistakes("listen: " + std::string(text) + "\n");
     CAPTURE(said);
@@ -207,13 +209,18 @@ TEST_CASE("config: what is no address is answered with the form that is one") {
     REQUIRE(config);
     CHECK(config->listen == cure);
   }
+  CHECK(Says(ControllerMistakes("listen: [::1]\n"), "a text that begins with `[` needs quotes"));
+  CHECK(Says(ControllerMistakes("listen: 7071\n"), "a port belongs under `ports`"));
+  CHECK_FALSE(Says(AgentMistakes("controller: { control: 7071 }\n"), "; write"));
   CHECK(Says(ControllerMistakes("listen: farm.example\n"), "write the address of this machine that it stands for"));
 
   const std::pair<const char*, const char*> control[] = {
       {"farm.example", "farm.example:7071"}, {"tcp://farm.example:7071", "farm.example:7071"},
       {"\"::1:7071\"", "\"[::1]:7071\""},    {"fd00::1", "\"[fd00::1]:7071\""},
       {"\"[::1]\"", "\"[::1]:7071\""},       {"10.0.0.1", "10.0.0.1:7071"}};
-  for (const auto& [text, cure] : control) {
+  for (const auto& one : control) {
+    const auto& text = one.first;  // a lambda cannot take a part of a binding
+    const auto& cure = one.second;
     CAPTURE(text);
     const std::string said = AgentMistakes("controller: { control: " + std::string(text) + " }\n");
     CAPTURE(said);

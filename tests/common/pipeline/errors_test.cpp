@@ -232,7 +232,9 @@ TEST_CASE("pipeline errors: a word of another system is answered with what to wr
       {Top("on: { push: true }"), "write `push: {}` for every push"},
       {Top("on: { push: { paths: } }"), "has no value; write them, such as `paths: [\"train/**\"]`"},
   };
-  for (const auto& [text, words] : cases) {
+  for (const auto& one : cases) {
+    const auto& text = one.first;  // a lambda cannot take a part of a binding
+    const auto& words = one.second;
     const std::string found = Found(text);
     INFO(text, "\n→ ", found);
     CHECK(found.find(words) != std::string::npos);
@@ -250,7 +252,9 @@ TEST_CASE("pipeline errors: a name that can stand for nothing, for it holds what
         {Top("on: { push: { branches: [" + name + "] } }"), "write `a100`"},
         {Job("artifacts: [" + name + "]"), "write `a100`"},
         {Job("needs: [" + name + "]"), "which is no job of this file"}};
-    for (const auto& [text, words] : cases) {
+    for (const auto& one : cases) {
+      const auto& text = one.first;  // a lambda cannot take a part of a binding
+      const auto& words = one.second;
       const std::string found = Found(text);
       INFO(text, "\n→ ", found);
       CHECK(found.find(words) != std::string::npos);
@@ -304,7 +308,9 @@ TEST_CASE("pipeline errors: a number is one to every reader of YAML, and stands 
              "betas: [\"0.9\", 0.9] } } } }]"),
        "an item of `betas`"},
   };
-  for (const auto& [text, words] : cases) {
+  for (const auto& one : cases) {
+    const auto& text = one.first;  // a lambda cannot take a part of a binding
+    const auto& words = one.second;
     const std::string found = Found(text);
     INFO(text, "\n→ ", found);
     CHECK(found.find(words) != std::string::npos);
@@ -327,7 +333,9 @@ TEST_CASE("pipeline errors: another way to write a duration or a size is answere
                                                        {"resources: { memory: 16G }", "16GiB"},
                                                        {"resources: { memory: 512mb }", "512MiB"},
                                                        {"resources: { memory: 1Ti }", "1TiB"}};
-  for (const auto& [line, cure] : cases) {
+  for (const auto& one : cases) {
+    const auto& line = one.first;  // a lambda cannot take a part of a binding
+    const auto& cure = one.second;
     const std::string found = Found(Job(line));
     CAPTURE(found);
     CHECK(found.find("; write `" + std::string(cure) + "`\n") != std::string::npos);
