@@ -104,8 +104,8 @@ LinkedPatterns::LinkedPatterns(int root_fd, const std::vector<std::string>& patt
     }
     if (!followed.links.empty() && !followed.outside && !followed.missing) {
       const std::string rest = Join({parts.begin() + static_cast<std::ptrdiff_t>(folders.size()), parts.end()});
-      pattern.followed = (excludes ? "!" : "") +
-                         (followed.place.empty() ? rest : LiteralPattern(followed.place) + "/" + rest);
+      pattern.followed =
+          (excludes ? "!" : "") + (followed.place.empty() ? rest : LiteralPattern(followed.place) + "/" + rest);
       if (!excludes)
         for (const std::string& link : followed.links)
           if (ways_.insert(link).second) added_.push_back(LiteralPattern(link));

@@ -1,5 +1,5 @@
-// Finds what the links among artifacts point to, so that it is kept with them: in a workspace where `latest` is a link to
-// `run-3`, `latest` and `latest/m.pt` mean what lies there.
+// Finds what the links among artifacts point to, so that it is kept with them: in a workspace where `latest` is a link
+// to `run-3`, `latest` and `latest/m.pt` mean what lies there.
 #pragma once
 
 #include <string>
