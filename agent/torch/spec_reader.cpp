@@ -173,7 +173,8 @@ const json& SpecReader::Object(std::string_view key) {
 }
 
 Status SpecReader::Done() {
-  for (const auto& [key, value] : object_.items()) {
+  for (const auto& item : object_.items()) {
+    const std::string& key = item.key();
     if (std::find(asked_.begin(), asked_.end(), key) != asked_.end()) continue;
     const auto nearest = std::min_element(asked_.begin(), asked_.end(), [&](const auto& a, const auto& b) {
       return Distance(key, a) < Distance(key, b);

@@ -9,9 +9,13 @@
 #include <chrono>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 
+#include "agent/uploads/artifact_links.h"
 #include "common/base/file_io.h"
+#include "common/base/glob.h"
 #include "common/base/hash.h"
 #include "common/base/log.h"
 #include "common/chunks/tree.h"
@@ -264,16 +268,40 @@ std::string Few(const std::vector<std::string>& texts, const char* between) {
   return said;
 }
 
+// Returns whether a pattern matches a path, as the scan does.
+bool PlainMatch(std::string_view pattern, std::string_view path) {
+  while (pattern.starts_with("./")) pattern.remove_prefix(2);
+  return GlobMatch(pattern, path);
+}
+
+// Says what a path is of which a tree keeps nothing.
+const char* KindOf(int dir, const std::string& path) {
+  struct stat status {};
+  if (::fstatat(dir, path.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return "no regular file";
+  if (S_ISFIFO(status.st_mode)) return "a pipe (FIFO)";
+  return S_ISSOCK(status.st_mode) ? "a socket" : "a device";
+}
+
 // Says which of the promised artifacts are not kept, and what to do.
-std::string Lacking(const ScannedTree& scanned) {
+std::string Lacking(int dir, const LinkedPatterns& linked, const ScannedTree& scanned) {
   std::string said;
-  if (!scanned.unmatched.empty()) {
-    std::vector<std::string> patterns;
-    for (const std::string& pattern : scanned.unmatched) patterns.push_back("`" + pattern + "`");
+  std::vector<std::string> nothing;
+  std::vector<std::string> special;
+  for (const std::string& pattern : scanned.unmatched) {
+    const auto found = std::find_if(scanned.special.begin(), scanned.special.end(),
+                                    [&](const std::string& path) { return PlainMatch(pattern, path); });
+    if (found != scanned.special.end())
+      special.push_back("`" + pattern + "` matches " + QuotePath(*found) + ", " + KindOf(dir, *found) +
+                        ", which is no regular file and is not kept");
+    else
+      nothing.push_back(pattern);
+  }
+  if (const std::vector<std::string> patterns = linked.Unmatched(nothing); !patterns.empty()) {
     said = std::string("nothing in the workspace matches the artifact") + (patterns.size() > 1 ? "s " : " ") +
            Few(patterns, ", ") + "; write " + (patterns.size() > 1 ? "them, or take them" : "it, or take it") +
            " out of `artifacts`";
   }
+  if (!special.empty()) said += (said.empty() ? "" : ". Also, ") + Few(special, "; ") + ": let the job write a file";
   if (scanned.left_out.empty()) return said;
   const bool denied = std::any_of(scanned.left_out.begin(), scanned.left_out.end(), [](const std::string& text) {
     return text.find("Permission denied") != std::string::npos;
@@ -283,11 +311,23 @@ std::string Lacking(const ScannedTree& scanned) {
          (denied ? ". Let the job make such files readable (chmod -R u+rwX)" : "");
 }
 
-std::string Note(const ScannedTree& scanned) {
-  if (scanned.special.empty()) return "";
+std::string Note(const LinkedPatterns& linked, const ScannedTree& scanned) {
+  std::string said;
   std::vector<std::string> paths;
   for (const std::string& path : scanned.special) paths.push_back(QuotePath(path));
-  return "sockets, pipes and devices are not kept: " + Few(paths, ", ");
+  if (!paths.empty()) said = "sockets, pipes and devices are not kept: " + Few(paths, ", ");
+  if (const std::vector<std::string> links = linked.Dangling(scanned.tree); !links.empty())
+    said += (said.empty() ? "" : "; ") + std::string("links are kept whose targets are not: ") + Few(links, ", ");
+  return said;
+}
+
+// Scans the workspace, also for what the links among the artifacts point to.
+Result<ScannedTree> Scan(int dir, LinkedPatterns& linked, ScanOptions& options) {
+  for (;;) {
+    options.include = linked.All();
+    auto scanned = ScanTree(dir, options);
+    if (!scanned || !linked.Add(scanned->tree)) return scanned;
+  }
 }
 
 // Opens a workspace, also one whose job has made it unreadable.
@@ -317,17 +357,17 @@ UploadEvent ArtifactUploader::Bring(const Collect& order, std::unique_ptr<Channe
     channel = std::move(*connected);
   }
   ScanOptions options;
-  options.include = order.patterns;
+  LinkedPatterns linked(dir.Get(), order.patterns);
   options.cache = cache_.get();
   options.keep_going = true;
   std::string why;
   int failures = 0;
   milliseconds pause = kLeastPause;
   for (int scan = 0; scan < kMaxScans; ++scan) {
-    auto scanned = ScanTree(dir.Get(), options);
+    auto scanned = Scan(dir.Get(), linked, options);
     if (!scanned) return permanent(scanned.error());
     CutToEncodable(*scanned);
-    ArtifactsCommitted kept{order.attempt, {}, Lacking(*scanned), Note(*scanned)};
+    ArtifactsCommitted kept{order.attempt, {}, Lacking(dir.Get(), linked, *scanned), Note(linked, *scanned)};
     if (scanned->tree.entries.empty()) return kept;
     const auto encoded = EncodeTree(scanned->tree);
     if (!encoded) return permanent(encoded.error());

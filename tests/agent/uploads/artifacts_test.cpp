@@ -1,7 +1,9 @@
 #include "agent/uploads/artifacts.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -129,6 +132,88 @@ TEST_CASE("uploader: of files that cannot be kept the others are, and each is na
   for (const char* word : {"\"absolute\"", "\"leaves\"", "nested over 200 deep", "relative"})
     CHECK_MESSAGE(event.lacking.find(word) != std::string::npos, word);
   CHECK(event.note.find("\"fifo\"") != std::string::npos);
+}
+
+TEST_CASE("uploader: a link among artifacts is kept with what it points to, however the pattern goes through it") {
+  struct Case {
+    std::vector<std::string> patterns;
+    std::vector<std::string> kept;
+    std::string lacking = "";
+    std::string note = "";
+  };
+  const std::vector<std::string> whole = {"latest", "run-3/log", "run-3/m.pt"};
+  for (const Case& c : std::vector<Case>{
+           {{"latest/"}, whole},
+           {{"latest"}, whole},
+           {{"./latest/"}, whole},
+           {{"lat*"}, whole},
+           {{"latest/**"}, whole},
+           {{"latest/m.pt"}, {"latest", "run-3/m.pt"}},
+           {{"latest/*.pt"}, {"latest", "run-3/m.pt"}},
+           {{"latest", "!run-3/log"}, {"latest", "run-3/m.pt"}},
+           {{"latest/**", "!latest/log"}, {"latest", "run-3/m.pt"}},
+           {{"latest", "!run-3"}, {"latest"}, "", "\"latest\""},
+           {{"best.pt"}, {"best.pt", "run-3/m.pt"}},
+           {{"twice/m.pt"}, {"latest", "run-3/m.pt", "twice"}},
+           {{"twice"}, {"latest", "run-3/log", "run-3/m.pt", "twice"}},
+           {{"in/up/m.pt"}, {"in/up", "run-3/m.pt"}},
+           {{"latest/no.pt"}, {"latest"}, "`latest/no.pt` (\"latest\" is a link to \"run-3\")", "\"latest\""},
+           {{"away/m.pt"}, {}, "out of the workspace"},
+           {{"out/m.pt"}, {}, "out of the workspace"},
+           {{"lost/m.pt"}, {}, "where there is nothing"},
+           {{"lost"}, {"lost"}, "", "\"lost\""},
+           {{"round"}, {"round"}, "", "\"round\""},
+           {{"round/x"}, {}, "`round/x`"},
+           {{"here"}, {"here"}}}) {
+    UploadRig rig;
+    const fs::path ws = rig.folder / "ws";
+    fs::create_directories(ws / "run-3");
+    fs::create_directories(ws / "in");
+    for (const char* name : {"run-3/m.pt", "run-3/log", "other"}) std::ofstream((ws / name).string()) << name;
+    for (const auto& [link, target] : std::vector<std::pair<std::string, std::string>>{{"latest", "run-3"},
+                                                                                       {"best.pt", "./run-3/m.pt"},
+                                                                                       {"twice", "latest"},
+                                                                                       {"in/up", "../run-3/"},
+                                                                                       {"away", "/srv/run-3"},
+                                                                                       {"out", "../run-3"},
+                                                                                       {"lost", "run-9"},
+                                                                                       {"round", "round"},
+                                                                                       {"here", "."}})
+      fs::create_symlink(target, ws / link);
+    rig.uploader->Post(Collect{kAttempt, ws.string(), c.patterns});
+    const ArtifactsCommitted event = rig.NextA<ArtifactsCommitted>();
+    INFO(c.patterns[0], ": ", event.lacking, " / ", event.note);
+    CHECK(Kept(rig, event) == c.kept);
+    CHECK(event.lacking.empty() == c.lacking.empty());
+    CHECK(event.lacking.find(c.lacking) != std::string::npos);
+    CHECK(event.note.empty() == c.note.empty());
+    CHECK(event.note.find(c.note) != std::string::npos);
+  }
+}
+
+TEST_CASE("uploader: a pattern that matches no regular file is told what it matches") {
+  UploadRig rig;
+  const fs::path ws = rig.folder / "ws";
+  REQUIRE(::mkfifo((ws / "queue").c_str(), 0600) == 0);
+  const FileHandle socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{AF_UNIX, {}};
+  const std::string path = (ws / "s.sock").string();
+  REQUIRE(path.size() < sizeof(address.sun_path));
+  std::copy(path.begin(), path.end(), address.sun_path);
+  REQUIRE(::bind(socket.Get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+  for (const auto& [pattern, words] :
+       std::vector<std::pair<std::string, std::string>>{{"queue", "`queue` matches \"queue\", a pipe (FIFO)"},
+                                                        {"./queue", "a pipe (FIFO)"},
+                                                        {"q*", "`q*` matches \"queue\""},
+                                                        {"s.sock", "\"s.sock\", a socket"},
+                                                        {"*.sock", "a socket"}}) {
+    rig.uploader->Post(Collect{kAttempt, ws.string(), {pattern}});
+    const ArtifactsCommitted event = rig.NextA<ArtifactsCommitted>();
+    CHECK(Kept(rig, event).empty());
+    CHECK_MESSAGE(event.lacking.find(words) != std::string::npos, event.lacking);
+    CHECK(event.lacking.find("no regular file") != std::string::npos);
+    CHECK(event.lacking.find("nothing in the workspace") == std::string::npos);
+  }
 }
 
 TEST_CASE("uploader: a workspace that is gone is no reason to run the job again") {
