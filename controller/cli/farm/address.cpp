@@ -89,7 +89,10 @@ Result<fs::path> StateFolder(const std::string& state) {
     folder = *home / ".local/state/furrow";
   }
   FURROW_TRY(CheckCurrentFolder(folder));
-  return fs::absolute(folder).lexically_normal();
+  std::error_code failed;
+  const fs::path absolute = fs::absolute(folder, failed);
+  if (failed) return tl::unexpected(ErrnoError("cannot find the folder " + folder.string(), failed.value()));
+  return absolute.lexically_normal();
 }
 
 Result<fs::path> FarmFolder(const std::string& state, const fs::path& system) {
