@@ -91,7 +91,7 @@ Result<fs::path> StateFolder(const std::string& state) {
   FURROW_TRY(CheckCurrentFolder(folder));
   std::error_code failed;
   const fs::path absolute = fs::absolute(folder, failed);
-  if (failed) return Fail(Errc::kInvalid, "cannot find " + folder.string() + ": " + failed.message());
+  if (failed) return tl::unexpected(ErrnoError("cannot find the folder " + folder.string(), failed.value()));
   return absolute.lexically_normal();
 }
 
