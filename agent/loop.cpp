@@ -127,7 +127,11 @@ void AgentLoop::LookAtDisk(bool at_once) {
   if (!at_once && now.mono < disk_look_) return;
   log::TellKeptBack();
   WakeRunner();
-  const FreeSpace free = FreeSpaceOf(state_.settings.state_folder).value_or(FreeSpace{UINT64_MAX, true});
+  FreeSpace free{UINT64_MAX, true};  // where there is least: each of these may be on a disk of its own
+  for (const char* part : {"", "/work", "/spool"}) {
+    const auto there = FreeSpaceOf(state_.settings.state_folder + part);
+    if (there && there->bytes < free.bytes) free = *there;
+  }
   disk_look_ = now.mono + NextDiskLook(state_, free.bytes);
   const bool was_low = !state_.condition.empty();
   OnDiskSpace(state_, out_, now, free);

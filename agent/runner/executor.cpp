@@ -1,5 +1,6 @@
 #include "agent/runner/executor.h"
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -290,6 +291,9 @@ Status Executor::SpawnStep(Now now, const AttemptRef& ref, Job& job) {
     FURROW_ASSIGN(job.spool, OpenSpool(job.start.spool));
     FURROW_ASSIGN(job.output, outputs_.Open(job.spool));
   }
+  // A program of the step before may have set O_NONBLOCK (node, ssh), which all who share the pipe inherit: they would
+  // lose what finds it full.
+  ::fcntl(job.output->pipe(), F_SETFL, O_WRONLY);
   FURROW_TRY(
       keepers_.Spawn(ref, job.start.steps[job.step].argv, job.start.env, job.start.workspace, job.output->pipe()));
   job.leader = kUnborn;

@@ -276,6 +276,20 @@ void MetricsReader::BeginAgain() {
   repeats_ = !before_.empty();
 }
 
+// A file of 200 GB of holes would be read for minutes: a hole that is longer than a line may be is a part of one.
+void MetricsReader::PassOverHole() {
+  struct stat now {};
+  if (::fstat(file_.Get(), &now) != 0) return;
+  const off_t data = ::lseek(file_.Get(), static_cast<off_t>(offset_), SEEK_DATA);
+  if (data < 0 && errno != ENXIO) return;
+  const auto end = static_cast<std::uint64_t>(data < 0 ? now.st_size : data);
+  if (end < offset_ + kMaxLineBytes) return;
+  too_long_ = true;
+  pending_.clear();
+  offset_ = end;
+  mark_.assign(kMarkBytes, '\0');
+}
+
 std::vector<MetricLine> MetricsReader::Read(bool last) {
   std::vector<MetricLine> metrics;
   first_ = next_;
@@ -314,6 +328,8 @@ std::vector<MetricLine> MetricsReader::Read(bool last) {
       pending_.append(part.data(), static_cast<std::size_t>(got));
       mark_.append(part.data(), static_cast<std::size_t>(got));
       if (mark_.size() > kMarkBytes) mark_.erase(0, mark_.size() - kMarkBytes);
+      const std::string_view bytes(part.data(), static_cast<std::size_t>(got));
+      if (bytes.front() == '\0' && bytes.back() == '\0' && bytes.find('\n') == bytes.npos) PassOverHole();
     } else {
       at_end = true;
       // An earlier process of the agent has reported more lines than there are: the file was rewritten meanwhile.

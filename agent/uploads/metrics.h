@@ -50,6 +50,7 @@ class MetricsReader {
   bool OpenCurrent();
   bool EndsAsRead(int fd) const;
   void BeginAgain();
+  void PassOverHole();
   bool IsRepeated(std::string_view text);
   void Note(const MetricLine& line);
   void Keep(MetricLine line, std::vector<MetricLine>& metrics);

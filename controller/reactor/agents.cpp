@@ -72,6 +72,15 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
       LoseAttempt(state, out, now, id, "agent " + agent.name + " came back without its state folder");
       continue;
     }
+    // An agent holds what it has started until its report is acknowledged: one that does not know it has lost its
+    // records, and another Assign would make the attempt run twice.
+    if (job->state == JobState::kRunning) {
+      LoseAttempt(state, out, now, id,
+                  "agent " + agent.name +
+                      " does not know it any more, though it ran there: records in the agent's "
+                      "state folder are damaged or gone; see its log");
+      continue;
+    }
     if (!fresh && now.mono - job->last_sent < state.settings.heartbeat) continue;  // The Assign is on its way.
     // The Assign never arrived, and the job is cancelled now.
     if (job->cancelling) {

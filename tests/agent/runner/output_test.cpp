@@ -96,6 +96,16 @@ TEST_CASE("output: other users whom a job becomes may open its streams, too") {
   CHECK(output.find("Permission denied") != std::string::npos);  // to read would take bytes out of the log
 }
 
+TEST_CASE("output: a step that makes the stream non-blocking takes nothing from the next one") {
+  Fixture f;
+  f.StartRunner();
+  Start start = f.Job(1, {{"python3", "-c", "import os; os.set_blocking(1, False); os.set_blocking(2, False)"},
+                          {"sh", "-c", "seq 1 400000"}});
+  const Exited exited = f.RunToEnd(start);
+  CHECK(exited.outcome.Passed());
+  CHECK(f.Output(1).ends_with("\n400000\n"));
+}
+
 TEST_CASE("output: a log whose file something has cut is no whole log: the attempt is lost, and says why") {
   Fixture f;
   f.StartRunner();

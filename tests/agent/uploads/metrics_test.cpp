@@ -311,6 +311,23 @@ TEST_CASE("metrics: what is more than an attempt may report is not read, and sai
   }
 }
 
+TEST_CASE("metrics: holes are not read, however large, and what is around them counts") {
+  UploadRig rig;
+  { std::ofstream(rig.metrics) << "{\"a\": 1}\n"; }
+  for (const std::uintmax_t size : {std::uintmax_t{300} << 30, std::uintmax_t{600} << 30}) {
+    std::filesystem::resize_file(rig.metrics, size);
+    std::ofstream(rig.metrics, std::ios::app) << "\n{\"a\": 2}\n";
+  }
+  MetricsReader reader(rig.metrics, 0);
+  std::vector<double> values;
+  for (int i = 0; i < 10; ++i)
+    for (const MetricLine& line : reader.Read(i == 9)) values.push_back(line.values.at(0).value);
+  CHECK(values == std::vector<double>{1, 2, 2});
+  CHECK(reader.LeftOut().find("2 lines of FURROW_METRICS could not be kept") != std::string::npos);
+  std::filesystem::resize_file(rig.metrics, std::uintmax_t{900} << 30);
+  for (int i = 0; i < 10; ++i) CHECK(reader.Read(i == 9).empty());
+}
+
 TEST_CASE("metrics: a long file of faulty lines does not hold up its reader") {
   UploadRig rig;
   {

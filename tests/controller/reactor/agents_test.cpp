@@ -172,6 +172,26 @@ TEST_CASE("agents: a heartbeat that lacks an attempt has it sent again, but not 
   CHECK(farm.out.empty());
 }
 
+TEST_CASE("agents: what is known to have run on an agent that does not know it any more is lost, not sent again") {
+  for (const bool registers : {true, false}) {
+    CAPTURE(registers);
+    TwoJobs farm;
+    farm.SendHeartbeat("a", {{farm.on_a->attempt(), Phase::kRunning}});
+    REQUIRE(farm.on_a->state == JobState::kRunning);
+    farm.Pass(farm.state.settings.heartbeat);
+    farm.out.Clear();
+    if (registers)
+      farm.Again("a", {}, Machine("a"));
+    else
+      farm.SendHeartbeat("a", {});
+    REQUIRE(farm.on_a->attempts.size() == 1);
+    CHECK(farm.on_a->attempts[0].outcome.kind == OutcomeKind::kLost);
+    CHECK(farm.on_a->attempts[0].outcome.detail.find("does not know it any more") != std::string::npos);
+    for (const auto& sent : farm.out->to_agents) CHECK_FALSE(std::holds_alternative<Assign>(sent.message));
+    farm.out.Clear();
+  }
+}
+
 TEST_CASE("agents: a heartbeat says that an attempt runs where Started was lost") {
   TwoJobs farm;
   farm.SendHeartbeat("a", {{farm.on_a->attempt(), Phase::kRunning}});
