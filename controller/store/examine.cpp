@@ -1,6 +1,7 @@
 // Looks at a database before it is opened. RocksDB writes and deletes files while it opens one, also where what it
 // found is less than there was, so everything that a start needs is read before, by a view that changes nothing.
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -15,6 +16,9 @@ namespace furrow {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Each start syncs the mark behind its first commit, so that a power cut may have taken it beside so few.
+constexpr std::uint64_t kCommitsWithoutMark = 2;
 
 // Reads a record without which nothing else can be trusted.
 template <class Record>
@@ -72,6 +76,11 @@ Result<std::uint64_t> Store::Impl::CheckFormat() {
   FURROW_ASSIGN(commit, ReadNumber("commit"));
   if (version == 0 && commit != 0)
     return Fail(Errc::kCorrupt, "the database in " + dir.string() + " has lost its format; " + kRestore);
+  if (high_water.commit() == 0 && !high_water.is_new() && commit > kCommitsWithoutMark)
+    return Fail(Errc::kCorrupt, (dir / "high-water").string() + " is damaged: it holds zeros beside a database of " +
+                                    std::to_string(commit) +
+                                    " commits, so that it cannot be told whether acknowledged work was lost. Delete it "
+                                    "to go on with what the database holds");
   if (commit < high_water.commit()) {
     return Fail(Errc::kCorrupt,
                 "the database in " + dir.string() + " lacks its last " + std::to_string(high_water.commit() - commit) +

@@ -39,7 +39,7 @@ Result<HighWater> HighWater::Open(const std::filesystem::path& file) {
   }
   std::memcpy(commit.data(), stored.data(), sizeof(commit));
   std::memcpy(mark.manifests_.data(), stored.data() + sizeof(commit), sizeof(mark.manifests_));
-  // Zeros never reached the disk.
+  // Zeros are what never reached the disk; Store::Impl::CheckFormat knows whether that may be.
   bool whole = (got == sizeof(commit) || got == kBytes) && (commit[0] == ~commit[1] || (commit[0] | commit[1]) == 0);
   for (const Manifest& manifest : mark.manifests_)
     whole = whole && (manifest.check == CheckOf(manifest.number, manifest.length) ||

@@ -166,6 +166,12 @@ TEST_CASE("store: acknowledged turns that are missing are noticed") {
   SUBCASE("no log at all") {
     fs::remove(log);
   }
+  SUBCASE("a mark of zeros") {
+    Overwrite(copy / "high-water", 0, std::string(64, '\0'));
+  }
+  SUBCASE("a mark whose commit is zeros") {
+    Overwrite(copy / "high-water", 0, std::string(16, '\0'));
+  }
   auto store = Store::Open(copy);
   REQUIRE_FALSE(store);
   CHECK(store.error().code == Errc::kCorrupt);
