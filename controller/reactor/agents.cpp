@@ -72,15 +72,6 @@ void Reconcile(State& state, Outbox& out, Now now, Agent& agent, const std::vect
       LoseAttempt(state, out, now, id, "agent " + agent.name + " came back without its state folder");
       continue;
     }
-    // An agent holds what it has started until its report is acknowledged: one that does not know it has lost its
-    // records, and another Assign would make the attempt run twice.
-    if (job->state == JobState::kRunning) {
-      LoseAttempt(state, out, now, id,
-                  "agent " + agent.name +
-                      " does not know it any more, though it ran there: records in the agent's "
-                      "state folder are damaged or gone; see its log");
-      continue;
-    }
     if (!fresh && now.mono - job->last_sent < state.settings.heartbeat) continue;  // The Assign is on its way.
     // The Assign never arrived, and the job is cancelled now.
     if (job->cancelling) {
@@ -135,14 +126,23 @@ std::string ConflictOf(const State& state, Now now, PeerId peer, const Agent& kn
   return "";  // The agent was restarted.
 }
 
-// Marks the attempts that the agent had on another machine, or before this machine was started again. They may still
-// run there under their lease, or may never have arrived, so the scheduler does not assign them again until that lease
-// ends.
+// Marks the attempts that the agent had on another machine, or before this machine was started again, and those that
+// ran there but are not known to a new process of it, whose runner has lost its records. They may still run there under
+// their lease, or may never have arrived, so nobody assigns them again until that lease ends.
 void LeaveBehind(const State& state, Agent& agent, const Register& message) {
   const bool both_say = !message.machine.IsZero() && !agent.machine.IsZero();
-  if (!both_say || (message.machine == agent.machine && message.boot == agent.boot)) return;
-  agent.link.orphaned.clear();
-  for (const JobId id : agent.booked.jobs) agent.link.orphaned.insert(state.FindJob(id).second->attempt());
+  const bool elsewhere = both_say && (message.machine != agent.machine || message.boot != agent.boot);
+  const bool new_process =
+      !agent.link.process.IsZero() && agent.link.process != message.process && message.incarnation == agent.incarnation;
+  if (!elsewhere && !new_process) return;
+  std::set<AttemptRef> held, left;
+  for (const HeldAttempt& one : message.held) held.insert(one.attempt);
+  for (const JobId id : agent.booked.jobs) {
+    const Job& job = *state.FindJob(id).second;
+    if (elsewhere || (job.state == JobState::kRunning && !held.contains(job.attempt()))) left.insert(job.attempt());
+  }
+  if (!elsewhere && left.empty()) return;
+  agent.link.orphaned = std::move(left);
   agent.link.orphaned_heard = agent.link.heard;
   agent.link.orphaned_lease = agent.lease;
 }
@@ -250,8 +250,10 @@ void CheckLeases(State& state, Outbox& out, Now now) {
       for (const AttemptRef& attempt : std::exchange(agent.link.orphaned, {}))
         if (const Job* job = state.FindJob(attempt.job).second;
             job != nullptr && job->OnAgent() && job->agent == name && job->attempt() == attempt)
-          LoseAttempt(state, out, now, attempt.job,
-                      "agent " + name + " came back on another machine or after a reboot without it");
+          LoseAttempt(
+              state, out, now, attempt.job,
+              "agent " + name +
+                  " came back without it: on another machine, after a reboot, or without the records of its runner");
     }
     if (agent.booked.jobs.empty() || silent <= state.settings.WithMargin(agent.lease)) continue;
     const std::vector<JobId> jobs(agent.booked.jobs.begin(), agent.booked.jobs.end());
