@@ -58,7 +58,14 @@ fs::path Absolute(const std::string& file) {
 constexpr rlim_t kOpenFiles = 65536;
 
 Result<KeyPair> OwnKey(const ControllerConfig& config) {
-  return LoadOrMakeKeyPair(config.key.empty() ? fs::path(config.state) / "controller.key" : fs::path(config.key));
+  const fs::path key = config.key.empty() ? fs::path(config.state) / "controller.key" : fs::path(config.key);
+  std::error_code unknown;
+  if (!fs::exists(key, unknown) && fs::exists(fs::path(config.state) / "db" / "db", unknown))
+    log::Warning(
+        "the key {} of this farm is gone: with a new one no agent or person knows the controller any more. Restore it "
+        "from a backup, or enrol them again",
+        key.string());
+  return LoadOrMakeKeyPair(key);
 }
 
 // Returns the address at which a program on this machine reaches a listening port.
@@ -108,7 +115,10 @@ Status DatabaseIsThere(const fs::path& state) {
   std::error_code unknown;
   const fs::path database = state / "db" / "db";
   const fs::path logs = state / "logs";
-  if (fs::exists(database, unknown) || fs::is_empty(logs, unknown) || unknown) return {};
+  if (fs::exists(database, unknown) || unknown) return {};
+  fs::directory_iterator log(logs, unknown);
+  const auto is_new_disk = [](const fs::directory_entry& one) { return one.path().filename() == "lost+found"; };
+  if (unknown || std::all_of(begin(log), end(log), is_new_disk)) return {};
   return Fail(Errc::kCorrupt, "the database " + database.string() + " is gone, while " + logs.string() +
                                   " holds logs of its runs: restore the state folder from a backup, or, to begin a new "
                                   "farm, delete " +
