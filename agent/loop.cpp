@@ -120,13 +120,15 @@ void AgentLoop::DrainThreads() {
   for (const UploadEvent& event : upload_events_.TakeAll()) On(state_, out_, now, event);
 }
 
-// Looks at the free space every second, more often where it may run out. `at_once`: something has ended
-// that may have filled it.
+// Looks at the free space every second, more often where it may run out. `at_once`: something has ended that may have
+// filled it.
 void AgentLoop::LookAtDisk(bool at_once) {
   const Now now = parts_.clock.Read();
   if (!at_once && now.mono < disk_look_) return;
-  log::TellKeptBack();
-  WakeRunner();
+  if (now.mono >= disk_look_) {
+    log::TellKeptBack();
+    WakeRunner();
+  }
   FreeSpace free{UINT64_MAX, true};  // where there is least: each of these may be on a disk of its own
   for (const char* part : {"", "/work", "/spool"}) {
     const auto there = FreeSpaceOf(state_.settings.state_folder + part);

@@ -228,9 +228,11 @@ void Workspace::Impl::RepairCache() {
   };
   std::error_code error;
   keep(cache_folder);
-  for (const auto& entry : std::filesystem::directory_iterator(cache_folder, error)) {
-    if (entry.is_symlink(error)) (void)RemovePath(entry.path().string());  // No administrator links parts of a cache.
-    keep(entry.path());
+  std::filesystem::directory_iterator entry(cache_folder, error);
+  for (const std::filesystem::directory_iterator end; !error && entry != end; entry.increment(error)) {
+    std::error_code gone;
+    if (entry->is_symlink(gone)) (void)RemovePath(entry->path().string());  // No administrator links parts of a cache.
+    keep(entry->path());
   }
   if (!repaired) return;
   auto opened = ChunkStore::Open(cache_folder.string(), kCache);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/glob.h"
+#include "common/pipeline/pattern_cures.h"
 #include "common/pipeline/pattern_reader.h"
 #include "common/pipeline/report.h"
 #include "common/pipeline/witness.h"

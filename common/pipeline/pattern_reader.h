@@ -46,7 +46,4 @@ class PatternReader {
   std::string also_;
 };
 
-// Returns one pattern that stands for all of `patterns`.
-std::string Joined(const std::vector<std::string>& patterns);
-
 }  // namespace furrow::pipeline
